@@ -1,0 +1,60 @@
+"""Typed options of an app: an annotated class attribute is name, type and default at once."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings as django_settings
+
+# Every AppSettings there is; `common.checks` looks for misspelt settings with it.
+registry: list["AppSettings"] = []
+
+
+class AppSettings:
+    """Options of one app; a read falls through, at call time, to the Django setting `<PREFIX>_<NAME>`."""
+
+    prefix: ClassVar[str]
+
+    def __init__(self) -> None:
+        registry.append(self)
+
+    def __getattribute__(self, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        if not name.isupper():
+            return value
+        return getattr(django_settings, f"{self.prefix}_{name}", value)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the Django settings that this app reads."""
+        return [f"{cls.prefix}_{name}" for name in vars(cls) if name.isupper()]
+
+
+class CommonSettings(AppSettings):
+    """Options of the task infrastructure."""
+
+    prefix = "COMMON"
+
+    # Every key of ours in Redis begins with this.
+    REDIS_PREFIX: str = "image:"
+    # Seconds after which the lock of a vanished holder is free again.
+    LOCK_TTL: float = 30.0
+    # Longest time in seconds that a blocking exclusive task waits for its lock.
+    LOCK_WAIT: float = 3600.0
+    # Seconds between two heartbeats of a worker, and after how many a silent one counts as gone.
+    HEARTBEAT_INTERVAL: float = 2.0
+    HEARTBEAT_TIMEOUT: float = 15.0
+    # The same for pools that run jobs in the worker's own process, where a long computation may silence the heartbeat.
+    HEARTBEAT_TIMEOUT_SOLO: float = 300.0
+    # Least time in seconds between two progress messages of one job.
+    PROGRESS_INTERVAL: float = 0.2
+    # Most events kept in the stream when nobody records them.
+    EVENTS_KEPT: int = 1_000_000
+    # Longest result, in characters of JSON, that is written into the book; Celery's own backend keeps it whole.
+    RESULT_LIMIT: int = 100_000
+    # Names of arguments and keys that are hidden from pages, logs and mails (regular expression, any case).
+    SECRET_NAMES: str = r"passw(or)?d|secret|token|api_?key|authori[sz]ation|credential|private_?key|cookie"  # noqa: S105 — names
+    # So many mails about the same error within the window go out one by one, the rest in one summary.
+    FAILURE_MAIL_BURST: int = 5
+    FAILURE_MAIL_WINDOW: float = 600.0
+
+
+settings = CommonSettings()

@@ -1,0 +1,115 @@
+"""Progress and log lines of a running job, throttled, never able to kill the work."""
+
+import time
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from common import events
+from common.conf import settings
+
+T = TypeVar("T")
+
+
+class Reporter:
+    """Sends the progress of one execution: the first and the last state always, others at most every 0.2 s."""
+
+    __slots__ = ("base", "due", "execution", "job", "last", "pending", "span", "stage", "stages")
+
+    def __init__(self, job: str, execution: str) -> None:
+        self.job = job
+        self.execution = execution
+        self.due = 0.0
+        self.last: dict[str, Any] | None = None
+        self.pending: dict[str, Any] | None = None
+        self.stage = ""
+        self.base = 0.0  # share of the whole that earlier stages have done, 0 to 1
+        self.span = 1.0  # share of the whole that this stage is
+        self.stages = 0.0  # weight of all stages so far
+
+    def report(self, current: float, total: float | None, message: str) -> None:
+        """Note the state; send it if it is the last one or enough time has passed."""
+        now = time.monotonic()
+        state = {"current": current, "total": total, "message": message, "stage": self.stage}
+        if now < self.due and not (total is not None and current >= total):
+            self.pending = state
+            return
+        self.send(state, now)
+
+    def send(self, state: dict[str, Any], now: float) -> None:
+        """Send the state with the share of the whole work that is done."""
+        self.due = now + settings.PROGRESS_INTERVAL
+        self.pending = None
+        if state == self.last:
+            return
+        self.last = state
+        total = state["total"]
+        part = min(1.0, max(0.0, state["current"] / total)) if total else None
+        fraction = self.base + self.span * part if part is not None else (self.base or None)
+        events.emit("progress", self.job, execution=self.execution, fraction=fraction, **state)
+
+    def flush(self) -> None:
+        """Send what the throttle held back."""
+        if self.pending is not None:
+            self.send(self.pending, time.monotonic())
+
+
+class ProgressMixin:
+    """`progress`, `track`, `stage` and `log` for tasks; outside a job they do nothing."""
+
+    request: Any
+
+    def _reporter(self) -> Reporter | None:
+        execution = getattr(self.request, "execution", None)
+        if execution is None:
+            return None
+        if execution.progress is None:
+            execution.progress = Reporter(self.request.id, execution.id)
+        return execution.progress  # type: ignore[no-any-return]
+
+    def progress(self, current: float, total: float | None = None, message: str = "") -> None:
+        """Say that `current` of `total` units are done; `total` None means that nobody knows."""
+        reporter = self._reporter()
+        if reporter is not None:
+            reporter.report(current, total, message)
+
+    def track(self, rows: Iterable[T], message: str = "", total: int | None = None) -> Iterator[T]:
+        """Yield `rows` and report progress; `total` is asked of the rows when they know it."""
+        if total is None and isinstance(rows, Sized):
+            total = len(rows)
+        count = 0
+        self.progress(0, total, message)
+        for count, row in enumerate(rows, start=1):
+            yield row
+            self.progress(count, total, message)
+        self.progress(count, total or count, message)
+
+    @contextmanager
+    def stage(self, name: str, weight: float = 1.0, of: float | None = None) -> Iterator[None]:
+        """Report under the heading `name` while inside; it is `weight` parts `of` the whole (both any unit)."""
+        reporter = self._reporter()
+        if reporter is None:
+            yield
+            return
+        reporter.flush()
+        outer = (reporter.stage, reporter.base, reporter.span)
+        reporter.stage = name
+        if of:
+            reporter.base, reporter.span = reporter.stages / of, weight / of
+        reporter.due = 0.0
+        reporter.report(0, None, "")
+        try:
+            yield
+        finally:
+            reporter.flush()
+            reporter.stages += weight
+            reporter.stage, reporter.base, reporter.span = outer
+            if of:
+                reporter.base = min(1.0, reporter.stages / of)
+
+    def log(self, level: str, message: str, obj: str | None = None) -> None:
+        """Add a line to the job's log: level debug, info, warning or error; `obj` names what it is about."""
+        request = self.request
+        execution = getattr(request, "execution", None)
+        if execution is not None:
+            events.emit("log", request.id, execution=execution.id, level=level, message=message, obj=obj)

@@ -1,0 +1,106 @@
+"""The task API: what the author of a task imports."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from celery import Task, shared_task
+from celery.app import app_or_default
+from celery.result import AsyncResult
+from django.core import management
+from django.db import transaction
+
+from common import failures
+from common.exceptions import JobFailed
+from common.locks import ExclusiveLock, exclusive_task, redis_lock
+from common.progress import ProgressMixin
+
+__all__ = [
+    "BaseTask",
+    "ExclusiveLock",
+    "JobFailed",
+    "NotifyAdminTaskMixin",
+    "clearsessions",
+    "enqueue",
+    "exclusive_task",
+    "redis_lock",
+]
+
+logger = logging.getLogger(__name__)
+
+
+class BaseTask(ProgressMixin, Task[Any, Any]):
+    """Base of every task, decorated or class-based; `app.Task` is one too.
+
+    Class attributes are the options: `name`, `description` (Markdown, shown in the catalogue), `action` (what a failure
+    mail calls it), `track` (False for high-rate tasks that need no record), and Celery's own, of which `acks_late`
+    means here: this task may run twice, so a job whose worker vanished is run again.
+    """
+
+    description: str | None = None
+    action: str | None = None
+    tracked: ClassVar[bool] = True
+    throws = (JobFailed,)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take the option `track` for what it says, and give its name back to the method `track(rows)`."""
+        super().__init_subclass__(**kwargs)
+        option = vars(cls).get("track")
+        if isinstance(option, bool):
+            cls.tracked = option
+            del cls.track
+
+    def debug_task(self) -> None:
+        """Log the request at level DEBUG; outside a job there is none, and nothing happens."""
+        if self.request_stack.top is not None:
+            logger.debug("Request: %r", self.request)
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Log the final failure in one line; hooks of subclasses call `super()` first."""
+        logger.error("Job %s (%s) failed: %r", task_id, self.name, exc)
+
+
+class NotifyAdminTaskMixin:
+    """Mails every address in `ADMINS` once per final failure, also when the worker or its pool process was killed."""
+
+    action: str | None = None
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Send the mail; a failing mail server is recorded and changes nothing about the job."""
+        super().on_failure(exc, task_id, args, kwargs, einfo)  # type: ignore[misc]
+        failures.report(self, exc, task_id, args, kwargs, str(einfo) if einfo is not None else "")
+
+
+def enqueue(
+    name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+) -> AsyncResult[Any]:
+    """Send the task called `name` when the current transaction commits; return its result, whose id is known at once.
+
+    `options` are those of Celery's `apply_async`. Services call this, so that they need not import tasks.
+    """
+    task_id = options.pop("task_id", None) or _new_id()
+    app = app_or_default()
+
+    def send() -> None:
+        task = app.tasks.get(name)
+        if task is not None:
+            task.apply_async(tuple(args), dict(kwargs or {}), task_id=task_id, **options)
+        else:
+            app.send_task(name, tuple(args), dict(kwargs or {}), task_id=task_id, **options)
+
+    transaction.on_commit(send)
+    return AsyncResult(task_id, app=app)
+
+
+def _new_id() -> str:
+    from celery.utils import uuid
+
+    return str(uuid())
+
+
+@shared_task(bind=True, base=BaseTask, name="common.tasks.clearsessions")
+def clearsessions(self: BaseTask) -> str:
+    """Delete expired sessions from the database."""
+    self.debug_task()
+    management.call_command("clearsessions", verbosity=1)
+    return "Session cleaned with success"

@@ -1,0 +1,38 @@
+"""A pytest plugin: every test process gets a Redis of its own, and none of the developer's environment."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from common.runner.redis_server import PrivateServer
+
+# Settings are read when pytest-django loads, which is before any fixture: hence at import.
+for _name in (
+    "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ADMINS", "EMAIL_URL", "ALLOWED_HOSTS", "DEBUG",
+    "IMAGE_PORT", "IMAGE_QUEUES", "IMAGE_DEMO", "SITE_URL", "LOG_LEVEL",
+):  # fmt: skip
+    os.environ.pop(_name, None)
+if os.environ.get("TEST_DATABASE_URL"):
+    os.environ["DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
+
+_folder = Path(tempfile.mkdtemp(prefix="image-test-"))
+os.environ["IMAGE_VAR"] = str(_folder)
+_server = PrivateServer(_folder / "redis", persist=False)
+_process = subprocess.Popen(
+    _server.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+)
+_server.wait(_process)
+os.environ["REDIS_URL"] = _server.url
+_owner = os.getpid()
+
+
+@atexit.register
+def _stop() -> None:
+    if os.getpid() != _owner:
+        return  # a forked child of a test must not stop its parent's server
+    _process.terminate()
+    _process.wait()
+    shutil.rmtree(_folder, ignore_errors=True)

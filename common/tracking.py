@@ -1,0 +1,184 @@
+"""Turns Celery's signals into events: every tracked task is recorded, however it was started."""
+
+import contextvars
+import dataclasses
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Task, current_app, signals, states
+from celery._state import get_current_task
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from kombu.utils.json import dumps
+
+from common import events, heartbeat
+from common.conf import settings
+from common.redaction import hide_arguments
+
+# Who starts jobs in this context: page, api, command, schedule; None means code, or the job that is running.
+source: contextvars.ContextVar[str | None] = contextvars.ContextVar("source", default=None)
+
+
+@dataclasses.dataclass(slots=True)
+class Execution:
+    """One run of a job in this process; kept on the task's request while it runs."""
+
+    id: str
+    began: float
+    outcome: str | None = None  # set when the run ends otherwise than Celery's state says: skipped
+    holder: str = ""  # the job that held the lock when this one was skipped
+    requeued: bool = False  # the job went back to its queue and goes on as another execution
+    progress: Any = None  # the reporter, see common.progress
+
+
+def connect() -> None:
+    """Connect the receivers; twice is the same as once."""
+    signals.before_task_publish.connect(_queued, dispatch_uid="common.tracking")
+    signals.task_prerun.connect(_started, dispatch_uid="common.tracking")
+    signals.task_postrun.connect(_ended, dispatch_uid="common.tracking")
+    signals.task_failure.connect(_failed, dispatch_uid="common.tracking")
+    signals.task_retry.connect(_retrying, dispatch_uid="common.tracking")
+    signals.task_revoked.connect(_revoked, dispatch_uid="common.tracking")
+
+
+def is_tracked(task: Any) -> bool:
+    """Return whether jobs of this task are recorded; Celery's own chores are not."""
+    return bool(getattr(task, "tracked", False)) and not str(task.name).startswith("celery.")
+
+
+def execution_of(request: Any) -> Execution | None:
+    """Return what is known of the run that `request` belongs to, None outside a tracked job."""
+    return getattr(request, "execution", None)
+
+
+def _arguments(task: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    plain_args, plain_kwargs = hide_arguments(getattr(task, "run", None), args, kwargs)
+    return {"args": plain_args, "kwargs": plain_kwargs}
+
+
+def _queued(
+    sender: str, body: Any, headers: dict[str, Any], routing_key: str = "", properties: Any = None, **_: Any
+) -> None:
+    task = current_app.tasks.get(sender)
+    # A task that only workers know (sent by name) is tracked: its worker decides in the end.
+    if task is not None and not is_tracked(task):
+        return
+    if task is None and sender.startswith("celery."):
+        return
+    headers["tracked"] = True
+    running = get_current_task()
+    schedule = headers.get("periodic_task_name")
+    events.emit(
+        "queued",
+        headers["id"],
+        task=sender,
+        queue=routing_key,
+        eta=headers.get("eta"),
+        retries=headers.get("retries") or 0,
+        priority=(properties or {}).get("priority"),
+        source=source.get() or ("schedule" if schedule else "code" if running is None else "task"),
+        schedule=schedule,
+        parent=headers.get("parent_id"),
+        root=headers.get("root_id"),
+        **_arguments(task, body[0], body[1]),
+    )
+
+
+def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: Any) -> None:
+    request: Any = sender.request
+    if request.is_eager or not is_tracked(sender):
+        return
+    request.execution = Execution(id=uuid.uuid4().hex[:16], began=time.monotonic())
+    unseen = {} if getattr(request, "tracked", False) else _arguments(sender, args, kwargs)
+    delivery: Mapping[str, Any] = request.delivery_info or {}
+    events.emit(
+        "started",
+        task_id,
+        task=sender.name,
+        retries=request.retries or 0,
+        execution=request.execution.id,
+        worker=request.hostname,
+        instance=heartbeat.instance(),
+        pid=os.getpid(),
+        queue=delivery.get("routing_key") or "",
+        may_rerun=bool(sender.acks_late),
+        **unseen,
+    )
+
+
+def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retval: Any = None, **_: Any) -> None:
+    execution = execution_of(sender.request)
+    if execution is None:
+        return
+    if execution.progress is not None:
+        execution.progress.flush()
+    if state == states.SUCCESS:
+        _finish(task_id, execution, execution.outcome or "succeeded", result=_shown(retval), holder=execution.holder)
+    elif state == states.IGNORED and not execution.requeued:
+        _finish(task_id, execution, "succeeded")
+
+
+def _failed(sender: Task[Any, Any], task_id: str, exception: BaseException, einfo: Any = None, **_: Any) -> None:
+    """Sent in the pool process for what the task raised, in the worker's main process when that process is gone."""
+    if is_tracked(sender) and not sender.request.is_eager:
+        trace = str(einfo) if einfo is not None else ""
+        _finish(task_id, execution_of(sender.request), "failed", **_error(exception, trace))
+    from common import failures
+
+    failures.on_signal(sender, task_id, exception, einfo)
+
+
+def _retrying(sender: Task[Any, Any], request: Any, reason: Any, einfo: Any = None, **_: Any) -> None:
+    if not is_tracked(sender) or request.is_eager:
+        return
+    execution = execution_of(request)
+    cause = getattr(reason, "exc", None) or reason
+    events.emit(
+        "retrying",
+        request.id,
+        execution=execution.id if execution else None,
+        retries=request.retries or 0,
+        eta=reason.humanize() if hasattr(reason, "humanize") else None,
+        **_error(cause, str(einfo) if einfo is not None else ""),
+    )
+
+
+def _revoked(sender: Task[Any, Any], request: Any, terminated: bool, expired: bool, **_: Any) -> None:
+    if not is_tracked(sender):
+        return
+    text = "expired before it was started" if expired else "terminated" if terminated else "revoked before it started"
+    _finish(request.id, None, "cancelled", error=text)
+
+
+def _error(exception: BaseException | Any, trace: str) -> dict[str, Any]:
+    name = type(exception).__name__
+    text = str(exception)
+    if isinstance(exception, SoftTimeLimitExceeded):
+        text = "The job ran into its soft time limit."
+    elif isinstance(exception, TimeLimitExceeded):
+        text = f"The job ran into its hard time limit ({exception}) and was killed."
+    return {"error": text, "error_type": name, "traceback": trace}
+
+
+def _finish(task_id: str, execution: Execution | None, state: str, **data: Any) -> None:
+    events.emit(
+        "finished",
+        task_id,
+        state=state,
+        execution=execution.id if execution else None,
+        runtime=time.monotonic() - execution.began if execution else None,
+        **data,
+    )
+
+
+def _shown(result: Any) -> str | None:
+    if result is None:
+        return None
+    try:
+        text = dumps(result)
+    except (TypeError, ValueError):
+        text = dumps(repr(result))
+    limit = settings.RESULT_LIMIT
+    return text if len(text) <= limit else dumps(f"{text[:limit]}… ({len(text)} characters)")

@@ -1,0 +1,32 @@
+"""The Celery application. Tasks of domain apps write `from image.celery import app`."""
+
+import logging.config
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.core import management
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
+
+# task_cls: every task, also `@app.task(base=app.Task)`, is a BaseTask: it is tracked and carries debug_task().
+app = Celery("proj", task_cls="common.tasks:BaseTask")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def use_django_logging(**kwargs: Any) -> None:
+    """Log as the rest of the project does; a connected receiver keeps Celery from installing its own handlers."""
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@app.task(bind=True, base=app.Task)
+def clearsessions(self: Any) -> str:
+    """Delete expired sessions from the database."""
+    self.debug_task()
+    management.call_command("clearsessions", verbosity=1)
+    return "Session cleaned with success"

@@ -1,0 +1,151 @@
+"""Django settings. The environment is read through `image.env`; docs/reference/settings.md lists every option."""
+
+from celery.schedules import crontab
+
+from image import env
+
+BASE_DIR = env.ROOT
+VAR = env.var_folder()
+
+DEBUG = env.boolean("DEBUG", default=False)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", env.LOOPBACK)
+DEVELOPMENT = DEBUG or set(ALLOWED_HOSTS) <= set(env.LOOPBACK)
+SECRET_KEY = env.secret_key(VAR, development=DEVELOPMENT)
+PORT = env.integer("IMAGE_PORT", 8000)
+SITE_URL = env.text("SITE_URL", f"http://127.0.0.1:{PORT}")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [SITE_URL] if SITE_URL.startswith("https://") else [])
+
+INSTALLED_APPS = [
+    "image.apps.ImageAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_celery_results",
+    "django_celery_beat",
+    "rest_framework",
+    "common",
+    "live",
+    "jobs",
+    "schedules",
+    "workers",
+    "notifications",
+    "biosample",
+]
+if env.boolean("IMAGE_DEMO", default=True):
+    INSTALLED_APPS.append("demo")
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "image.urls"
+ASGI_APPLICATION = "image.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.database(VAR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.text("IMAGE_STATIC_ROOT", str(VAR / "static"))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+SERVESTATIC_USE_FINDERS = not env.text("IMAGE_STATIC_ROOT")
+MEDIA_ROOT = VAR / "files"
+
+ADMINS = env.people("ADMINS")
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "control-room@localhost")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+globals().update(env.email(VAR))
+EMAIL_TIMEOUT = 10
+
+REDIS_URL = env.redis_url(VAR)
+
+# Celery --------------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL)
+CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_RESULT_EXPIRES = 24 * 3600
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_TASK_DEFAULT_QUEUE = "default"
+# The queues that must have a worker for the control room to be ready; `manage.py up` starts one worker for each.
+QUEUES = env.words("IMAGE_QUEUES", ["default", "ml", "email", "heavy"])
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A worker holds nothing but what it runs, so a killed one leaves the rest in the queue for others.
+CELERY_WORKER_DISABLE_PREFETCH = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Only has an effect on tasks that say acks_late, that is: "I may run twice".
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# Redelivery of what a dead worker held is done by `workers.rescue` within a minute; the broker's own time-out is the
+# last resort and must stay above the longest job, or that job runs twice.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": env.integer("IMAGE_VISIBILITY_TIMEOUT", 24 * 3600),
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+}
+# A busy machine may need long to fork a pool process; Celery's four seconds would kill it and try again for ever.
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60
+CELERY_BEAT_SCHEDULER = "schedules.scheduler:Scheduler"
+CELERY_BEAT_SCHEDULE = {
+    "Clear sessions": {"task": "image.celery.clearsessions", "schedule": crontab(hour=12, minute=0)},
+    "Clean up old jobs": {"task": "jobs.cleanup_jobs", "schedule": crontab(hour=3, minute=15)},
+    "Clean up old results": {"task": "jobs.cleanup_results", "schedule": crontab(hour=3, minute=45)},
+    "Fetch USI status": {"task": "Fetch USI status", "schedule": crontab(minute="*/15")},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"job": {"()": "common.logs.JobFilter"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s%(job)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["job"]}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    # The server's own handler would print each error a second time.
+    "loggers": {"django": {"handlers": [], "propagate": True}},
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
