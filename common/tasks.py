@@ -52,8 +52,17 @@ class BaseTask(ProgressMixin, Task[Any, Any]):
 
     def debug_task(self) -> None:
         """Log the request at level DEBUG; outside a job there is none, and nothing happens."""
-        if self.request_stack.top is not None:
-            logger.debug("Request: %r", self.request)
+        request = self.request
+        if request.id is not None:
+            logger.debug("Request: %r", request)
+
+    def _get_request(self) -> Any:
+        # Celery binds a class-based task when the app is finalized; `run()` may be called on one before that.
+        if getattr(self, "request_stack", None) is None:
+            self.bind(self.app)
+        return super()._get_request()  # type: ignore[misc]
+
+    request = property(_get_request)
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Log the final failure in one line; hooks of subclasses call `super()` first."""

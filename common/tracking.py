@@ -68,7 +68,7 @@ def _queued(
     if task is None and sender.startswith("celery."):
         return
     headers["tracked"] = True
-    running = get_current_task()
+    running: Any = get_current_task()
     schedule = headers.get("periodic_task_name")
     events.emit(
         "queued",

@@ -75,21 +75,21 @@ def database(var: Path) -> dict[str, Any]:
     later is refused at once whatever the time-out (https://www.sqlite.org/lang_transaction.html).
     """
     expected = "a database address such as postgres://user:password@host:5432/name or sqlite:////folder/file"
-    entry = dict(_read("DATABASE_URL", "db_url", {}, expected))
-    if not entry:
-        entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(var / "db.sqlite3")}
-    engine = entry.get("ENGINE", "")
-    if engine.endswith("sqlite3"):
+    url = os.environ.get("DATABASE_URL") or f"sqlite:///{var / 'db.sqlite3'}"
+    scheme = url.partition(":")[0]
+    if scheme not in {"sqlite", "postgres", "postgresql"}:
+        raise ImproperlyConfigured(f"DATABASE_URL={url!r} is not {expected}.")
+    entry = dict(_read("DATABASE_URL", "db_url", {}, expected)) or {"NAME": str(var / "db.sqlite3")}
+    if scheme == "sqlite":
+        entry["ENGINE"] = "django.db.backends.sqlite3"
         entry["OPTIONS"] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
         }
         entry.setdefault("TEST", {"NAME": str(var / "test.sqlite3")})
-    elif engine.endswith("postgresql"):
-        entry.update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     else:
-        raise ImproperlyConfigured(f"DATABASE_URL={os.environ['DATABASE_URL']!r} is not {expected}.")
+        entry.update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     return entry
 
 
