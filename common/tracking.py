@@ -158,7 +158,7 @@ def _error(exception: BaseException | Any, trace: str) -> dict[str, Any]:
     if isinstance(exception, SoftTimeLimitExceeded):
         text = "The job ran into its soft time limit."
     elif isinstance(exception, TimeLimitExceeded):
-        text = f"The job ran into its hard time limit ({exception}) and was killed."
+        text = f"The job ran into its hard time limit of {exception.args[0]} s and was killed."
     return {"error": text, "error_type": name, "traceback": trace}
 
 
