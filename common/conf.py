@@ -48,6 +48,9 @@ class CommonSettings(AppSettings):
     PROGRESS_INTERVAL: float = 0.2
     # Most events kept in the stream when nobody records them.
     EVENTS_KEPT: int = 1_000_000
+    # How many progress and log events of one job a page can catch up on, and for how many seconds after the last one.
+    REPLAY_KEPT: int = 1000
+    REPLAY_SECONDS: int = 3600
     # Longest result, in characters of JSON, that is written into the book; Celery's own backend keeps it whole.
     RESULT_LIMIT: int = 100_000
     # Names of arguments and keys that are hidden from pages, logs and mails (regular expression, any case).

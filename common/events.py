@@ -31,14 +31,58 @@ logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
+# One round trip: into the stream for the recorder, to the channel for whoever watches this job now, and what a page must
+# be able to catch up on (KEYS[2] is given for those types) into the job's own short stream. The sequence number is the
+# stream position as one integer that JavaScript holds exactly: milliseconds times 4096 plus the counter within one.
+_EMIT = """
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
+if KEYS[2] then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], id, 'e', ARGV[1])
+  redis.call('EXPIRE', KEYS[2], ARGV[5])
+end
+local dash = string.find(id, '-', 1, true)
+local seq = tonumber(string.sub(id, 1, dash - 1)) * 4096 + tonumber(string.sub(id, dash + 1))
+redis.call('PUBLISH', ARGV[3], string.format('{"seq":%.0f,', seq) .. string.sub(ARGV[1], 2))
+return id
+"""
+_REPLAYED = frozenset({"progress", "log"})
+
 # Events that could not be sent go out with the next one; the oldest are given up when Redis stays away.
-_unsent: collections.deque[str] = collections.deque(maxlen=10_000)
+Message = tuple[str, str | None, str]  # type, job, text
+_unsent: collections.deque[Message] = collections.deque(maxlen=10_000)
 _lock = threading.Lock()
 
 
 def stream() -> str:
     """Return the key of the stream."""
     return redis.key("events")
+
+
+def recent(job: str) -> str:
+    """Return the key of the short stream of one job's latest progress and log events."""
+    return redis.key("recent", job)
+
+
+def channel(job: str | None) -> str:
+    """Return the channel on which the events of `job` are published."""
+    return redis.key("live", f"job:{job}")
+
+
+def sequence(position: str) -> int:
+    """Return the sequence number of the stream position `<milliseconds>-<counter>`."""
+    milliseconds, _, counter = position.partition("-")
+    return int(milliseconds) * 4096 + int(counter or 0)
+
+
+def position(number: int) -> str:
+    """Return the stream position of a sequence number."""
+    return f"{number >> 12}-{number & 4095}"
+
+
+def replay(job: str, after: int) -> list[Event]:
+    """Return the job's progress and log events after sequence number `after`, oldest first, each with its `seq`."""
+    rows: Any = redis.client().xrange(recent(job), min=f"({position(after)}")
+    return [{"seq": sequence(at), **json.loads(fields["e"])} for at, fields in rows]
 
 
 def emit(event_type: str, job: str | None, **data: Any) -> bool:
@@ -50,23 +94,32 @@ def emit(event_type: str, job: str | None, **data: Any) -> bool:
         logger.exception("Event %s of job %s cannot be written as JSON", event_type, job)
         return False
     try:
-        _send(text)
+        _send((event_type, job, text))
     except (redis.Error, OSError) as error:
-        _unsent.append(text)
+        _unsent.append((event_type, job, text))
         logger.warning("Event %s of job %s waits for Redis: %s", event_type, job, error)
         return False
     return True
 
 
-def _send(text: str) -> None:
-    client, name, kept = redis.client(), stream(), settings.EVENTS_KEPT
+def _send(latest: Message) -> None:
+    client = redis.client()
+    script = redis.script(_EMIT)
     if not _unsent:
-        client.xadd(name, {"e": text}, maxlen=kept, approximate=True)
+        script(*_call(latest), client=client)
         return
     with _lock:
-        waiting = list(_unsent)
         with client.pipeline(transaction=False) as pipe:
-            for line in (*waiting, text):
-                pipe.xadd(name, {"e": line}, maxlen=kept, approximate=True)
+            for message in (*_unsent, latest):
+                script(*_call(message), client=pipe)
             pipe.execute()
         _unsent.clear()
+
+
+def _call(message: Message) -> tuple[list[str], list[Any]]:
+    """Return keys and arguments of the script."""
+    event_type, job, text = message
+    keys = [stream()]
+    if job is not None and event_type in _REPLAYED:
+        keys.append(recent(job))
+    return keys, [text, settings.EVENTS_KEPT, channel(job), settings.REPLAY_KEPT, settings.REPLAY_SECONDS]

@@ -6,6 +6,7 @@ from typing import Any
 import redis
 from django.conf import settings as django_settings
 from redis.backoff import ExponentialBackoff
+from redis.commands.core import Script
 from redis.retry import Retry
 
 from common.conf import settings
@@ -29,6 +30,12 @@ def _client(url: str) -> Client:
 def client() -> Client:
     """Return this process's client, made on first use; its pool survives a fork."""
     return _client(django_settings.REDIS_URL)
+
+
+@functools.lru_cache(maxsize=64)
+def script(source: str) -> Script:
+    """Return the Lua script `source`; call it with `keys`, `args` and, for another connection, `client=`."""
+    return client().register_script(source)
 
 
 def key(*parts: str) -> str:

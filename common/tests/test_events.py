@@ -58,3 +58,35 @@ def test_the_stream_is_bounded(settings):
     for _ in range(500):
         events.emit("log", "j1")
     assert redis.client().xlen(events.stream()) < 300
+
+
+def test_a_sequence_number_is_a_stream_position():
+    position = str(redis.client().xadd(events.stream(), {"e": "{}"}))
+    assert events.position(events.sequence(position)) == position
+
+
+def test_who_watches_hears_of_it_with_its_number():
+    listener = redis.client().pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(events.channel("j1"))
+    try:
+        events.emit("log", "j1", message="hello")
+        message = None
+        while message is None:
+            message = listener.get_message(timeout=5)
+    finally:
+        listener.close()
+    heard = json.loads(message["data"])
+    ((position, _),) = redis.client().xrange(events.stream())
+    assert heard["seq"] == events.sequence(position)
+    assert heard["message"] == "hello"
+
+
+def test_log_lines_can_be_caught_up_on():
+    for n in range(3):
+        events.emit("log", "j2", message=n)
+    events.emit("finished", "j2", state="succeeded")
+    first, *later = events.replay("j2", 0)
+    assert [event["message"] for event in later] == [1, 2]
+    assert events.replay("j2", first["seq"]) == later
+    assert 0 < redis.client().ttl(events.recent("j2")) <= 3600
+    redis.client().delete(events.recent("j2"))
