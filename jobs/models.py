@@ -1,0 +1,213 @@
+"""The book: jobs, their attempts and their log lines. Only the recorder and launches write here."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs.exceptions import InvalidTransition
+from jobs.querysets import JobQuerySet
+
+
+class State(models.TextChoices):
+    """The states of a job; an attempt uses those from RUNNING on, and QUEUED and RETRYING for how it ended."""
+
+    SCHEDULED = "scheduled", "Scheduled"  # waits for its time
+    QUEUED = "queued", "Queued"  # waits for a worker, or for the lock that `lock` names
+    RUNNING = "running", "Running"  # a worker executes it
+    RETRYING = "retrying", "Retrying"  # an attempt failed, the next one is on its way
+    SUCCEEDED = "succeeded", "Succeeded"  # its task returned
+    FAILED = "failed", "Failed"  # its task said so or raised, or ran into its hard time limit
+    CANCELLED = "cancelled", "Cancelled"  # somebody did not want it any more, or it expired
+    SKIPPED = "skipped", "Skipped"  # its exclusive lock was busy; to Celery that is SUCCESS
+    LOST = "lost", "Lost"  # its worker vanished
+
+
+ACTIVE = frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING, State.RETRYING})
+FINISHED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.SKIPPED, State.LOST})
+
+# What may follow what. A finished job lives again when it is queued or started anew: a retry by hand, a message
+# delivered twice.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.SCHEDULED: frozenset({State.QUEUED, State.RUNNING}) | FINISHED,
+    State.QUEUED: frozenset({State.SCHEDULED, State.RUNNING, State.RETRYING}) | FINISHED,
+    State.RUNNING: frozenset({State.SCHEDULED, State.QUEUED, State.RETRYING}) | FINISHED,
+    State.RETRYING: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}) | FINISHED,
+    State.SUCCEEDED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
+    State.FAILED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
+    State.CANCELLED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
+    State.SKIPPED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
+    # Lost is a presumption: what the worker itself says later is the truth.
+    State.LOST: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING, State.RETRYING}) | FINISHED - {State.LOST},
+}
+
+
+def allowed_before(state: State) -> list[State]:
+    """Return the states from which a job may become `state`."""
+    return [before for before, after in TRANSITIONS.items() if state in after]
+
+
+class Source(models.TextChoices):
+    """How a job came to be."""
+
+    PAGE = "page", "a page"
+    API = "api", "the API"
+    COMMAND = "command", "the command line"
+    SCHEDULE = "schedule", "a schedule"
+    CODE = "code", "code"
+    TASK = "task", "another job"
+
+
+class Job(models.Model):
+    """One launch of a task. Its id is the Celery task id."""
+
+    id = models.CharField(primary_key=True, max_length=255, editable=False)
+    task = models.CharField(max_length=255, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    args = models.JSONField(default=list, blank=True, help_text="Positional arguments, secrets hidden.")
+    kwargs = models.JSONField(default=dict, blank=True, help_text="Named arguments, secrets hidden.")
+    label = models.CharField(max_length=120, blank=True, help_text="Made from the arguments.")
+    queue = models.CharField(max_length=255, blank=True)
+    priority = models.SmallIntegerField(null=True, blank=True)
+    source = models.CharField(max_length=10, choices=Source.choices, blank=True)
+    schedule = models.CharField(max_length=255, blank=True, help_text="Name of the schedule that launched it.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs", db_index=False
+    )
+    parent_id = models.CharField(max_length=255, blank=True, help_text="The job that launched this one.")
+    root_id = models.CharField(max_length=255, blank=True, help_text="The first job of that chain.")
+    may_rerun = models.BooleanField(default=False, help_text="The task says that it may run twice (acks_late).")
+
+    # Of the current attempt: the one that started last.
+    execution = models.CharField(max_length=64, blank=True)
+    worker = models.CharField(max_length=255, blank=True, help_text="Node name, such as default@host.")
+    instance = models.CharField(max_length=255, blank=True, help_text="The worker process, unique over time.")
+    attempts = models.PositiveIntegerField(default=0)
+    progress = models.JSONField(default=dict, blank=True)  # fraction, current, total, message, stage, execution, event
+    lock = models.CharField(max_length=255, blank=True, help_text="The lock that it waits for.")
+    holder = models.CharField(max_length=255, blank=True, help_text="The job that held the lock.")
+
+    created_at = models.DateTimeField(default=timezone.now)
+    run_after = models.DateTimeField(null=True, blank=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    result = models.JSONField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    error_type = models.CharField(max_length=255, blank=True)
+    traceback = models.TextField(blank=True)
+
+    # Positions in the events' stream: what the recorder needs to apply events in any order, and twice.
+    last_event = models.BigIntegerField(default=0, editable=False)
+    queued_event = models.BigIntegerField(default=0, editable=False)
+    # The end that somebody other than the executing process told: revoked, killed, its worker vanished.
+    closing = models.JSONField(null=True, blank=True, editable=False)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        # Each index serves one list page; all end in (created_at, id), which is where the next page begins.
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["-created_at", "-id"], name="job_newest"),
+            models.Index(fields=["state", "-created_at", "-id"], name="job_state"),
+            models.Index(fields=["task", "-created_at", "-id"], name="job_task"),
+            models.Index(fields=["owner", "-created_at", "-id"], name="job_owner", condition=Q(owner__isnull=False)),
+            models.Index(fields=["schedule", "-created_at"], name="job_schedule", condition=~Q(schedule="")),
+            models.Index(fields=["parent_id"], name="job_parent", condition=~Q(parent_id="")),
+            # The worker's jobs when it vanishes.
+            models.Index(fields=["instance"], name="job_instance", condition=Q(state="running")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.label}".strip() or self.id
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the job's page."""
+        return reverse("jobs:job", args=[self.pk])
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more is expected of the job."""
+        return self.state in FINISHED
+
+    @property
+    def runtime(self) -> timedelta | None:
+        """How long the current attempt has run, or ran."""
+        if self.started_at is None:
+            return None
+        end = self.finished_at or (timezone.now() if self.state == State.RUNNING else None)
+        return max(end - self.started_at, timedelta()) if end else None
+
+    @property
+    def fraction(self) -> float | None:
+        """The share of the work that is done, 0 to 1; None when nobody knows."""
+        if self.state == State.SUCCEEDED:
+            return 1.0
+        if self.progress.get("execution") != self.execution:
+            return None
+        value: float | None = self.progress.get("fraction")
+        return value
+
+    def move(self, state: State, **fields: Any) -> None:
+        """Change the state, and `fields` with it, in one conditional update; raise InvalidTransition if it may not."""
+        changed = Job.objects.filter(pk=self.pk, state__in=allowed_before(state)).update(state=state, **fields)
+        if not changed:
+            self.refresh_from_db(fields=["state"])
+            raise InvalidTransition(self.pk, self.state, state)
+        self.state = state
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+
+class Attempt(models.Model):
+    """One execution of a job by a worker; a retry is a new attempt, and so is a second delivery."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempt_set", db_index=False)
+    execution = models.CharField(max_length=64)
+    number = models.PositiveIntegerField(default=1)
+    worker = models.CharField(max_length=255, blank=True)
+    instance = models.CharField(max_length=255, blank=True)
+    pid = models.PositiveBigIntegerField(null=True, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    runtime = models.FloatField(null=True, blank=True, help_text="Seconds.")
+    result = models.JSONField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    error_type = models.CharField(max_length=255, blank=True)
+    traceback = models.TextField(blank=True)
+    lock = models.CharField(max_length=255, blank=True)
+    holder = models.CharField(max_length=255, blank=True)
+    started_event = models.BigIntegerField(null=True, editable=False)
+    finished_event = models.BigIntegerField(null=True, editable=False)  # None: nobody told its end, it was concluded
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["job", "execution"], name="attempt_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.job_id}"
+
+
+class LogLine(models.Model):
+    """One line that a job wrote to its log. The id is the position of its event, so it is in order and there once."""
+
+    id = models.BigIntegerField(primary_key=True)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="log_lines", db_index=False)
+    execution = models.CharField(max_length=64, blank=True)
+    at = models.DateTimeField()
+    level = models.CharField(max_length=10, default="info")
+    message = models.TextField(blank=True)
+    obj = models.CharField(max_length=255, blank=True, help_text="What the line is about.")
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["job", "id"], name="logline_job")]
+
+    def __str__(self) -> str:
+        return self.message
