@@ -2,8 +2,14 @@
 
 import os
 
+from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
 
-application = get_asgi_application()
+pages = get_asgi_application()
+
+# Imported when Django is set up: the consumers use models.
+from live.routing import websocket_application  # noqa: E402
+
+application = ProtocolTypeRouter({"http": pages, "websocket": websocket_application()})

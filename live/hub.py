@@ -1,0 +1,142 @@
+"""One Redis subscription for all sockets of a server process.
+
+A message is parsed and rendered once, whatever the number of its viewers; a topic nobody watches costs nothing.
+"""
+
+import asyncio
+import json
+import logging
+import time
+import weakref
+
+from django.conf import settings as django_settings
+from redis import RedisError
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+
+from live import topics
+from live.conf import settings
+from live.subscriber import Subscriber
+
+logger = logging.getLogger(__name__)
+
+_hubs: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = weakref.WeakKeyDictionary()
+
+
+def current() -> "Hub":
+    """Return the hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]
+
+
+class Hub:
+    """Brings what is published on a topic to the subscribers of that topic."""
+
+    def __init__(self) -> None:
+        self.watchers: dict[str, set[Subscriber]] = {}
+        self._pubsub: PubSub | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._confirmed: dict[str, asyncio.Event] = {}
+
+    async def join(self, topic: str, subscriber: Subscriber) -> None:
+        """Bring `topic` to `subscriber` from now on; returns when the subscription is in force."""
+        self._start()
+        watchers = self.watchers.setdefault(topic, set())
+        watchers.add(subscriber)
+        channel = topics.channel(topic)
+        if channel not in self._confirmed:
+            self._confirmed[channel] = asyncio.Event()
+            await self._ask("subscribe", channel)
+        await self._confirmed[channel].wait()
+
+    async def leave(self, topic: str, subscriber: Subscriber) -> None:
+        """Stop bringing `topic`; the last to leave ends the subscription."""
+        watchers = self.watchers.get(topic, set())
+        watchers.discard(subscriber)
+        if not watchers and self.watchers.pop(topic, None) is not None:
+            channel = topics.channel(topic)
+            self._confirmed.pop(channel, None)
+            await self._ask("unsubscribe", channel)
+        if not self.watchers:
+            await self._stop()
+
+    async def _ask(self, verb: str, channel: str) -> None:
+        """Change the subscription; without a connection the reader does it when there is one."""
+        if self._pubsub is None:
+            return
+        try:
+            await getattr(self._pubsub, verb)(channel)
+        except (RedisError, OSError) as error:
+            logger.warning("Live subscription waits for Redis: %s", error)
+
+    def _start(self) -> None:
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._beat())]
+
+    async def _stop(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self) -> None:
+        """Read the subscription for as long as anybody watches; come back after a lost connection."""
+        delay = 0.1
+        while True:
+            connection = Redis.from_url(django_settings.REDIS_URL, decode_responses=True, socket_timeout=None)
+            try:
+                async with connection, connection.pubsub() as pubsub:
+                    # A channel of our own keeps the subscription alive when no topic is watched for a moment.
+                    before = set(self.watchers)
+                    await pubsub.subscribe(topics.channel("hub"), *map(topics.channel, before))
+                    self._pubsub = pubsub
+                    for topic in set(self.watchers) - before:
+                        await pubsub.subscribe(topics.channel(topic))
+                    delay = 0.1
+                    async for message in pubsub.listen():
+                        self._take(message)
+            except (RedisError, OSError) as error:
+                logger.warning("Live updates wait for Redis: %s", error)
+            finally:
+                self._pubsub = None
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 2.0)
+            self._tell_all_anew()
+
+    def _tell_all_anew(self) -> None:
+        """What was published meanwhile is gone: everybody gets a fresh snapshot."""
+        for topic, watchers in self.watchers.items():
+            for subscriber in watchers:
+                subscriber.overflow(topic)
+
+    def _take(self, message: dict[str, str]) -> None:
+        if message["type"] == "subscribe":
+            confirmed = self._confirmed.get(message["channel"])
+            if confirmed is not None:
+                confirmed.set()
+        elif message["type"] == "message":
+            self._deliver(topics.of_channel(message["channel"]), message["data"])
+
+    def _deliver(self, topic: str, data: str) -> None:
+        watchers = self.watchers.get(topic)
+        if not watchers:
+            return
+        kind, _ = topics.parse(topic)
+        event = json.loads(data)
+        seen = kind.render(event)
+        if seen is None:
+            return
+        seq = int(event.get("seq") or 0)
+        text = json.dumps({"topic": topic, "seq": seq, **seen}, default=str, separators=(",", ":"))
+        for subscriber in watchers:
+            subscriber.offer(topic, seen["type"], seq, text)
+
+    async def _beat(self) -> None:
+        """Show every viewer that the line is open."""
+        while True:
+            await asyncio.sleep(settings.BEAT_INTERVAL)
+            text = json.dumps({"type": "beat", "at": time.time()})
+            for subscriber in {one for watchers in self.watchers.values() for one in watchers}:
+                subscriber.say(text)

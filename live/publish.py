@@ -1,0 +1,16 @@
+"""Tells live pages that something changed; for what is not an event of a job (those publish themselves)."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from common import redis
+from live import topics
+
+
+def publish(messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Publish (topic, event) pairs in one round trip; each event has `type` and `seq`."""
+    with redis.client().pipeline(transaction=False) as pipe:
+        for topic, event in messages:
+            pipe.publish(topics.channel(topic), json.dumps(event, default=str, separators=(",", ":")))
+        pipe.execute()

@@ -1,0 +1,99 @@
+"""One browser's side of the hub: what still has to be sent to it, in bounded memory."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from live.conf import settings
+
+Send = Callable[[str], Awaitable[None]]
+
+
+class Subscriber:
+    """Keeps the order of messages, lets a newer progress replace an unsent older one, and never blocks the hub.
+
+    `send` writes one text to the socket; `resync(topic)` is awaited when the browser was too slow and must be given
+    the state anew.
+    """
+
+    def __init__(self, send: Send, resync: Callable[[str], Awaitable[None]]) -> None:
+        self._send = send
+        self._resync = resync
+        self._outbox: dict[Any, str] = {}  # ordered; progress is keyed by its topic, everything else by a counter
+        self._count = 0
+        self._stale: set[str] = set()
+        self._wake = asyncio.Event()
+        # Topics whose snapshot is not sent yet: what arrives meanwhile waits here.
+        self._held: dict[str, list[tuple[str, int, str]]] = {}
+        self._seen: dict[str, int] = {}
+
+    def hold(self, topic: str) -> None:
+        """Keep back what arrives on `topic` until `release`."""
+        self._held[topic] = []
+
+    def release(self, topic: str, snapshot: list[dict[str, Any]]) -> None:
+        """Send the snapshot (and replay), then what was kept back and is newer."""
+        newest = self._seen.get(topic, 0)
+        for event in snapshot:
+            newest = max(newest, int(event.get("seq") or 0))
+            self._put(None, json.dumps(event, default=str, separators=(",", ":")))
+        self._seen[topic] = newest
+        for kind, seq, text in self._held.pop(topic, []):
+            self.offer(topic, kind, seq, text)
+
+    def seen(self, topic: str) -> int:
+        """Return the sequence number of the newest message taken for `topic`."""
+        return self._seen.get(topic, 0)
+
+    def forget(self, topic: str) -> None:
+        """Drop what is known of a topic that is not watched any more."""
+        self._held.pop(topic, None)
+        self._seen.pop(topic, None)
+        self._stale.discard(topic)
+        self._outbox.pop(topic, None)
+
+    def offer(self, topic: str, kind: str, seq: int, text: str) -> None:
+        """Take one message for the browser; returns at once."""
+        held = self._held.get(topic)
+        if held is not None:
+            held.append((kind, seq, text))
+            return
+        # Without a number it says only that something changed, which is never too old to be told.
+        if topic in self._stale or (seq and seq <= self._seen.get(topic, 0)):
+            return
+        if len(self._outbox) >= settings.OUTBOX_LIMIT:
+            self.overflow(topic)
+            return
+        self._seen[topic] = max(seq, self._seen.get(topic, 0))
+        self._put(topic if kind == "progress" else None, text)
+
+    def overflow(self, topic: str) -> None:
+        """Note that `topic` must be told anew."""
+        self._stale.add(topic)
+        self._wake.set()
+
+    def say(self, text: str) -> None:
+        """Send a message that belongs to no topic."""
+        self._put("beat", text)
+
+    def _put(self, conflate: str | None, text: str) -> None:
+        if conflate is None:
+            self._count += 1
+            self._outbox[self._count] = text
+        else:
+            # The newer one takes the end of the line: it must not overtake a state that was told before it.
+            self._outbox.pop(conflate, None)
+            self._outbox[conflate] = text
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled or until the socket fails."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._outbox:
+                await self._send(self._outbox.pop(next(iter(self._outbox))))
+            stale, self._stale = self._stale, set()
+            for topic in stale:
+                await self._resync(topic)

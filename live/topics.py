@@ -1,0 +1,58 @@
+"""Topics: what a live page listens to. Apps register the kinds they own; this app knows none of them."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from common import redis
+from live.exceptions import UnknownTopic
+
+Event = dict[str, Any]
+_TOPIC = re.compile(r"([a-z]+)(?::([^\s:][^\s]{0,254}))?")
+
+
+def nothing_missed(name: str, after: int) -> list[Event]:
+    """Return no events: for kinds whose snapshot says everything."""
+    return []
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the live app must know of one kind of topic; the callables may use the database.
+
+    `may_watch(user, name)` decides; `snapshot(name)` gives the state now, with `seq`, the sequence number it contains;
+    `replay(name, after)` gives what a reconnecting page missed, oldest first; `render(event)` gives what a viewer may
+    see of an event, None for nothing.
+    """
+
+    may_watch: Callable[[Any, str], bool]
+    snapshot: Callable[[str], Event]
+    render: Callable[[Event], Event | None]
+    replay: Callable[[str, int], list[Event]] = nothing_missed
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register(name: str, kind: Kind) -> None:
+    """Make `name:<id>` (or `name` alone) a topic; the later registration wins."""
+    _kinds[name] = kind
+
+
+def parse(topic: str) -> tuple[Kind, str]:
+    """Return the kind and the id in `topic`; raise UnknownTopic."""
+    found = _TOPIC.fullmatch(topic)
+    if found is None or found[1] not in _kinds:
+        raise UnknownTopic
+    return _kinds[found[1]], found[2] or ""
+
+
+def channel(topic: str) -> str:
+    """Return the Redis channel of a topic."""
+    return redis.key("live", topic)
+
+
+def of_channel(name: str) -> str:
+    """Return the topic of a Redis channel."""
+    return name.removeprefix(redis.key("live", ""))
