@@ -13,6 +13,7 @@ from common.conf import settings
 
 Client = redis.Redis
 Error = redis.RedisError
+ResponseError = redis.ResponseError
 
 
 def connect(**options: Any) -> Client:

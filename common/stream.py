@@ -1,0 +1,209 @@
+"""Reads the stream of events as one of any number of recorders: each entry is handed to one of them, and is taken
+over by another when that one does not finish it (a consumer group, https://redis.io/docs/latest/commands/xreadgroup).
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from common import events, redis
+from common.exceptions import RedisUnavailable
+
+logger = logging.getLogger(__name__)
+
+GROUP = "recorder"
+# Entries that could not be understood; the newest are kept for somebody to look at.
+DEAD_KEPT = 1000
+# A reader that said nothing for a day and holds nothing is forgotten.
+FORGOTTEN_AFTER = 24 * 3600.0
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the stream: its position and its text."""
+
+    id: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the book is behind: entries that are not recorded, and the age of the oldest in seconds."""
+
+    entries: int
+    seconds: float
+
+
+def dead_key() -> str:
+    """Return the key of the list of entries that were put aside."""
+    return redis.key("events", "dead")
+
+
+class Reader:
+    """One member of the group. Every method raises RedisUnavailable while no Redis answers."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.client = redis.client()
+
+    def read(self, count: int, wait: float) -> list[Entry]:
+        """Return up to `count` entries that nobody has been given yet; wait up to `wait` seconds for the first."""
+
+        def call() -> list[Entry]:
+            answer: Any = self.client.xreadgroup(
+                GROUP, self.name, {events.stream(): ">"}, count=count, block=max(1, int(wait * 1000))
+            )
+            return [entry for rows in _streams(answer) for entry in _entries(rows)]
+
+        return self._in_group(call)
+
+    def take_over(self, count: int, idle: float) -> list[Entry]:
+        """Return up to `count` entries that were handed to somebody `idle` seconds ago and are not done."""
+
+        def call() -> list[Entry]:
+            answer: Any = self.client.xautoclaim(
+                events.stream(), GROUP, self.name, min_idle_time=int(idle * 1000), count=count
+            )
+            return _entries(answer[1])
+
+        return self._in_group(call)
+
+    def done(self, entries: Iterable[Entry]) -> None:
+        """Take the entries off the stream: they are in the book."""
+        ids = [entry.id for entry in entries]
+        if not ids:
+            return
+
+        def call() -> None:
+            with self.client.pipeline(transaction=True) as pipe:
+                pipe.xack(events.stream(), GROUP, *ids)
+                pipe.xdel(events.stream(), *ids)
+                pipe.execute()
+
+        self._in_group(call)
+
+    def put_aside(self, entry: Entry, reason: str) -> None:
+        """Keep an entry that cannot be recorded for somebody to look at; it blocks nobody."""
+        text = json.dumps({"id": entry.id, "reason": reason, "text": entry.text})
+
+        def call() -> None:
+            with self.client.pipeline(transaction=True) as pipe:
+                pipe.lpush(dead_key(), text)
+                pipe.ltrim(dead_key(), 0, DEAD_KEPT - 1)
+                pipe.execute()
+
+        _call(call)
+
+    def turn(self, name: str, seconds: float) -> bool:
+        """Return whether it is this reader's turn to do the chore `name`, which one reader does at a time.
+
+        The turn ends after `seconds`, or when `end_turn` says when the next one begins.
+        """
+        key = redis.key("turn", name)
+        return bool(_call(lambda: self.client.set(key, self.name, nx=True, px=int(seconds * 1000))))
+
+    def end_turn(self, name: str, pause: float) -> None:
+        """Let the next turn at the chore begin after `pause` seconds."""
+        key = redis.key("turn", name)
+        _call(lambda: self.client.set(key, self.name, xx=True, px=int(pause * 1000)))
+
+    def leave(self) -> None:
+        """Say good-bye, unless entries are still with this reader: others take those over."""
+
+        def call() -> None:
+            for reader in self._readers():
+                if reader["name"] == self.name and not reader["pending"]:
+                    self.client.xgroup_delconsumer(events.stream(), GROUP, self.name)
+
+        self._in_group(call)
+
+    def forget_others(self) -> None:
+        """Remove readers from the group that are gone and hold nothing."""
+
+        def call() -> None:
+            for reader in self._readers():
+                if not reader["pending"] and reader["idle"] > FORGOTTEN_AFTER * 1000:
+                    self.client.xgroup_delconsumer(events.stream(), GROUP, reader["name"])
+
+        self._in_group(call)
+
+    def _readers(self) -> list[dict[str, Any]]:
+        return list(self.client.xinfo_consumers(events.stream(), GROUP))
+
+    def _in_group(self, call: Callable[[], T]) -> T:
+        """Do `call`; if the group is not there, because Redis is new or was emptied, make it and do it again."""
+        try:
+            return _call(call)
+        except _NoGroup:
+            _call(self._make_group)
+            return _call(call)
+
+    def _make_group(self) -> None:
+        try:
+            self.client.xgroup_create(events.stream(), GROUP, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+
+class _NoGroup(RedisUnavailable):
+    """The group does not exist."""
+
+
+def _call(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except redis.ResponseError as error:
+        # EXEC wraps the answer of the command, hence no look at the beginning only.
+        if "NOGROUP" in str(error) or "no such key" in str(error):
+            raise _NoGroup(str(error)) from error
+        raise RedisUnavailable(str(error)) from error
+    except (redis.Error, OSError) as error:
+        raise RedisUnavailable(str(error)) from error
+
+
+def _streams(answer: Any) -> list[Any]:
+    """Return the rows of each stream; the answer is a mapping in one version of the protocol, a list in the other."""
+    if isinstance(answer, dict):
+        return [rows[0] if rows and isinstance(rows[0], list) else rows for rows in answer.values()]
+    return [rows for _, rows in answer or ()]
+
+
+def _entries(rows: Any) -> list[Entry]:
+    # A row without fields was trimmed from the stream while it was with a reader that vanished.
+    return [Entry(at, fields.get("e", "")) for at, fields in rows if fields is not None]
+
+
+def lag() -> Lag:
+    """Return how far the book is behind; raise RedisUnavailable when nobody can tell."""
+
+    def call() -> Lag:
+        client = redis.client()
+        with client.pipeline(transaction=False) as pipe:
+            pipe.xlen(events.stream())
+            pipe.xrange(events.stream(), count=1)
+            pipe.time()
+            length, oldest, (seconds, microseconds) = pipe.execute()
+        if not oldest:
+            return Lag(0, 0.0)
+        written = int(oldest[0][0].partition("-")[0]) / 1000
+        return Lag(int(length), max(0.0, float(seconds) + float(microseconds) / 1e6 - written))
+
+    return _call(call)
+
+
+def wait_until_recorded(seconds: float = 15.0) -> None:
+    """Return when everything written so far is in the book; raise TimeoutError after `seconds`."""
+    end = time.monotonic() + seconds
+    while lag().entries:
+        if time.monotonic() > end:
+            raise TimeoutError(f"The book is still behind after {seconds:.0f} s: does a recorder run?")
+        time.sleep(0.02)

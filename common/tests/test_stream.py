@@ -1,0 +1,97 @@
+"""The stream of events hands each entry to one reader, and to another when that one vanishes."""
+
+import pytest
+
+from common import events, redis, stream
+from common.testing import wait_until
+
+
+@pytest.fixture(autouse=True)
+def _empty_stream():
+    redis.client().flushdb()
+
+
+def read_all(reader: stream.Reader) -> list[stream.Entry]:
+    return reader.read(count=100, wait=0.01)
+
+
+def test_each_entry_goes_to_one_reader():
+    for number in range(6):
+        events.emit("log", f"job-{number}")
+    first = stream.Reader().read(count=3, wait=0.01)
+    second = read_all(stream.Reader())
+    assert len(first) == 3
+    assert len(second) == 3
+    assert not {entry.id for entry in first} & {entry.id for entry in second}
+
+
+def test_an_empty_stream_gives_nothing():
+    assert read_all(stream.Reader()) == []
+
+
+def test_what_is_done_is_gone_and_never_given_again():
+    events.emit("log", "a")
+    reader = stream.Reader()
+    reader.done(read_all(reader))
+    assert redis.client().xlen(events.stream()) == 0
+    assert reader.take_over(count=10, idle=0) == []
+
+
+def test_entries_of_a_vanished_reader_are_taken_over():
+    events.emit("log", "a")
+    lost = read_all(stream.Reader())
+    other = stream.Reader()
+    assert read_all(other) == []
+    assert wait_until(lambda: other.take_over(count=10, idle=0.001)) == lost
+
+
+def test_entries_not_old_enough_stay_with_their_reader():
+    events.emit("log", "a")
+    assert read_all(stream.Reader())
+    assert stream.Reader().take_over(count=10, idle=60) == []
+
+
+def test_an_emptied_redis_gets_its_group_back():
+    reader = stream.Reader()
+    read_all(reader)
+    redis.client().flushdb()
+    events.emit("log", "a")
+    assert len(read_all(reader)) == 1
+
+
+def test_lag_counts_what_is_not_done():
+    assert stream.lag() == stream.Lag(0, 0.0)
+    events.emit("log", "a")
+    events.emit("log", "b")
+    reader = stream.Reader()
+    entries = read_all(reader)
+    assert stream.lag().entries == 2
+    wait_until(lambda: stream.lag().seconds > 0.02)
+    reader.done(entries)
+    assert stream.lag().entries == 0
+
+
+def test_dead_entries_are_kept_with_the_reason():
+    stream.Reader().put_aside(stream.Entry("1-0", "{"), "not JSON")
+    kept = redis.client().lrange(stream.dead_key(), 0, -1)
+    assert len(kept) == 1
+    assert "not JSON" in kept[0]
+
+
+def test_one_reader_at_a_time_has_its_turn():
+    one, two = stream.Reader(), stream.Reader()
+    assert one.turn("chore", 60)
+    assert not two.turn("chore", 60)
+    one.end_turn("chore", 0.01)
+    wait_until(lambda: two.turn("chore", 60))
+
+
+def test_a_reader_that_leaves_is_forgotten_unless_it_holds_entries():
+    reader, holder = stream.Reader("leaver"), stream.Reader("holder")
+    events.emit("log", "a")
+    read_all(holder)
+    read_all(reader)
+    reader.leave()
+    holder.leave()
+    names = {row["name"] for row in redis.client().xinfo_consumers(events.stream(), stream.GROUP)}
+    assert names == {"holder"}
