@@ -12,8 +12,16 @@ class JobFailed(TaskError):
     """The job could not do its work, and says so without a traceback."""
 
 
+class LockBusy(TaskError):
+    """Somebody else holds the lock."""
+
+
 class LockLost(TaskError):
     """The lock of this job has passed to somebody else."""
+
+
+class WorkerLost(TaskError):
+    """The worker of this job vanished."""
 
 
 class RedisUnavailable(TaskError):

@@ -15,6 +15,7 @@ from kombu.utils.json import dumps
 
 from common import events, heartbeat
 from common.conf import settings
+from common.locks.waiting import is_requeued
 from common.redaction import hide_arguments
 
 # Who starts jobs in this context: page, api, command, schedule; None means code, or the job that is running.
@@ -68,6 +69,8 @@ def _queued(
     if task is None and sender.startswith("celery."):
         return
     headers["tracked"] = True
+    if is_requeued(headers):
+        return  # told by `waiting`: it is still the same attempt
     running: Any = get_current_task()
     schedule = headers.get("periodic_task_name")
     events.emit(
