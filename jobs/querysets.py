@@ -24,4 +24,4 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def without_bulk(self) -> "JobQuerySet":
         """Leave out the columns that may be long; lists never show them."""
-        return self.defer("args", "kwargs", "result", "traceback", "closing")
+        return self.defer("args", "kwargs", "result", "traceback", "facts")

@@ -1,0 +1,58 @@
+"""Puts finished jobs into the table of django-celery-results, whose admin and interface then hold the history."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from celery import states
+from django.utils import timezone
+
+from jobs.models import ArchivedResult, Job, State
+
+# To Celery a skipped job is a success with a text, and a lost one failed.
+STATUS = {
+    State.SUCCEEDED: states.SUCCESS,
+    State.SKIPPED: states.SUCCESS,
+    State.FAILED: states.FAILURE,
+    State.LOST: states.FAILURE,
+    State.CANCELLED: states.REVOKED,
+}
+_COLUMNS = [field.name for field in ArchivedResult._meta.concrete_fields if field.name not in {"id", "task_id"}]
+
+
+def write(jobs: Iterable[Job]) -> None:
+    """Write or overwrite the results of finished jobs."""
+    ArchivedResult.objects.bulk_create(
+        [_archived(job) for job in jobs],
+        update_conflicts=True,
+        unique_fields=["task_id"],
+        update_fields=_COLUMNS,
+    )
+
+
+def _archived(job: Job) -> ArchivedResult:
+    return ArchivedResult(
+        task_id=job.pk,
+        periodic_task_name=job.schedule or None,
+        task_name=job.task,
+        task_args=_text(job.args),
+        task_kwargs=_text(job.kwargs),
+        status=STATUS[State(job.state)],
+        worker=job.worker[:100] or None,
+        result=_text(_result(job)),
+        date_created=job.created_at,
+        date_started=job.started_at,
+        date_done=job.finished_at or timezone.now(),
+        traceback=job.traceback or None,
+        meta=_text({"children": []}),
+    )
+
+
+def _result(job: Job) -> Any:
+    if job.state in {State.SUCCEEDED, State.SKIPPED}:
+        return job.result
+    return {"exc_type": job.error_type or job.state, "exc_message": [job.error], "exc_module": "builtins"}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

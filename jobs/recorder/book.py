@@ -1,0 +1,102 @@
+"""Writes a batch of events into the book in one transaction."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from jobs.models import Attempt, Job, LogLine
+from jobs.recorder import archive
+from jobs.recorder.life import Life, conclude
+from jobs.recorder.parse import Event
+
+# What a row has on its own is not the recorder's to change: the owner, and what only a launch knows.
+_JOB_KEPT = {"id", "owner"}
+_ATTEMPT_KEPT = {"id", "job", "execution"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Change:
+    """The state of a job before a batch (empty for a new job) and after it."""
+
+    job_id: str
+    task: str
+    state: str
+    previous: str
+
+
+def _columns(model: type[models.Model], kept: set[str]) -> list[str]:
+    return [field.name for field in model._meta.concrete_fields if field.name not in kept]
+
+
+def write(events: Sequence[Event]) -> list[Change]:
+    """Apply events about the life of jobs, all or none; return what changed its state.
+
+    Raises IntegrityError when another recorder wrote one of the new jobs at the same moment: do it again.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        lives = _load(events)
+        for event in events:
+            lives[event.job].apply(event)
+        for life in lives.values():
+            conclude(life, now)
+        _save(list(lives.values()))
+    return [
+        Change(life.job.pk, life.job.task, life.job.state, life.before)
+        for life in lives.values()
+        if life.job.state != life.before
+    ]
+
+
+def _load(events: Sequence[Event]) -> dict[str, Life]:
+    """Return the jobs of the events with their attempts, locked until the transaction ends."""
+    firsts: dict[str, Event] = {}
+    for event in events:
+        firsts.setdefault(event.job, event)
+    # In the order of their ids, so that two recorders never wait for each other.
+    known = {job.pk: job for job in Job.objects.select_for_update().filter(pk__in=firsts).order_by("pk")}
+    lives = {
+        job_id: Life(known[job_id], {}, False, known[job_id].state)
+        if job_id in known
+        else Life(Job(pk=job_id, created_at=first.at), {}, True, "")
+        for job_id, first in firsts.items()
+    }
+    if known:
+        for attempt in Attempt.objects.filter(job__in=list(known)):
+            lives[attempt.job_id].attempts[attempt.execution] = attempt
+    return lives
+
+
+def _save(lives: list[Life]) -> None:
+    Job.objects.bulk_create([life.job for life in lives if life.is_new])
+    # One statement for all rows; the rows are there and locked, so this only ever updates.
+    Job.objects.bulk_create(
+        [life.job for life in lives if not life.is_new],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=_columns(Job, _JOB_KEPT),
+    )
+    _save_attempts(lives)
+    LogLine.objects.bulk_create(_flat(life.lines for life in lives), ignore_conflicts=True)
+    archive.write([life.job for life in lives if life.job.is_finished])
+
+
+def _save_attempts(lives: list[Life]) -> None:
+    touched = [life.attempts[execution] for life in lives for execution in life.touched]
+    Attempt.objects.bulk_create([attempt for attempt in touched if attempt.pk is None])
+    Attempt.objects.bulk_create(
+        [attempt for attempt in touched if attempt.pk is not None],
+        update_conflicts=True,
+        unique_fields=["job", "execution"],
+        update_fields=_columns(Attempt, _ATTEMPT_KEPT),
+    )
+    dropped = [attempt.pk for life in lives for attempt in life.dropped if attempt.pk is not None]
+    if dropped:
+        Attempt.objects.filter(pk__in=dropped).delete()
+
+
+def _flat(groups: Iterable[list[LogLine]]) -> list[LogLine]:
+    return sorted((line for group in groups for line in group), key=attrgetter("pk"))

@@ -1,0 +1,172 @@
+"""The recorder's loop: read a batch, write it, tell, acknowledge; and survive whatever Redis and the database do."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
+from django.dispatch import Signal
+
+from common import signals
+from common.exceptions import RedisUnavailable
+from common.stream import Entry, Reader
+from jobs.conf import settings
+from jobs.exceptions import InvalidEvent
+from jobs.recorder import book
+from jobs.recorder.parse import LIFE, Event, parse
+
+logger = logging.getLogger(__name__)
+
+# The database is away, or so busy that it refuses; anything else is the batch's own fault.
+_AWAY = (OperationalError, InterfaceError)
+_CHORE = "housekeeping"
+# So often may two recorders meet at the same new jobs before the batch is looked at event by event.
+_MEETINGS = 5
+
+
+class Recorder:
+    """One member of the group of recorders; `run` returns after `stop`."""
+
+    def __init__(self, reader: Reader | None = None) -> None:
+        self.reader = reader or Reader()
+        self.stopping = threading.Event()
+        self.held: list[Entry] = []  # read, but not yet written: tried again until it is
+        self.take_over_at = 0.0
+        self.housekeeping_at = 0.0
+        self.trouble = ""
+
+    def stop(self) -> None:
+        """Finish the batch at hand and return."""
+        self.stopping.set()
+
+    def run(self) -> None:
+        """Record until told to stop."""
+        while not self.stopping.is_set():
+            try:
+                self.step(wait=1.0)
+                self._housekeep()
+                self._better()
+            except RedisUnavailable as error:
+                self._worse("Redis", error)
+            except _AWAY as error:
+                self._worse("the database", error)
+            self.stopping.wait(settings.RECORDER_PAUSE)
+        self._leave()
+
+    def step(self, wait: float = 0.0) -> int:
+        """Record one batch; wait up to `wait` seconds for events. Return how many entries it had."""
+        self.held = self.held or self._taken_over() or self.reader.read(settings.RECORDER_BATCH, wait)
+        count = len(self.held)
+        if count:
+            self._record(self.held)
+            self.held = []
+        return count
+
+    def _taken_over(self) -> list[Entry]:
+        """Return entries that another recorder has not finished."""
+        if time.monotonic() < self.take_over_at:
+            return []
+        entries = self.reader.take_over(settings.RECORDER_BATCH, settings.RECORDER_TAKE_OVER)
+        if not entries:
+            self.take_over_at = time.monotonic() + settings.RECORDER_TAKE_OVER / 2
+        return entries
+
+    def _record(self, entries: list[Entry]) -> None:
+        events = self._parsed(entries)
+        changes = self._written([(entry, event) for entry, event in events if event.type in LIFE])
+        # Told before it is acknowledged: after a crash in between, somebody is told twice rather than never.
+        for _, event in events:
+            if event.type not in LIFE:
+                _tell(signals.event_recorded, event={**event.data, "seq": event.seq})
+        for change in changes:
+            _tell(
+                signals.job_changed,
+                job_id=change.job_id,
+                task=change.task,
+                state=change.state,
+                previous=change.previous,
+            )
+        self.reader.done(entries)
+
+    def _parsed(self, entries: Iterable[Entry]) -> list[tuple[Entry, Event]]:
+        events = []
+        for entry in entries:
+            try:
+                events.append((entry, parse(entry)))
+            except InvalidEvent as error:
+                self._put_aside(entry, str(error))
+        return events
+
+    def _written(self, pairs: Sequence[tuple[Entry, Event]]) -> list[book.Change]:
+        """Write the events; those that the database refuses are found by halving, and put aside."""
+        if not pairs:
+            return []
+        try:
+            return self._write([event for _, event in pairs])
+        except _AWAY:
+            raise
+        except Exception as error:  # the boundary: one event must never stop the book
+            if len(pairs) == 1:
+                entry, event = pairs[0]
+                logger.exception("Event %s of job %s cannot be recorded", event.type, event.job)
+                self._put_aside(entry, f"{type(error).__name__}: {error}")
+                return []
+        middle = len(pairs) // 2
+        return self._written(pairs[:middle]) + self._written(pairs[middle:])
+
+    def _write(self, events: list[Event]) -> list[book.Change]:
+        for _ in range(_MEETINGS):
+            try:
+                return book.write(events)
+            except IntegrityError:
+                # Another recorder has just written one of these jobs; now it is there and is found.
+                logger.debug("Met another recorder at a new job")
+        return book.write(events)
+
+    def _put_aside(self, entry: Entry, reason: str) -> None:
+        logger.error("Entry %s of the events' stream is put aside: %s", entry.id, reason)
+        self.reader.put_aside(entry, reason)
+
+    def _housekeep(self) -> None:
+        now = time.monotonic()
+        if now < self.housekeeping_at:
+            return
+        pause = settings.HOUSEKEEPING_INTERVAL
+        self.housekeeping_at = now + pause / 2
+        if self.reader.turn(_CHORE, 60):
+            try:
+                _tell(signals.housekeeping)
+                self.reader.forget_others()
+            finally:
+                self.reader.end_turn(_CHORE, pause)
+
+    def _worse(self, what: str, error: Exception) -> None:
+        """Log once that something is away, and wait a moment; the batch at hand is tried again."""
+        if self.trouble != what:
+            logger.error("The book waits for %s: %s", what, error)
+            self.trouble = what
+        connection.close()
+        self.stopping.wait(settings.RECORDER_PATIENCE)
+
+    def _better(self) -> None:
+        if self.trouble:
+            logger.warning("The book goes on: %s is back", self.trouble)
+            self.trouble = ""
+
+    def _leave(self) -> None:
+        try:
+            self.reader.leave()
+        except RedisUnavailable as error:
+            logger.warning("Redis did not hear our good-bye: %s", error)
+
+
+def _tell(signal: Signal, **data: Any) -> None:
+    """Send a signal; a receiver that raises is logged with the job's id and harms nobody else."""
+    for receiver, answer in signal.send_robust(sender=Recorder, **data):
+        if isinstance(answer, DatabaseError) and connection.connection is not None and not connection.is_usable():
+            connection.close()
+        if isinstance(answer, Exception):
+            name = getattr(receiver, "__qualname__", repr(receiver))
+            logger.error("%s failed for job %s", name, data.get("job_id"), exc_info=answer)

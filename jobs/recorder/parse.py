@@ -1,0 +1,121 @@
+"""Turns an entry of the stream into an event that every database can hold, or says why it is none."""
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from common import events
+from common.stream import Entry
+from jobs.exceptions import InvalidEvent
+from jobs.models import FINISHED, State
+
+# Types that are about a job's life; the others are passed on.
+LIFE = frozenset({"queued", "started", "progress", "log", "waiting", "retrying", "finished"})
+PASSED_ON = frozenset({"mail", "lock"})
+_NEEDS_EXECUTION = frozenset({"started", "progress", "log", "waiting"})
+_LONGEST_KEY = 255
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its position in the stream, its moment, and what it says."""
+
+    seq: int
+    type: str
+    job: str
+    at: datetime
+    data: dict[str, Any]
+
+    def text(self, key: str, limit: int | None = _LONGEST_KEY) -> str:
+        """Return the value of `key` as text of at most `limit` characters, empty when there is none."""
+        value = self.data.get(key)
+        return "" if value is None else str(value)[:limit]
+
+    def number(self, key: str) -> int | None:
+        """Return the value of `key` as a whole number that fits a column, None when it is none."""
+        value = self.data.get(key)
+        if isinstance(value, int) and abs(value) < 2**31:
+            return int(value)
+        return None
+
+
+def parse(entry: Entry) -> Event:
+    """Return the event of `entry`; raise InvalidEvent when it is none that the book knows."""
+    data = _load(entry.text)
+    if not isinstance(data, dict):
+        raise InvalidEvent("The entry is not a JSON object.")
+    event_type, job = data.get("type"), data.get("job")
+    if event_type not in LIFE | PASSED_ON:
+        raise InvalidEvent(f"Nobody knows events of type {event_type!r}.")
+    if event_type in LIFE:
+        _check_life(event_type, job, data)
+    return Event(events.sequence(entry.id), event_type, job or "", _moment(data.get("at")), data)
+
+
+def _check_life(event_type: str, job: Any, data: dict[str, Any]) -> None:
+    if not isinstance(job, str) or not 0 < len(job) <= _LONGEST_KEY:
+        raise InvalidEvent(f"{job!r} is not the id of a job.")
+    execution = data.get("execution")
+    if execution is None and event_type in _NEEDS_EXECUTION:
+        raise InvalidEvent(f"An event {event_type!r} needs its execution.")
+    if execution is not None and (not isinstance(execution, str) or not 0 < len(execution) <= 64):
+        raise InvalidEvent(f"{execution!r} is not the id of an execution.")
+    if event_type == "finished" and data.get("state") not in {state.value for state in FINISHED}:
+        raise InvalidEvent(f"A job does not finish as {data.get('state')!r}.")
+    for key, kind in (("args", list), ("kwargs", dict)):
+        if not isinstance(data.get(key, kind()), kind):
+            raise InvalidEvent(f"{key} must be a JSON {'array' if kind is list else 'object'}.")
+
+
+def moment(text: Any) -> datetime | None:
+    """Return an ISO 8601 time with its zone (UTC when it names none), None when `text` is no time."""
+    try:
+        value = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def result_of(event: Event) -> Any:
+    """Return the result that the event carries as JSON text."""
+    text = event.data.get("result")
+    if not isinstance(text, str):
+        return None
+    try:
+        return _load(text)
+    except InvalidEvent:
+        return text
+
+
+def _moment(at: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise InvalidEvent(f"{at!r} is not a time in seconds since 1970.") from error
+
+
+def _load(text: str) -> Any:
+    try:
+        value = json.loads(text, parse_constant=str)
+    except (ValueError, RecursionError) as error:
+        raise InvalidEvent(f"The entry is not JSON: {error}") from error
+    return _storable(value) if "\\u" in text or "\x00" in text else value
+
+
+def _storable(value: Any) -> Any:
+    """Replace the characters that PostgreSQL does not hold: NUL, and halves of surrogate pairs."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+def state_of(event: Event) -> State:
+    """Return the state in which the event leaves its execution."""
+    if event.type == "finished":
+        return State(event.data["state"])
+    return State.QUEUED if event.type == "waiting" else State.RETRYING
