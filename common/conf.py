@@ -44,6 +44,8 @@ class CommonSettings(AppSettings):
     HEARTBEAT_TIMEOUT: float = 15.0
     # The same for pools that run jobs in the worker's own process, where a long computation may silence the heartbeat.
     HEARTBEAT_TIMEOUT_SOLO: float = 300.0
+    # So many times a job may lose its worker or its process before it is not run again.
+    MAX_LOST: int = 3
     # Least time in seconds between two progress messages of one job.
     PROGRESS_INTERVAL: float = 0.2
     # Most events kept in the stream when nobody records them.

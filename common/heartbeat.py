@@ -11,9 +11,11 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from celery import signals
+from celery.worker import state
 
 from common import redis
 from common.conf import settings
@@ -36,7 +38,8 @@ class Worker:
     pool: str
     concurrency: int
     started: float
-    held: list[str]  # ids of the messages it has not acknowledged: running, reserved, waiting for their time
+    held: list[str]  # ids of the jobs it holds: running, reserved, waiting for their time or for a rate limit
+    tags: list[str]  # delivery tags of their messages: one job may have two messages
     seen: float = 0.0
     silent: float = 0.0  # seconds since the last heartbeat
 
@@ -50,6 +53,11 @@ class Worker:
 def instance() -> str:
     """Return the name of this process's worker, unique over time; outside a worker a name of this process."""
     return _instance or f"{socket.gethostname()}/{os.getpid()}"
+
+
+def has_heartbeat(name: str) -> bool:
+    """Return whether instance `name` is a worker's, which beats, and not that of some process outside a worker."""
+    return "@" in name
 
 
 def index_key() -> str:
@@ -98,43 +106,57 @@ class Heartbeat(threading.Thread):
     def describe(self) -> dict[str, Any]:
         """Return what the worker says of itself."""
         consumer, pool = self.consumer, self.consumer.pool
-        name = type(pool).__module__.rpartition(".")[2]
+        held = self._holding()
         return {
             "instance": instance(),
             "name": consumer.hostname,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "queues": sorted(consumer.app.amqp.queues.consume_from),
-            "pool": name,
+            "pool": type(pool).__module__.rpartition(".")[2],
             "concurrency": int(pool.num_processes or pool.limit or 0),
             "started": self.started_at,
-            "held": self.held(),
+            "held": sorted(set(held.values())),
+            "tags": sorted(held),
         }
 
-    def held(self) -> list[str]:
-        """Return the ids of all requests in this worker that are not acknowledged."""
-        from celery.worker import state
+    def _holding(self) -> dict[str, str]:
+        """Return delivery tag → job id of all requests here, asking again when the tables change under the reader."""
+        for _ in range(20):
+            try:
+                return {str(request.message.delivery_tag): request.id for request in self._requests()}
+            except RuntimeError:
+                continue
+        raise BlockingIOError("The worker's tables change too fast to be read.")
 
-        waiting = [getattr(entry.entry, "args", ()) for entry in list(self.consumer.timer.schedule.queue)]
-        scheduled = {args[0].id for args in waiting if args and hasattr(args[0], "task_id")}
-        return sorted(scheduled.union(list(state.requests)))
+    def _requests(self) -> Iterator[Any]:
+        # `requests` forgets one of two messages of the same job; the sets keep both.
+        for table in (state.requests.values(), state.reserved_requests, state.active_requests):
+            yield from list(table)
+        yield from list(state.scheduled_requests)  # type: ignore[attr-defined] # newer than the stubs
+        for bucket in list(self.consumer.task_buckets.values()):
+            if bucket is not None:
+                yield from [request for request, _ in list(bucket.contents)]
 
     def beat(self) -> None:
-        """Say once that the worker lives."""
-        client = self.client
-        client.set(data_key(instance()), json.dumps(self.describe()), ex=24 * 3600)
-        client.zadd(index_key(), {instance(): redis.now(client)})
+        """Say once that the worker lives. The time is taken first: what is received later is in the next beat."""
+        now = redis.now(self.client)
+        with self.client.pipeline() as pipe:
+            pipe.set(data_key(instance()), json.dumps(self.describe()), ex=24 * 3600)
+            pipe.zadd(index_key(), {instance(): now})
+            pipe.execute()
 
     def run(self) -> None:
         """Beat until told to stop."""
-        while not self.stopped.is_set():
-            try:
-                self.beat()
-            except (redis.Error, OSError) as error:
-                logger.warning("Heartbeat waits for Redis: %s", error)
-            except RuntimeError as error:
-                logger.debug("The worker's tables changed while they were read: %s", error)
-            self.stopped.wait(settings.HEARTBEAT_INTERVAL)
+        while not self.stopped.wait(settings.HEARTBEAT_INTERVAL):
+            self.try_to_beat()
+
+    def try_to_beat(self) -> None:
+        """Beat, or log why not: a silent Redis stops no worker."""
+        try:
+            self.beat()
+        except (redis.Error, OSError) as error:
+            logger.warning("Heartbeat waits for Redis: %s", error)
 
     def stop(self) -> None:
         """Say good-bye."""
@@ -158,12 +180,12 @@ def _start(sender: Any, **_: Any) -> None:
     global _heartbeat  # noqa: PLW0603 — one worker a process
     if _heartbeat is None:
         _heartbeat = Heartbeat(sender)
-        _heartbeat.beat()
+        _heartbeat.try_to_beat()
         _heartbeat.start()
 
 
 def _stop(**_: Any) -> None:
-    if _heartbeat is not None:
+    if _heartbeat is not None and _heartbeat.is_alive():
         _heartbeat.stop()
 
 
