@@ -12,10 +12,11 @@ class CommonConfig(AppConfig):
         """Connect Celery's signals and our system checks."""
         from django.utils.module_loading import autodiscover_modules
 
-        from common import checks, heartbeat, tracking
+        from common import checks, failures, heartbeat, tracking
 
         # Celery reads the `tasks` modules in workers only; forms, schedules and checks need them in every process.
         autodiscover_modules("tasks")
         checks.connect()
         tracking.connect()
         heartbeat.connect()
+        failures.connect()

@@ -11,7 +11,7 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | `waiting`  | execution, lock, holder: the job went back to its queue until the lock is free                       |
 | `retrying` | execution, retries, eta, error, error_type, traceback                                                |
 | `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, traceback, holder |
-| `mail`     | status (sent, failed, grouped), subject, recipients, fingerprint, body, error                        |
+| `mail`     | mail (its id), task, status (sent, failed, grouped, nobody), subject, recipients, fingerprint, body, error |
 | `lock`     | action (broken, lost), lock, holder, by, reason                                                      |
 
 `execution` names one run of the job by one worker; a message delivered twice makes two.

@@ -1,11 +1,304 @@
-"""Tells the admins about a final failure, once."""
+"""Tells the admins about a final failure: exactly one mail for each, whoever notices it.
 
+Celery calls `Task.on_failure` in the pool process for what a task raises, in the worker's main process for a hard time
+limit, and not at all for a pool process that was killed; its signal `task_failure` comes in all three cases, for a hard
+time limit twice. When a whole worker is gone, nobody in it can tell, and the rescuer calls `report`.
+"""
+
+import collections
+import functools
+import hashlib
+import logging
+import re
+import threading
+import time
+import traceback
+from datetime import UTC, datetime
 from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from celery import signals
+from django.conf import settings as django_settings
+from django.db import connections
+from kombu.utils.encoding import safe_repr
+
+from common import events, heartbeat, outbox, redis
+from common.exceptions import JobFailed
+from common.helpers import get_admin_emails, send_mail_to_admins
+from common.redaction import hide_arguments, hide_in_text, secrets_of
+
+logger = logging.getLogger(__name__)
+
+Mail = outbox.Mail
+
+SUBJECT_LIMIT = 200
+# Characters of the arguments, and of the error's own words.
+LINE_LIMIT = 2_000
+# Characters of a traceback that are kept at its beginning and at its end, where the cause stands.
+TRACE_HEAD, TRACE_TAIL = 5_000, 15_000
+# Most mails that one process sends at the same time; those above wait for housekeeping.
+THREADS = 10
+# Seconds that `report` waits for its mail, and that a process which ends waits for all of them.
+PATIENCE, PATIENCE_AT_END = 2.0, 5.0
+_THREAD_NAME = "failure-mail"
+_PLACE = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<function>\S+)')
+
+# Jobs whose hard time limit this process has told: the hook and a second signal follow at once, without a request.
+_timed_out: collections.deque[str] = collections.deque(maxlen=100)
+
+
+def connect() -> None:
+    """Let a process that ends finish its mails; twice is the same as once."""
+    signals.worker_process_shutdown.connect(wait, dispatch_uid="common.failures")
+    signals.worker_shutdown.connect(wait, dispatch_uid="common.failures")
+
+
+# Who notices -----------------------------------------------------------------------------------------------------------
+def on_hook(task: Any, exception: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+    """Mail about a failure for which Celery, or a test by hand, called `on_failure`."""
+    request = _request(task, task_id)
+    if request is None and task_id in _timed_out:
+        return
+    if request is not None:
+        request.told = True
+    trace = str(einfo) if einfo is not None else ""
+    # Outside a worker nothing else can tell the same, and the caller wants to see the mail.
+    at_once = request is None or bool(request.is_eager)
+    _tell(task, exception, task_id, args, kwargs, trace, at_once=at_once)
 
 
 def on_signal(task: Any, task_id: str, exception: BaseException, einfo: Any) -> None:
     """Mail about a failure for which Celery calls no `on_failure`: a killed pool process."""
+    if not _is_told_about(task):
+        return
+    request = _request(task, task_id)
+    if request is None and task_id in _timed_out:
+        _timed_out.remove(task_id)
+        return
+    if getattr(request, "told", False):
+        return
+    if request is not None and isinstance(exception, TimeLimitExceeded):
+        _timed_out.append(task_id)
+    trace = str(einfo) if einfo is not None else ""
+    _tell(task, exception, task_id, getattr(request, "args", None), getattr(request, "kwargs", None), trace)
 
 
 def report(task: Any, exception: BaseException, task_id: str, args: Any, kwargs: Any, trace: str) -> None:
-    """Mail the admins about the failure of one job."""
+    """Mail about a failure that nobody in the worker could tell; other tasks than those that asked for it are skipped."""
+    if not _is_told_about(task):
+        return
+    crowded = bool(_senders())
+    thread = _tell(task, exception, task_id, args, kwargs, trace)
+    # A mail server that hangs costs the caller this once, however many jobs are lost.
+    if thread is not None and not crowded:
+        thread.join(PATIENCE)
+
+
+def _is_told_about(task: Any) -> bool:
+    from common.tasks import NotifyAdminTaskMixin
+
+    return isinstance(task, NotifyAdminTaskMixin)
+
+
+def _request(task: Any, task_id: str) -> Any:
+    """Return the request of that job, None where another one or none is on the task's stack."""
+    request = getattr(task, "request", None)
+    return request if getattr(request, "id", None) == task_id else None
+
+
+def _run_of(request: Any) -> str:
+    """Return a name of one run of a job that its pool process and the worker's main process agree on, or "".
+
+    The delivery tag is new for each message, so a job that is retried, also by hand, is another run.
+    """
+    tag = (getattr(request, "properties", None) or {}).get("delivery_tag")
+    return f"{request.id}:{request.retries or 0}:{heartbeat.instance()}:{tag}" if tag else ""
+
+
+def _tell(
+    task: Any, exception: BaseException, task_id: str, args: Any, kwargs: Any, trace: str, at_once: bool = False
+) -> threading.Thread | None:
+    """Write the mail and have it sent; return the thread that does. Whatever goes wrong is logged and ends here."""
+    try:
+        request = _request(task, task_id)
+        mail = compose(task, exception, task_id, args, kwargs, trace)
+        if at_once:
+            _deliver(mail, boxed=False)
+            return None
+        return _hand_over(mail, _run_of(request) if request is not None else "")
+    except Exception:  # the boundary between mail and job: a job's fate never depends on its mail
+        logger.exception("The failure mail of job %s went wrong", task_id)
+        return None
+
+
+# The mail --------------------------------------------------------------------------------------------------------------
+def compose(task: Any, exception: BaseException, task_id: str, args: Any, kwargs: Any, trace: str) -> Mail:
+    """Return the mail about one failure: `id`, `job`, `task`, `subject`, `body`, `fingerprint`."""
+    function = getattr(task, "run", None)
+    secrets = secrets_of(function, args, kwargs)
+    trace = trace or _trace(exception)
+    place = _PLACE.findall(trace)
+    cause = _cut(hide_in_text(_cause(exception), secrets))
+    expected = isinstance(exception, tuple(getattr(task, "throws", ())))  # what the task says it may raise
+    detail = "" if expected else _shortened(hide_in_text(trace, secrets)).strip()
+    lines = _facts(task, task_id, args, kwargs)
+    return {
+        "id": outbox.new_id(),
+        "job": task_id,
+        "task": str(task.name),
+        "subject": _subject(getattr(task, "action", None) or task.name),
+        "body": "\n".join([*(f"{name + ':':<11}{value}" for name, value in lines), "", cause, "", detail]).rstrip()
+        + "\n",
+        "fingerprint": _fingerprint(str(task.name), type(exception).__name__, str(place[-1:])),
+    }
+
+
+def compose_summary(summary: Mail) -> Mail:
+    """Return the one mail that stands for all that a window held back, see `common.outbox`."""
+    sample, held, jobs = summary["sample"], int(summary["held"]), summary["jobs"]
+    more = held - len(jobs)
+    links = [_link(job) for job in jobs] + ([f"… and {more} more"] if more > 0 else [])
+    body = (
+        f"The same error came {summary['count']} times between {_moment(summary['first'])} and "
+        f"{_moment(summary['last'])}.\n{held} of them were not mailed one by one. Their jobs:\n\n"
+        + "\n".join(links)
+        + f"\n\nThis was the first mail:\n\n{sample['body']}"
+    )
+    subject = f"{sample['subject']} ({held} more)"
+    return {**sample, "id": summary["id"], "job": "", "subject": subject, "body": body}
+
+
+def _subject(action: Any) -> str:
+    # A line break would begin another header.
+    text = " ".join("".join(c if c.isprintable() else " " for c in f"Error in {action}").split())
+    return text if len(text) <= SUBJECT_LIMIT else text[: SUBJECT_LIMIT - 1] + "…"
+
+
+def _facts(task: Any, task_id: str, args: Any, kwargs: Any) -> list[tuple[str, str]]:
+    request = _request(task, task_id)
+    facts = [("Task", str(task.name)), ("Job", str(task_id))]
+    if request is not None:
+        facts.append(("Attempt", str((request.retries or 0) + 1)))
+    facts.append(("Arguments", _call(task, args, kwargs)))
+    queue = (getattr(request, "delivery_info", None) or {}).get("routing_key")
+    known = [("Queue", queue), ("Worker", getattr(request, "hostname", None))]
+    facts += [(name, str(value)) for name, value in known if value]
+    return [*facts, ("When", _moment(time.time())), ("Page", _link(task_id))]
+
+
+def _call(task: Any, args: Any, kwargs: Any) -> str:
+    """Return the arguments as a call would be written, secrets hidden."""
+    plain, named = hide_arguments(getattr(task, "run", None), args, kwargs)
+    text = ", ".join([*map(safe_repr, plain), *(f"{name}={safe_repr(value)}" for name, value in named.items())])
+    return f"({_cut(text)})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LINE_LIMIT else f"{text[:LINE_LIMIT]}… ({len(text)} characters)"
+
+
+def _cause(exception: BaseException) -> str:
+    if isinstance(exception, SoftTimeLimitExceeded):
+        return "The job ran into its soft time limit."
+    if isinstance(exception, TimeLimitExceeded):
+        return "The job ran into its hard time limit and was killed."
+    # Python's own way to show an error copes with one whose __str__ raises.
+    text = "".join(traceback.format_exception_only(exception)).strip()
+    return f"The job says that it failed: {text.partition(': ')[2]}" if isinstance(exception, JobFailed) else text
+
+
+def _trace(exception: BaseException) -> str:
+    return "".join(traceback.format_exception(exception))
+
+
+def _shortened(trace: str) -> str:
+    left_out = len(trace) - TRACE_HEAD - TRACE_TAIL
+    if left_out <= 0:
+        return trace
+    return f"{trace[:TRACE_HEAD]}\n… {left_out} characters are left out …\n{trace[-TRACE_TAIL:]}"
+
+
+def _fingerprint(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _link(task_id: str) -> str:
+    return f"{django_settings.SITE_URL}/jobs/{task_id}/"
+
+
+# Its way ---------------------------------------------------------------------------------------------------------------
+def _hand_over(mail: Mail, run: str) -> threading.Thread | None:
+    """Put the mail into the box and send it beside the job, which so never waits for a mail server."""
+    boxed = True
+    try:
+        verdict = outbox.admit(mail, run)
+    except (redis.Error, OSError) as error:
+        logger.warning("The failure mail of job %s is sent without Redis, perhaps twice: %s", mail["job"], error)
+        verdict, boxed = "send", False
+    if verdict == "grouped":
+        emit(mail, status="grouped", recipients=[], error="", body="")
+    if verdict != "send":
+        return None
+    if boxed and len(_senders()) >= THREADS:
+        logger.warning("The mail server is slow: the failure mail of job %s is left to housekeeping", mail["job"])
+        return None
+    thread = threading.Thread(
+        target=functools.partial(_deliver_and_close, mail, boxed=boxed), name=_THREAD_NAME, daemon=True
+    )
+    thread.start()
+    return thread
+
+
+def _deliver_and_close(mail: Mail, *, boxed: bool) -> None:
+    try:
+        _deliver(mail, boxed=boxed)
+    finally:
+        connections.close_all()  # a mail backend may keep its mails in the database
+
+
+def _deliver(mail: Mail, *, boxed: bool) -> None:
+    recipients = get_admin_emails()
+    status, error = send(mail["subject"], mail["body"], mail["job"])
+    recorded = emit(mail, status=status, recipients=recipients, error=error)
+    if not boxed or not (recorded or status == "sent"):
+        return
+    try:
+        outbox.done(mail["id"])
+    except (redis.Error, OSError) as failure:
+        logger.warning("The failure mail of job %s may be sent again: %s", mail["job"], failure)
+
+
+def send(subject: str, body: str, job: str) -> tuple[str, str]:
+    """Try once to mail all admins; return the status, `sent`, `failed` or `nobody`, and the error in words."""
+    try:
+        if send_mail_to_admins(subject, body):
+            return "sent", ""
+    except Exception as error:  # noqa: BLE001 — the boundary: mail backends raise what they like
+        logger.error("The failure mail of job %s could not be sent: %r", job, error)  # noqa: TRY400 — the reason is all
+        return "failed", f"{type(error).__name__}: {error}"
+    if get_admin_emails():
+        return "failed", "The mail backend says that it sent nothing."
+    logger.warning("Nobody is told that job %s failed: ADMINS is empty", job)
+    return "nobody", "ADMINS is empty: there is nobody to tell."
+
+
+def emit(mail: Mail, **data: Any) -> bool:
+    """Write the event that tells what became of a mail; `data` may replace the mail's own values."""
+    known = {name: mail[name] for name in ("task", "subject", "fingerprint", "body")}
+    return events.emit("mail", mail["job"] or None, mail=mail["id"], **(known | data))
+
+
+def _senders() -> list[threading.Thread]:
+    """Return the threads that send now; asked of Python, because a forked process has none of its parent's."""
+    return [thread for thread in threading.enumerate() if thread.name == _THREAD_NAME]
+
+
+def wait(**_: Any) -> None:
+    """Give mails on their way a moment before the process ends; what is not sent then is left to housekeeping."""
+    end = time.monotonic() + PATIENCE_AT_END
+    for thread in _senders():
+        thread.join(max(0.0, end - time.monotonic()))

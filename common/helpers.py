@@ -1,14 +1,16 @@
 """The documented mail helpers of the task API; nothing else belongs here."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 
 
 def get_admin_emails() -> list[str]:
-    """Return the addresses of `settings.ADMINS`."""
-    return [address for _, address in settings.ADMINS]
+    """Return the addresses of `settings.ADMINS`, whose entries are addresses or pairs of name and address."""
+    entries: list[Any] = settings.ADMINS
+    return [entry if isinstance(entry, str) else entry[1] for entry in entries]
 
 
 def send_mail_to_admins(
@@ -17,7 +19,15 @@ def send_mail_to_admins(
     default_from: str | None = None,
     addresses: Sequence[str] | None = None,
 ) -> int:
-    """Mail every admin, or `addresses`; return how many mails were handed over (0 when there is nobody to tell)."""
+    """Send one mail to all admins, or to all `addresses`.
+
+    Returns:
+        How many mails were handed over; 0 when there is nobody to tell.
+
+    Raises:
+        smtplib.SMTPException, OSError: the mail server refused or did not answer within `EMAIL_TIMEOUT`.
+
+    """
     recipients = list(get_admin_emails() if addresses is None else addresses)
     if not recipients:
         return 0

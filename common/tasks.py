@@ -77,7 +77,7 @@ class NotifyAdminTaskMixin:
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Send the mail; a failing mail server is recorded and changes nothing about the job."""
         super().on_failure(exc, task_id, args, kwargs, einfo)  # type: ignore[misc]
-        failures.report(self, exc, task_id, args, kwargs, str(einfo) if einfo is not None else "")
+        failures.on_hook(self, exc, task_id, args, kwargs, einfo)
 
 
 def enqueue(

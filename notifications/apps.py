@@ -1,9 +1,16 @@
-"""Registers the app with Django."""
+"""Registers the app with Django and connects it to the recorder."""
 
 from django.apps import AppConfig
 
 
 class NotificationsConfig(AppConfig):
-    """The app's name and label."""
+    """Who is told of a failure, and how."""
 
     name = "notifications"
+
+    def ready(self) -> None:
+        """Connect the receivers and the system checks."""
+        from notifications import checks, receivers
+
+        checks.connect()
+        receivers.connect()

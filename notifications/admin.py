@@ -1,0 +1,71 @@
+"""The list of failure mails: to read, and to send one again."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from notifications.models import AdminMail, MailState
+from notifications.querysets import AdminMailQuerySet
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[AdminMail]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+@admin.register(AdminMail)
+class AdminMailAdmin(ModelAdmin):
+    """Nothing can be added or changed; what failed can be sent again."""
+
+    list_display = ("subject", "state", "created_at", "attempts", "error", "job")
+    list_filter = ("state", "created_at", "task")
+    search_fields = ("subject", "job_id", "error")
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+    actions = ("send_again",)
+    fields = (
+        *("subject", "state", "error", "attempts", "next_try", "recipients", "created_at", "sent_at"),
+        *("task", "job", "fingerprint", "text"),
+    )
+    readonly_fields = ("job", "text")
+
+    @admin.display(description="job", ordering="job_id")
+    def job(self, mail: AdminMail) -> str:
+        """Show the job as a link to its page."""
+        return format_html('<a href="/jobs/{}/">{}</a>', mail.job_id, mail.job_id) if mail.job_id else "-"
+
+    @admin.display(description="mail")
+    def text(self, mail: AdminMail) -> str:
+        """Show the mail as it was written."""
+        return format_html("<pre>{}</pre>", mail.body)
+
+    @admin.action(description="Send again", permissions=["resend"])
+    def send_again(self, request: HttpRequest, queryset: AdminMailQuerySet) -> None:
+        """Have the chosen mails sent by the recorder; those that went out or were grouped are left alone."""
+        chosen = queryset.filter(state__in=[MailState.FAILED, MailState.NOBODY])
+        for mail in chosen:
+            mail.again()
+        count, others = len(chosen), queryset.count() - len(chosen)
+        if count:
+            self.message_user(request, f"Sent again within a minute: {count}. The state tells what came of it.")
+        if others:
+            text = f"Left alone, because only a mail that failed can be sent again: {others}."
+            self.message_user(request, text, messages.WARNING)
+
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may send a mail again."""
+        return request.user.has_perm("notifications.resend_adminmail")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody writes a failure mail by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes what was said."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Old mails are deleted by housekeeping."""
+        return False
