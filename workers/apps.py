@@ -1,4 +1,4 @@
-"""Registers the app with Django."""
+"""Registers the app with Django and connects it to the recorder's housekeeping."""
 
 from django.apps import AppConfig
 
@@ -7,3 +7,10 @@ class WorkersConfig(AppConfig):
     """The app's name and label."""
 
     name = "workers"
+
+    def ready(self) -> None:
+        """Connect the rescue to housekeeping, and keep Kombu from giving running jobs away."""
+        from workers import broker, receivers
+
+        receivers.connect()
+        broker.install()

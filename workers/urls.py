@@ -1,6 +1,12 @@
-"""Addresses of the workers' pages."""
+"""Addresses of the probes and of the workers' page."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from workers import views
 
 app_name = "workers"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("workers/", views.workers, name="workers"),
+]

@@ -1,0 +1,273 @@
+"""Nothing is lost whatever is killed: workers, their processes, Redis, the recorder, beat."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from common import heartbeat, redis
+from common.beat import last_beat_tick
+from common.runner.redis_server import PrivateServer
+from common.testing import wait_until
+from common.testing.processes import Beat, Recorder, Worker
+from demo import tasks as demo
+from image.celery import app
+from jobs.models import Attempt, Job, State
+from tests.acceptance.scratch import ScratchApp
+from workers.rescue import rescue
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+
+COUNT = 20
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis():
+    redis.client().flushdb()
+
+
+@pytest.fixture
+def quick(settings):
+    """Believe earlier what looks abandoned; the heartbeat of the worker processes is that of production."""
+    settings.WORKERS_RESCUE_MARGIN = 1.0
+    settings.WORKERS_REPLACED_AFTER = 4.5
+
+
+def rescued_until(condition: Callable[[], Any], seconds: float = 90) -> Any:
+    """Do rounds of rescue until `condition` is true."""
+    return wait_until(lambda: (rescue(), condition())[1], seconds)
+
+
+def states(ids: list[str]) -> dict[str, int]:
+    """Return how many of the jobs are in which state."""
+    found = Job.objects.filter(pk__in=ids).values_list("state", flat=True)
+    return {state: list(found).count(state) for state in set(found)}
+
+
+def all_succeeded(ids: list[str]) -> bool:
+    return states(ids) == {State.SUCCEEDED: len(ids)}
+
+
+def running(ids: list[str]) -> list[Attempt]:
+    """Return the attempts that the book says are running."""
+    return list(Attempt.objects.filter(job__in=ids, state=State.RUNNING))
+
+
+def leftovers() -> dict[str, Any]:
+    """Return what would be left in Redis of work that is done: messages and locks."""
+    client = redis.client()
+    found = {"unacked": client.hlen("unacked"), "index": client.zcard("unacked_index"), "queue": client.llen("default")}
+    found["locks"] = len(list(client.scan_iter(redis.key("lock", "*"))))
+    return {name: number for name, number in found.items() if number}
+
+
+def twenty(seconds: float = 0.4) -> list[str]:
+    return [demo.wait.delay(seconds).id for _ in range(COUNT)]
+
+
+def test_twenty_jobs_survive_their_worker_with_the_times_of_production():
+    with Recorder():
+        with Worker(concurrency=4) as first:
+            ids = twenty(1.0)
+            wait_until(lambda: len(running(ids)) == 4, 30)
+            first.kill()
+        began = time.monotonic()
+        with Worker(concurrency=4):
+            wait_until(lambda: all_succeeded(ids), 60)
+            assert time.monotonic() - began < 60
+            wait_until(lambda: not leftovers(), 10)
+    interrupted = Job.objects.filter(pk__in=ids, attempts=2)
+    assert interrupted.count() == 4
+    for job in interrupted:
+        before, after = job.attempt_set.order_by("number")
+        assert (before.state, before.error_type) == (State.RETRYING, "WorkerLost")
+        assert (after.state, after.error) == (State.SUCCEEDED, "")
+
+
+def test_twenty_jobs_survive_a_pool_process():
+    with Recorder(), Worker(concurrency=2):
+        ids = twenty()
+        victim = wait_until(lambda: running(ids), 30)[0]
+        os.kill(victim.pid, signal.SIGKILL)
+        wait_until(lambda: all_succeeded(ids), 60)
+        wait_until(lambda: not leftovers(), 10)
+    assert sorted(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == [1] * (COUNT - 1) + [2]
+    assert Attempt.objects.get(pk=victim.pk).error_type == "WorkerLost"
+
+
+def test_twenty_jobs_survive_the_recorder():
+    with Worker(concurrency=4):
+        with Recorder() as recorder:
+            ids = twenty(0.2)
+            wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).exists(), 30)
+            recorder.kill()
+        with Recorder():
+            wait_until(lambda: all_succeeded(ids), 60)
+    assert set(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == {1}
+
+
+def test_twenty_jobs_survive_beat():
+    with Recorder(), Worker(concurrency=4):
+        with Beat() as beat:
+            wait_until(last_beat_tick, 60)
+            ids = twenty(0.2)
+            beat.kill()
+        with Beat():
+            killed_at = last_beat_tick() or 0.0
+            wait_until(lambda: (last_beat_tick() or 0.0) > killed_at, 60)
+            wait_until(lambda: all_succeeded(ids), 60)
+            wait_until(lambda: not leftovers(), 30)
+    assert set(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == {1}
+
+
+class PersistentRedis:
+    """A Redis that keeps its data, and can be killed and started again."""
+
+    def __init__(self, server: PrivateServer) -> None:
+        self.server = server
+        self.start()
+
+    def start(self) -> None:
+        command = self.server.command()
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        self.server.wait(self.process)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def persistent(tmp_path, settings, monkeypatch):
+    """A persistent Redis that this process and all it starts use."""
+    server = PersistentRedis(PrivateServer(tmp_path / "redis"))
+    settings.REDIS_URL = server.server.url
+    with monkeypatch.context() as patch:
+        patch.setattr(app.conf, "broker_url", server.server.url)
+        patch.setattr(app, "_pool", None)
+        patch.setattr(app.amqp, "_producer_pool", None)
+        yield server
+    server.kill()
+
+
+def launch(*seconds: float) -> list[str]:
+    """Send jobs whose results this process will not ask for."""
+    return [demo.wait.apply_async((secs,), ignore_result=True).id for secs in seconds]
+
+
+def test_twenty_jobs_survive_redis_and_none_runs_twice(persistent, quick):
+    with Recorder(), Worker(concurrency=2):
+        ids = launch(*[0.5] * COUNT)
+        wait_until(lambda: len(running(ids)) == 2, 30)
+        persistent.kill()
+        persistent.start()
+        rescued_until(lambda: all_succeeded(ids))
+        rescued_until(lambda: not leftovers())
+    assert set(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == {1}
+
+
+def test_a_job_that_ends_while_redis_is_away_does_not_run_again(persistent, quick):
+    with Recorder(), Worker(concurrency=1):
+        (job,) = launch(3.0)
+        wait_until(lambda: running([job]), 30)
+        persistent.kill()
+        time.sleep(4)  # the job ends in the meantime, and nobody can be told
+        persistent.start()
+        rescued_until(lambda: all_succeeded([job]))
+        rescued_until(lambda: not leftovers())
+        (after,) = launch(0.0)
+        rescued_until(lambda: all_succeeded([after]))
+    assert Job.objects.get(pk=job).attempts == 1
+
+
+def test_a_cut_connection_starts_no_second_run(quick):
+    client = redis.client()
+    with Recorder(), Worker(concurrency=2) as worker:
+        job = demo.wait.delay(4.0)
+        wait_until(lambda: running([job.id]), 30)
+        for connection in client.client_list():
+            if connection["cmd"] == "brpop":
+                client.client_kill_filter(_id=connection["id"])
+        wait_until(lambda: "Trying to re-establish" in worker.log, 20)
+        rescued_until(lambda: all_succeeded([job.id]))
+        rescued_until(lambda: not leftovers())
+    assert Job.objects.get(pk=job.id).attempts == 1
+
+
+def test_a_job_that_may_not_run_twice_is_lost_once_and_mailed_once(quick, settings, mailoutbox):
+    settings.ADMINS = [("Ada", "ada@example.org")]
+    with Recorder():
+        with Worker(concurrency=1) as first:
+            job = demo.ignores_time_limit.apply_async((60,), time_limit=90, soft_time_limit=80)
+            wait_until(lambda: running([job.id]), 30)
+            first.kill()
+        with Worker(concurrency=1):
+            rescued_until(lambda: states([job.id]) == {State.LOST: 1})
+            wait_until(lambda: mailoutbox, 20)
+            after = demo.echo.delay()
+            rescued_until(lambda: all_succeeded([after.id]))
+            rescued_until(lambda: not leftovers())
+    lost = Job.objects.get(pk=job.id)
+    assert (lost.attempts, lost.error_type) == (1, "WorkerLost")
+    assert "vanished" in lost.error
+    assert [message.to for message in mailoutbox] == [["ada@example.org"]]
+    assert job.id in mailoutbox[0].body
+
+
+def test_a_job_that_waits_for_its_time_in_a_killed_worker_runs_at_that_time(quick):
+    with Recorder():
+        with Worker(concurrency=1) as first:
+            job = demo.echo.apply_async(countdown=14)
+            due = timezone.now() + timedelta(seconds=14)
+            wait_until(lambda: any(job.id in worker.held for worker in heartbeat.workers()), 30)
+            first.kill()
+        with Worker(concurrency=1):
+            rescued_until(lambda: all_succeeded([job.id]))
+    started = Job.objects.get(pk=job.id).started_at
+    assert -0.5 < (started - due).total_seconds() < 10
+
+
+DEADLY = """
+    import os, signal
+
+    from image.celery import app
+
+    @app.task(name="scratch.deadly", acks_late=True)
+    def deadly():
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_job_that_kills_every_process_is_given_up(tmp_path):
+    scratch = ScratchApp(tmp_path, DEADLY)
+    with Recorder(), Worker(concurrency=1, env=scratch.env):
+        job = app.send_task("scratch.deadly")
+        wait_until(lambda: states([job.id]) in ({State.FAILED: 1}, {State.LOST: 1}), 60)
+        after = demo.echo.delay()
+        wait_until(lambda: all_succeeded([after.id]), 30)
+        wait_until(lambda: not leftovers(), 10)
+    found = Job.objects.get(pk=job.id)
+    assert found.attempts == 3
+    assert "not run again" in found.error
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_worker_tells_what_it_holds(pool):
+    with Worker(concurrency=1, pool=pool) as process:
+        later = demo.echo.apply_async(countdown=60)
+        wait_until(lambda: later.id in heartbeat.workers()[0].held, 30)
+        now = demo.wait.delay(5)
+        wait_until(lambda: heartbeat.workers()[0].held == sorted([later.id, now.id]), 30)
+        assert len(heartbeat.workers()[0].tags) == 2
+        now.get(timeout=30)
+        wait_until(lambda: heartbeat.workers()[0].held == [later.id], 30)
+        process.stop()
+        assert heartbeat.workers() == []

@@ -1,0 +1,234 @@
+"""Gives back what a vanished worker held, and says which jobs are lost. Everything here may be done twice.
+
+A message belongs to nobody when no living worker says that it holds it, and a running job when its worker is not
+among the living. Both must have been so for a while before they are believed; docs/explanation/rescue.md says why.
+"""
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import current_app
+from kombu.exceptions import KombuError
+
+from common import events, failures, heartbeat, losses, redis, stream
+from common.exceptions import RedisUnavailable, WorkerLost
+from common.heartbeat import Worker
+from jobs.models import Job, State
+from workers import broker
+from workers.broker import Broker, Message
+from workers.conf import settings
+from workers.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+# Longest time in seconds that one rescuer may take before another one may begin.
+TURN = 60
+# How often, in seconds, a lost job is told at most: for ever, as far as any recorder is concerned.
+TOLD = 7 * 24 * 3600
+
+
+@dataclass
+class Report:
+    """What one round did: ids of jobs."""
+
+    put_back: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)  # names of instances
+
+
+def rescue() -> Report | None:
+    """Do one round; return what was done, None when it is somebody else's turn or nobody can tell who is alive."""
+    client = redis.client()
+    with _turn(client) as mine:
+        if not mine or not _trustworthy(client):
+            return None
+        living, gone = living_and_gone(heartbeat.workers())
+        with broker.connect() as connection:
+            return Round(client, connection, living, gone).work()
+
+
+def living_and_gone(found: list[Worker]) -> tuple[list[Worker], list[Worker]]:
+    """Part workers that live from those that are silent for too long, or that a newer one of their name replaced."""
+    newest = {worker.name: max(w.started for w in found if w.name == worker.name) for worker in found}
+    living: list[Worker] = []
+    gone: list[Worker] = []
+    for worker in found:
+        replaced = worker.started < newest[worker.name] and worker.silent > settings.REPLACED_AFTER
+        (living if worker.alive and not replaced else gone).append(worker)
+    return living, gone
+
+
+@contextlib.contextmanager
+def _turn(client: redis.Client) -> Iterator[bool]:
+    name, token = redis.key("rescue", "turn"), secrets.token_hex(8)
+    mine = bool(client.set(name, token, nx=True, ex=TURN))
+    try:
+        yield mine
+    finally:
+        if mine and client.get(name) == token:
+            client.delete(name)
+
+
+def _trustworthy(client: redis.Client) -> bool:
+    """Return False shortly after a start of Redis: while it was away, no worker could say that it lives."""
+    info: dict[str, Any] = client.info("server")
+    return float(info["uptime_in_seconds"]) > settings.RESCUE_MARGIN
+
+
+class Round:
+    """One look at everything that workers hold."""
+
+    def __init__(
+        self, client: redis.Client, connection: Broker | None, living: list[Worker], gone: list[Worker]
+    ) -> None:
+        self.client = client
+        self.broker = connection
+        self.living = living
+        self.gone = gone
+        self.now = redis.now(client)
+        self.report = Report()
+
+    def work(self) -> Report:
+        """Settle abandoned messages, then jobs without worker and message, then forget workers."""
+        self._messages()
+        # While the book is behind, a job that it calls running may long be done.
+        if stream.lag().seconds < settings.RESCUE_MARGIN:
+            self._jobs()
+        self._workers()
+        return self.report
+
+    # Messages
+
+    def _messages(self) -> None:
+        if self.broker is None:
+            return
+        held = {tag for worker in self.living for tag in worker.tags}
+        watch = Watch(self.client, "message", self.now)
+        confirmed = watch.confirmed(tag for tag in self.broker.received() if tag not in held)
+        messages = self.broker.read(confirmed)
+        book = Job.objects.without_bulk().in_bulk({message.job for message in messages})
+        for message in messages:
+            if self._nobody_can_have(message, watch.since[message.tag]):
+                self._settle(message, book.get(message.job))
+                watch.clear(message.tag)  # whoever receives it next must be given the time to say so
+
+    def _nobody_can_have(self, message: Message, since: float) -> bool:
+        """Return whether all who serve the queue have said, after the message was noticed, that they do not hold it."""
+        readers = [worker for worker in self.living if message.queue in worker.queues]
+        return all(worker.seen > since for worker in readers)
+
+    def _settle(self, message: Message, job: Job | None) -> None:
+        if job is not None and job.is_finished:
+            self._drop(message, f"it is {job.state} already")
+        elif job is not None and job.state == State.RUNNING:
+            self._settle_started(message, job)
+        elif job is None and self._unrecorded_losses(message):
+            self._drop(message, "it lost its worker too often")
+        else:
+            self._put_back(message)
+
+    def _settle_started(self, message: Message, job: Job) -> None:
+        if any(worker.instance == job.instance for worker in self.living):
+            return  # it runs elsewhere; its end decides about this message
+        if not job.may_rerun:
+            self._lose(job, f"Its worker {job.worker} vanished.")
+            self._drop(message, "it may not run twice")
+            return
+        count = losses.note(job.pk)
+        if losses.exhausted(count):
+            self._lose(job, losses.describe(count, f"Its worker {job.worker} vanished."))
+            self._drop(message, "it lost its worker too often")
+        else:
+            self._put_back(message)
+            self._requeued(job, f"Its worker {job.worker} vanished; the job is run again.")
+
+    def _unrecorded_losses(self, message: Message) -> bool:
+        """Count a loss of a job that is not recorded and may have run; return whether that was one too many."""
+        task = current_app.tasks.get(message.task)
+        return bool(getattr(task, "acks_late", False)) and losses.exhausted(losses.note(message.job))
+
+    def _put_back(self, message: Message) -> None:
+        assert self.broker is not None  # noqa: S101 — a message came from it
+        self.broker.put_back(message.tag)
+        self.report.put_back.append(message.job)
+        logger.warning("Job %s (%s) is back in queue %s: its worker vanished", message.job, message.task, message.queue)
+
+    def _drop(self, message: Message, reason: str) -> None:
+        assert self.broker is not None  # noqa: S101 — a message came from it
+        self.broker.drop(message.tag)
+        self.report.dropped.append(message.job)
+        logger.warning("The message of job %s (%s) is dropped: %s", message.job, message.task, reason)
+
+    # Jobs
+
+    def _jobs(self) -> None:
+        names = [worker.instance for worker in self.living]
+        running = Job.objects.without_bulk().filter(state=State.RUNNING).exclude(instance__in=names)
+        suspects = {f"{job.pk}/{job.execution}": job for job in running if heartbeat.has_heartbeat(job.instance)}
+        confirmed = Watch(self.client, "job", self.now).confirmed(suspects)
+        for queue in {suspects[name].queue for name in confirmed}:
+            jobs = {suspects[name].pk: suspects[name] for name in confirmed if suspects[name].queue == queue}
+            self._conclude(queue, jobs)
+
+    def _conclude(self, queue: str, jobs: dict[str, Job]) -> None:
+        """Say of running jobs without a living worker whether they go on: their message waits, or is with somebody."""
+        if self.broker is None:
+            jobs = {pk: job for pk, job in jobs.items() if not job.may_rerun}  # their broker sends those again
+            waiting: set[str] = set()
+        else:
+            waiting = jobs.keys() & set(self.broker.waiting(queue))
+        elsewhere = self._held_now()
+        for pk, job in jobs.items():
+            if pk in waiting:
+                self._requeued(job, f"Its worker {job.worker} stopped; the job waits to be run again.")
+            elif pk not in elsewhere:
+                self._lose(job, f"Its worker {job.worker} vanished.")
+
+    def _held_now(self) -> set[str]:
+        """Return all jobs of which a message is with somebody, dead or alive; read last, for messages that moved."""
+        if self.broker is None:
+            return set()
+        return {message.job for message in self.broker.read(self.broker.received())}
+
+    def _requeued(self, job: Job, error: str) -> None:
+        events.emit(
+            "retrying", job.pk, execution=job.execution, retries=0, eta=None,
+            error=error, error_type="WorkerLost", traceback="",
+        )  # fmt: skip
+
+    def _lose(self, job: Job, error: str) -> None:
+        """Tell once that a job is lost, and mail about it if its task wants that."""
+        if not self.client.set(redis.key("rescue", "told", job.pk, job.execution), 1, nx=True, ex=TOLD):
+            return
+        events.emit(
+            "finished", job.pk, execution=job.execution, state="lost", runtime=None, result=None,
+            error=error, error_type="WorkerLost", traceback="", holder="",
+        )  # fmt: skip
+        self.report.lost.append(job.pk)
+        logger.error("Job %s (%s) is lost: %s", job.pk, job.task, error)
+        task = current_app.tasks.get(job.task)
+        if task is not None:
+            failures.report(task, WorkerLost(error), job.pk, job.args, job.kwargs, error)
+
+    # Workers
+
+    def _workers(self) -> None:
+        """Take vanished workers off the list once people had time to see them; replaced ones at once."""
+        successors = {worker.name for worker in self.living}
+        for worker in self.gone:
+            if worker.name in successors or worker.silent > settings.REMEMBER_VANISHED:
+                heartbeat.forget(worker.instance)
+                self.report.forgotten.append(worker.instance)
+
+
+def safely() -> None:
+    """Do a round as a housekeeping chore: what is out of reach now is tried again at the next one."""
+    try:
+        rescue()
+    except (redis.Error, RedisUnavailable, KombuError, OSError) as error:
+        logger.warning("Rescue waits for Redis: %s", error)
