@@ -1,0 +1,7 @@
+"""Errors of the assets app."""
+
+from common.exceptions import JobFailed
+
+
+class AssetFailed(JobFailed):
+    """The asset could not be processed."""

@@ -1,0 +1,124 @@
+"""Loading, inspecting, repairing, simplifying and converting meshes, on the trimesh library."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+
+from assets.geometry.formats import FORMATS, MeshProblem
+
+
+def load(path: Path, file_type: str) -> trimesh.Trimesh:
+    """Return the triangles in the file, all parts in one mesh; raise MeshProblem.
+
+    Nothing else is read: no material or texture file that the mesh names.
+    """
+    try:
+        with path.open("rb") as file:
+            found: Any = trimesh.load_mesh(
+                file, file_type=file_type, process=False, resolver=None, skip_materials=True, maintain_order=True
+            )
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise MeshProblem(f"The {FORMATS[file_type]} file is damaged: {_short(error)}.") from error
+    mesh = found.to_geometry() if isinstance(found, trimesh.Scene) else found
+    if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
+        raise MeshProblem("The file has no triangles: a point cloud or an empty scene. Export it as a mesh.")
+    mesh = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    if not np.isfinite(mesh.vertices).all():
+        raise MeshProblem("Some coordinates are not numbers (NaN or infinite). Clean the mesh where it was made.")
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        raise MeshProblem("Some triangles name corners that do not exist. Export the file again.")
+    return mesh
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def inspect(mesh: trimesh.Trimesh) -> dict[str, Any]:
+    """Return facts about the mesh; lengths, areas and volumes in the file's own unit, and squares and cubes of it.
+
+    `watertight` and what follows from it are those of the mesh with equal corners welded, as formats such as STL store
+    each triangle apart. The genus is (2 - Euler number) / 2 of a closed mesh of one piece (Euler-Poincare formula).
+    """
+    welded = mesh.copy()
+    welded.merge_vertices()
+    ordered = np.sort(welded.faces, axis=1)
+    distinct = len(np.unique(ordered, axis=0))
+    flat = int((welded.area_faces <= 1e-12 * max(float(welded.area), 1e-300)).sum())
+    pieces = int(welded.body_count)
+    closed = bool(welded.is_watertight)
+    return {
+        "vertices": len(mesh.vertices),
+        "corners_welded": len(welded.vertices),
+        "faces": len(mesh.faces),
+        "bounds": np.asarray(mesh.bounds, dtype=float).round(9).tolist(),
+        "size": np.asarray(mesh.extents, dtype=float).round(9).tolist(),
+        "area": float(mesh.area),
+        "volume": float(abs(welded.volume)) if closed else None,
+        "watertight": closed,
+        "winding_consistent": bool(welded.is_winding_consistent),
+        "euler_number": int(welded.euler_number),
+        "genus": (2 - int(welded.euler_number)) // 2 if closed and pieces == 1 else None,
+        "pieces": pieces,
+        "duplicate_faces": len(ordered) - distinct,
+        "flat_faces": flat,
+        "units": guess_units(float(max(mesh.extents))),
+    }
+
+
+def guess_units(longest: float) -> dict[str, str]:
+    """Return a guess of the unit from the longest side, with the reason: mesh formats but GLB do not say."""
+    for bound, unit, why in (
+        (0.0, "unknown", "the mesh has no extent"),
+        (10.0, "metres", "the longest side is below 10, as of things modelled in metres"),
+        (5000.0, "millimetres", "the longest side is between 10 and 5,000, as of parts drawn in millimetres"),
+    ):
+        if longest <= bound:
+            return {"guess": unit, "because": why}
+    return {"guess": "unknown", "because": "the longest side is above 5,000"}
+
+
+def repair(mesh: trimesh.Trimesh) -> tuple[trimesh.Trimesh, dict[str, Any]]:
+    """Return the mesh with corners welded, double and flat triangles removed, holes closed, and what was done."""
+    fixed = mesh.copy()
+    before = len(fixed.vertices), len(fixed.faces), bool(fixed.is_watertight)
+    fixed.merge_vertices()
+    fixed.update_faces(fixed.unique_faces() & fixed.nondegenerate_faces())
+    fixed.remove_unreferenced_vertices()
+    if len(fixed.faces) == 0:
+        raise MeshProblem("Every triangle is flat: nothing is left after the repair.")
+    removed = before[1] - len(fixed.faces)
+    trimesh.repair.fix_normals(fixed)  # type: ignore[no-untyped-call]
+    trimesh.repair.fill_holes(fixed)
+    return fixed, {
+        "corners_welded": before[0] - len(fixed.vertices),
+        "faces_removed": removed,
+        "faces_added": len(fixed.faces) - (before[1] - removed),
+        "watertight_before": before[2],
+        "watertight": bool(fixed.is_watertight),
+    }
+
+
+def simplify(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
+    """Return the mesh with about `faces` triangles (quadric error metric, Garland and Heckbert 1997)."""
+    if faces >= len(mesh.faces):
+        return mesh
+    welded = mesh.copy()
+    welded.merge_vertices()
+    small = welded.simplify_quadric_decimation(face_count=faces)
+    if len(small.faces) == 0:
+        raise MeshProblem(f"Nothing is left with {faces} triangles. Ask for more.")
+    return small
+
+
+def save(mesh: trimesh.Trimesh, path: Path, file_type: str) -> None:
+    """Write the mesh in one of FORMATS."""
+    if file_type not in FORMATS:
+        raise MeshProblem(f"“{file_type}” is not a format that we write. Known: {', '.join(FORMATS.values())}.")
+    data: Any = mesh.export(file_type=file_type)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())

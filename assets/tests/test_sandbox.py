@@ -1,0 +1,94 @@
+"""Whatever a file does to the child process, the worker lives and says why."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import trimesh
+
+from assets import sandbox
+from assets.exceptions import AssetFailed
+
+
+@pytest.fixture
+def cube(tmp_path):
+    path = tmp_path / "cube.ply"
+    path.write_bytes(trimesh.creation.box().export(file_type="ply"))
+    return path
+
+
+def test_a_verb_answers_with_facts_and_progress(cube, tmp_path):
+    seen = []
+    answer = sandbox.run("inspect", cube, "ply", tmp_path, progress=lambda *step: seen.append(step))
+    assert answer["facts"]["faces"] == 12
+    assert seen == [(0, 1, "Reading"), (1, 1, "12 triangles")]
+
+
+def test_files_are_made_in_the_folder(cube, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    options = {"name": "cube.glb", "format": "glb"}
+    assert sandbox.run("convert", cube, "ply", out, options)["files"] == ["cube.glb"]
+    assert (out / "cube.glb").read_bytes()[:4] == b"glTF"
+    pictures = sandbox.run("pictures", cube, "ply", out, {"pixels": 64})["files"]
+    assert pictures == ["front.png", "side.png", "top.png", "corner.png"]
+    assert all((out / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for name in pictures)
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path):
+    path = tmp_path / "x.ply"
+    path.write_bytes(b"ply\nformat ascii 1.0\nelement vertex 3\n")
+    with pytest.raises(AssetFailed, match="The PLY file is damaged"):
+        sandbox.run("inspect", path, "ply", tmp_path)
+
+
+def test_a_header_that_claims_too_much_cannot_eat_the_machine(tmp_path, settings):
+    settings.ASSETS_MEMORY = 700 * 2**20
+    path = tmp_path / "bomb.ply"
+    path.write_bytes(
+        b"ply\nformat binary_little_endian 1.0\nelement vertex 4000000000\nproperty float x\nproperty float y\n"
+        b"property float z\nelement face 4000000000\nproperty list uchar int vertex_indices\nend_header\n" + b"\0" * 100
+    )
+    with pytest.raises(AssetFailed):
+        sandbox.run("inspect", path, "ply", tmp_path)
+
+
+def test_too_little_memory_is_said(tmp_path, settings):
+    settings.ASSETS_MEMORY = 600 * 2**20
+    path = tmp_path / "big.ply"
+    path.write_bytes(trimesh.creation.icosphere(subdivisions=8).export(file_type="ply"))
+    with pytest.raises(AssetFailed, match=r"600 MB"):
+        sandbox.run("inspect", path, "ply", tmp_path)
+
+
+def children():
+    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    return [line for line in listed.stdout.splitlines() if "child.py" in line]
+
+
+def test_too_much_time_is_said_and_nothing_stays_behind(cube, tmp_path, settings):
+    settings.ASSETS_SECONDS = 0.05
+    began = time.monotonic()
+    with pytest.raises(AssetFailed, match="took longer"):
+        sandbox.run("pictures", cube, "ply", tmp_path)
+    assert time.monotonic() - began < 10
+    assert children() == []
+
+
+def test_a_child_that_dies_says_so(cube, tmp_path, monkeypatch):
+    script = tmp_path / "dies.py"
+    script.write_text("import os, sys; sys.stderr.write('Segmentation fault\\n'); sys.stderr.flush(); os.abort()")
+    monkeypatch.setattr(sandbox, "_CHILD", Path(script))
+    with pytest.raises(AssetFailed, match=r"broke on this file \(Segmentation fault\)"):
+        sandbox.run("inspect", cube, "ply", tmp_path)
+
+
+def test_a_child_that_uses_up_its_processor_time_says_so(cube, tmp_path, monkeypatch, settings):
+    settings.ASSETS_CPU_SECONDS = 1
+    script = tmp_path / "spins.py"
+    script.write_text("import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass")
+    monkeypatch.setattr(sandbox, "_CHILD", Path(script))
+    with pytest.raises(AssetFailed, match="more than 1 s of work"):
+        sandbox.run("inspect", cube, "ply", tmp_path)
