@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 # Longest time in seconds that one rescuer may take before another one may begin.
 TURN = 60
-# How often, in seconds, a lost job is told at most: for ever, as far as any recorder is concerned.
+# While the book is further behind than this, in seconds, a job that it calls running may long be done.
+BEHIND = 5.0
+# Seconds for which it is remembered that a job was told to be lost: longer than any recorder may be behind.
 TOLD = 7 * 24 * 3600
 
 
@@ -96,8 +98,7 @@ class Round:
     def work(self) -> Report:
         """Settle abandoned messages, then jobs without worker and message, then forget workers."""
         self._messages()
-        # While the book is behind, a job that it calls running may long be done.
-        if stream.lag().seconds < settings.RESCUE_MARGIN:
+        if stream.lag().seconds < BEHIND:
             self._jobs()
         self._workers()
         return self.report
@@ -170,7 +171,9 @@ class Round:
         names = [worker.instance for worker in self.living]
         running = Job.objects.without_bulk().filter(state=State.RUNNING).exclude(instance__in=names)
         suspects = {f"{job.pk}/{job.execution}": job for job in running if heartbeat.has_heartbeat(job.instance)}
-        confirmed = Watch(self.client, "job", self.now).confirmed(suspects)
+        settled = {*self.report.put_back, *self.report.lost}  # by their messages, a moment ago
+        watch = Watch(self.client, "job", self.now)
+        confirmed = [name for name in watch.confirmed(suspects) if suspects[name].pk not in settled]
         for queue in {suspects[name].queue for name in confirmed}:
             jobs = {suspects[name].pk: suspects[name] for name in confirmed if suspects[name].queue == queue}
             self._conclude(queue, jobs)

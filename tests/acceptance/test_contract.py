@@ -1,6 +1,7 @@
 """The task API as the documentation shows it: each line of it, in an app of its own, against a real worker."""
 
 import json
+from typing import Any
 
 import pytest
 from celery import chain, chord, group
@@ -77,9 +78,10 @@ def worker(scratch):
         yield process
 
 
-def events(job_id):
+def events(job_id: str) -> list[str]:
     """Return the types of all events of one job, oldest first."""
-    found = [json.loads(fields["e"]) for _, fields in redis.client().xrange(redis.key("events"))]
+    entries: Any = redis.client().xrange(redis.key("events"))
+    found = [json.loads(fields["e"]) for _, fields in entries]
     return [event["type"] for event in found if event["job"] == job_id]
 
 

@@ -94,6 +94,7 @@ def test_twenty_jobs_survive_a_pool_process():
     with Recorder(), Worker(concurrency=2):
         ids = twenty()
         victim = wait_until(lambda: running(ids), 30)[0]
+        assert victim.pid
         os.kill(victim.pid, signal.SIGKILL)
         wait_until(lambda: all_succeeded(ids), 60)
         wait_until(lambda: not leftovers(), 10)
@@ -232,6 +233,7 @@ def test_a_job_that_waits_for_its_time_in_a_killed_worker_runs_at_that_time(quic
         with Worker(concurrency=1):
             rescued_until(lambda: all_succeeded([job.id]))
     started = Job.objects.get(pk=job.id).started_at
+    assert started is not None
     assert -0.5 < (started - due).total_seconds() < 10
 
 
