@@ -1,0 +1,19 @@
+"""Reusable reads of schedules."""
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django_celery_beat.models import PeriodicTask
+
+from jobs.models import Job
+
+
+def with_everything(rows: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
+    """Return the rows with their timing and what the settings said, and of the last job its id, state, end, begin."""
+    last = Job.objects.filter(schedule=OuterRef("name")).exclude(schedule="").order_by("-created_at")
+    related = ("interval", "crontab", "solar", "clocked", "settings_schedule")
+    found: QuerySet[PeriodicTask] = rows.select_related(*related).annotate(
+        last_job=Subquery(last.values("pk")[:1]),
+        last_state=Subquery(last.values("state")[:1]),
+        last_end=Subquery(last.values("finished_at")[:1]),
+        last_begin=Subquery(last.values("created_at")[:1]),
+    )
+    return found
