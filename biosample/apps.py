@@ -4,6 +4,12 @@ from django.apps import AppConfig
 
 
 class BiosampleConfig(AppConfig):
-    """The app's name and label."""
+    """Submissions to the BioSamples archive."""
 
     name = "biosample"
+
+    def ready(self) -> None:
+        """Connect our system checks."""
+        from biosample import checks
+
+        checks.connect()

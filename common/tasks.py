@@ -40,7 +40,7 @@ class BaseTask(ProgressMixin, Task[Any, Any]):
     description: str | None = None
     action: str | None = None
     tracked: ClassVar[bool] = True
-    throws = (JobFailed,)
+    throws: tuple[type[Exception], ...] = (JobFailed,)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take the option `track` for what it says, and give its name back to the method `track(rows)`."""

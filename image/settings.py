@@ -100,6 +100,12 @@ EMAIL_TIMEOUT = 10
 
 REDIS_URL = env.redis_url(VAR)
 
+# The archive's Unified Submissions Interface; without a user nothing is asked of it.
+BIOSAMPLE_USI_URL = env.text("USI_URL", "https://submission-test.ebi.ac.uk")
+BIOSAMPLE_USI_AUTH_URL = env.text("USI_AUTH_URL", "https://explore.api.aai.ebi.ac.uk/auth")
+BIOSAMPLE_USI_USER = env.text("USI_USER")
+BIOSAMPLE_USI_PASSWORD = env.text("USI_PASSWORD")
+
 # Celery --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL)
 CELERY_RESULT_BACKEND = REDIS_URL
@@ -142,7 +148,10 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["job"]}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
     # The server's own handler would print each error a second time.
-    "loggers": {"django": {"handlers": [], "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        "httpx": {"level": "WARNING"},  # one line a request otherwise
+    },
 }
 
 REST_FRAMEWORK = {

@@ -1,0 +1,40 @@
+"""Reusable reads of submissions and records."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from django.db import models
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from biosample.models import Record, Submission  # noqa: F401 — the models import this module
+
+
+class SubmissionQuerySet(models.QuerySet["Submission"]):
+    """Reads of submissions."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Return what `user` may see: their own; staff see all, nobody else sees anything."""
+        if not user.is_active or not user.is_authenticated:
+            return self.none()
+        return self if user.is_staff else self.filter(owner=user)
+
+    def submitted(self) -> Self:
+        """Return those whose status in USI is to be fetched, the one that waits longest first."""
+        from biosample.models import State
+
+        return self.filter(state=State.SUBMITTED).order_by("changed_at", "pk")
+
+    def mail_due(self, now: datetime | None = None) -> Self:
+        """Return those whose owner is still to be told."""
+        return self.filter(mail_due_at__lte=now or timezone.now()).order_by("mail_due_at", "pk")
+
+
+class RecordQuerySet(models.QuerySet["Record"]):
+    """Reads of records."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Return what `user` may see: the records of their own submissions; staff see all."""
+        if not user.is_active or not user.is_authenticated:
+            return self.none()
+        return self if user.is_staff else self.filter(submission__owner=user)
