@@ -57,7 +57,7 @@ def run_script(text: str, name: str, *arguments: Any, more_keys: Sequence[str] =
     """Run a script on the keys of lock `name`; raise RedisUnavailable if nobody answers."""
     keys = [*names.keys(name), *more_keys]
     try:
-        return redis.script(text)(keys, arguments)
+        return redis.script(text)(keys, arguments, client=redis.client())
     except (redis.Error, OSError) as error:
         raise RedisUnavailable(f"The lock {name!r} cannot be asked for: {error}") from error
 

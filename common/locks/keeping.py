@@ -55,7 +55,8 @@ class Child:
 
     def write(self, line: bytes) -> None:
         """Give an order; raise BrokenPipeError if it has ended."""
-        os.write(self.orders, line)
+        while line:
+            line = line[os.write(self.orders, line) :]
 
     def read(self) -> bytes | None:
         """Return what it has written, empty if it has ended, None if it has nothing to say."""

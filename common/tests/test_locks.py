@@ -39,9 +39,10 @@ def _events(kind="lock"):
     return [row for row in rows if row["type"] == kind]
 
 
-def _expire(name):
-    """Do what time does to the lock of a holder that is not renewed."""
-    redis.client().delete(names.keys(name)[0])
+def _expire(lock):
+    """Do what time does to a lock that nobody renews."""
+    keeping().close()
+    redis.client().delete(names.keys(lock.name)[0])
 
 
 def test_only_one_of_two_has_it(name):
@@ -88,6 +89,7 @@ def test_the_fencing_number_grows_even_when_redis_forgets(name):
         with ExclusiveLock(name) as lock:
             seen.append(lock.fencing)
         if forget:
+            keeping().close()
             _empty()
     assert seen == sorted(set(seen))
 
@@ -95,27 +97,24 @@ def test_the_fencing_number_grows_even_when_redis_forgets(name):
 @hypothesis_settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=2, max_size=10))
 def test_fencing_numbers_of_any_locks_never_repeat(steps):
-    _empty()
     seen = []
-    for letter, crashed in steps:
+    for letter, by_force in steps:
         lock = ExclusiveLock(f"property {letter}")
         assert lock.acquire()
         seen.append(lock.fencing)
-        if crashed:
-            keeping().forget(lock.token)
-            _expire(lock.name)
+        if by_force:
+            assert break_lock(lock.name, by="anna", reason="test")
         else:
             assert lock.release()
     assert seen == sorted(set(seen))
-    _empty()
 
 
 def test_a_late_owner_can_neither_release_nor_extend_its_successors_lock(name):
     late, successor = ExclusiveLock(name, ttl=30), ExclusiveLock(name, ttl=30, job="j2")
     assert late.acquire()
-    keeping().forget(late.token)
-    _expire(name)
+    _expire(late)
     assert successor.acquire()
+    keeping().close()
     redis.client().pexpire(names.keys(name)[0], 5000)
     with pytest.raises(LockLost, match="passed to job j2"):
         late.check()
@@ -129,8 +128,7 @@ def test_a_late_owner_can_neither_release_nor_extend_its_successors_lock(name):
 def test_a_late_owner_is_told_even_if_its_successor_has_finished(name):
     late = ExclusiveLock(name, job="j1")
     assert late.acquire()
-    keeping().forget(late.token)
-    _expire(name)
+    _expire(late)
     with ExclusiveLock(name):
         pass
     assert not late.held
