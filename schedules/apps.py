@@ -1,9 +1,15 @@
-"""Registers the app with Django."""
+"""Registers the app with Django and its checks."""
 
 from django.apps import AppConfig
 
 
 class SchedulesConfig(AppConfig):
-    """The app's name and label."""
+    """The only door to django-celery-beat."""
 
     name = "schedules"
+
+    def ready(self) -> None:
+        """Connect the system checks."""
+        from schedules import checks
+
+        checks.connect()

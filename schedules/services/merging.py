@@ -8,8 +8,8 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from celery.schedules import crontab, schedule, solar
@@ -29,8 +29,6 @@ from schedules.services.arguments import argument_problems, closest, registered_
 from schedules.services.timing import UNUSABLE
 
 logger = logging.getLogger(__name__)
-
-M = TypeVar("M", bound=models.Model)
 
 ENTRY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "enabled", "one_off", "description")
 OPTIONS = ("queue", "exchange", "routing_key", "priority", "headers", "expires", "expire_seconds")
@@ -163,10 +161,17 @@ def _write(row: PeriodicTask, values: dict[str, Any], timed: models.Model) -> No
 
 
 def _set_timing(row: PeriodicTask, timed: models.Model) -> None:
-    if timed.pk is None:
-        timed.save()
     for kind in KINDS:
-        setattr(row, kind, timed if timed._meta.model_name == f"{kind}schedule" else None)
+        setattr(row, kind, _stored(timed) if timed._meta.model_name == f"{kind}schedule" else None)
+
+
+def _stored(timed: models.Model) -> models.Model:
+    """Return the row that says the same as `timed`; a new one if there is none."""
+    fields = {field.name: getattr(timed, field.name) for field in timed._meta.concrete_fields if not field.primary_key}
+    found: models.Model | None = type(timed)._default_manager.filter(**fields).first()
+    if found is None:
+        timed.save()
+    return found or timed
 
 
 def _withdraw(record: SettingsSchedule) -> None:
@@ -203,7 +208,7 @@ def _timing_text(timed: models.Model | None) -> str:
 
 
 def _read(entry: Any) -> tuple[dict[str, Any], models.Model]:
-    """Return the row's fields that an entry asks for, and its schedule, which may be a new one that is not saved yet."""
+    """Return the row's fields that an entry asks for, and its schedule, not saved; checks have no database to ask."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("task"), str) or "schedule" not in entry:
         raise InvalidEntry("it needs a task's name and a schedule")
     options = entry.get("options") or {}
@@ -232,13 +237,12 @@ def _seconds(value: Any) -> int | None:
     return int(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-def _timed(value: Any) -> models.Model:
+def _timed(value: Any) -> Any:
     if isinstance(value, int | float | timedelta) and not isinstance(value, bool):
         return _interval(value if isinstance(value, timedelta) else timedelta(seconds=value))
-    for kind, read in _READERS.items():
+    for kind, read in _READERS:
         if isinstance(value, kind):
-            timed: models.Model = read(value)
-            return timed
+            return read(value)
     raise ValueError(f"its schedule is {value!r}: write crontab(...), a timedelta or a number of seconds")
 
 
@@ -249,7 +253,7 @@ def _interval(every: timedelta) -> IntervalSchedule:
         count, rest = divmod(every, timedelta(**{period: 1}))
         if not rest:
             break
-    return _found(IntervalSchedule, {"every": count, "period": period})
+    return IntervalSchedule(every=count, period=period)
 
 
 def _crontab(value: crontab) -> CrontabSchedule:
@@ -258,26 +262,20 @@ def _crontab(value: crontab) -> CrontabSchedule:
         field: str(spec) if isinstance(spec, str | int) else ",".join(str(number) for number in sorted(spec))
         for field, spec in given.items()
     }
-    return _found(CrontabSchedule, {**fields, "timezone": ZoneInfo(str(value.tz))})
+    return CrontabSchedule(**fields, timezone=ZoneInfo(str(value.tz)))
 
 
 def _solar(value: solar) -> SolarSchedule:
-    return _found(SolarSchedule, {"event": value.event, "latitude": value.lat, "longitude": value.lon})
+    return SolarSchedule(event=value.event, latitude=value.lat, longitude=value.lon)
 
 
 def _clocked(value: clocked) -> ClockedSchedule:
-    moment: datetime = value.clocked_time
-    return _found(ClockedSchedule, {"clocked_time": moment})
+    return ClockedSchedule(clocked_time=value.clocked_time)
 
 
-def _found(model: type[M], fields: dict[str, Any]) -> M:
-    found: M | None = model._default_manager.filter(**fields).first()
-    return found or model(**fields)
-
-
-_READERS: dict[type, Callable[[Any], models.Model]] = {
-    crontab: _crontab,
-    solar: _solar,
-    clocked: _clocked,
-    schedule: lambda value: _interval(value.run_every),
-}
+_READERS: tuple[tuple[type, Callable[[Any], models.Model]], ...] = (
+    (crontab, _crontab),
+    (solar, _solar),
+    (clocked, _clocked),
+    (schedule, lambda value: _interval(value.run_every)),
+)

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from celery import current_app
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError
 
@@ -64,7 +63,6 @@ def run_now(row: PeriodicTask) -> str:
     try:
         return str(enqueue(row.task, args, kwargs, **options).id)
     except BROKER_AWAY as error:
-        address = current_app.connection_for_write().as_uri()
-        raise NotSent(f"The broker {address} does not answer, nothing was sent. Try again in a moment.") from error
+        raise NotSent("The broker does not answer, nothing was sent. Try again in a moment.") from error
     finally:
         tracking.source.reset(origin)

@@ -2,6 +2,7 @@
 
 import importlib.util
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 from celery import Task, current_app
@@ -16,7 +17,7 @@ TASK = "common.tasks.clearsessions"
 NAME = "schedules.tests.send"
 
 
-class Send(Task):
+class Send(Task[Any, Any]):
     """A task with arguments."""
 
     name = NAME
@@ -113,10 +114,11 @@ def test_a_name_is_taken_once(every):
 def test_tasks_are_grouped_and_an_unknown_one_is_kept_and_marked(every):
     row = PeriodicTask.objects.create(name="Old", task="gone.task", interval=every, queue="old-queue")
     form = forms.PeriodicTaskForm(instance=row)
-    groups = dict(form.fields["task"].choices)
+    choices = {name: dict(cast("Any", form.fields[name]).choices) for name in ("task", "queue")}
+    groups = choices["task"]
     assert (TASK, TASK) in groups["Common"]
     assert groups["gone.task"] == "gone.task (not registered)"
-    assert dict(form.fields["queue"].choices)["old-queue"] == "old-queue (no worker of ours serves it)"
+    assert choices["queue"]["old-queue"] == "old-queue (no worker of ours serves it)"
     kept = _form(row, name="Old", task="gone.task", queue="old-queue", interval=every)
     assert kept.is_valid(), kept.errors
 
