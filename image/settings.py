@@ -36,6 +36,8 @@ INSTALLED_APPS = [
 ]
 if env.boolean("IMAGE_DEMO", default=True):
     INSTALLED_APPS.append("demo")
+# Apps of yours whose tasks the control room runs.
+INSTALLED_APPS += env.words("IMAGE_EXTRA_APPS", [])
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -46,6 +48,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "common.middleware.content_security_policy",
 ]
 
 ROOT_URLCONF = "image.urls"
@@ -99,6 +102,8 @@ globals().update(env.email(VAR))
 EMAIL_TIMEOUT = 10
 
 REDIS_URL = env.redis_url(VAR)
+# Without an address `manage.py up` runs a server of its own.
+EMBEDDED_REDIS = not env.text("REDIS_URL")
 
 # The archive's Unified Submissions Interface; without a user nothing is asked of it.
 BIOSAMPLE_USI_URL = env.text("USI_URL", "https://submission-test.ebi.ac.uk")
@@ -143,13 +148,14 @@ CELERY_BEAT_SCHEDULE = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"job": {"()": "common.logs.JobFilter"}},
+    "filters": {"job": {"()": "common.logs.JobFilter"}, "probes": {"()": "common.logs.ProbeFilter"}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s%(job)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["job"]}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
     # The server's own handler would print each error a second time.
     "loggers": {
         "django": {"handlers": [], "propagate": True},
+        "django.request": {"filters": ["probes"]},
         "httpx": {"level": "WARNING"},  # one line a request otherwise
     },
 }

@@ -79,6 +79,13 @@ def free_port(wanted: int = 0) -> int:
         return int(probe.getsockname()[1])
 
 
+def private_file(path: Path, text: str) -> None:
+    """Write `text` into a new file that only its owner may read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
 class PrivateServer:
     """A Redis-compatible server of our own: loopback, random password, data in `folder`."""
 
@@ -97,10 +104,12 @@ class PrivateServer:
     def command(self) -> list[str]:
         """Write the configuration (mode 0600: a password among the arguments would show in `ps`); return the argv."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        quoted = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
-            f'dir "{self.folder}"',
+            f'dir "{quoted}"',
+            "loglevel warning",
             f"requirepass {self.password}",
             'save ""',
             "daemonize no",
@@ -111,9 +120,7 @@ class PrivateServer:
             # Without the RDB preamble every server from 7.0 on reads every other's file.
             lines += ["appendonly yes", "appendfsync everysec", "aof-use-rdb-preamble no", "aof-load-truncated yes"]
         path = self.folder / "redis.conf"
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write("\n".join(lines) + "\n")
+        private_file(path, "\n".join(lines) + "\n")
         return [self.binary.path, str(path)]
 
     def answers(self) -> bool:

@@ -1,0 +1,183 @@
+"""`manage.py test` and `manage.py lint`, and the container files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from common.management.commands import lint
+from common.management.commands import test as test_command
+from common.runner import settings_reference
+from common.testing import tiers
+
+PROJECT = Path(settings.BASE_DIR)
+
+# Tiers ---------------------------------------------------------------------------------------------------------------
+
+
+def run_pytest(folder, **environment):
+    """Run one browser test and one plain one with our plugin."""
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  browser: x\n  serial: x\n")
+    (folder / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.browser\ndef test_page():\n    pass\ndef test_plain():\n    pass\n"
+    )
+    plugins = [
+        word for name in ("django", "randomly", "valkey", "playwright", "asyncio") for word in ("-p", f"no:{name}")
+    ]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "common.testing.tiers", *plugins, str(folder)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/nowhere", "HOME": str(folder), **environment},
+    )
+
+
+def test_a_tier_that_cannot_run_is_skipped_with_the_remedy(tmp_path):
+    done = run_pytest(tmp_path)
+    assert done.returncode == 0, done.stdout
+    *_, tier, closing = done.stdout.splitlines()
+    assert tier.startswith("Tier skipped: browser (no Chromium: apt-get install chromium")
+    assert "1 passed, 1 skipped" in closing
+
+
+def test_in_ci_a_skipped_tier_fails_the_run_but_the_closing_line_stays_the_last(tmp_path):
+    done = run_pytest(tmp_path, CI="true")
+    assert done.returncode == 1, done.stdout
+    *_, tier, closing = done.stdout.splitlines()
+    assert tier.endswith("in CI that is a failure")
+    assert "1 passed, 1 skipped" in closing
+
+
+def test_a_named_browser_makes_the_tier_run(tmp_path):
+    done = run_pytest(tmp_path, CI="true", IMAGE_CHROMIUM=sys.executable)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout.splitlines()[-1]
+
+
+def test_a_named_browser_that_is_not_there_is_not_replaced(monkeypatch):
+    monkeypatch.setenv("IMAGE_CHROMIUM", "/nowhere/chromium")
+    assert tiers.chromium() is None
+    assert list(tiers.skipped_tiers()) == ["browser"]
+
+
+# manage.py test ------------------------------------------------------------------------------------------------------
+
+
+def test_arguments_are_pytests_and_without_any_all_processors_work():
+    assert test_command.command(["-k", "lock", "--pdb"]) == [sys.executable, "-m", "pytest", "-k", "lock", "--pdb"]
+    assert "-n" in test_command.command([])
+
+
+def test_the_command_ends_with_pytests_status(tmp_path):
+    """From another folder, with pytest's own option that collects nothing."""
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "manage.py"), "test", "--collect-only", "-q", "-k", "no_such_test_anywhere"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "IMAGE_NO_VENV": "1", "IMAGE_VAR": str(tmp_path)},
+    )
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stderr
+    assert "no tests collected" in done.stdout
+
+
+# manage.py lint ------------------------------------------------------------------------------------------------------
+
+
+def test_all_variables_that_settings_read_are_found():
+    source = (
+        'A = env.text("SITE_URL", f"x")\nB = _read("DATABASE_URL", "db_url", {}, "x")\n'
+        'C = os.environ["ADMINS"]\nD = os.environ.get("EMAIL_URL")\nE = kept.get("lower")\nF = env.text(name)\n'
+    )
+    assert settings_reference.variables_read(source) == {"SITE_URL", "DATABASE_URL", "ADMINS", "EMAIL_URL"}
+
+
+def test_every_app_declares_its_options_by_being_installed():
+    assert {"COMMON_LOCK_TTL", "COMMON_REDIS_PREFIX"} <= settings_reference.options()
+
+
+def test_a_page_names_a_setting_as_code():
+    assert settings_reference.missing("`DEBUG` and SECRET_KEY", {"DEBUG", "SECRET_KEY"}) == ["SECRET_KEY"]
+
+
+def test_a_missing_page_is_a_problem_and_an_incomplete_one_names_what_it_lacks(tmp_path):
+    assert settings_reference.problems(tmp_path) == ["docs/reference/settings.md is missing"]
+    for folder in ("docs/reference", "image"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "image" / "env.py").write_text('X = os.environ.get("IMAGE_VAR")')
+    (tmp_path / "image" / "settings.py").write_text('DEBUG = env.boolean("DEBUG", default=False)')
+    named = " ".join(f"`{name}`" for name in [*settings_reference.options(), "DEBUG"])
+    (tmp_path / "docs/reference/settings.md").write_text(named)
+    assert settings_reference.problems(tmp_path) == ["docs/reference/settings.md does not name `IMAGE_VAR`"]
+
+
+def test_every_check_is_a_program_that_is_installed():
+    for argv in lint.programs().values():
+        assert Path(argv[0]).exists(), argv
+
+
+def test_folders_without_templates_are_not_checked(tmp_path):
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "jobs" / "templates" / "jobs").mkdir(parents=True)
+    (tmp_path / "jobs" / "templates" / "jobs" / "job.html").touch()
+    assert lint.template_folders(tmp_path) == [tmp_path / "jobs" / "templates"]
+
+
+# Containers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def services():
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe").load((PROJECT / "docker-compose.yml").read_text())["services"]
+
+
+def test_the_compose_file_follows_the_specification():
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_queue_has_a_worker_in_the_compose_file(services):
+    commands = [service["command"] for service in services.values() if "worker" in service.get("command", [])]
+    assert sorted(command[command.index("-Q") + 1] for command in commands) == sorted(settings.QUEUES)
+
+
+def test_whatever_works_waits_for_the_migrations_and_has_a_health_check(services):
+    for name, service in services.items():
+        if name in {"db", "redis", "migrate"}:
+            continue
+        assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}, name
+        assert "healthcheck" in service, name
+        if service["command" if "command" in service else "image"][-1] != "record":
+            assert service["healthcheck"]["test"], name
+
+
+def test_only_the_web_is_published_and_only_to_this_machine(services):
+    assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
+        "web": ["127.0.0.1:${IMAGE_PORT:-8000}:8000"]
+    }
+
+
+def test_no_secret_has_a_default(services):
+    text = json.dumps(services)
+    for name in ("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD"):
+        assert f"${{{name}:?" in text
+        assert f"${{{name}:-" not in text
+
+
+def test_the_image_does_not_run_as_root():
+    lines = (PROJECT / "Dockerfile").read_text().splitlines()
+    [user] = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert user.isdigit()
+    assert int(user) > 0
