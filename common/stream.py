@@ -3,6 +3,7 @@ over by another when that one does not finish it (a consumer group, https://redi
 """
 
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -11,6 +12,8 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
+
+from django.conf import settings as django_settings
 
 from common import events, redis
 from common.exceptions import RedisUnavailable
@@ -182,12 +185,19 @@ def _entries(rows: Any) -> list[Entry]:
     return [Entry(at, fields.get("e", "")) for at, fields in rows if fields is not None]
 
 
+@functools.lru_cache(maxsize=4)
+def _impatient(url: str) -> redis.Client:
+    return redis.connect(retry=None, socket_timeout=2, socket_connect_timeout=1)
+
+
 def lag() -> Lag:
-    """Return how far the book is behind; raise RedisUnavailable when nobody can tell."""
+    """Return how far the book is behind; raise RedisUnavailable when nobody can tell.
+
+    Pages ask this, so it does not wait for a Redis that is away.
+    """
 
     def call() -> Lag:
-        client = redis.client()
-        with client.pipeline(transaction=False) as pipe:
+        with _impatient(django_settings.REDIS_URL).pipeline(transaction=False) as pipe:
             pipe.xlen(events.stream())
             pipe.xrange(events.stream(), count=1)
             pipe.time()

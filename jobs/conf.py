@@ -25,6 +25,10 @@ class JobsSettings(AppSettings):
     RECORDER_PATIENCE: float = 0.5
     # Seconds between two rounds of slow repairs.
     HOUSEKEEPING_INTERVAL: float = 5.0
+    # A job for later is sent to its queue so many seconds before its time (and up to two rounds of repairs earlier).
+    SEND_AHEAD: float = 20.0
+    # A launched job whose message nobody has seen after so many seconds is sent again.
+    UNSENT_AFTER: float = 60.0
 
 
 settings = JobsSettings()

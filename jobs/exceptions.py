@@ -1,5 +1,8 @@
 """Errors of the jobs app."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class JobError(Exception):
     """Base of this app's errors; never raised itself."""
@@ -14,3 +17,27 @@ class InvalidTransition(JobError):
 
 class InvalidEvent(JobError):
     """An entry of the events' stream that cannot be understood; the message says why."""
+
+
+class UnknownTask(JobError):
+    """There is no such task."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(close)}?" if close else " `manage.py tasks` lists them."
+        super().__init__(f"There is no task called “{name}”.{hint}")
+
+
+class NotAllowed(JobError):
+    """This person may not do that; the message says what would help."""
+
+
+class SecretsNotKept(JobError):
+    """Some arguments of the job were secret and are not kept: launch it again and give them anew."""
+
+    def __init__(self) -> None:
+        super().__init__((type(self).__doc__ or "").strip())
+
+
+class NotNow(JobError):
+    """This cannot be done in the state the job is in; the message says why."""

@@ -1,16 +1,19 @@
 """The book: jobs, their attempts and their log lines. Only the recorder and launches write here."""
 
+import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from jobs.exceptions import InvalidTransition
-from jobs.querysets import JobQuerySet
+from jobs.querysets import JobQuerySet, StoredFileQuerySet
 
 
 class State(models.TextChoices):
@@ -91,6 +94,8 @@ class Job(models.Model):
     lock = models.CharField(max_length=255, blank=True, help_text="The lock that it waits for.")
     holder = models.CharField(max_length=255, blank=True, help_text="The job that held the lock.")
 
+    note = models.TextField(blank=True, help_text="Why it was launched.")
+    tags = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     run_after = models.DateTimeField(null=True, blank=True)
     queued_at = models.DateTimeField(null=True, blank=True)
@@ -243,3 +248,69 @@ class ArchivedResult(models.Model):
 
     def __str__(self) -> str:
         return self.task_id
+
+
+class TaskRule(models.Model):
+    """Who may do what with one task. Without a rule only staff may; jobs are always open to their owners."""
+
+    task = models.CharField(max_length=255, unique=True)
+    see = models.ManyToManyField(Group, blank=True, related_name="+", help_text="May see all jobs of the task.")
+    launch = models.ManyToManyField(Group, blank=True, related_name="+", help_text="May launch the task.")
+    arguments = models.ManyToManyField(
+        Group, blank=True, related_name="+", help_text="May see arguments and results of others' jobs."
+    )
+    cancel = models.ManyToManyField(Group, blank=True, related_name="+", help_text="May cancel and retry others' jobs.")
+    queues = models.JSONField(
+        default=list, blank=True, help_text='Queues that may be chosen at launch, such as ["default", "heavy"].'
+    )
+
+    def __str__(self) -> str:
+        return self.task
+
+
+class Preset(models.Model):
+    """Arguments that somebody keeps to launch a task with again."""
+
+    name = models.CharField(max_length=80)
+    task = models.CharField(max_length=255)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="presets")
+    arguments = models.JSONField(default=dict, blank=True)
+    queue = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["owner", "task", "name"], name="preset_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StoredFile(models.Model):
+    """An uploaded file, or one that a job made. Its content lies below MEDIA_ROOT under its id, never under its name."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=255, help_text="As a person called it.")
+    content_type = models.CharField(max_length=100, default="application/octet-stream")
+    size = models.PositiveBigIntegerField(help_text="Bytes.")
+    sha256 = models.CharField(max_length=64, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="files"
+    )
+    job_id = models.CharField(max_length=255, blank=True, db_index=True, help_text="The job that made it.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = StoredFileQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """Return the address to download it."""
+        return reverse("jobs:file", args=[self.pk])
+
+    @property
+    def path(self) -> Path:
+        """Where the content lies."""
+        return Path(settings.MEDIA_ROOT) / self.pk.hex[:2] / self.pk.hex

@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import models
+from django.db.models import Q
+
+from jobs import policies
 
 if TYPE_CHECKING:
-    from jobs.models import Job  # noqa: F401 — named in the base class below
+    from jobs.models import Job, StoredFile  # noqa: F401 — named in the base classes below
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -16,7 +19,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Return the jobs that `user` may see: staff all, others their own, strangers none."""
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        return self if user.is_staff else self.filter(owner=user)
+        if user.is_staff:
+            return self
+        shown = policies.tasks_open_to(user, "see")
+        return self.filter(Q(owner=user) | Q(task__in=shown)) if shown else self.filter(owner=user)
 
     def newest_first(self) -> "JobQuerySet":
         """Return the jobs in the order of the lists."""
@@ -25,3 +31,19 @@ class JobQuerySet(models.QuerySet["Job"]):
     def without_bulk(self) -> "JobQuerySet":
         """Leave out the columns that may be long; lists never show them."""
         return self.defer("args", "kwargs", "result", "traceback", "facts")
+
+
+class StoredFileQuerySet(models.QuerySet["StoredFile"]):
+    """Files, cut down to what somebody may see."""
+
+    def visible_to(self, user: User | AnonymousUser) -> "StoredFileQuerySet":
+        """Return the files that `user` uploaded, and those of jobs whose results the user may see."""
+        from jobs.models import Job
+
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_staff:
+            return self
+        shown = policies.tasks_open_to(user, "arguments")
+        jobs = Job.objects.filter(Q(owner=user) | Q(task__in=shown))
+        return self.filter(Q(owner=user) | Q(job_id__in=jobs.values("pk")))

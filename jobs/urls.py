@@ -1,6 +1,13 @@
 """Addresses of the jobs' pages."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from jobs import views
 
 app_name = "jobs"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("jobs/", views.job_list, name="jobs"),
+    path("jobs/<str:job_id>/", views.job, name="job"),
+    path("tasks/", views.task_list, name="tasks"),
+]

@@ -86,14 +86,14 @@ def _save(lives: list[Life]) -> None:
 
 def _save_attempts(lives: list[Life]) -> None:
     touched = [life.attempts[execution] for life in lives for execution in life.touched]
-    Attempt.objects.bulk_create([attempt for attempt in touched if attempt.pk is None])
+    Attempt.objects.bulk_create([attempt for attempt in touched if attempt._state.adding])
     Attempt.objects.bulk_create(
-        [attempt for attempt in touched if attempt.pk is not None],
+        [attempt for attempt in touched if not attempt._state.adding],
         update_conflicts=True,
         unique_fields=["job", "execution"],
         update_fields=_columns(Attempt, _ATTEMPT_KEPT),
     )
-    dropped = [attempt.pk for life in lives for attempt in life.dropped if attempt.pk is not None]
+    dropped = [attempt.pk for life in lives for attempt in life.dropped if not attempt._state.adding]
     if dropped:
         Attempt.objects.filter(pk__in=dropped).delete()
 

@@ -4,10 +4,11 @@ import json
 import threading
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, connections
-from django_celery_results.models import TaskResult
+from django_celery_results import models as results
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from jobs.tests.events import attempts, event, finished, queued, record, retryin
 from jobs.tests.test_life import STORIES
 
 pytestmark = pytest.mark.django_db
+TaskResult: Any = results.TaskResult
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +31,7 @@ def _empty_stream():
 @pytest.fixture
 def told():
     """Collect what the recorder tells upwards."""
-    heard: list[tuple[str, dict]] = []
+    heard: list[tuple[str, dict[str, Any]]] = []
     receivers = {
         signals.job_changed: lambda **data: heard.append(("job", data)),
         signals.event_recorded: lambda **data: heard.append(("event", data)),
@@ -92,7 +94,7 @@ def test_the_archive_follows_a_job_that_ran_twice():
 
 @pytest.mark.parametrize("story", [story for story, _ in STORIES.values()], ids=STORIES.keys())
 def test_one_batch_or_many_write_the_same(story):
-    def snapshot() -> list:
+    def snapshot() -> list[Any]:
         tables = (Job.objects.values(), Attempt.objects.order_by("execution").values(), LogLine.objects.values())
         rows = [dict(row) for table in tables for row in table]
         return [{key: value for key, value in row.items() if key != "id" or "at" in row} for row in rows]
@@ -146,7 +148,7 @@ def test_a_launched_row_keeps_its_owner(django_user_model):
 
 def test_changes_are_told_once(told):
     emit_life("a")
-    entries = redis.client().xrange(events.stream())
+    entries: Any = redis.client().xrange(events.stream())
     recorder = Recorder()
     recorder.step()
     for _, fields in entries:  # sent again by a worker that did not hear that Redis had them
@@ -266,7 +268,7 @@ def test_a_crash_between_commit_and_acknowledgement_changes_nothing(monkeypatch,
     assert len([data for kind, data in told if kind == "job"]) == 1
 
 
-def _hasty():
+def _hasty() -> Any:
     """Return settings with which entries are taken over at once."""
     from jobs.conf import settings as real
 
@@ -280,7 +282,8 @@ def _hasty():
 
 
 def test_the_database_is_away_for_a_moment(monkeypatch, caplog):
-    real, calls = book.write, Counter()
+    real = book.write
+    calls: Counter[str] = Counter()
 
     def sometimes(batch):
         calls["n"] += 1

@@ -1,0 +1,65 @@
+"""The tasks there are, as people see them."""
+
+import dataclasses
+import inspect
+from typing import Any
+
+from celery import current_app
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.db.models import Subquery
+
+from jobs.models import Job
+
+
+@dataclasses.dataclass(slots=True)
+class TaskEntry:
+    """One task of the catalogue."""
+
+    name: str
+    summary: str  # the first sentence or line of its description
+    details: str  # the rest of it
+    queue: str
+    may_rerun: bool
+    tracked: bool
+    limit: float | None  # seconds after which it is stopped
+    retries: bool
+    last: Job | None = None
+
+
+def entries() -> list[TaskEntry]:
+    """Return every task but Celery's own chores, ordered by name."""
+    tasks = [task for name, task in current_app.tasks.items() if not name.startswith("celery.")]
+    return sorted((_entry(task) for task in tasks), key=lambda entry: entry.name.lower())
+
+
+def with_last_jobs(found: list[TaskEntry], user: User) -> list[TaskEntry]:
+    """Add to each task its newest job that `user` may see, in two queries."""
+    visible = Job.objects.visible_to(user).newest_first()
+    # One row, that of the user, with a column for each task: every column is one look at the end of an index.
+    newest = {f"task_{n}": Subquery(visible.filter(task=e.name).values("pk")[:1]) for n, e in enumerate(found)}
+    ids = User.objects.filter(pk=user.pk).annotate(**newest).values_list(*newest).first() or ()
+    jobs = {job.task: job for job in Job.objects.without_bulk().filter(pk__in=[pk for pk in ids if pk])}
+    for entry in found:
+        entry.last = jobs.get(entry.name)
+    return found
+
+
+def _entry(task: Any) -> TaskEntry:
+    text = getattr(task, "description", None) or inspect.getdoc(task.run) or _own_doc(task)
+    summary, _, details = text.strip().partition("\n")
+    return TaskEntry(
+        name=task.name,
+        summary=summary.strip(),
+        details=inspect.cleandoc(details) if details.strip() else "",
+        queue=getattr(task, "queue", None) or django_settings.CELERY_TASK_DEFAULT_QUEUE,
+        may_rerun=bool(task.acks_late),
+        tracked=bool(getattr(task, "tracked", True)),
+        limit=task.soft_time_limit or task.time_limit,
+        retries=bool(getattr(task, "autoretry_for", ())),
+    )
+
+
+def _own_doc(task: Any) -> str:
+    """Return the docstring of the task's class, not one that it inherits."""
+    return inspect.cleandoc(vars(type(task)).get("__doc__") or "")

@@ -1,0 +1,142 @@
+"""What a list of jobs shows: read from the address, written back into it."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from urllib.parse import urlencode
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Q
+
+from jobs.catalogue import entries
+from jobs.models import Job, State
+from jobs.querysets import JobQuerySet
+
+# Rows of a page.
+PAGE = 50
+# Nothing is counted beyond this.
+MOST_COUNTED = 10_000
+# A search by words looks at so many of the newest jobs that match the rest.
+SEARCHED = 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """A number of rows that was counted up to a limit."""
+
+    number: int
+    more: bool
+
+    def __str__(self) -> str:
+        return f"{self.number:,}{'+' if self.more else ''}"
+
+
+def count(rows: JobQuerySet) -> Count:
+    """Count rows, but never more than MOST_COUNTED of them."""
+    number = rows.order_by().values("pk")[: MOST_COUNTED + 1].count()
+    return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
+
+
+def counts(rows: JobQuerySet) -> dict[State, Count]:
+    """Count the rows of each state."""
+    return {state: count(rows.filter(state=state)) for state in State}
+
+
+class JobFilter:
+    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, q, before.
+
+    A value that makes no sense is ignored: a shared address must not break when a task is renamed.
+    """
+
+    def __init__(self, query: Mapping[str, str], user: User | AnonymousUser) -> None:
+        self.visible = Job.objects.visible_to(user)
+        states = query.get("state", "")
+        self.state = State(states) if states in State.values else None
+        self.task = query.get("task", "")[:255]
+        self.queue = query.get("queue", "")[:255]
+        self.schedule = query.get("schedule", "")[:255]
+        self.q = query.get("q", "").replace("\x00", "").strip()[:255]
+        self.before = _cursor(query.get("before", ""))
+
+    @cached_property
+    def matching(self) -> JobQuerySet:
+        """All jobs that match, without order and end."""
+        rows = self.visible
+        if self.state:
+            rows = rows.filter(state=self.state)
+        for column in ("task", "queue", "schedule"):
+            value = getattr(self, column)
+            if value:
+                rows = rows.filter(**{column: value})
+        return self._searched(rows) if self.q else rows
+
+    def _searched(self, rows: JobQuerySet) -> JobQuerySet:
+        newest = rows.newest_first().values("pk")[:SEARCHED]
+        words = Q(pk=self.q)
+        found = Q()
+        for word in self.q.split():
+            found &= Q(label__icontains=word) | Q(task__icontains=word) | Q(error__icontains=word)
+        return rows.filter(words | (Q(pk__in=newest) & found))
+
+    @cached_property
+    def _rows(self) -> list[Job]:
+        rows = self.matching.without_bulk().select_related("owner").newest_first()
+        if self.before:
+            at, pk = self.before
+            # The first condition is for the index, the second for rows of the same moment.
+            rows = rows.filter(created_at__lte=at).filter(Q(created_at__lt=at) | Q(pk__lt=pk))
+        return list(rows[: PAGE + 1])
+
+    @property
+    def rows(self) -> list[Job]:
+        """The jobs of this page."""
+        return self._rows[:PAGE]
+
+    @property
+    def is_empty_book(self) -> bool:
+        """Whether there is no job at all that the user may see."""
+        return not self._rows and not self.is_filtered and self.before is None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the address asks for anything in particular."""
+        return bool(self.state or self.task or self.queue or self.schedule or self.q)
+
+    @property
+    def next_link(self) -> str:
+        """The query string of the next page, empty on the last."""
+        if len(self._rows) <= PAGE:
+            return ""
+        last = self._rows[PAGE - 1]
+        return self.link(before=f"{last.created_at.isoformat()}~{last.pk}")
+
+    @property
+    def newest_link(self) -> str:
+        """The query string of the first page, empty when this is it."""
+        return self.link() if self.before else ""
+
+    def link(self, **changes: str | None) -> str:
+        """Return the query string of this list with changes; None removes a part. Paging starts again."""
+        parts = {"state": self.state, "task": self.task, "queue": self.queue, "schedule": self.schedule, "q": self.q}
+        return "?" + urlencode({key: value for key, value in {**parts, **changes}.items() if value})
+
+    def tabs(self) -> list[tuple[State | None, Count | None, str, bool]]:
+        """Return for each state: the state, how many of all visible jobs are in it, its link, whether it is chosen."""
+        numbers = counts(self.visible)
+        every = [(None, None, self.link(state=None), self.state is None)]
+        return every + [(s, n, self.link(state=s.value), self.state is s) for s, n in numbers.items()]
+
+    def task_choices(self) -> list[str]:
+        """Return the names of the tasks that one may ask for."""
+        names = {entry.name for entry in entries() if entry.tracked}
+        return sorted(names | ({self.task} if self.task else set()), key=str.lower)
+
+
+def _cursor(text: str) -> tuple[datetime, str] | None:
+    moment, _, pk = text.partition("~")
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return (at, pk) if at.tzinfo and pk else None

@@ -1,0 +1,193 @@
+"""From a person's answers to a queued job: one way for page, API, command and schedule."""
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from celery.exceptions import OperationalError
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from common import tracking
+from common.arguments import Schema, WrongArguments, schema_of
+from common.redaction import HIDDEN, hide_arguments
+from jobs import policies
+from jobs.conf import settings
+from jobs.exceptions import NotAllowed, SecretsNotKept, UnknownTask
+from jobs.models import Job, Source, State
+from jobs.recorder.life import label
+
+logger = logging.getLogger(__name__)
+
+
+def task_called(name: str) -> Any:
+    """Return the registered task; raise UnknownTask, which names similar ones."""
+    task = current_app.tasks.get(name)
+    if task is None or name.startswith("celery."):
+        raise UnknownTask(name, [known for known in current_app.tasks if not known.startswith("celery.")])
+    return task
+
+
+def default_queue(task: Any) -> str:
+    """Return the queue to which the task goes when nobody chooses."""
+    route = current_app.amqp.router.route({}, task.name)
+    queue = route.get("queue") or getattr(task, "queue", None)
+    return str(getattr(queue, "name", queue) or current_app.conf.task_default_queue)
+
+
+def launch(
+    *,
+    task: str,
+    arguments: Mapping[str, Any],
+    by: User | None,
+    source: Source,
+    queue: str = "",
+    run_after: datetime | None = None,
+    priority: int | None = None,
+    note: str = "",
+    tags: Sequence[str] = (),
+) -> Job:
+    """Write the job into the book and send it when the transaction commits; return it.
+
+    `by` None means the machine itself, which may everything. Raises UnknownTask, NotAllowed, and WrongArguments with an
+    entry for each wrong field, those of the launch itself (`queue`, `run_after`, `priority`) included.
+    """
+    found = task_called(task)
+    if by is not None and not policies.may_launch(by, task):
+        raise NotAllowed(f"You may not launch {task}. Ask an administrator for a rule that opens it to your group.")
+    schema = schema_of(found)
+    sent = schema.wire(arguments)
+    chosen = queue or default_queue(found)
+    _check_launch(found, by, chosen, priority)
+    args, kwargs = schema.call(sent)
+    plain_args, plain_kwargs = hide_arguments(found.run, args, kwargs)
+    later = run_after is not None and run_after > timezone.now()
+    job = Job.objects.create(
+        id=str(uuid.uuid4()),
+        task=task,
+        state=State.SCHEDULED if later else State.QUEUED,
+        args=plain_args,
+        kwargs=plain_kwargs,
+        label=label(plain_args, plain_kwargs),
+        queue=chosen,
+        priority=priority,
+        source=source,
+        owner=by,
+        run_after=run_after if later else None,
+        queued_at=None if later else timezone.now(),
+        may_rerun=bool(found.acks_late),
+        note=note,
+        tags=list(tags),
+    )
+    secret = has_secrets(job)
+    if later and not secret and run_after is not None and run_after > timezone.now() + _held():
+        return job  # sent by `send_due` shortly before its time: a worker would only hold it in its memory
+    transaction.on_commit(lambda: _send(found, job, args, kwargs))
+    return job
+
+
+def _held() -> timedelta:
+    return timedelta(seconds=2 * settings.HOUSEKEEPING_INTERVAL + settings.SEND_AHEAD)
+
+
+def _check_launch(task: Any, by: User | None, queue: str, priority: int | None) -> None:
+    errors: dict[str, list[str]] = {}
+    if by is not None:
+        allowed = policies.queues_for(by, task.name, default_queue(task))
+        if queue not in allowed:
+            errors["queue"] = [f"“{queue}” cannot be chosen for this task. Allowed: {', '.join(allowed)}."]
+    if priority is not None and not 0 <= priority <= 9:
+        errors["priority"] = ["Give a number from 0 (soonest) to 9 (last)."]
+    if errors:
+        raise WrongArguments(errors)
+
+
+def _send(task: Any, job: Job, args: Any, kwargs: Any) -> bool:
+    """Send the message; when the broker is away the job stays in the book and housekeeping sends it later."""
+    token = tracking.source.set(job.source)
+    options: dict[str, Any] = {"task_id": job.pk, "queue": job.queue}
+    if job.run_after is not None:
+        options["eta"] = job.run_after
+    if job.priority is not None:
+        options["priority"] = job.priority
+    try:
+        task.apply_async(args, kwargs, **options)
+    except OperationalError as error:
+        logger.warning("Job %s waits for the broker: %s", job.pk, error)
+        return False
+    finally:
+        tracking.source.reset(token)
+    return True
+
+
+def send_due() -> int:
+    """Send the launched jobs whose message was not sent: their time comes now, or the broker was away; return how many.
+
+    Each is claimed by a conditional update first, so two of us do not send it twice.
+    """
+    now = timezone.now()
+    due = Job.objects.filter(queued_event=0, source__in=[Source.PAGE, Source.API, Source.COMMAND], execution="")
+    # The recorder may be behind; a message that was sent has been told long before this.
+    tried = now - timedelta(seconds=settings.UNSENT_AFTER)
+    scheduled = due.filter(
+        Q(queued_at=None) | Q(queued_at__lt=tried), state=State.SCHEDULED, run_after__lte=now + _held()
+    )
+    unsent = due.filter(state=State.QUEUED, queued_at__lt=tried)
+    count = 0
+    for job in [*scheduled[:500], *unsent[:500]]:
+        if not _claim(job, now):
+            continue
+        task = current_app.tasks.get(job.task)
+        if task is not None and not has_secrets(job):
+            count += _send(task, job, job.args, job.kwargs)
+    return count
+
+
+def _claim(job: Job, now: datetime) -> bool:
+    unchanged = Job.objects.filter(pk=job.pk, state=job.state, queued_event=0, queued_at=job.queued_at)
+    return bool(unchanged.update(queued_at=now))
+
+
+def has_secrets(job: Job) -> bool:
+    """Return whether some of the job's arguments are hidden; those are kept nowhere."""
+    return _contains_hidden(job.args) or _contains_hidden(job.kwargs)
+
+
+def _contains_hidden(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_contains_hidden(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_contains_hidden(item) for item in value)
+    return isinstance(value, str) and HIDDEN in value
+
+
+def arguments_of(job: Job, schema: Schema | None = None) -> dict[str, Any]:
+    """Return the job's arguments by name, hidden ones left out: to fill a form with."""
+    if schema is None:
+        schema = schema_of(task_called(job.task))
+    try:
+        named = schema.bind(job.args, job.kwargs)
+    except WrongArguments:
+        named = dict(job.kwargs)  # the signature has changed since
+    return {name: value for name, value in named.items() if not _contains_hidden(value)}
+
+
+def launch_again(*, job: Job, by: User | None, source: Source) -> Job:
+    """Launch the same task with the same arguments as a new job; raise SecretsNotKept where they are not known."""
+    if has_secrets(job):
+        raise SecretsNotKept
+    return launch(
+        task=job.task,
+        arguments=arguments_of(job),
+        by=by,
+        source=source,
+        queue=job.queue,
+        priority=job.priority,
+        note=job.note,
+        tags=job.tags,
+    )

@@ -1,0 +1,69 @@
+"""Who may do what. Page, API, WebSocket, command and file ask here; closed unless a rule opens it.
+
+Staff may do everything. Others may launch what a rule opens to one of their groups, see and cancel their own jobs, and
+see, read the arguments of or cancel the jobs of others where a rule says so.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from django.conf import settings as django_settings
+from django.contrib.auth.models import AnonymousUser, User
+
+if TYPE_CHECKING:
+    from jobs.models import Job
+
+Right = Literal["see", "launch", "arguments", "cancel"]
+
+
+def tasks_open_to(user: User | AnonymousUser, right: Right) -> frozenset[str]:
+    """Return the tasks for which a rule gives `right` to one of the user's groups; asked once for each user object."""
+    from jobs.models import TaskRule
+
+    kept: dict[Right, frozenset[str]] = user.__dict__.setdefault("_open_tasks", {})
+    if right not in kept:
+        groups = user.groups.all() if user.is_authenticated else []
+        rules = TaskRule.objects.filter(**{f"{right}__in": groups})
+        kept[right] = frozenset(rules.values_list("task", flat=True))
+    return kept[right]
+
+
+def _may(user: User | AnonymousUser, right: Right, task: str) -> bool:
+    if not user.is_authenticated or not user.is_active:
+        return False
+    return user.is_staff or task in tasks_open_to(user, right)
+
+
+def may_launch(user: User | AnonymousUser, task: str) -> bool:
+    """Return whether the user may launch the task."""
+    return _may(user, "launch", task)
+
+
+def _owns(user: User | AnonymousUser, job: "Job") -> bool:
+    return user.is_authenticated and user.is_active and job.owner_id is not None and job.owner_id == user.pk
+
+
+def may_see(user: User | AnonymousUser, job: "Job") -> bool:
+    """Return whether the user may know of the job at all."""
+    return _owns(user, job) or _may(user, "see", job.task)
+
+
+def may_see_arguments(user: User | AnonymousUser, job: "Job") -> bool:
+    """Return whether the user may read the job's arguments, result, log, error and files."""
+    return _owns(user, job) or _may(user, "arguments", job.task)
+
+
+def may_cancel(user: User | AnonymousUser, job: "Job") -> bool:
+    """Return whether the user may cancel or retry the job."""
+    return _owns(user, job) or _may(user, "cancel", job.task)
+
+
+def queues_for(user: User | AnonymousUser, task: str, default: str) -> list[str]:
+    """Return the queues that the user may choose for the task, the default one first."""
+    from jobs.models import TaskRule
+
+    rule = TaskRule.objects.filter(task=task).first()
+    if rule is not None and rule.queues:
+        allowed = list(rule.queues)
+    else:
+        allowed = list(django_settings.QUEUES) if user.is_staff else []
+    return [default, *(queue for queue in allowed if queue != default)]

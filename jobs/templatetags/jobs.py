@@ -1,0 +1,92 @@
+"""How states, times and values look on every page."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from jobs.models import State
+
+register = template.Library()
+
+# Longest text of a value on a page, in characters.
+LONGEST = 20_000
+
+
+@register.simple_tag
+def state(value: str) -> SafeString:
+    """Return the badge of a state: an icon and the word, never colour alone."""
+    known = State(value)
+    return format_html(
+        '<span class="state state-{0}"><svg class="icon" aria-hidden="true"><use href="#icon-{0}"/></svg>{1}</span>',
+        known.value,
+        known.label,
+    )
+
+
+@register.simple_tag
+def ago(at: datetime | None) -> SafeString:
+    """Return a moment as a time relative to now; the browser keeps it up to date."""
+    if at is None:
+        return SafeString('<span class="none">—</span>')
+    seconds = (timezone.now() - at).total_seconds()
+    text = f"{_short(abs(seconds))} ago" if seconds >= 0 else f"in {_short(-seconds)}"
+    local = timezone.localtime(at)
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        at.isoformat(),
+        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        text,
+    )
+
+
+@register.simple_tag
+def clock(at: datetime | None) -> SafeString:
+    """Return a moment as date and time to the second."""
+    if at is None:
+        return SafeString('<span class="none">—</span>')
+    local = timezone.localtime(at)
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+@register.filter
+def duration(value: timedelta | float | None) -> str:
+    """Return a duration in the two largest units, with milliseconds where it is short."""
+    if value is None:
+        return "—"
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 60 else _short(seconds)
+
+
+@register.filter
+def between(end: datetime | None, start: datetime | None) -> timedelta | None:
+    """Return the time from `start` to `end`, None when one is not known."""
+    return max(end - start, timedelta()) if start and end else None
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """Return a JSON value over several lines."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+@register.filter
+def percent(fraction: float | None) -> str:
+    """Return a share of 1 in whole percent."""
+    return "" if fraction is None else f"{min(1.0, max(0.0, fraction)):.0%}"
+
+
+def _short(seconds: float) -> str:
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{int(minutes)} min {int(seconds % 60)} s" if minutes < 10 else f"{int(minutes)} min"
+    if hours < 24:
+        return f"{int(hours)} h {int(minutes % 60)} min"
+    return f"{int(days)} d {int(hours % 24)} h" if days < 10 else f"{int(days)} d"

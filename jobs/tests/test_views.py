@@ -1,0 +1,245 @@
+"""The pages: who sees what, and that they stay quick."""
+
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs.filters import PAGE, JobFilter
+from jobs.models import Attempt, Job, LogLine, State
+from jobs.tests.events import event, finished, queued, record, retrying, started
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
+
+PAGES = ["/", "/jobs/", "/tasks/"]
+
+
+def make(pk: str, **values) -> Job:
+    """Return a job of the book."""
+    return Job.objects.create(**{"pk": pk, "task": "add", "state": State.SUCCEEDED, **values})
+
+
+def many(count: int, **values) -> None:
+    """Fill the book."""
+    now = timezone.now()
+    states = list(State)
+    Job.objects.bulk_create(
+        Job(
+            **{
+                "pk": f"job-{n:05}",
+                "task": "add",
+                "label": f"{n}",
+                "state": states[n % len(states)],
+                "created_at": now - timedelta(seconds=n // 3),  # some share their moment
+                **values,
+            }
+        )
+        for n in range(count)
+    )
+
+
+def text(response) -> str:
+    """Return the page as it stands."""
+    return unescape(response.content.decode())
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/jobs/x/"])
+def test_strangers_are_sent_to_the_login(client, path):
+    response = client.get(path)
+    assert response.status_code == 302
+    assert response.url == f"{reverse('login')}?next={path}"
+
+
+def test_login_leads_on_and_logout_is_a_post(client, ada):
+    assert client.post("/login/", {"username": "ada", "password": "wrong"}).status_code == 200
+    response = client.post("/login/", {"username": "ada", "password": "lovelace", "next": "/jobs/"})
+    assert response.url == "/jobs/"
+    assert client.get("/logout/").status_code == 405
+    assert client.post("/logout/").url == "/login/"
+    assert client.get("/jobs/").status_code == 302
+
+
+def test_login_leads_to_no_other_site(client, ada):
+    response = client.post("/login/", {"username": "ada", "password": "lovelace", "next": "https://evil.example/"})
+    assert response.url == "/"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_open_on_an_empty_book(as_ada, path):
+    assert as_ada.get(path).status_code == 200
+
+
+def test_an_empty_book_teaches(as_ada):
+    assert "clearsessions.delay()" in text(as_ada.get("/"))
+    assert "clearsessions.delay()" in text(as_ada.get("/jobs/"))
+
+
+def test_people_see_their_own_jobs_and_staff_all(ada, staff, client):
+    make("mine", owner=ada, label="my own")
+    make("nobodys", label="of nobody", state=State.FAILED)
+    client.force_login(ada)
+    for path in ("/", "/jobs/", "/jobs/?q=nobodys", "/jobs/?state=failed"):
+        assert "of nobody" not in text(client.get(path))
+    assert "my own" in text(client.get("/jobs/"))
+    assert client.get("/jobs/mine/").status_code == 200
+    assert client.get("/jobs/nobodys/").status_code == 404
+    client.force_login(staff)
+    assert "of nobody" in text(client.get("/jobs/"))
+    assert client.get("/jobs/nobodys/").status_code == 200
+
+
+def test_a_related_job_is_named_only_to_those_who_may_see_it(as_ada, ada):
+    make("holder", label="secret work")
+    make("mine", owner=ada, state=State.SKIPPED, holder="holder", parent_id="holder")
+    page = text(as_ada.get("/jobs/mine/"))
+    assert "secret work" not in page
+    assert "/jobs/holder/" not in page
+
+
+@pytest.mark.parametrize("path", ["/jobs/unknown/", "/jobs/%00/", "/nothing/here/"])
+def test_what_is_not_there_is_a_page(as_staff, path):
+    response = as_staff.get(path)
+    assert response.status_code == 404
+    assert "There is nothing here" in text(response)
+
+
+def test_a_form_without_its_token_is_explained(ada):
+    browser = Client(enforce_csrf_checks=True)
+    response = browser.post("/login/", {"username": "ada", "password": "lovelace"})
+    assert response.status_code == 403
+    assert "The form was too old" in text(response)
+
+
+def test_every_answer_has_the_policy(client, as_staff):
+    for path in [*PAGES, "/login/", "/admin/", "/nothing/"]:
+        policy = as_staff.get(path).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_pages_hold_no_inline_style_or_script(as_staff):
+    record(queued(1), started(2), finished(3, state="failed", error="no", traceback="Traceback"))
+    for path in [*PAGES, "/jobs/job/", "/nothing/"]:
+        page = text(as_staff.get(path))
+        assert "style=" not in page
+        assert "<style" not in page
+        assert "onclick" not in page
+        assert page.count("<script") == page.count('<script type="module" src=')
+
+
+def test_the_page_of_a_job_tells_its_story(as_staff):
+    record(
+        queued(1, args=["<script>alert(1)</script>"], kwargs={"faces": 500}, schedule="nightly"),
+        started(2),
+        event(3, "log", execution="a", level="warning", message="<b>careful</b>"),
+        retrying(4, traceback="Traceback one"),
+        started(5, "b"),
+        finished(6, "b", "failed", error="it broke", error_type="ValueError", traceback="Traceback two"),
+    )
+    response = as_staff.get("/jobs/job/")
+    page = text(response)
+    for words in ("Failed", "it broke", "ValueError", "Traceback one", "Traceback two", "faces", "nightly", "warning"):
+        assert words in page
+    assert b"<script>alert" not in response.content
+    assert b"<b>careful" not in response.content
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_job_in_any_state_has_a_page(as_staff, state):
+    make("x", state=state, lock="gate", holder="other", progress={"fraction": None, "message": None})
+    assert state.label in text(as_staff.get("/jobs/x/"))
+    assert state.label in text(as_staff.get("/"))
+
+
+def test_a_long_log_shows_its_end(as_staff):
+    job = make("x")
+    LogLine.objects.bulk_create(LogLine(id=n, job=job, at=timezone.now(), message=f"line {n}.") for n in range(1, 700))
+    page = text(as_staff.get("/jobs/x/"))
+    assert "The last 500 lines" in page
+    assert "line 699." in page
+    assert "line 200." in page
+    assert "line 199." not in page
+    assert page.index("line 200.") < page.index("line 699.")
+
+
+def test_filters_are_in_the_address(as_staff):
+    make("a", task="add", state=State.FAILED, label="red")
+    make("b", task="mul", state=State.FAILED, label="green")
+    make("c", task="mul", state=State.SUCCEEDED, label="blue", queue="ml", error="Sonne")
+
+    def shown(query: str) -> set[str]:
+        page = text(as_staff.get(f"/jobs/{query}"))
+        return {pk for pk in "abc" if f'href="/jobs/{pk}/"' in page}
+
+    assert shown("") == {"a", "b", "c"}
+    assert shown("?state=failed") == {"a", "b"}
+    assert shown("?state=failed&task=mul") == {"b"}
+    assert shown("?queue=ml") == {"c"}
+    assert shown("?q=gre") == {"b"}
+    assert shown("?q=a") == {"a"}  # by id; and no label has only that letter in it
+    assert shown("?q=mul+sonne") == {"c"}
+    assert shown("?state=splendid&before=nonsense") == {"a", "b", "c"}
+    assert shown("?q=%00") == {"a", "b", "c"}
+    assert "No job matches" in text(as_staff.get("/jobs/?q=zzz"))
+
+
+def test_paging_shows_every_job_once(staff):
+    many(PAGE * 3 + 7)
+    seen: list[str] = []
+    query: dict[str, str] = {}
+    while True:
+        page = JobFilter(query, staff)
+        seen += [job.pk for job in page.rows]
+        if not page.next_link:
+            break
+        query = dict(part.split("=", 1) for part in page.next_link[1:].split("&"))
+        query = {key: unquote(value) for key, value in query.items()}
+    assert len(seen) == len(set(seen)) == PAGE * 3 + 7
+    assert seen == list(Job.objects.newest_first().values_list("pk", flat=True))
+
+
+def unquote(value: str) -> str:
+    """Return a value of a query string."""
+    from urllib.parse import unquote_plus
+
+    return unquote_plus(value)
+
+
+def test_counts_stop_at_their_limit(as_staff, monkeypatch):
+    monkeypatch.setattr("jobs.filters.MOST_COUNTED", 5)
+    many(20, state=State.FAILED)
+    assert "5+" in text(as_staff.get("/jobs/"))
+
+
+@pytest.mark.parametrize(("path", "queries"), [("/", 16), ("/jobs/", 13), ("/tasks/", 5), ("/jobs/job-00001/", 8)])
+def test_pages_ask_no_more_when_there_are_more_jobs(as_staff, path, queries, django_assert_max_num_queries):
+    many(200)
+    Attempt.objects.bulk_create(Attempt(job_id="job-00001", execution=f"{n}", number=n) for n in range(20))
+    with django_assert_max_num_queries(queries):
+        assert as_staff.get(path).status_code == 200
+
+
+def test_the_catalogue_shows_the_last_outcome_that_one_may_see(as_ada, ada):
+    name = "jobs.cleanup_jobs"
+    make("a", task=name, owner=ada, state=State.FAILED, created_at=timezone.now() - timedelta(hours=1))
+    make("b", task=name)
+    page = text(as_ada.get("/tasks/"))
+    assert 'href="/jobs/a/"' in page
+    assert 'href="/jobs/b/"' not in page
+    assert "Delete old jobs from the book" in page
+    assert "may run twice" in page
+
+
+def test_a_book_that_is_behind_says_so(as_staff, monkeypatch):
+    from common.stream import Lag
+
+    monkeypatch.setattr("common.stream.lag", lambda: Lag(17, 42.0))
+    assert "17 events, 42 s behind" in text(as_staff.get("/"))
+
+
+def test_pages_open_without_redis(as_staff, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert "Redis does not answer" in text(as_staff.get("/jobs/"))

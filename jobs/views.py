@@ -1,0 +1,110 @@
+"""The pages of the jobs."""
+
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from common import stream
+from common.exceptions import RedisUnavailable
+from jobs import catalogue
+from jobs.filters import JobFilter, counts
+from jobs.models import Job, State
+from jobs.querysets import JobQuerySet
+
+# Rows of a list on the overview.
+SHORT = 8
+# Lines of a job's log that its page shows, the last ones.
+LINES = 500
+# Attempts that a job's page shows, the last ones.
+ATTEMPTS = 50
+# A book that is less behind counts as up to date.
+FRESH = 2.0
+
+
+def _user(request: HttpRequest) -> User:
+    return cast("User", request.user)  # login_required has seen to it
+
+
+def _freshness() -> dict[str, object]:
+    """Return what a page says about how far the book is behind."""
+    try:
+        lag = stream.lag()
+    except RedisUnavailable:
+        return {"redis_away": True, "rendered_at": timezone.now()}
+    return {"lag": lag, "behind": lag.seconds > FRESH, "rendered_at": timezone.now()}
+
+
+def _newest(rows: JobQuerySet, *states: State) -> list[Job]:
+    """Return the newest jobs in the states; one query for each, because each has its place in an index."""
+    found = [job for state in states for job in rows.filter(state=state)[:SHORT]]
+    return sorted(found, key=lambda job: (job.created_at, job.pk), reverse=True)[:SHORT]
+
+
+@login_required
+@never_cache
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """Show how many jobs are in each state, what runs, and what went wrong lately."""
+    visible = Job.objects.visible_to(_user(request))
+    newest = visible.without_bulk().newest_first()
+    numbers = counts(visible)
+    return render(
+        request,
+        "jobs/overview.html",
+        {
+            "counts": numbers,
+            "any": any(number.number for number in numbers.values()),
+            "running": _newest(newest, State.RUNNING),
+            "failures": _newest(newest, State.FAILED, State.LOST),
+            "latest": list(newest[:SHORT]),
+            **_freshness(),
+        },
+    )
+
+
+@login_required
+@never_cache
+@require_safe
+def job_list(request: HttpRequest) -> HttpResponse:
+    """Show the jobs that the address asks for."""
+    return render(request, "jobs/list.html", {"filter": JobFilter(request.GET.dict(), _user(request)), **_freshness()})
+
+
+@login_required
+@never_cache
+@require_safe
+def job(request: HttpRequest, job_id: str) -> HttpResponse:
+    """Show one job; who may not see it learns nothing, not even that it exists."""
+    visible = Job.objects.visible_to(_user(request))
+    found = get_object_or_404(visible.select_related("owner"), pk=job_id)
+    lines = list(found.log_lines.order_by("-pk")[: LINES + 1])
+    related = visible.in_bulk({pk for pk in (found.holder, found.parent_id) if pk})
+    return render(
+        request,
+        "jobs/job.html",
+        {
+            "job": found,
+            "attempts": list(found.attempt_set.order_by("-number")[:ATTEMPTS]),
+            "lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1],
+            "more_lines": len(lines) > LINES,
+            "holder": related.get(found.holder),
+            "parent": related.get(found.parent_id),
+            "children": list(visible.without_bulk().filter(parent_id=found.pk).order_by("created_at")[:ATTEMPTS]),
+            **_freshness(),
+        },
+    )
+
+
+@login_required
+@never_cache
+@require_safe
+def task_list(request: HttpRequest) -> HttpResponse:
+    """Show every task that can be launched."""
+    tasks = catalogue.with_last_jobs(catalogue.entries(), _user(request))
+    return render(request, "jobs/tasks.html", {"tasks": tasks})
