@@ -50,6 +50,9 @@ class Worker:
         return self.silent < (settings.HEARTBEAT_TIMEOUT_SOLO if own_process else settings.HEARTBEAT_TIMEOUT)
 
 
+_FIELDS = {field.name for field in dataclasses.fields(Worker)}
+
+
 def instance() -> str:
     """Return the name of this process's worker, unique over time; outside a worker a name of this process."""
     return _instance or f"{socket.gethostname()}/{os.getpid()}"
@@ -78,12 +81,14 @@ def workers() -> list[Worker]:
         return []
     texts: list[str | None] = client.mget([data_key(name) for name, _ in seen])  # type: ignore[assignment]
     now = redis.now(client)
-    found = [
-        Worker(**json.loads(text), seen=at, silent=max(0.0, now - at))
-        for (_, at), text in zip(seen, texts, strict=True)
-        if text
-    ]
+    found = [_worker(text, at, now) for (_, at), text in zip(seen, texts, strict=True) if text]
     return sorted(found, key=lambda worker: (worker.name, -worker.started))
+
+
+def _worker(text: str, at: float, now: float) -> Worker:
+    """Return what a worker said; one of a newer version may say more than we understand."""
+    said = {name: value for name, value in json.loads(text).items() if name in _FIELDS}
+    return Worker(**said, seen=at, silent=max(0.0, now - at))
 
 
 def forget(name: str) -> None:

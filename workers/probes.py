@@ -47,7 +47,10 @@ def _ask(probe: Callable[[], Part]) -> Part:
     except (DatabaseError, MigrationSchemaMissing, redis.Error, RedisUnavailable, OSError) as error:
         # The text of such an error may hold an address with its password: it goes to the log alone.
         logger.warning("Probe %s: %s", probe.__name__.strip("_"), error)
-        return Part(ok=False, detail=f"No answer ({type(error).__name__}).")
+    except Exception as error:  # the boundary: whoever probes gets an answer, whatever breaks
+        logger.exception("Probe %s broke", probe.__name__.strip("_"))
+        return Part(ok=False, detail=f"Broken ({type(error).__name__}); the log says more.")
+    return Part(ok=False, detail="No answer; the log says more.")
 
 
 def _database() -> Part:

@@ -1,7 +1,7 @@
 """Gives back what a vanished worker held, and says which jobs are lost. Everything here may be done twice.
 
-A message belongs to nobody when no living worker says that it holds it, and a running job when its worker is not
-among the living. Both must have been so for a while before they are believed; docs/explanation/rescue.md says why.
+A message belongs to nobody when no living worker says that it holds it; a running job when its worker is not among
+the living, or does not know it any more because Redis lost the last word. Both must have been so for a while before they are believed; docs/explanation/rescue.md says why.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from jobs.models import Job, State
 from workers import broker
 from workers.broker import Broker, Message
 from workers.conf import settings
+from workers.results import known_end
 from workers.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -134,19 +135,22 @@ class Round:
             self._put_back(message)
 
     def _settle_started(self, message: Message, job: Job) -> None:
-        if any(worker.instance == job.instance for worker in self.living):
-            return  # it runs elsewhere; its end decides about this message
+        if self._is_held(job):
+            return  # by another message; how that ends decides about this one
+        if self._ended(job):
+            self._drop(message, "Celery has its result")
+            return
         if not job.may_rerun:
-            self._lose(job, f"Its worker {job.worker} vanished.")
+            self._lose(job, self._reason(job))
             self._drop(message, "it may not run twice")
             return
         count = losses.note(job.pk)
         if losses.exhausted(count):
-            self._lose(job, losses.describe(count, f"Its worker {job.worker} vanished."))
+            self._lose(job, losses.describe(count, self._reason(job)))
             self._drop(message, "it lost its worker too often")
         else:
             self._put_back(message)
-            self._requeued(job, f"Its worker {job.worker} vanished; the job is run again.")
+            self._requeued(job, f"{self._reason(job)} It is run again.")
 
     def _unrecorded_losses(self, message: Message) -> bool:
         """Count a loss of a job that is not recorded and may have run; return whether that was one too many."""
@@ -168,15 +172,41 @@ class Round:
     # Jobs
 
     def _jobs(self) -> None:
-        names = [worker.instance for worker in self.living]
-        running = Job.objects.without_bulk().filter(state=State.RUNNING).exclude(instance__in=names)
-        suspects = {f"{job.pk}/{job.execution}": job for job in running if heartbeat.has_heartbeat(job.instance)}
-        settled = {*self.report.put_back, *self.report.lost}  # by their messages, a moment ago
+        running = Job.objects.without_bulk().filter(state=State.RUNNING)
+        suspects = {
+            f"{job.pk}/{job.execution}": job
+            for job in running
+            if heartbeat.has_heartbeat(job.instance) and not self._is_held(job)
+        }
+        settled = {*self.report.put_back, *self.report.dropped}  # by their messages, a moment ago
         watch = Watch(self.client, "job", self.now)
-        confirmed = [name for name in watch.confirmed(suspects) if suspects[name].pk not in settled]
-        for queue in {suspects[name].queue for name in confirmed}:
-            jobs = {suspects[name].pk: suspects[name] for name in confirmed if suspects[name].queue == queue}
-            self._conclude(queue, jobs)
+        jobs = [
+            suspects[name]
+            for name in watch.confirmed(suspects)
+            if suspects[name].pk not in settled and self._has_spoken(suspects[name].instance, watch.since[name])
+        ]
+        for queue in {job.queue for job in jobs}:
+            self._conclude(queue, {job.pk: job for job in jobs if job.queue == queue and not self._ended(job)})
+
+    def _is_held(self, job: Job) -> bool:
+        return any(worker.instance == job.instance and job.pk in worker.held for worker in self.living)
+
+    def _has_spoken(self, instance: str, since: float) -> bool:
+        """Return whether that worker, if it lives, has told what it holds since then."""
+        return all(worker.seen > since for worker in self.living if worker.instance == instance)
+
+    def _reason(self, job: Job) -> str:
+        if any(worker.instance == job.instance for worker in self.living):
+            return f"Its worker {job.worker} does not know it any more."
+        return f"Its worker {job.worker} vanished."
+
+    def _ended(self, job: Job) -> bool:
+        """Tell the end that Celery has kept, if nobody else did; return whether there is one."""
+        end = known_end(job)
+        if end is not None:
+            events.emit("finished", job.pk, **{"execution": job.execution, "runtime": None, "holder": "", **end})
+            logger.warning("Job %s (%s) had %s, and nobody told", job.pk, job.task, end["state"])
+        return end is not None
 
     def _conclude(self, queue: str, jobs: dict[str, Job]) -> None:
         """Say of running jobs without a living worker whether they go on: their message waits, or is with somebody."""
@@ -188,9 +218,9 @@ class Round:
         elsewhere = self._held_now()
         for pk, job in jobs.items():
             if pk in waiting:
-                self._requeued(job, f"Its worker {job.worker} stopped; the job waits to be run again.")
+                self._requeued(job, f"{self._reason(job)} It waits to be run again.")
             elif pk not in elsewhere:
-                self._lose(job, f"Its worker {job.worker} vanished.")
+                self._lose(job, self._reason(job))
 
     def _held_now(self) -> set[str]:
         """Return all jobs of which a message is with somebody, dead or alive; read last, for messages that moved."""

@@ -261,6 +261,37 @@ def test_a_job_that_kills_every_process_is_given_up(tmp_path):
     assert "not run again" in found.error
 
 
+def test_a_worker_that_is_told_to_hurry_puts_its_jobs_back_at_once():
+    with Recorder():
+        with Worker(concurrency=1) as first:
+            job = demo.wait.delay(2.0)
+            wait_until(lambda: running([job.id]), 30)
+            os.kill(first.pid, signal.SIGQUIT)
+            wait_until(lambda: first.popen and first.popen.poll() is not None, 30)
+            assert leftovers() == {"queue": 1}
+            assert heartbeat.workers() == []
+        with Worker(concurrency=1):
+            wait_until(lambda: all_succeeded([job.id]), 30)
+    assert Job.objects.get(pk=job.id).attempts == 2
+
+
+def test_a_worker_tells_what_waits_for_a_rate_limit(tmp_path):
+    scratch = ScratchApp(
+        tmp_path,
+        """
+        from image.celery import app
+
+        @app.task(name="scratch.rare", rate_limit="1/h")
+        def rare():
+            return "done"
+        """,
+    )
+    with Worker(concurrency=1, env=scratch.env):
+        first, second = app.send_task("scratch.rare"), app.send_task("scratch.rare")
+        assert first.get(timeout=30) == "done"
+        wait_until(lambda: heartbeat.workers()[0].held == [second.id], 30)
+
+
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_a_worker_tells_what_it_holds(pool):
     with Worker(concurrency=1, pool=pool) as process:

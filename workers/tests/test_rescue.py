@@ -11,7 +11,11 @@ from workers import receivers, rescue
 from workers.broker import connect
 from workers.tests.engine import received, told, unacknowledged, waiting, worker
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    # Celery's Redis backend still calls it.
+    pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning"),
+]
 
 DEAD = "default@test/1-1.000"
 ALIVE = "default@test/2-2.000"
@@ -82,7 +86,7 @@ def test_a_message_keeps_its_priority():
 
 def test_a_message_that_a_living_worker_holds_stays():
     tag = received(LATE, "a")
-    book("a", instance=worker(ALIVE, tags=[tag]))
+    book("a", instance=worker(ALIVE, tags=[tag], held=["a"]))
     assert look() == rescue.Report()
     assert unacknowledged() == 1
 
@@ -169,9 +173,44 @@ def test_a_running_job_whose_message_waits_again_is_not_lost():
 
 @pytest.mark.parametrize("instance", [ALIVE, "shell/77"])
 def test_a_job_of_a_living_worker_or_of_no_worker_is_left_alone(instance):
-    worker(ALIVE)
+    worker(ALIVE, held=["a"])
     book("a", task=EARLY, instance=instance)
     assert look() == rescue.Report()
+
+
+def test_a_job_that_its_living_worker_does_not_know_any_more_is_lost():
+    worker(ALIVE, held=["b"])
+    book("a", task=EARLY, instance=ALIVE)
+    assert look().lost == []
+    worker(ALIVE, held=["b"])
+    assert look().lost == ["a"]
+    assert "does not know it any more" in told("a")[0]["error"]
+
+
+@pytest.mark.parametrize("with_message", [True, False])
+@pytest.mark.parametrize("good", [True, False])
+def test_a_job_whose_end_only_celery_knows_has_that_end(good, with_message):
+    if with_message:
+        received(LATE, "a")
+    book("a")
+    if good:
+        current_app.backend.mark_as_done("a", {"answer": 42})
+    else:
+        current_app.backend.mark_as_failure("a", ValueError("no luck"), traceback="the trace")
+    report = look()
+    assert (report.lost, report.put_back, report.dropped) == ([], [], ["a"] if with_message else [])
+    assert (waiting(), unacknowledged()) == ([], 0)
+    (event,) = told("a")
+    if good:
+        assert (event["state"], event["result"]) == ("succeeded", '{"answer": 42}')
+    else:
+        assert (event["state"], event["error"], event["error_type"]) == ("failed", "no luck", "ValueError")
+
+
+def test_the_result_of_an_earlier_attempt_is_no_end():
+    current_app.backend.mark_as_done("a", 42)
+    book("a")
+    assert look().lost == ["a"]
 
 
 def test_while_the_book_is_behind_no_job_is_called_lost():
