@@ -1,10 +1,14 @@
 """Submissions and their records for the staff; what the machine writes is read-only."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import InlineModelAdmin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from kombu.exceptions import OperationalError
 
 from biosample.exceptions import InvalidTransition
@@ -13,9 +17,11 @@ from common.tasks import enqueue
 
 if TYPE_CHECKING:
     Inline = admin.TabularInline[Record, Submission]
-    ModelAdmin = admin.ModelAdmin[Submission]
+    SubmissionModelAdmin = admin.ModelAdmin[Submission]
+    RecordModelAdmin = admin.ModelAdmin[Record]
 else:  # Django's own classes take no parameters
-    Inline, ModelAdmin = admin.TabularInline, admin.ModelAdmin
+    Inline = admin.TabularInline
+    SubmissionModelAdmin = RecordModelAdmin = admin.ModelAdmin
 
 BADGES = {
     State.WAITING: "…",
@@ -26,6 +32,8 @@ BADGES = {
     State.READY: "●",
     State.COMPLETED: "✔",
 }
+# Most records that a submission's own page shows.
+INLINE_LIMIT = 200
 # While USI has them, or for ever after, records are what was sent.
 SENT = {State.SUBMITTED, State.COMPLETED}
 
@@ -43,7 +51,6 @@ class RecordInline(Inline):
     extra = 0
     fields = ("alias", "kind", "state_badge", "accession", "errors_text")
     readonly_fields = ("state_badge", "accession", "errors_text")
-    show_change_link = False
 
     def has_add_permission(self, request: HttpRequest, obj: Submission | None = None) -> bool:
         """Records are added until they are sent."""
@@ -73,7 +80,7 @@ def _sent(submission: Submission | None) -> bool:
 
 
 @admin.register(Submission)
-class SubmissionAdmin(ModelAdmin):
+class SubmissionAdmin(SubmissionModelAdmin):
     """Submissions with their records."""
 
     list_display = ("title", "owner", "state_badge", "usi_status", "record_count", "changed_at", "problem_text")
@@ -84,14 +91,13 @@ class SubmissionAdmin(ModelAdmin):
     search_help_text = "Title, name in USI, owner, alias or accession of a record"
     date_hierarchy = "changed_at"
     autocomplete_fields = ("owner",)
-    inlines = (RecordInline,)
     actions = ("fetch_status_now", "mark_as_submitted")
     machine_fields = (
         *("state_badge", "message", "problem", "usi_status", "submitted_at", "changed_at", "checked_at"),
         *("mail_due_at", "created_at", "updated_at"),
     )
     fieldsets = (
-        (None, {"fields": ("title", "owner", "usi_name")}),
+        (None, {"fields": ("title", "owner", "usi_name", "all_records")}),
         ("What the machine says", {"fields": machine_fields}),
     )
 
@@ -101,7 +107,33 @@ class SubmissionAdmin(ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Submission | None = None) -> tuple[str, ...]:
         """The name in USI stays what it is while USI has the submission."""
-        return (*self.machine_fields, "usi_name") if _sent(obj) else self.machine_fields
+        fields = ("all_records", *self.machine_fields)
+        return (*fields, "usi_name") if _sent(obj) else fields
+
+    def get_inlines(
+        self, request: HttpRequest, obj: Submission | None
+    ) -> "tuple[type[InlineModelAdmin[Any, Any]], ...]":
+        """Long lists of records have a page of their own: a form of thousands of rows is neither read nor accepted."""
+        return () if obj is not None and obj.records.count() > INLINE_LIMIT else (RecordInline,)
+
+    def save_model(self, request: HttpRequest, obj: Submission, form: Any, change: bool) -> None:
+        """Write what was typed and nothing else: the machine may have changed the state since the page was read."""
+        obj.save(update_fields=[*form.changed_data, "updated_at"] if change else None)
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Submission] | Sequence[Submission], request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """Records go with their submission, though nobody deletes one on its own page."""
+        deleted, counts, forbidden, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, forbidden - {str(Record._meta.verbose_name)}, protected
+
+    @admin.display(description="all records")
+    def all_records(self, submission: Submission) -> str:
+        """Return a link to the list of its records."""
+        if submission._state.adding:
+            return "-"
+        address = f"{reverse('admin:biosample_record_changelist')}?submission__id__exact={submission.pk}"
+        return format_html('<a href="{}">{} records</a>', address, submission.records.count())
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, submission: Submission) -> str:
@@ -141,3 +173,42 @@ class SubmissionAdmin(ModelAdmin):
                 self.message_user(request, str(error), messages.ERROR)
         if done:
             self.message_user(request, f"{done} marked as submitted.", messages.SUCCESS)
+
+
+@admin.register(Record)
+class RecordAdmin(RecordModelAdmin):
+    """All animals and samples, to look at; they are changed on the page of their submission."""
+
+    list_display = ("alias", "kind", "submission", "state_badge", "accession", "errors_text")
+    list_filter = ("state", "kind")
+    list_select_related = ("submission",)
+    list_per_page = 100
+    show_full_result_count = False
+    search_fields = ("alias", "accession", "submission__title")
+    search_help_text = "Alias, accession, or title of the submission"
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Let the link from a submission through."""
+        return lookup == "submission__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds one here."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Record | None = None) -> bool:
+        """Nobody changes one here."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Record | None = None) -> bool:
+        """Nobody deletes one here."""
+        return False
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, record: Record) -> str:
+        """Return icon and word of the record's state."""
+        return badge(record.state)
+
+    @admin.display(description="errors")
+    def errors_text(self, record: Record) -> str:
+        """Return what USI found wrong."""
+        return "; ".join(record.errors) or "-"

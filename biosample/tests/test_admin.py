@@ -7,11 +7,15 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from kombu.exceptions import OperationalError
 
-from biosample.models import State, Submission
+from biosample.admin import SubmissionAdmin
+from biosample.models import Record, State, Submission
 
 pytestmark = pytest.mark.django_db
 LIST = reverse("admin:biosample_submission_changelist")
+
+RECORDS = reverse("admin:biosample_record_changelist")
 
 
 def change_page(submission: Submission) -> str:
@@ -38,7 +42,7 @@ def test_states_are_words_with_an_icon(client, staff, make_submission):
 
 
 def test_lists_are_filtered_and_searched(client, staff, make_submission):
-    make_submission("sub-1", records=["animal_1"])
+    make_submission("sub-1", records=["animal_1", "animal_2"])
     make_submission("sub-2").fail("wrong")
     make_submission("sub-3", owner=staff)
 
@@ -47,6 +51,7 @@ def test_lists_are_filtered_and_searched(client, staff, make_submission):
 
     assert titles(state__exact=State.ERROR) == ["Goats sub-2"]
     assert titles(q="animal_1") == ["Goats sub-1"]
+    assert client.get(LIST, {"q": "animal_1"}).context["cl"].result_list[0].records_counted == 2
     assert titles(q="olga") == ["Goats sub-2", "Goats sub-1"]
     assert titles(owner__id__exact=staff.pk) == ["Goats sub-3"]
 
@@ -101,6 +106,37 @@ def test_what_the_machine_writes_cannot_be_typed(client, staff, make_submission)
     assert (record.alias, record.accession) == ("animal_1", "")
 
 
+def test_saving_a_title_keeps_what_the_machine_did_meanwhile(client, staff, make_submission, monkeypatch):
+    submission = make_submission()
+    save = SubmissionAdmin.save_model
+
+    def meanwhile(self, request, obj, form, change):
+        Submission.objects.get(pk=obj.pk).complete("done")
+        save(self, request, obj, form, change)
+
+    monkeypatch.setattr(SubmissionAdmin, "save_model", meanwhile)
+    data = {"title": "Sheep", "owner": submission.owner.pk, "records-TOTAL_FORMS": 0, "records-INITIAL_FORMS": 0}
+    assert client.post(change_page(submission), data).status_code == 302
+    submission.refresh_from_db()
+    assert (submission.title, submission.state, submission.message) == ("Sheep", State.COMPLETED, "done")
+
+
+def test_many_records_have_a_page_of_their_own(client, staff, make_submission, django_assert_max_num_queries):
+    submission = make_submission()
+    make_submission("other", records=["elsewhere"])
+    Record.objects.bulk_create(Record(submission=submission, alias=f"animal_{n:03}") for n in range(201))
+    page = client.get(change_page(submission)).content.decode()
+    assert "animal_000" not in page
+    assert "201 records" in page
+    address = f"{RECORDS}?submission__id__exact={submission.pk}"
+    assert address in page
+    with django_assert_max_num_queries(8):
+        response = client.get(address)
+    assert response.context["cl"].result_count == 201
+    assert "animal_099" in response.content.decode()
+    assert "elsewhere" not in response.content.decode()
+
+
 def test_a_submission_is_made_and_marked_as_submitted(client, staff, owner):
     data = {
         "title": "Goats",
@@ -117,6 +153,16 @@ def test_a_submission_is_made_and_marked_as_submitted(client, staff, owner):
     assert "1 marked as submitted." in act(client, "mark_as_submitted", submission).content.decode()
     submission.refresh_from_db()
     assert submission.state == State.SUBMITTED
+
+
+def test_records_are_deleted_with_their_submission_alone(client, staff, make_submission):
+    submission = make_submission(records=["animal_1"])
+    record = submission.records.get()
+    own_page = reverse("admin:biosample_record_delete", args=[record.pk])
+    assert client.post(own_page, {"post": "yes"}).status_code == 403
+    address = reverse("admin:biosample_submission_delete", args=[submission.pk])
+    assert client.post(address, {"post": "yes"}).status_code == 302
+    assert not Record.objects.exists()
 
 
 def test_what_cannot_be_submitted_says_why(client, staff, owner, make_submission):
@@ -138,6 +184,15 @@ def test_fetch_now_sends_one_job_and_names_it(
         page = act(client, "fetch_status_now", submission).content.decode()
     assert len(sent) == 1
     assert f"Job {sent[0]} asks USI" in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fetch_now_says_when_the_job_could_not_be_sent(client, staff, make_submission, monkeypatch):
+    def refuse(self, *args, **options):
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr("biosample.tasks.FetchStatusTask.apply_async", refuse)
+    assert "Redis does not answer" in act(client, "fetch_status_now", make_submission()).content.decode()
 
 
 def test_actions_need_the_permission_to_change(client, make_submission):

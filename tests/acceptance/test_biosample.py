@@ -37,7 +37,7 @@ def goats():
 
 
 def test_a_worker_brings_submissions_up_to_date_and_tells_the_owner():
-    owner = get_user_model().objects.create_user("olga", "olga@example.org")
+    owner = get_user_model().objects.create_user("olga", "olga.goats@example.org")
     for name in ("done", "wrong", "slow"):
         Submission.objects.create(owner=owner, title=f"Goats {name}", usi_name=name).submit()
     mails = Path(settings.VAR) / "mail"
@@ -57,7 +57,7 @@ def test_a_worker_brings_submissions_up_to_date_and_tells_the_owner():
     assert found == {"done": State.COMPLETED, "wrong": State.NEED_REVISION, "slow": State.SUBMITTED}
     accessions = Submission.objects.get(usi_name="done").records.values_list("accession", flat=True)
     assert sorted(accessions) == [f"SAMEA{n}" for n in range(5)]
-    (mail,) = [text for text in (path.read_text() for path in mails.iterdir()) if "olga@example.org" in text]
+    (mail,) = [text for text in (path.read_text() for path in mails.iterdir()) if "olga.goats@example.org" in text]
     assert "the taxon is missing" in mail
     assert not any(secret in log + mail for secret in (PASSWORD, *usi.tokens))
 
