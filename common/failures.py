@@ -13,6 +13,7 @@ import re
 import threading
 import time
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery import signals
 from django.conf import settings as django_settings
 from django.db import connections
+from django.utils.module_loading import import_string
 from kombu.utils.encoding import safe_repr
 
 from common import events, heartbeat, outbox, redis
@@ -246,11 +248,24 @@ def _hand_over(mail: Mail, run: str) -> threading.Thread | None:
     if boxed and len(_senders()) >= THREADS:
         logger.warning("The mail server is slow: the failure mail of job %s is left to housekeeping", mail["job"])
         return None
+    _import_now(django_settings.EMAIL_BACKEND)
     thread = threading.Thread(
         target=functools.partial(_deliver_and_close, mail, boxed=boxed), name=_THREAD_NAME, daemon=True
     )
     thread.start()
     return thread
+
+
+@functools.lru_cache(maxsize=4)
+def _import_now(backend: str) -> None:
+    """Import what sending needs in the thread that also forks pool processes.
+
+    A process that is forked while another thread imports a module has half of that module for ever.
+    """
+    import encodings.idna  # noqa: F401 — Python itself imports it when it looks up the server's address
+
+    with suppress(ImportError):  # told by the attempt to send
+        import_string(backend)
 
 
 def _deliver_and_close(mail: Mail, *, boxed: bool) -> None:

@@ -13,7 +13,6 @@ A mail in the box is either `{"kind": "mail", …}` as it was put there, or `{"k
 "last", "jobs", "sample"}`: a window that has ended, with all that was held back in it.
 """
 
-import functools
 import json
 import uuid
 from typing import Any
@@ -107,15 +106,9 @@ return found
 )
 
 
-@functools.lru_cache(maxsize=8)
-def _script(text: str, client: redis.Client) -> Any:
-    return client.register_script(text)
-
-
-def _run(text: str, *args: Any) -> Any:
+def _run(source: str, *arguments: Any) -> Any:
     """Run a script; every key begins with the prefix, so it is the one key that the script is given."""
-    client = redis.client()
-    return _script(text, client)(keys=[redis.key("mail", "")], args=args)
+    return redis.script(source)([redis.key("mail", "")], arguments, client=redis.client())
 
 
 def new_id() -> str:

@@ -1,0 +1,262 @@
+"""Exactly one mail for each final failure, whatever ended the job and whatever the mail server does."""
+
+import collections
+import email
+import email.policy
+import json
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from celery.result import AsyncResult
+
+from common import events, redis
+from common.locks import redis_lock
+from common.testing import wait_until
+from common.testing.processes import Recorder, Worker, running
+from image.celery import app
+from jobs.models import Job, State
+from notifications.models import AdminMail, MailState
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+
+SLOW = 60.0  # longest wait for a fact, in seconds; nothing here is measured
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis():
+    redis.client().flushdb()
+    yield
+    redis.client().flushdb()
+
+
+class Site:
+    """A data folder, the environment of its processes and the mails they wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mails = folder / "mail"
+        self.env = {
+            "IMAGE_VAR": str(folder),
+            "IMAGE_EXTRA_APPS": "tests.acceptance.failing",
+            "ADMINS": "Ada <ada@example.org>, bob@example.org",
+            "SITE_URL": "https://jobs.example.org",
+        }
+
+    def read(self) -> list[email.message.EmailMessage]:
+        """Return the mails that were written so far."""
+        found = [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in self.paths()]
+        return [message for message in found if message["Subject"] and "\n-----" in message.get_content()]
+
+    def paths(self) -> list[Path]:
+        return sorted(self.mails.glob("*.log")) if self.mails.exists() else []
+
+    def jobs(self) -> collections.Counter:
+        """Return how many mails were written about each job."""
+        lines = [line for message in self.read() for line in message.get_content().splitlines()]
+        return collections.Counter(line.split()[1] for line in lines if line.startswith("Job: "))
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+def send(task, *args, **options) -> AsyncResult:
+    return app.send_task(f"failing.{task}", args, options.pop("kwargs", {}), **options)
+
+
+def mail_events() -> list[dict]:
+    found = [json.loads(entry["e"]) for _, entry in redis.client().xrange(events.stream())]
+    return [event for event in found if event["type"] == "mail"]
+
+
+def test_one_mail_for_each_final_failure_and_none_for_others(site):
+    failing = ("raises", "says", "retries", "retries_without_reason", "soft_limit", "hard_limit", "hard_limit_late")
+    killed = ("killed", "exits", "kills_again")
+    others = ("recovers", "busy", "quiet", "works")
+    with redis_lock("failing-busy"), Worker(concurrency=3, env=site.env):
+        sent = {task: send(task) for task in (*failing, *killed, *others)}
+        for task in others:
+            wait_until(sent[task].ready, SLOW, task)
+        for task in (*failing, *killed):
+            wait_until(lambda job=sent[task].id: site.jobs()[job], SLOW, task)
+        # Whatever the worker had still to say about those jobs, it said before the end of a later one.
+        for _ in range(3):
+            last = send("raises", "the last")
+            wait_until(lambda job=last.id: site.jobs()[job], SLOW)
+    counted = site.jobs()
+    assert {task: counted[result.id] for task, result in sent.items()} == (
+        dict.fromkeys((*failing, *killed), 1) | dict.fromkeys(others, 0)
+    )
+    assert sent["recovers"].get() == "recovered"
+    assert sent["busy"].get() == "failing.busy already running!"
+
+
+def test_the_mail_says_what_happened_and_keeps_secrets(site):
+    with Worker(env=site.env):
+        result = send("raises", "s1", kwargs={"password": "open sesame", "code": "code-7"})
+        wait_until(site.read, SLOW)
+    (mail,) = site.read()
+    assert mail["Subject"] == "Error in raising"
+    assert mail["To"] == "ada@example.org, bob@example.org"
+    body = mail.get_content()
+    for line in (
+        "Task:      failing.raises",
+        f"Job:       {result.id}",
+        "Attempt:   1",
+        "Arguments: ('s1', password='••••••', code='••••••')",
+        "Queue:     default",
+        "Worker:    worker@test",
+        f"Page:      https://jobs.example.org/jobs/{result.id}/",
+        "ValueError: no entry for •••••• with ••••••",
+        "Traceback (most recent call last):",
+    ):
+        assert line in body.splitlines()
+    assert "sesame" not in body
+    assert "code-7" not in body
+
+
+@pytest.mark.parametrize("task", ["raises", "killed"])
+def test_a_job_that_is_sent_again_by_hand_and_fails_again_mails_again(site, task):
+    with Worker(env=site.env):
+        job = send(task).id
+        wait_until(lambda: site.jobs()[job] == 1, SLOW)
+        send(task, task_id=job)
+        wait_until(lambda: site.jobs()[job] == 2, SLOW)
+
+
+def test_a_job_whose_whole_worker_was_killed_mails_once(site):
+    with Recorder(env=site.env):
+        with Worker(env=site.env) as worker:
+            job = send("waits").id
+            wait_until(lambda: Job.objects.filter(pk=job, state=State.RUNNING).exists(), SLOW)
+            worker.kill()
+        wait_until(lambda: site.jobs()[job], 120)
+        wait_until(lambda: AdminMail.objects.filter(job_id=job, state=MailState.SENT).exists(), SLOW)
+    assert site.jobs()[job] == 1
+    assert AdminMail.objects.count() == 1
+
+
+def test_nobody_to_tell_is_said_in_the_book(site):
+    with running(Worker(env={**site.env, "ADMINS": ""}), Recorder(env={**site.env, "ADMINS": ""})):
+        job = send("raises").id
+        wait_until(lambda: AdminMail.objects.filter(job_id=job, state=MailState.NOBODY).exists(), SLOW)
+    assert site.paths() == []
+
+
+def test_a_flood_makes_five_mails_and_one_summary(site):
+    env = {**site.env, "DJANGO_SETTINGS_MODULE": "tests.settings_flood"}
+    with running(Worker(env=env), Recorder(env=env)):
+        sent = [send("raises") for _ in range(30)]
+        wait_until(lambda: all(result.ready() for result in sent), SLOW)
+        wait_until(lambda: len(site.read()) == 6, SLOW)
+        wait_until(lambda: AdminMail.objects.filter(state=MailState.SENT).count() == 6, SLOW)
+    assert AdminMail.objects.filter(state=MailState.GROUPED).count() == 25
+    subjects = collections.Counter(mail["Subject"] for mail in site.read())
+    assert subjects == {"Error in raising": 5, "Error in raising (25 more)": 1}
+
+
+# Mail servers -----------------------------------------------------------------------------------------------------------
+@contextmanager
+def hanging_server() -> Iterator[int]:
+    """Accept connections and say nothing; yields the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class Postbox(socketserver.StreamRequestHandler):
+    """A mail server that says yes to everything and keeps what it was given, once its gate is open."""
+
+    def handle(self) -> None:
+        self.server.gate.wait(SLOW)
+        self.wfile.write(b"220 ready\r\n")
+        while command := self.rfile.readline().strip().upper():
+            if command == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                lines = iter(self.rfile.readline, b".\r\n")
+                self.server.kept.append(b"".join(lines))
+            self.wfile.write(b"221 bye\r\n" if command == b"QUIT" else b"250 yes\r\n")
+
+
+@contextmanager
+def working_server(port: int, gate: threading.Event | None = None) -> Iterator[list[bytes]]:
+    socketserver.TCPServer.allow_reuse_address = True
+    with socketserver.ThreadingTCPServer(("127.0.0.1", port), Postbox) as server:
+        server.kept = []
+        if gate is None:
+            gate = threading.Event()
+            gate.set()
+        server.gate = gate
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.kept
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_mail_server_that_is_down_gets_the_mail_when_it_is_back(site):
+    port = free_port()
+    env = {**site.env, "DJANGO_SETTINGS_MODULE": "tests.settings_flood", "EMAIL_URL": f"smtp://127.0.0.1:{port}"}
+    with running(Worker(env=env), Recorder(env=env)):
+        result = send("raises")
+        wait_until(lambda: AdminMail.objects.failed().filter(job_id=result.id).exists(), SLOW)
+        wait_until(lambda: Job.objects.filter(pk=result.id, state=State.FAILED, error_type="ValueError").exists(), SLOW)
+        assert "ConnectionRefusedError" in AdminMail.objects.get().error
+        assert result.state == "FAILURE"
+        with working_server(port) as kept:
+            wait_until(lambda: AdminMail.objects.filter(state=MailState.SENT).exists(), SLOW)
+    assert len(kept) == 1
+    assert b"Subject: Error in raising" in kept[0]
+    assert AdminMail.objects.get().attempts > 1
+
+
+def test_a_mail_server_that_hangs_holds_up_no_job(site):
+    with hanging_server() as port:
+        env = {**site.env, "EMAIL_URL": f"smtp://127.0.0.1:{port}"}
+        with Worker(concurrency=1, env=env):
+            results = [send("killed"), send("raises"), send("works")]
+            wait_until(lambda: all(result.ready() for result in results), SLOW)
+            # Neither mail has been given up yet, and yet all three jobs are done by the only pool process.
+            assert mail_events() == []
+            assert [result.state for result in results] == ["FAILURE", "FAILURE", "SUCCESS"]
+            assert isinstance(results[1].result, ValueError)
+            wait_until(lambda: [event["status"] for event in mail_events()] == ["failed", "failed"], SLOW)
+    assert all("timed out" in event["error"] for event in mail_events())
+
+
+def test_a_pool_process_that_ends_finishes_its_mail(site):
+    port, gate = free_port(), threading.Event()
+    env = {**site.env, "EMAIL_URL": f"smtp://127.0.0.1:{port}"}
+    with working_server(port, gate) as kept, Worker("--max-tasks-per-child=1", concurrency=1, env=env):
+        results = [send("raises"), send("works")]
+        wait_until(results[0].ready, SLOW)
+        assert kept == []  # the job is done, its process may end, and the mail is still on its way
+        gate.set()
+        wait_until(lambda: [event["status"] for event in mail_events()] == ["sent"], SLOW)
+        wait_until(results[1].ready, SLOW)
+    assert len(kept) == 1
+
+
+def test_a_mail_whose_sender_is_killed_is_sent_by_the_recorder(site):
+    due = redis.key("mail", "due")
+    with hanging_server() as port, Worker(env={**site.env, "EMAIL_URL": f"smtp://127.0.0.1:{port}"}) as worker:
+        job = send("raises").id
+        (waiting,) = wait_until(lambda: redis.client().zrange(due, 0, -1), SLOW)
+        wait_until(AsyncResult(job, app=app).ready, SLOW)
+        worker.kill()
+    redis.client().zadd(due, {waiting: 1})  # its time is over
+    with Recorder(env=site.env):
+        wait_until(lambda: AdminMail.objects.filter(pk=waiting, job_id=job, state=MailState.SENT).exists(), SLOW)
+    assert site.jobs() == {job: 1}
+    assert not redis.client().exists(due)

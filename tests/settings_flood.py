@@ -1,0 +1,7 @@
+"""The project's settings with a short window for floods of the same failure, and early second attempts."""
+
+from image.settings import *  # noqa: F403 — all of them
+
+COMMON_FAILURE_MAIL_WINDOW = 6.0
+NOTIFICATIONS_MAIL_RETRY_FIRST = 1.0
+JOBS_HOUSEKEEPING_INTERVAL = 0.5
