@@ -53,13 +53,12 @@ class Refusal:
     at: float
 
 
-def run_script(text: str, name: str, *arguments: Any, more_keys: Sequence[str] = ()) -> Any:
-    """Run a script on the keys of lock `name`; raise RedisUnavailable if nobody answers."""
-    keys = [*names.keys(name), *more_keys]
+def run_script(text: str, keys: Sequence[str], *arguments: Any) -> Any:
+    """Run a script on the keys of a lock; raise RedisUnavailable if nobody answers."""
     try:
         return redis.script(text)(keys, arguments, client=redis.client())
     except (redis.Error, OSError) as error:
-        raise RedisUnavailable(f"The lock {name!r} cannot be asked for: {error}") from error
+        raise RedisUnavailable(f"The lock {keys[0]} cannot be asked for: {error}") from error
 
 
 def _running() -> tuple[str, str]:
@@ -80,6 +79,7 @@ class ExclusiveLock:
 
     def __init__(self, name: str, *, ttl: float | None = None, job: str | None = None, task: str | None = None) -> None:
         self.name = names.clean(name)
+        self.keys = names.keys(self.name)
         self.ttl = settings.LOCK_TTL if ttl is None else ttl
         if self.ttl < SHORTEST_TTL:
             raise ValueError(f"ttl={self.ttl} is too short for lock {name!r}: at least {SHORTEST_TTL} seconds.")
@@ -120,7 +120,7 @@ class ExclusiveLock:
         self._finalizer()
         _held.discard(self)
         try:
-            ours, job = run_script(scripts.GIVE, self.name, token, self.fencing, self.name)
+            ours, job = run_script(scripts.GIVE, self.keys, token, self.fencing, self.name)
         except RedisUnavailable as error:
             logger.warning(
                 "Job %s: the lock %r was not given back and expires by itself: %s", self.job, self.name, error
@@ -134,7 +134,7 @@ class ExclusiveLock:
         """Raise LockLost if somebody else has the lock, or an operator took it away; also renews it."""
         if not self._mine():
             raise LockLost(f"The lock {self.name!r} is not held.")
-        ours, job = run_script(scripts.KEEP, self.name, *self._renewal())
+        ours, job = run_script(scripts.KEEP, self.keys, *self._renewal())
         if not int(ours):
             self._tell_lost(job)
             raise LockLost(f"The lock {self.name!r} has passed to {f'job {job}' if job else 'somebody else'}.")
@@ -179,7 +179,7 @@ class ExclusiveLock:
     def _take(self) -> bool:
         token = uuid.uuid4().hex
         try:
-            taken, text, now = run_script(scripts.TAKE, self.name, token, "", int(self.ttl * 1000), *self._identity())
+            taken, text, now = run_script(scripts.TAKE, self.keys, token, "", int(self.ttl * 1000), *self._identity())
             if not int(taken):
                 self.refusal = Refusal(text, now / 1000)
                 return False
@@ -191,7 +191,7 @@ class ExclusiveLock:
             self.token, self._process = "", 0
             keeping().forget(token)
             with suppress(RedisUnavailable):
-                run_script(scripts.GIVE, self.name, token, "", self.name)
+                run_script(scripts.GIVE, self.keys, token, "", self.name)
             raise
         return True
 
@@ -206,7 +206,7 @@ class ExclusiveLock:
             token,
             {
                 "url": django_settings.REDIS_URL,
-                "keys": names.keys(self.name),
+                "keys": self.keys,
                 "ttl": int(self.ttl * 1000),
                 "renewal": self._renewal(),
                 "release": [token, fencing, self.name],

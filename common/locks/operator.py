@@ -73,7 +73,7 @@ def break_lock(name: str, *, by: str, reason: str) -> Holder | None:
     if not by.strip() or not reason.strip():
         raise ValueError("Breaking a lock needs `by`, who does it, and `reason`, why.")
     name = names.clean(name)
-    flat = run_script(scripts.BREAK, name, name, by[:200], reason[:2000], more_keys=[names.audit_key()])
+    flat = run_script(scripts.BREAK, [*names.keys(name), names.audit_key()], name, by[:200], reason[:2000])
     if not flat:
         return None
     fields = dict(zip(flat[::2], flat[1::2], strict=True))

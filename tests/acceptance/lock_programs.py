@@ -97,7 +97,7 @@ def _racer(name: str, alone: Alone, barrier: Any, rounds: int, turns: int) -> in
         for _ in range(rounds):
             _one_round(lock, alone, barrier)
         for _ in range(turns):
-            if not lock.acquire(wait=50):
+            if not lock.acquire(wait=150):
                 return 3
             with alone:
                 alone.note(lock.fencing)

@@ -16,7 +16,7 @@ from common.runner.redis_server import PrivateServer
 from common.testing import wait_until
 from common.testing.processes import environment
 
-pytestmark = [pytest.mark.acceptance]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
 TTL = 1.5
 
