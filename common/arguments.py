@@ -205,7 +205,7 @@ def _adapted(hint: Any) -> Any:
             PlainSerializer(lambda file: file.id),
             WithJsonSchema({"type": "string", "format": "uuid", "x-file": True}),
         ]
-    kept = [part for part in metadata if not (inspect.isclass(part) or isinstance(part, Argument))]
+    kept = [part for part in metadata if not (inspect.isclass(part) or isinstance(part, Argument | str))]
     for part in kept:
         plain = Annotated[plain, part]
     if bare in {int, float}:
@@ -228,6 +228,13 @@ def _no_truth_value(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("Give a number, not true or false.")  # noqa: TRY004 — pydantic reports ValueErrors only
     return value
+
+
+def _argument(metadata: list[Any]) -> Argument:
+    """Return what the hint says to people: an Argument, or a plain text, which is its help."""
+    argument = next((part for part in metadata if isinstance(part, Argument)), Argument())
+    text = next((part for part in metadata if isinstance(part, str)), "")
+    return dataclasses.replace(argument, help=argument.help or text)
 
 
 def _kind(bare: Any) -> str:
@@ -290,7 +297,7 @@ class Schema:
         properties = self.json_schema().get("properties", {})
         for number, p in enumerate(self._named):
             bare, metadata, nullable = _strip(hints[p.name])
-            argument = next((part for part in metadata if isinstance(part, Argument)), Argument())
+            argument = _argument(metadata)
             item, *_ = typing.get_args(bare) or (None,)
             kind = _kind(bare)
             row = _rows_of(bare, metadata) if kind == "models" else bare

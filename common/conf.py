@@ -53,6 +53,8 @@ class CommonSettings(AppSettings):
     # How many progress and log events of one job a page can catch up on, and for how many seconds after the last one.
     REPLAY_KEPT: int = 1000
     REPLAY_SECONDS: int = 3600
+    # Seconds for which a request to cancel is kept for a job that nobody has started.
+    CANCEL_KEPT: int = 30 * 24 * 3600
     # Longest result, in characters of JSON, that is written into the book; Celery's own backend keeps it whole.
     RESULT_LIMIT: int = 100_000
     # Names of arguments and keys that are hidden from pages, logs and mails (regular expression, any case).

@@ -34,7 +34,20 @@ Event = dict[str, Any]
 # One round trip: into the stream for the recorder, to the channel for whoever watches this job now, and what a page must
 # be able to catch up on (KEYS[2] is given for those types) into the job's own short stream. The sequence number is the
 # stream position as one integer that JavaScript holds exactly: milliseconds times 4096 plus the counter within one.
+#
+# The same round trip brings back whether somebody has asked to cancel the job (the text at ARGV[6]), and keeps the mark
+# that it runs (ARGV[7]): a job that is cancelled before its start is not told to have started.
 _EMIT = """
+local asked = false
+if ARGV[6] then
+  asked = redis.call('GET', ARGV[6])
+  if ARGV[8] == 'start' then
+    if asked then return asked end
+    redis.call('SET', ARGV[7], '1', 'EX', 604800)
+  elseif ARGV[8] == 'end' then
+    redis.call('DEL', ARGV[7])
+  end
+end
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
 if KEYS[2] then
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], id, 'e', ARGV[1])
@@ -43,9 +56,10 @@ end
 local dash = string.find(id, '-', 1, true)
 local seq = tonumber(string.sub(id, 1, dash - 1)) * 4096 + tonumber(string.sub(id, dash + 1))
 redis.call('PUBLISH', ARGV[3], string.format('{"seq":%.0f,', seq) .. string.sub(ARGV[1], 2))
-return id
+return asked
 """
 _REPLAYED = frozenset({"progress", "log"})
+_MARKS = {"started": "start", "finished": "end", "retrying": "end", "waiting": "end", "progress": "", "log": ""}
 
 # Events that could not be sent go out with the next one; the oldest are given up when Redis stays away.
 Message = tuple[str, str | None, str]  # type, job, text
@@ -85,35 +99,52 @@ def replay(job: str, after: int) -> list[Event]:
     return [{"seq": sequence(at), **json.loads(fields["e"])} for at, fields in rows]
 
 
+def cancel_key(job: str) -> str:
+    """Return the key under which a request to cancel the job lies."""
+    return redis.key("cancel", job)
+
+
+def running_key(job: str) -> str:
+    """Return the key that is there while the job runs."""
+    return redis.key("running", job)
+
+
 def emit(event_type: str, job: str | None, **data: Any) -> bool:
     """Write one event to the stream; return whether it is there. Bookkeeping never kills work: errors are logged."""
+    return write(event_type, job, data)[0]
+
+
+def write(event_type: str, job: str | None, data: dict[str, Any]) -> tuple[bool, str | None]:
+    """Write one event as `emit` does; return also the request to cancel the job (JSON), if there is one.
+
+    A `started` event of a job that is to be cancelled is not written.
+    """
     event = {"type": event_type, "job": job, "at": time.time(), **data}
     try:
         text = json.dumps(event, default=str, separators=(",", ":"))
     except (TypeError, ValueError):
         logger.exception("Event %s of job %s cannot be written as JSON", event_type, job)
-        return False
+        return False, None
     try:
-        _send((event_type, job, text))
+        return True, _send((event_type, job, text))
     except (redis.Error, OSError) as error:
         _unsent.append((event_type, job, text))
         logger.warning("Event %s of job %s waits for Redis: %s", event_type, job, error)
-        return False
-    return True
+        return False, None
 
 
-def _send(latest: Message) -> None:
+def _send(latest: Message) -> str | None:
     client = redis.client()
     script = redis.script(_EMIT)
     if not _unsent:
-        script(*_call(latest), client=client)
-        return
+        return script(*_call(latest), client=client) or None
     with _lock:
         with client.pipeline(transaction=False) as pipe:
             for message in (*_unsent, latest):
                 script(*_call(message), client=pipe)
-            pipe.execute()
+            asked = pipe.execute()[-1]
         _unsent.clear()
+    return asked or None
 
 
 def _call(message: Message) -> tuple[list[str], list[Any]]:
@@ -122,4 +153,7 @@ def _call(message: Message) -> tuple[list[str], list[Any]]:
     keys = [stream()]
     if job is not None and event_type in _REPLAYED:
         keys.append(recent(job))
-    return keys, [text, settings.EVENTS_KEPT, channel(job), settings.REPLAY_KEPT, settings.REPLAY_SECONDS]
+    arguments = [text, settings.EVENTS_KEPT, channel(job), settings.REPLAY_KEPT, settings.REPLAY_SECONDS]
+    if job is not None and event_type in _MARKS:
+        arguments += [cancel_key(job), running_key(job), _MARKS[event_type]]
+    return keys, arguments

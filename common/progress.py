@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from common import events
+from common.cancelling import JobCancelled
 from common.conf import settings
 
 T = TypeVar("T")
@@ -16,7 +17,7 @@ class Reporter:
 
     __slots__ = ("base", "due", "execution", "job", "last", "pending", "span", "stage", "stages")
 
-    def __init__(self, job: str, execution: str) -> None:
+    def __init__(self, job: str, execution: Any) -> None:
         self.job = job
         self.execution = execution
         self.due = 0.0
@@ -46,7 +47,10 @@ class Reporter:
         total = state["total"]
         part = min(1.0, max(0.0, state["current"] / total)) if total else None
         fraction = self.base + self.span * part if part is not None else (self.base or None)
-        events.emit("progress", self.job, execution=self.execution, fraction=fraction, **state)
+        data = {"execution": self.execution.id, "fraction": fraction, **state}
+        _, asked = events.write("progress", self.job, data)
+        if asked:
+            self.execution.cancelled = asked
 
     def flush(self) -> None:
         """Send what the throttle held back."""
@@ -64,7 +68,7 @@ class ProgressMixin:
         if execution is None:
             return None
         if execution.progress is None:
-            execution.progress = Reporter(self.request.id, execution.id)
+            execution.progress = Reporter(self.request.id, execution)
         return execution.progress  # type: ignore[no-any-return]
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
@@ -72,6 +76,8 @@ class ProgressMixin:
         reporter = self._reporter()
         if reporter is not None:
             reporter.report(current, total, message)
+            if reporter.execution.cancelled is not None:
+                raise JobCancelled(reporter.execution.cancelled)
 
     def track(self, rows: Iterable[T], message: str = "", total: int | None = None) -> Iterator[T]:
         """Yield `rows` and report progress; `total` is asked of the rows when they know it."""
@@ -112,4 +118,14 @@ class ProgressMixin:
         request = self.request
         execution = getattr(request, "execution", None)
         if execution is not None:
-            events.emit("log", request.id, execution=execution.id, level=level, message=message, obj=obj)
+            data = {"execution": execution.id, "level": level, "message": message, "obj": obj}
+            _, asked = events.write("log", request.id, data)
+            if asked:
+                execution.cancelled = asked
+            self.check_cancelled()
+
+    def check_cancelled(self) -> None:
+        """Raise JobCancelled if somebody was seen to ask for the end of this job; progress and log calls do it too."""
+        execution = getattr(self.request, "execution", None)
+        if execution is not None and execution.cancelled is not None:
+            raise JobCancelled(execution.cancelled)

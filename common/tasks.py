@@ -6,18 +6,23 @@ from typing import Any, ClassVar
 
 from celery import Task, shared_task
 from celery.app import app_or_default
+from celery.exceptions import Ignore
 from celery.result import AsyncResult
 from django.core import management
 from django.db import transaction
 
 from common import failures
+from common.arguments import Argument, File, WrongArguments, schema_of
+from common.cancelling import JobCancelled
 from common.exceptions import JobFailed
 from common.locks import ExclusiveLock, exclusive_task, redis_lock
 from common.progress import ProgressMixin
 
 __all__ = [
+    "Argument",
     "BaseTask",
     "ExclusiveLock",
+    "File",
     "JobFailed",
     "NotifyAdminTaskMixin",
     "clearsessions",
@@ -40,7 +45,14 @@ class BaseTask(ProgressMixin, Task[Any, Any]):
     description: str | None = None
     action: str | None = None
     tracked: ClassVar[bool] = True
-    throws: tuple[type[Exception], ...] = (JobFailed,)
+    throws: tuple[type[Exception], ...] = (JobFailed, WrongArguments)
+    Request = "common.losses:Request"
+
+    def __init__(self) -> None:
+        """Bind the task to the app: Celery forgets to when a class is given to `app.tasks.register` after start-up."""
+        super().__init__()
+        if "run" in {name for cls in type(self).__mro__ if cls not in BaseTask.__mro__ for name in vars(cls)}:
+            _ = self.app  # reading it binds
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take the option `track` for what it says, and give its name back to the method `track(rows)`."""
@@ -63,6 +75,20 @@ class BaseTask(ProgressMixin, Task[Any, Any]):
         return super()._get_request()  # type: ignore[misc]
 
     request = property(_get_request)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task; inside a job, ids and texts of the message become what the hints of `run` say."""
+        if self.request.called_directly:
+            return super().__call__(*args, **kwargs)
+        try:
+            self.check_cancelled()
+            received_args, received_kwargs = schema_of(self).received(args, kwargs)
+            return self.run(*received_args, **received_kwargs)
+        except JobCancelled as cancelled:
+            execution = self.request.execution
+            execution.outcome, execution.reason = "cancelled", str(cancelled)
+            self.backend.mark_as_revoked(self.request.id, str(cancelled), request=self.request)
+            raise Ignore from cancelled
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Log the final failure in one line; hooks of subclasses call `super()` first."""

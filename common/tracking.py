@@ -29,9 +29,12 @@ class Execution:
     id: str
     began: float
     outcome: str | None = None  # set when the run ends otherwise than Celery's state says: skipped
+    reason: str = ""  # why the outcome is what it is
     holder: str = ""  # the job that held the lock when this one was skipped
     requeued: bool = False  # the job went back to its queue and goes on as another execution
     progress: Any = None  # the reporter, see common.progress
+    cancelled: str | None = None  # the request to cancel it (JSON), once it was noticed
+    silent: bool = False  # it did not start, so its end is not told either
 
 
 def connect() -> None:
@@ -96,31 +99,31 @@ def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: 
     request.execution = Execution(id=uuid.uuid4().hex[:16], began=time.monotonic())
     unseen = {} if getattr(request, "tracked", False) else _arguments(sender, args, kwargs)
     delivery: Mapping[str, Any] = request.delivery_info or {}
-    events.emit(
-        "started",
-        task_id,
-        task=sender.name,
-        retries=request.retries or 0,
-        execution=request.execution.id,
-        worker=request.hostname,
-        instance=heartbeat.instance(),
-        pid=os.getpid(),
-        queue=delivery.get("routing_key") or "",
-        may_rerun=bool(sender.acks_late),
+    started = {
+        "task": sender.name,
+        "retries": request.retries or 0,
+        "execution": request.execution.id,
+        "worker": request.hostname,
+        "instance": heartbeat.instance(),
+        "pid": os.getpid(),
+        "queue": delivery.get("routing_key") or "",
+        "may_rerun": bool(sender.acks_late),
         **unseen,
-    )
+    }
+    _, request.execution.cancelled = events.write("started", task_id, started)
+    request.execution.silent = request.execution.cancelled is not None
 
 
 def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retval: Any = None, **_: Any) -> None:
     execution = execution_of(sender.request)
-    if execution is None:
+    if execution is None or execution.silent:
         return
     if execution.progress is not None:
         execution.progress.flush()
     if state == states.SUCCESS:
         _finish(task_id, execution, execution.outcome or "succeeded", result=_shown(retval), holder=execution.holder)
     elif state == states.IGNORED and not execution.requeued:
-        _finish(task_id, execution, "succeeded")
+        _finish(task_id, execution, execution.outcome or "succeeded", error=execution.reason)
 
 
 def _failed(sender: Task[Any, Any], task_id: str, exception: BaseException, einfo: Any = None, **_: Any) -> None:

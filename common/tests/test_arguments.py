@@ -111,6 +111,13 @@ def test_order_and_groups_are_the_authors():
     assert [p.name for p in Schema(ordered).parameters] == ["a", "b"]
 
 
+def test_a_plain_text_is_the_help():
+    def helped(a: Annotated[int, "How many."]):
+        return None
+
+    assert Schema(helped).parameters[0].argument.help == "How many."
+
+
 def test_keyword_arguments_without_names_are_let_through():
     def open_ended(a: int, **options: Any):
         return None

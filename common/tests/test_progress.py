@@ -20,8 +20,8 @@ class Job(ProgressMixin):
 
 @pytest.fixture
 def sent():
-    with mock.patch.object(events, "emit") as emit:
-        yield lambda: [call.kwargs for call in emit.call_args_list]
+    with mock.patch.object(events, "write", return_value=(True, None)) as write:
+        yield lambda: [call.args[2] for call in write.call_args_list]
 
 
 @pytest.fixture

@@ -15,8 +15,14 @@ from common.tracking import Execution
 
 @pytest.fixture
 def sent():
-    with mock.patch.object(events, "emit") as emit:
-        yield lambda: [(call.args[0], call.kwargs) for call in emit.call_args_list]
+    told = []
+
+    def write(kind, job, data):
+        told.append((kind, data))
+        return True, None
+
+    with mock.patch.object(events, "write", write):
+        yield lambda: told
 
 
 def task(**request):
