@@ -45,6 +45,17 @@ def with_last_jobs(found: list[TaskEntry], user: User) -> list[TaskEntry]:
     return found
 
 
+def named_arguments(job: Job) -> list[tuple[str, Any]]:
+    """Return the job's arguments with their names; positional ones are named by the task, or numbered."""
+    task = current_app.tasks.get(job.task)
+    try:
+        names = list(inspect.signature(task.run).parameters) if task is not None else []
+    except (TypeError, ValueError):
+        names = []
+    numbered = [(names[n] if n < len(names) else f"{n + 1}.", value) for n, value in enumerate(job.args)]
+    return numbered + list(job.kwargs.items())
+
+
 def _entry(task: Any) -> TaskEntry:
     text = getattr(task, "description", None) or inspect.getdoc(task.run) or _own_doc(task)
     summary, _, details = text.strip().partition("\n")

@@ -125,6 +125,15 @@ def _send(task: Any, job: Job, args: Any, kwargs: Any) -> bool:
     return True
 
 
+def send_again(job: Job, arguments: Mapping[str, Any]) -> None:
+    """Send a finished job once more under its own id; the caller has checked that it may be."""
+    task = task_called(job.task)
+    schema = schema_of(task)
+    args, kwargs = schema.call(schema.wire(arguments))
+    job.run_after = None
+    transaction.on_commit(lambda: _send(task, job, args, kwargs))
+
+
 def send_due() -> int:
     """Send the launched jobs whose message was not sent: their time comes now, or the broker was away; return how many.
 

@@ -94,6 +94,8 @@ class Job(models.Model):
     lock = models.CharField(max_length=255, blank=True, help_text="The lock that it waits for.")
     holder = models.CharField(max_length=255, blank=True, help_text="The job that held the lock.")
 
+    cancel_by = models.CharField(max_length=150, blank=True, help_text="Who asked for its end.")
+    cancel_at = models.DateTimeField(null=True, blank=True)
     note = models.TextField(blank=True, help_text="Why it was launched.")
     tags = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from common import stream
 from common.exceptions import RedisUnavailable
-from jobs import catalogue
+from jobs import catalogue, policies
 from jobs.filters import JobFilter, counts
 from jobs.models import Job, State
 from jobs.querysets import JobQuerySet
@@ -90,6 +90,8 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
         "jobs/job.html",
         {
             "job": found,
+            "readable": policies.may_see_arguments(_user(request), found),
+            "arguments": catalogue.named_arguments(found),
             "attempts": list(found.attempt_set.order_by("-number")[:ATTEMPTS]),
             "lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1],
             "more_lines": len(lines) > LINES,

@@ -1,15 +1,17 @@
 """How states, times and values look on every page."""
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from jobs.models import State
+from jobs import policies
+from jobs.models import Job, State
 
 register = template.Library()
 
@@ -26,6 +28,12 @@ def state(value: str) -> SafeString:
         known.value,
         known.label,
     )
+
+
+@register.simple_tag(takes_context=True)
+def readable(context: template.Context, job: Job) -> bool:
+    """Return whether the person who looks may read the job's arguments, error and messages."""
+    return policies.may_see_arguments(context["request"].user, job)
 
 
 @register.simple_tag
@@ -73,6 +81,24 @@ def pretty(value: Any) -> str:
     """Return a JSON value over several lines."""
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+@register.filter
+def prose(text: str) -> SafeString:
+    """Return a description with its paragraphs and the inline marks of Markdown: `code`, **strong**, *emphasis*."""
+    paragraphs = [_inline(conditional_escape(part)) for part in re.split(r"\n\s*\n", text.strip())]
+    return format_html_join("", "<p>{}</p>", ((part,) for part in paragraphs))
+
+
+def _inline(escaped: str) -> SafeString:
+    parts = re.split(r"`([^`]+)`", escaped)
+    for place, part in enumerate(parts):
+        if place % 2:
+            parts[place] = f"<code>{part}</code>"
+        else:
+            strong = re.sub(r"\*\*(\S(?:[^*]*\S)?)\*\*", r"<strong>\1</strong>", part)
+            parts[place] = re.sub(r"\*(\S(?:[^*]*\S)?)\*", r"<em>\1</em>", strong)
+    return SafeString("".join(parts))  # every part was escaped before the marks were put in
 
 
 @register.filter

@@ -4,12 +4,14 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from jobs.filters import PAGE, JobFilter
-from jobs.models import Attempt, Job, LogLine, State
+from jobs.models import Attempt, Job, LogLine, State, TaskRule
+from jobs.templatetags.jobs import prose
 from jobs.tests.events import event, finished, queued, record, retrying, started
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
@@ -231,6 +233,38 @@ def test_the_catalogue_shows_the_last_outcome_that_one_may_see(as_ada, ada):
     assert 'href="/jobs/b/"' not in page
     assert "Delete old jobs from the book" in page
     assert "may run twice" in page
+
+
+def test_who_may_see_jobs_of_a_task_reads_nothing_in_them(as_ada, ada):
+    group = Group.objects.create(name="watchers")
+    ada.groups.add(group)
+    TaskRule.objects.create(task="add").see.add(group)
+    record(queued(1, args=["precious"]), started(2), finished(3, state="failed", error="precious too"))
+    for path in ("/", "/jobs/", "/jobs/job/"):
+        page = text(as_ada.get(path))
+        assert "Failed" in page
+        assert "precious" not in page
+    TaskRule.objects.get().arguments.add(group)
+    assert text(as_ada.get("/jobs/job/")).count("precious") >= 3
+
+
+def test_arguments_are_named_by_the_task(as_staff):
+    record(queued(1, task="jobs.cleanup_jobs", args=[30, 5, "more"], kwargs={"extra": 1}))
+    page = text(as_staff.get("/jobs/job/"))
+    for name in ("days", "keep", "3.", "extra"):
+        assert f"<dt>{name}</dt>" in page
+
+
+@pytest.mark.parametrize(
+    ("source", "html"),
+    [
+        ("a `b*c*` *d* **e** 2 * 3 * 4", "<p>a <code>b*c*</code> <em>d</em> <strong>e</strong> 2 * 3 * 4</p>"),
+        ("one\n\ntwo", "<p>one</p><p>two</p>"),
+        ("<script>`<b>`", "<p>&lt;script&gt;<code>&lt;b&gt;</code></p>"),
+    ],
+)
+def test_descriptions_are_prose(source, html):
+    assert prose(source) == html
 
 
 def test_a_book_that_is_behind_says_so(as_staff, monkeypatch):
