@@ -105,6 +105,13 @@ def limited() -> None:
     time.sleep(30)
 
 
+@app.task(name="locks: killed", time_limit=1)
+@exclusive_task("Killed", "killed by its limit")
+def killed() -> None:
+    """Run into the hard time limit, for which Celery kills the process."""
+    time.sleep(30)
+
+
 @app.task(name="locks: nested", bind=True)
 @exclusive_task("Nested", "nested")
 def nested(self: Any) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 from celery import chain, chord, group
@@ -149,6 +150,14 @@ def test_the_soft_time_limit_frees_the_lock(worker):
     wait_until(lambda: holder("limited") is None, 2, "well before the time to live of 30 s")
 
 
+def test_the_hard_time_limit_frees_the_lock(worker):
+    result = tasks.killed.delay()
+    wait_until(lambda: holder("killed by its limit"))
+    wait_until(result.ready, 30)
+    assert result.state == "FAILURE"
+    wait_until(lambda: holder("killed by its limit") is None, 10, "well before the time to live of 30 s")
+
+
 def test_calls_from_inside_a_job_do_not_change_its_outcome(worker):
     with ExclusiveLock("hold"):
         result = tasks.nested.delay()
@@ -187,8 +196,27 @@ def test_the_remains_of_the_same_job_are_waited_for(worker, tmp_path):
 def test_a_worker_that_is_stopped_leaves_no_lock(tmp_path):
     with Worker(app=APP, concurrency=1, name="stopped", queues="stopping") as worker:
         result = tasks.Hold().apply_async((str(tmp_path / "never"),), queue="stopping")
-        wait_until(lambda: holder("hold"))
+        pid = wait_until(lambda: holder("hold")).pid
+        assert keepers_of(pid)
         worker.popen.send_signal(signal.SIGQUIT)
         worker.popen.wait(30)
     wait_until(lambda: "hold" not in {found.name for found in holders()}, 10, "well before the time to live")
+    wait_until(lambda: not keepers_of(pid), 10, "the keeper has ended")
     result.forget()
+
+
+def keepers_of(pid):
+    listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if line.rstrip().endswith(f"keeper.py {pid}")]
+
+
+def test_a_pool_of_threads_has_exclusive_tasks_too(tmp_path):
+    with Worker(app=APP, concurrency=2, pool="threads", name="threads", queues="threads"):
+        lock = ExclusiveLock("turn", job="the test")
+        assert lock.acquire()
+        turns = [tasks.turn.apply_async((str(tmp_path), number), queue="threads") for number in range(3)]
+        for result in turns:
+            waits(result)
+        assert tasks.quick.apply_async((4,), queue="threads").get(timeout=20) == 4
+        lock.release()
+        assert [result.get(timeout=60)["number"] for result in turns] == [0, 1, 2]
