@@ -10,3 +10,6 @@ event_recorded = Signal()
 
 # Sent every few seconds by one recorder at a time: the moment for slow repairs. No arguments.
 housekeeping = Signal()
+
+# Somebody wants a job to end. Argument: job_id (str).
+cancel_asked = Signal()
