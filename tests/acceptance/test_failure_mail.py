@@ -120,6 +120,16 @@ def test_the_mail_says_what_happened_and_keeps_secrets(site):
     assert "code-7" not in body
 
 
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_other_pools_mail_once_too(site, pool):
+    with Worker(env=site.env, pool=pool):
+        jobs = [send(task).id for task in ("raises", "retries", "says")]
+        wait_until(lambda: all(site.jobs()[job] for job in jobs), SLOW)
+        last = send("raises").id
+        wait_until(lambda: site.jobs()[last], SLOW)
+    assert [site.jobs()[job] for job in jobs] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("task", ["raises", "killed"])
 def test_a_job_that_is_sent_again_by_hand_and_fails_again_mails_again(site, task):
     with Worker(env=site.env):
