@@ -43,7 +43,8 @@ class CommonSettings(AppSettings):
     HEARTBEAT_INTERVAL: float = 2.0
     HEARTBEAT_TIMEOUT: float = 15.0
     # The same for pools that run jobs in the worker's own process, where a long computation may silence the heartbeat.
-    HEARTBEAT_TIMEOUT_SOLO: float = 300.0
+    # Above the life of a lock, which such a computation loses first; low enough to rescue within a minute.
+    HEARTBEAT_TIMEOUT_SOLO: float = 45.0
     # So many times a job may lose its worker or its process before it is not run again.
     MAX_LOST: int = 3
     # Least time in seconds between two progress messages of one job.

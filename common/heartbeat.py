@@ -4,6 +4,7 @@ A worker process is an *instance*: `default@host` that is killed and started aga
 one are known to be lost at once, and not only when its time-out has passed.
 """
 
+import atexit
 import dataclasses
 import json
 import logging
@@ -187,9 +188,11 @@ def _start(sender: Any, **_: Any) -> None:
         _heartbeat = Heartbeat(sender)
         _heartbeat.try_to_beat()
         _heartbeat.start()
+        atexit.register(_stop)  # a cold shutdown sends no signal at its end
 
 
 def _stop(**_: Any) -> None:
+    # In a forked process the thread is not alive.
     if _heartbeat is not None and _heartbeat.is_alive():
         _heartbeat.stop()
 

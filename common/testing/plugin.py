@@ -13,7 +13,7 @@ from common.runner.redis_server import PrivateServer
 for _name in (
     "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ADMINS", "EMAIL_URL", "ALLOWED_HOSTS", "DEBUG",
     "USI_URL", "USI_AUTH_URL", "USI_USER", "USI_PASSWORD",
-    "IMAGE_PORT", "IMAGE_QUEUES", "IMAGE_DEMO", "SITE_URL", "LOG_LEVEL",
+    "IMAGE_PORT", "IMAGE_QUEUES", "IMAGE_DEMO", "IMAGE_EXTRA_APPS", "SITE_URL", "LOG_LEVEL",
 ):  # fmt: skip
     os.environ.pop(_name, None)
 if os.environ.get("TEST_DATABASE_URL"):

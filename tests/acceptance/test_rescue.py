@@ -240,17 +240,21 @@ def test_a_job_that_waits_for_its_time_in_a_killed_worker_runs_at_that_time(quic
 DEADLY = """
     import os, signal
 
+    from common.tasks import BaseTask, NotifyAdminTaskMixin
     from image.celery import app
 
-    @app.task(name="scratch.deadly", acks_late=True)
+    class Notifying(NotifyAdminTaskMixin, BaseTask):
+        abstract = True
+
+    @app.task(base=Notifying, name="scratch.deadly", acks_late=True)
     def deadly():
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_job_that_kills_every_process_is_given_up(tmp_path):
+def test_a_job_that_kills_every_process_is_given_up_with_one_mail(tmp_path, settings):
     scratch = ScratchApp(tmp_path, DEADLY)
-    with Recorder(), Worker(concurrency=1, env=scratch.env):
+    with Recorder(), Worker(concurrency=1, env={**scratch.env, "ADMINS": "ada@example.org"}):
         job = app.send_task("scratch.deadly")
         wait_until(lambda: states([job.id]) in ({State.FAILED: 1}, {State.LOST: 1}), 60)
         after = demo.echo.delay()
@@ -259,6 +263,8 @@ def test_a_job_that_kills_every_process_is_given_up(tmp_path):
     found = Job.objects.get(pk=job.id)
     assert found.attempts == 3
     assert "not run again" in found.error
+    mails = [path.read_text() for path in (settings.VAR / "mail").iterdir()]
+    assert len([text for text in mails if job.id in text]) == 1
 
 
 def test_a_worker_that_is_told_to_hurry_puts_its_jobs_back_at_once():

@@ -78,9 +78,10 @@ def test_a_rescued_message_is_the_next_one_of_its_queue():
 def test_a_message_keeps_its_priority():
     with connect() as broker:
         assert broker is not None
-        received(LATE, "a", priority=0)
+        received(LATE, "a", priority=6)
         book("a")
         look()
+        assert redis.client().llen("default\x06\x166") == 1
         assert list(broker.waiting("default")) == ["a"]
 
 
