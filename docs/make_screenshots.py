@@ -70,16 +70,17 @@ def send_samples() -> str:
     django.setup()
     from demo import tasks
 
+    running = tasks.progress.delay(90, 300)
     ended = [
         tasks.echo.delay("Good morning"),
         tasks.add.delay(2, 40),
         tasks.fail.delay("The disk is full"),
-        tasks.Countdown().delay(5),
-        tasks.map_reduce.delay(["to be or not to be", "that is the question"]),
+        tasks.Countdown().delay(200),
     ]
     for result in ended:
         result.get(timeout=60, propagate=False)
-    running = tasks.progress.delay(90, 300)
+    tasks.Countdown().delay(1000)
+    tasks.mul.delay(6, 7)
     tasks.wait.apply_async((60,), countdown=3600)
     end = time.monotonic() + 60
     while not _is_running(running.id):
