@@ -51,12 +51,14 @@ class JobFilter:
 
     def __init__(self, query: Mapping[str, str], user: User | AnonymousUser) -> None:
         self.visible = Job.objects.visible_to(user)
+        # PostgreSQL refuses this one character.
+        query = {key: value.replace("\x00", "")[:400] for key, value in query.items()}
         states = query.get("state", "")
         self.state = State(states) if states in State.values else None
         self.task = query.get("task", "")[:255]
         self.queue = query.get("queue", "")[:255]
         self.schedule = query.get("schedule", "")[:255]
-        self.q = query.get("q", "").replace("\x00", "").strip()[:255]
+        self.q = query.get("q", "").strip()[:255]
         self.before = _cursor(query.get("before", ""))
 
     @cached_property

@@ -82,7 +82,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
 def job(request: HttpRequest, job_id: str) -> HttpResponse:
     """Show one job; who may not see it learns nothing, not even that it exists."""
     visible = Job.objects.visible_to(_user(request))
-    found = get_object_or_404(visible.select_related("owner"), pk=job_id)
+    found = get_object_or_404(visible.select_related("owner"), pk=job_id.replace("\x00", ""))
     lines = list(found.log_lines.order_by("-pk")[: LINES + 1])
     related = visible.in_bulk({pk for pk in (found.holder, found.parent_id) if pk})
     return render(
