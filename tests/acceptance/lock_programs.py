@@ -25,9 +25,9 @@ def say(**facts: Any) -> None:
 
 def compute(seconds: float) -> float:
     """Keep the interpreter in one C call that never lets go of it for about `seconds`; return how long it was."""
-    began = time.monotonic()
-    sum(range(2_000_000))
-    rate = 2_000_000 / (time.monotonic() - began)
+    began = time.process_time()  # which does not count what other processes took
+    sum(range(4_000_000))
+    rate = 4_000_000 / (time.process_time() - began)
     began = time.monotonic()
     sum(range(int(rate * seconds)))
     return time.monotonic() - began

@@ -116,14 +116,13 @@ def test_signals_to_the_group_do_not_end_the_keeper():
 def test_a_process_keeps_its_lock_while_it_computes_in_c_for_four_ttls():
     with program("hold", "compute", TTL) as first:
         told = first.hear()
-        # The calibration may be off on a busy machine; what counts is what was measured.
-        first.order(f"compute {TTL * 4.5}")
+        first.order(f"compute {TTL * 5}")
         rival = ExclusiveLock("compute")
         assert not rival.acquire(wait=TTL * 4)
         computed = first.hear()["computed"]
         assert first.ask("check") == {"held": told["fencing"]}
         assert first.ask("release") == {"released": True}
-    assert computed > TTL * 2, "it was one C call, long enough to matter"
+    assert computed > TTL * 4, "in one C call"
 
 
 def test_a_process_keeps_its_lock_while_it_sleeps_for_four_ttls():
