@@ -67,6 +67,15 @@ def leftovers() -> dict[str, Any]:
     return {name: number for name, number in found.items() if number}
 
 
+def is_there(group: int) -> bool:
+    """Return whether any process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def twenty(seconds: float = 0.4) -> list[str]:
     return [demo.wait.delay(seconds).id for _ in range(COUNT)]
 
@@ -76,7 +85,8 @@ def test_twenty_jobs_survive_their_worker_with_the_times_of_production():
         with Worker(concurrency=4) as first:
             ids = twenty(1.0)
             wait_until(lambda: len(running(ids)) == 4, 30)
-            first.kill()
+            first.kill_main()
+            wait_until(lambda: not is_there(first.pid), 10, "the pool's processes end with their worker")
         began = time.monotonic()
         with Worker(concurrency=4):
             wait_until(lambda: all_succeeded(ids), 60)
