@@ -20,6 +20,7 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 import collections
 import json
 import logging
+import os
 import threading
 import time
 from typing import Any
@@ -65,6 +66,16 @@ _MARKS = {"started": "start", "finished": "end", "retrying": "end", "waiting": "
 Message = tuple[str, str | None, str]  # type, job, text
 _unsent: collections.deque[Message] = collections.deque(maxlen=10_000)
 _lock = threading.Lock()
+
+
+def _begin_anew() -> None:
+    """Give a forked process a lock of its own, which nobody holds, and leave its parent's events to the parent."""
+    global _lock  # noqa: PLW0603 — a lock that another thread held at the fork would stay locked for ever
+    _lock = threading.Lock()
+    _unsent.clear()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def stream() -> str:

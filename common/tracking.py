@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from celery import Task, current_app, signals, states
@@ -16,7 +17,7 @@ from kombu.utils.json import dumps
 from common import events, heartbeat
 from common.conf import settings
 from common.locks.waiting import is_requeued
-from common.redaction import hide_arguments
+from common.redaction import hide_arguments, hide_in_text, secrets_of
 
 # Who starts jobs in this context: page, api, command, schedule; None means code, or the job that is running.
 source: contextvars.ContextVar[str | None] = contextvars.ContextVar("source", default=None)
@@ -126,11 +127,20 @@ def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retva
         _finish(task_id, execution, execution.outcome or "succeeded", error=execution.reason)
 
 
-def _failed(sender: Task[Any, Any], task_id: str, exception: BaseException, einfo: Any = None, **_: Any) -> None:
+def _failed(
+    sender: Task[Any, Any],
+    task_id: str,
+    exception: BaseException,
+    args: Any = (),
+    kwargs: Any = None,
+    einfo: Any = None,
+    **_: Any,
+) -> None:
     """Sent in the pool process for what the task raised, in the worker's main process when that process is gone."""
     if is_tracked(sender) and not sender.request.is_eager:
         trace = str(einfo) if einfo is not None else ""
-        _finish(task_id, execution_of(sender.request), "failed", **_error(exception, trace))
+        secrets = secrets_of(sender.run, args, kwargs or {})
+        _finish(task_id, execution_of(sender.request), "failed", **_error(exception, trace, secrets))
     from common import failures
 
     failures.on_signal(sender, task_id, exception, einfo)
@@ -147,7 +157,9 @@ def _retrying(sender: Task[Any, Any], request: Any, reason: Any, einfo: Any = No
         execution=execution.id if execution else None,
         retries=request.retries or 0,
         eta=reason.humanize() if hasattr(reason, "humanize") else None,
-        **_error(cause, str(einfo) if einfo is not None else ""),
+        **_error(
+            cause, str(einfo) if einfo is not None else "", secrets_of(sender.run, request.args, request.kwargs or {})
+        ),
     )
 
 
@@ -158,14 +170,14 @@ def _revoked(sender: Task[Any, Any], request: Any, terminated: bool, expired: bo
     _finish(request.id, None, "cancelled", error=text)
 
 
-def _error(exception: BaseException | Any, trace: str) -> dict[str, Any]:
+def _error(exception: BaseException | Any, trace: str, secrets: AbstractSet[str] = frozenset()) -> dict[str, Any]:
     name = type(exception).__name__
     text = str(exception)
     if isinstance(exception, SoftTimeLimitExceeded):
         text = "The job ran into its soft time limit."
     elif isinstance(exception, TimeLimitExceeded):
         text = f"The job ran into its hard time limit of {exception.args[0]} s and was killed."
-    return {"error": text, "error_type": name, "traceback": trace}
+    return {"error": hide_in_text(text, secrets), "error_type": name, "traceback": hide_in_text(trace, secrets)}
 
 
 def _finish(task_id: str, execution: Execution | None, state: str, **data: Any) -> None:

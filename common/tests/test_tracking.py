@@ -123,6 +123,13 @@ def test_an_error_reads_as_a_sentence(error, text):
     assert tracking._error(error, "")["error"] == text
 
 
+def test_a_failure_does_not_tell_its_secrets(sent):
+    scratch = task(execution=Execution("e1", 0.0))
+    with mock.patch("common.failures.on_signal"):
+        tracking._failed(scratch, "j1", ValueError("wrong code s3cret99"), args=("ada", "s3cret99"), kwargs={})
+    assert sent()[0][1]["error"] == f"wrong code {HIDDEN}"
+
+
 def test_a_long_result_is_cut_and_says_so(settings):
     settings.COMMON_RESULT_LIMIT = 50
     assert "(102 characters)" in tracking._shown("x" * 100)
