@@ -111,7 +111,7 @@ def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: 
         "may_rerun": bool(sender.acks_late),
         **unseen,
     }
-    _, request.execution.cancelled = events.write("started", task_id, started)
+    request.execution.cancelled = events.write("started", task_id, started)[1]
     request.execution.silent = request.execution.cancelled is not None
 
 
