@@ -4,20 +4,22 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from celery import chord
 from celery.exceptions import SoftTimeLimitExceeded
 
-from common.tasks import BaseTask, NotifyAdminTaskMixin
+from common.tasks import Argument, BaseTask, NotifyAdminTaskMixin
 from image.celery import app
 
 # Seconds between two looks at the clock while a sample pretends to work.
 TICK = 0.05
 
+Level = Literal["debug", "info", "warning", "error"]
+
 
 @app.task(bind=True, base=app.Task, name="demo.echo", acks_late=True)
-def echo(self: Any, text: Annotated[str, "What to say back."] = "Hello") -> str:
+def echo(self: Any, text: Annotated[str, Argument(help="What to say back.")] = "Hello") -> str:
     """Answer with the text it was given: the shortest way to see that a queue has a worker."""
     return text
 
@@ -25,15 +27,15 @@ def echo(self: Any, text: Annotated[str, "What to say back."] = "Hello") -> str:
 @app.task(bind=True, base=app.Task, name="demo.log", acks_late=True)
 def log(
     self: Any,
-    message: Annotated[str, "The line to write."] = "Hello from a job",
-    level: Annotated[str, "One of debug, info, warning, error."] = "info",
+    message: Annotated[str, Argument(help="The line to write.")] = "Hello from a job",
+    level: Annotated[Level, Argument(help="How much it matters.")] = "info",
 ) -> None:
     """Write one line into the job's log."""
     self.log(level, message)
 
 
 @app.task(bind=True, base=app.Task, name="demo.wait", acks_late=True)
-def wait(self: Any, secs: Annotated[float, "How long to sleep, in seconds."] = 1.0) -> float:
+def wait(self: Any, secs: Annotated[float, Argument(help="How long to sleep, in seconds.")] = 1.0) -> float:
     """Sleep, and answer how long.
 
     It is acknowledged late: when its worker is killed, the job is **run again** from the start by another worker.
@@ -45,8 +47,8 @@ def wait(self: Any, secs: Annotated[float, "How long to sleep, in seconds."] = 1
 @app.task(bind=True, base=app.Task, name="demo.progress", acks_late=True)
 def progress(
     self: Any,
-    secs: Annotated[float, "How long the work takes, in seconds."] = 5.0,
-    steps: Annotated[int, "In how many steps progress is reported."] = 100,
+    secs: Annotated[float, Argument(help="How long the work takes, in seconds.")] = 5.0,
+    steps: Annotated[int, Argument(help="In how many steps progress is reported.")] = 100,
 ) -> int:
     """Pretend to work and report each step, so that a page can show a moving bar. Answers the number of steps."""
     for _ in self.track(range(steps), "Working"):
@@ -55,25 +57,31 @@ def progress(
 
 
 @app.task(name="demo.add", acks_late=True)
-def add(x: Annotated[float, "First addend."], y: Annotated[float, "Second addend."]) -> float:
+def add(
+    x: Annotated[float, Argument(help="First addend.")], y: Annotated[float, Argument(help="Second addend.")]
+) -> float:
     """Add two numbers."""
     return x + y
 
 
 @app.task(name="demo.mul", acks_late=True)
-def mul(x: Annotated[float, "First factor."], y: Annotated[float, "Second factor."]) -> float:
+def mul(
+    x: Annotated[float, Argument(help="First factor.")], y: Annotated[float, Argument(help="Second factor.")]
+) -> float:
     """Multiply two numbers."""
     return x * y
 
 
 @app.task(name="demo.xsum", acks_late=True)
-def xsum(numbers: Annotated[list[float], "The numbers to add up, for example the results of a group."]) -> float:
+def xsum(
+    numbers: Annotated[list[float], Argument(help="The numbers to add up, for example the results of a group.")],
+) -> float:
     """Add up a list of numbers."""
     return sum(numbers)
 
 
 @app.task(name="demo.count_words", acks_late=True)
-def count_words(text: Annotated[str, "A piece of text."]) -> dict[str, int]:
+def count_words(text: Annotated[str, Argument(help="A piece of text.")]) -> dict[str, int]:
     """Count the words of one text: the *map* half of `demo.map_reduce`."""
     counts: dict[str, int] = {}
     for word in text.lower().split():
@@ -82,7 +90,9 @@ def count_words(text: Annotated[str, "A piece of text."]) -> dict[str, int]:
 
 
 @app.task(name="demo.merge_counts", acks_late=True)
-def merge_counts(parts: Annotated[list[dict[str, int]], "What each `demo.count_words` found."]) -> dict[str, int]:
+def merge_counts(
+    parts: Annotated[list[dict[str, int]], Argument(help="What each `demo.count_words` found.")],
+) -> dict[str, int]:
     """Merge the counts of all texts: the *reduce* half of `demo.map_reduce`."""
     total: dict[str, int] = {}
     for part in parts:
@@ -92,7 +102,9 @@ def merge_counts(parts: Annotated[list[dict[str, int]], "What each `demo.count_w
 
 
 @app.task(bind=True, base=app.Task, name="demo.map_reduce", acks_late=True)
-def map_reduce(self: Any, texts: Annotated[list[str], "The texts whose words are counted, at least one."]) -> Any:
+def map_reduce(
+    self: Any, texts: Annotated[list[str], Argument(help="The texts whose words are counted, at least one.")]
+) -> Any:
     """Count the words of many texts at once.
 
     The chord is built while the job runs: one `demo.count_words` for each text, then one `demo.merge_counts`, whose
@@ -108,7 +120,7 @@ class Countdown(BaseTask):
     description = "Counts down to zero, one number a tick. A sample of a task that is a **class**."
     acks_late = True
 
-    def run(self, start: Annotated[int, "The number to begin with."] = 3) -> str:
+    def run(self, start: Annotated[int, Argument(help="The number to begin with.")] = 3) -> str:
         """Report each number as progress."""
         for number in self.track(range(start, 0, -1), "Counting"):
             self.log("info", f"{number} …")
@@ -126,7 +138,7 @@ class NotifyingTask(NotifyAdminTaskMixin, app.Task):  # type: ignore[name-define
 
 
 @app.task(base=NotifyingTask, name="demo.fail")
-def fail(message: Annotated[str, "The text of the error."] = "This sample always fails") -> None:
+def fail(message: Annotated[str, Argument(help="The text of the error.")] = "This sample always fails") -> None:
     """Fail. Every address in `ADMINS` gets one mail with the traceback."""
     raise ValueError(message)
 
@@ -141,7 +153,7 @@ def killed() -> None:
 
 
 @app.task(base=NotifyingTask, name="demo.ignores_time_limit", soft_time_limit=1, time_limit=3)
-def ignores_time_limit(secs: Annotated[float, "How long to go on, in seconds."] = 60.0) -> float:
+def ignores_time_limit(secs: Annotated[float, Argument(help="How long to go on, in seconds.")] = 60.0) -> float:
     """Ignore the soft limit of one second, so that the hard limit of three kills its process.
 
     Only a prefork pool has time limits; elsewhere it ends after `secs`.
