@@ -110,13 +110,17 @@ class PeriodicTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return the rows with all that their columns show, in one query."""
         return with_everything(super().get_queryset(request))
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Return the columns; the buttons only for those who may use them."""
+        return [name for name in self.list_display if name != "buttons" or self.has_change_permission(request)]
+
     # Columns -------------------------------------------------------------------------------------------------------
 
     @admin.display(description="task", ordering="task")
     def task_known(self, row: Any) -> str:
         """Return the task's name, marked when no worker knows it."""
         known = row.task in services.registered_tasks()
-        return str(row.task) if known else format_html('{} <span class="errornote">✖ not registered</span>', row.task)
+        return str(row.task) if known else format_html("{} <strong>✖ not registered</strong>", row.task)
 
     @admin.display(description="runs")
     def runs(self, row: Any) -> str:

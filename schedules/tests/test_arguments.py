@@ -129,7 +129,7 @@ def test_hints_that_cannot_be_read_check_nothing():
 def test_the_signature_of_an_exclusive_class_based_task_is_that_of_its_run():
     class Exclusive:
         @exclusive_task(task_name="Exclusive", lock_id="schedules-test")
-        def run(self, days: int = 1):
+        def run(self, days: int = 1) -> None:
             pass
 
     assert [p.text for p in argument_problems(Exclusive(), [], {"days": "1"})] == [

@@ -162,6 +162,16 @@ def test_a_job_that_can_never_be_sent_is_tried_once_a_run(app, sent, caplog):
     assert PeriodicTask.objects.get(name="Clean").total_run_count == 1
 
 
+def test_of_all_that_was_missed_one_run_is_made_up(app, sent):
+    row = _row("Missed")
+    hourly = CrontabSchedule.objects.create(minute="0")
+    long_ago = timezone.now() - timedelta(days=2)
+    PeriodicTask.objects.filter(pk=row.pk).update(interval=None, crontab=hourly, last_run_at=long_ago)
+    _tick(Scheduler(app))
+    _tick(Scheduler(app))
+    assert _names(sent) == ["Missed"]
+
+
 def test_a_schedule_that_has_ended_or_not_begun_sends_nothing(app, sent):
     _row("Ended", expires=timezone.now() - timedelta(seconds=1))
     _row("Begins", start_time=timezone.now() + timedelta(hours=1))
