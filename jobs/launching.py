@@ -10,7 +10,7 @@ from celery import current_app
 from celery.exceptions import OperationalError
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from common import tracking
@@ -61,7 +61,7 @@ def launch(
     if by is not None and not policies.may_launch(by, task):
         raise NotAllowed(f"You may not launch {task}. Ask an administrator for a rule that opens it to your group.")
     schema = schema_of(found)
-    sent = schema.wire(arguments)
+    sent = _checked(schema, arguments, by)
     chosen = queue or default_queue(found)
     _check_launch(found, by, chosen, priority)
     args, kwargs = schema.call(sent)
@@ -89,6 +89,44 @@ def launch(
         return job  # sent by `send_due` shortly before its time: a worker would only hold it in its memory
     transaction.on_commit(lambda: _send(found, job, args, kwargs))
     return job
+
+
+def _checked(schema: Schema, arguments: Mapping[str, Any], by: User | None) -> dict[str, Any]:
+    """Return the arguments as JSON; a row that `by` may not see is as unknown as one that does not exist."""
+    errors = _hidden_rows(schema, arguments, by) if by is not None else {}
+    try:
+        sent = schema.wire(arguments)
+    except WrongArguments as wrong:
+        raise WrongArguments({**wrong.errors, **errors}) from wrong
+    if errors:
+        raise WrongArguments(errors)
+    return sent
+
+
+def _hidden_rows(schema: Schema, arguments: Mapping[str, Any], by: User) -> dict[str, list[str]]:
+    """Return an error for each argument that names rows hidden from `by`, if their model says what is visible."""
+    errors: dict[str, list[str]] = {}
+    for parameter in schema.parameters:
+        visible_to = getattr(parameter.model and parameter.model._default_manager.all(), "visible_to", None)
+        value = arguments.get(parameter.name)
+        if parameter.model is None or visible_to is None or value is None:
+            continue
+        try:
+            missing = _not_in(visible_to(by), value, many=parameter.kind == "models")
+        except (ValueError, TypeError, OverflowError):
+            continue  # no id at all: the schema says so
+        if missing:
+            errors[parameter.name] = [f"There is no {parameter.model._meta.verbose_name} {missing}."]
+    return errors
+
+
+def _not_in(rows: QuerySet[Any], value: Any, *, many: bool) -> str:
+    """Return the id, or ids, that are not among `rows`, as the schema would name unknown ones; empty if all are."""
+    if not many:
+        return "" if rows.filter(pk=getattr(value, "pk", value)).exists() else repr(value)
+    wanted = [getattr(item, "pk", item) for item in value]
+    found = {str(pk) for pk in rows.filter(pk__in=wanted).values_list("pk", flat=True)}
+    return ", ".join(sorted({str(pk) for pk in wanted} - found))
 
 
 def _held() -> timedelta:
