@@ -71,6 +71,8 @@ class JobFilter:
             value = getattr(self, column)
             if value:
                 rows = rows.filter(**{column: value})
+        if self.schedule:
+            rows = rows.exclude(schedule="")  # says what the partial index says, or no database would use it
         return self._searched(rows) if self.q else rows
 
     def _searched(self, rows: JobQuerySet) -> JobQuerySet:
