@@ -1,21 +1,35 @@
 """The history, for staff: to read, never to change."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from django_celery_results.models import GroupResult, TaskResult
 
+from jobs.filters import MOST_COUNTED
 from jobs.models import Attempt, Job, State
 from jobs.recorder.archive import STATUS
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than `MOST_COUNTED`; older rows are found by a search or a filter."""
+
+    @cached_property
+    def count(self) -> int:
+        """Return the number of rows, at most `MOST_COUNTED`."""
+        rows = cast("QuerySet[Any]", self.object_list)
+        return rows.order_by().values("pk")[:MOST_COUNTED].count()
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # cannot be subscripted at run time
     """Shows rows of a table that only machines write."""
 
     show_full_result_count = False
+    paginator = CappedPaginator
     list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

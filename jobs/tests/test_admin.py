@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from jobs.models import Attempt
+from jobs.models import Attempt, Job
 from jobs.tests.events import finished, queued, record, started
 
 pytestmark = pytest.mark.django_db
@@ -76,3 +76,9 @@ def test_the_list_counts_once_and_selects_no_long_columns(as_staff, django_asser
     lists = [q["sql"] for q in context.captured_queries if '"jobs_job"' in q["sql"] and "COUNT" not in q["sql"]]
     assert lists
     assert not any("traceback" in sql for sql in lists)
+
+
+def test_lists_are_never_counted_to_the_end(as_staff, monkeypatch):
+    monkeypatch.setattr("jobs.admin.MOST_COUNTED", 2)
+    Job.objects.bulk_create(Job(pk=f"{n}") for n in range(5))
+    assert b"2 results" in as_staff.get(reverse("admin:jobs_job_changelist"), {"q": ""}).content
