@@ -95,7 +95,8 @@ class Supervisor:
             self.turn()
             self._watch_reaper()
             for part in self.parts:
-                self._watch(part)
+                if not self.gave_up:
+                    self._watch(part)
             each_turn()
         self.stop()
         return 1 if self.gave_up else 0
@@ -103,7 +104,7 @@ class Supervisor:
     def _watch(self, part: Part) -> None:
         """Bury `part` if it died, start it again when its pause is over."""
         if part.process is None:
-            if time.monotonic() >= part.not_before and not self.gave_up:
+            if time.monotonic() >= part.not_before:
                 self.console.say(f"starting {part.name} again")
                 self.start(part)
             return

@@ -64,16 +64,14 @@ def test_an_impossible_address_is_named(host, port, named):
         preparation.free_address(host, port)
 
 
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        (f"redis://127.0.0.1:{free_port()}/0", "does not answer .*unset REDIS_URL"),
-        ("http://example.org", "not an address such as redis://"),
-    ],
-)
-def test_a_configured_redis_must_answer(url, reason):
-    with pytest.raises(Unprepared, match=reason):
-        preparation.configured_redis(url)
+def test_a_configured_redis_must_answer():
+    with pytest.raises(Unprepared, match=r"does not answer .*unset REDIS_URL"):
+        preparation.configured_redis(f"redis://127.0.0.1:{free_port()}/0")
+
+
+def test_a_configured_redis_must_be_an_address():
+    with pytest.raises(Unprepared, match="not an address such as redis://"):
+        preparation.configured_redis("http://example.org")
 
 
 def test_a_server_that_nobody_supervises_is_stopped(tmp_path):

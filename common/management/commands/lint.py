@@ -35,7 +35,7 @@ def programs() -> dict[str, list[str]]:
     tools = Path(python).parent
     checks = {
         "types": [str(tools / "mypy"), "."],
-        "import contracts": [str(tools / "lint-imports")],
+        "import contracts": [str(tools / "lint-imports"), "--no-logo"],
         "format": [str(tools / "ruff"), "format", "--check", "."],
         "lint": [str(tools / "ruff"), "check", "."],
         "migrations": [python, "manage.py", "makemigrations", "--check", "--dry-run"],
