@@ -73,6 +73,7 @@ class PeriodicTaskForm(forms.ModelForm):  # type: ignore[type-arg]
             "expire_seconds": "A job that no worker has started after so many seconds is not run any more.",
             "queue": "",
         }
+        widgets = {name: forms.Textarea(attrs={"rows": 3}) for name in ("description", "args", "kwargs", "headers")}
         labels = {"expire_seconds": "Job expires after (seconds)", "expires": "Schedule ends", "start_time": "Starts"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -21,7 +21,7 @@ from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 from common import beat
 from schedules import services
 from schedules.exceptions import UnusableSchedule
-from schedules.services.running import BROKER_AWAY
+from schedules.services.running import broker_errors
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             self.apply_async(entry, advance=False)
         except SchedulingError as error:
             cause = error.__cause__ or error.__context__
-            if not isinstance(cause, BROKER_AWAY):
+            if not isinstance(cause, broker_errors(self.app)):
                 logger.exception("Schedule %s could not send its job", entry.name)
                 return
             logger.warning("Schedule %s waits for the broker: %s", entry.name, cause)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from celery import current_app
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError
 
@@ -11,8 +12,10 @@ from common.tasks import enqueue
 from schedules.exceptions import NotSent, UnusableSchedule
 from schedules.services.arguments import argument_problems, closest, registered_tasks
 
-# What sending raises when the broker is away for a moment, as against a message that can never be sent.
-BROKER_AWAY = (OperationalError, OSError)
+
+def broker_errors(app: Any) -> tuple[type[Exception], ...]:
+    """Return what sending raises when the broker is away for a moment, as against a message that can never be sent."""
+    return (OperationalError, OSError, *app.connection_for_write().connection_errors)
 
 
 def message(row: PeriodicTask) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
@@ -62,7 +65,7 @@ def run_now(row: PeriodicTask) -> str:
     origin = tracking.source.set("page")
     try:
         return str(enqueue(row.task, args, kwargs, **options).id)
-    except BROKER_AWAY as error:
+    except broker_errors(current_app) as error:
         raise NotSent("The broker does not answer, nothing was sent. Try again in a moment.") from error
     finally:
         tracking.source.reset(origin)

@@ -127,10 +127,11 @@ def test_hints_that_cannot_be_read_check_nothing():
 
 
 def test_the_signature_of_an_exclusive_class_based_task_is_that_of_its_run():
+    def plain_run(self, days: int = 1):
+        pass
+
     class Exclusive:
-        @exclusive_task(task_name="Exclusive", lock_id="schedules-test")
-        def run(self, days: int = 1) -> None:
-            pass
+        run = exclusive_task(task_name="Exclusive", lock_id="schedules-test")(plain_run)
 
     assert [p.text for p in argument_problems(Exclusive(), [], {"days": "1"})] == [
         '“days” must be a whole number such as 5, not "1".'
