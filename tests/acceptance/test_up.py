@@ -80,6 +80,13 @@ class Up:
         except OSError:
             return []
 
+    def shell(self, code):
+        """Return what the code prints in the `manage.py shell` of a second terminal."""
+        argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), "shell", "-v", "0", "-c", code]
+        done = subprocess.run(argv, env=self.env, cwd="/", capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def redis_url(self):
         return (self.var / "run" / "redis-url").read_text()
 
@@ -136,10 +143,7 @@ def test_up_serves_restarts_what_is_killed_and_stops_in_order(up):
     assert "superuser privileges" not in it.log
 
     # A second terminal finds the embedded Redis.
-    shell = [sys.executable, str(settings.BASE_DIR / "manage.py"), "shell", "-v", "0", "-c"]
-    code = "from common import redis; print(redis.client().set('kept', 'yes'))"
-    done = subprocess.run([*shell, code], env=it.env, cwd="/", capture_output=True, text=True, timeout=60)
-    assert done.stdout.strip() == "True", done.stderr
+    assert it.shell("from common import redis; print(redis.client().set('kept', 'yes'))") == "True"
 
     # A second start on the same data is refused and disturbs nobody.
     second = up()
@@ -206,6 +210,19 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_waits_for_the_e
     assert set(it.members()) == set(second.members()), "those of the second start are all there are"
     assert time.monotonic() - begun < 120
     assert second.stop() == 0
+
+
+@linux
+def test_a_job_that_may_run_twice_is_handed_back_at_the_end_and_runs_after_the_next_start(up):
+    it = up("--grace", "0.5", IMAGE_QUEUES="default").ready()
+    job = it.shell("from demo.tasks import wait; print(wait.delay(600).id)")
+    wait_until(lambda: f"demo.wait[{job}] received" in it.log, 60, it.log)
+    assert it.stop() == 0
+    assert "default is still busy: jobs that may run twice go back into the queue" in it.log
+    assert it.is_gone()
+    again = up("--grace", "0.5", IMAGE_QUEUES="default").ready()
+    wait_until(lambda: f"demo.wait[{job}] received" in again.log, 60, again.log)
+    assert again.stop() == 0
 
 
 @linux
