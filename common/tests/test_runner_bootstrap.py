@@ -53,7 +53,7 @@ def commands(manage, monkeypatch):
     """The commands that would have been run, with the answers that the test puts into `answers`."""
 
     class Commands(list[list[str]]):
-        answers: list[tuple[int, str]] = []
+        answers = ()
 
         def run(self, command):
             self.append(command)
