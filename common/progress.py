@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from common import events
+from common import events, locks
 from common.cancelling import JobCancelled
 from common.conf import settings
+from common.exceptions import LockLost
 
 T = TypeVar("T")
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 class Reporter:
     """Sends the progress of one execution: the first and the last state always, others at most every 0.2 s."""
 
-    __slots__ = ("base", "due", "execution", "job", "last", "pending", "span", "stage", "stages")
+    __slots__ = ("base", "due", "execution", "job", "last", "lock_lost", "pending", "span", "stage", "stages")
 
     def __init__(self, job: str, execution: Any) -> None:
         self.job = job
@@ -23,6 +24,7 @@ class Reporter:
         self.due = 0.0
         self.last: dict[str, Any] | None = None
         self.pending: dict[str, Any] | None = None
+        self.lock_lost = ""
         self.stage = ""
         self.base = 0.0  # share of the whole that earlier stages have done, 0 to 1
         self.span = 1.0  # share of the whole that this stage is
@@ -51,6 +53,8 @@ class Reporter:
         _, asked = events.write("progress", self.job, data)
         if asked:
             self.execution.cancelled = asked
+        for lock in locks.lost(self.job):
+            self.lock_lost = lock.name
 
     def flush(self) -> None:
         """Send what the throttle held back."""
@@ -72,12 +76,17 @@ class ProgressMixin:
         return execution.progress  # type: ignore[no-any-return]
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
-        """Say that `current` of `total` units are done; `total` None means that nobody knows."""
+        """Say that `current` of `total` units are done; `total` None means that nobody knows.
+
+        Raises JobCancelled if somebody asked for the end of the job, and LockLost if its lock has passed to another.
+        """
         reporter = self._reporter()
         if reporter is not None:
             reporter.report(current, total, message)
             if reporter.execution.cancelled is not None:
                 raise JobCancelled(reporter.execution.cancelled)
+            if reporter.lock_lost:
+                raise LockLost(f"The lock {reporter.lock_lost} has passed to somebody else.")
 
     def track(self, rows: Iterable[T], message: str = "", total: int | None = None) -> Iterator[T]:
         """Yield `rows` and report progress; `total` is asked of the rows when they know it."""

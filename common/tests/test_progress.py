@@ -7,6 +7,7 @@ import pytest
 import time_machine
 
 from common import events
+from common.exceptions import LockLost
 from common.progress import ProgressMixin
 from common.tracking import Execution
 
@@ -103,6 +104,12 @@ def test_a_stage_that_fails_leaves_its_name_behind(job, sent):
     with pytest.raises(ValueError):  # noqa: PT011 — the error is our own
         broken()
     assert job.request.execution.progress.stage == ""
+
+
+def test_a_job_whose_lock_has_passed_on_is_told(job, sent):
+    with mock.patch("common.locks.lost", return_value=[SimpleNamespace(name="the-lock")]):
+        with pytest.raises(LockLost, match="The lock the-lock has passed"):
+            job.progress(1, 2)
 
 
 def test_a_log_line_is_an_event(job, sent):
