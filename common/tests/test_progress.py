@@ -107,9 +107,9 @@ def test_a_stage_that_fails_leaves_its_name_behind(job, sent):
 
 
 def test_a_job_whose_lock_has_passed_on_is_told(job, sent):
-    with mock.patch("common.locks.lost", return_value=[SimpleNamespace(name="the-lock")]):
-        with pytest.raises(LockLost, match="The lock the-lock has passed"):
-            job.progress(1, 2)
+    passed_on = mock.patch("common.locks.lost", return_value=[SimpleNamespace(name="the-lock")])
+    with passed_on, pytest.raises(LockLost, match="The lock the-lock has passed"):
+        job.progress(1, 2)
 
 
 def test_a_log_line_is_an_event(job, sent):

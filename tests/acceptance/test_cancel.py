@@ -25,9 +25,8 @@ def ends(job):
 def test_a_queued_job_never_starts_even_in_a_worker_that_starts_later():
     result = app.tasks["demo.echo"].delay("hello")
     assert cancelling.request(result.id, "ada") is False
-    with Worker():
-        with pytest.raises(TaskRevokedError, match=r"Cancelled by ada\."):
-            result.get(timeout=30)
+    with Worker(), pytest.raises(TaskRevokedError, match=r"Cancelled by ada\."):
+        result.get(timeout=30)
     assert ends(result.id) == [("cancelled", "Cancelled by ada before it started.")]
 
 
