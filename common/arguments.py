@@ -284,7 +284,10 @@ class Schema:
             for p in self._named
         }
         config = ConfigDict(
-            extra="allow" if self.open else "forbid", arbitrary_types_allowed=True, populate_by_name=True
+            extra="allow" if self.open else "forbid",
+            arbitrary_types_allowed=True,
+            populate_by_name=True,
+            allow_inf_nan=False,  # JSON has no such numbers
         )
         self.model = pydantic.create_model("Arguments", __config__=config, **fields)
         self.parameters = self._parameters(hints)

@@ -8,6 +8,7 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | `started`  | task, retries, execution, worker, instance, pid, queue, may_rerun (+ args, kwargs if never `queued`) |
 | `progress` | execution, current, total, message, stage, fraction (0 to 1, None when unknown)                      |
 | `log`      | execution, level, message, obj                                                                       |
+| `file`     | execution, file (its id), name, size, sha256, content_type: the job made a file                      |
 | `waiting`  | execution, lock, holder: the job went back to its queue until the lock is free                       |
 | `retrying` | execution, retries, eta, error, error_type, traceback                                                |
 | `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, traceback, holder |
@@ -18,12 +19,16 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 """
 
 import collections
+import functools
 import json
 import logging
 import os
 import threading
 import time
 from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
 
 from common import redis
 from common.conf import settings
@@ -33,34 +38,48 @@ logger = logging.getLogger(__name__)
 Event = dict[str, Any]
 
 # One round trip: into the stream for the recorder, to the channel for whoever watches this job now, and what a page must
-# be able to catch up on (KEYS[2] is given for those types) into the job's own short stream. The sequence number is the
+# be able to catch up on (ARGV[4] is given for those types) into the job's own short stream. The sequence number is the
 # stream position as one integer that JavaScript holds exactly: milliseconds times 4096 plus the counter within one.
 #
-# The same round trip brings back whether somebody has asked to cancel the job (the text at ARGV[6]), and keeps the mark
-# that it runs (ARGV[7]): a job that is cancelled before its start is not told to have started.
+# The same round trip brings back whether somebody has asked to cancel the job, and keeps the mark that it runs (ARGV[3]
+# says which of both is wanted): a job that is cancelled before its start is not told to have started.
+#
+# Every argument costs the task a microsecond or two: the limits are part of the text, the keys are made here.
 _EMIT = """
+local prefix, job = string.sub(KEYS[1], 1, -7), ARGV[2]
 local asked = false
-if ARGV[6] then
-  asked = redis.call('GET', ARGV[6])
-  if ARGV[8] == 'start' then
+if ARGV[3] ~= '' then
+  asked = redis.call('GET', prefix .. 'cancel:' .. job)
+  if ARGV[3] == 'start' then
     if asked then return asked end
-    redis.call('SET', ARGV[7], '1', 'EX', 604800)
-  elseif ARGV[8] == 'end' then
-    redis.call('DEL', ARGV[7])
+    redis.call('SET', prefix .. 'running:' .. job, '1', 'EX', 604800)
+  elseif ARGV[3] == 'end' then
+    redis.call('DEL', prefix .. 'running:' .. job)
   end
 end
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
-if KEYS[2] then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], id, 'e', ARGV[1])
-  redis.call('EXPIRE', KEYS[2], ARGV[5])
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', %(kept)d, '*', 'e', ARGV[1])
+if ARGV[4] then
+  local recent = prefix .. 'recent:' .. job
+  redis.call('XADD', recent, 'MAXLEN', '~', %(replay_kept)d, id, 'e', ARGV[1])
+  redis.call('EXPIRE', recent, %(replay_seconds)d)
 end
 local dash = string.find(id, '-', 1, true)
 local seq = tonumber(string.sub(id, 1, dash - 1)) * 4096 + tonumber(string.sub(id, dash + 1))
-redis.call('PUBLISH', ARGV[3], string.format('{"seq":%.0f,', seq) .. string.sub(ARGV[1], 2))
+redis.call('PUBLISH', prefix .. 'live:job:' .. job, string.format('{"seq":%%.0f,', seq) .. string.sub(ARGV[1], 2))
 return asked
 """
 _REPLAYED = frozenset({"progress", "log"})
-_MARKS = {"started": "start", "finished": "end", "retrying": "end", "waiting": "end", "progress": "", "log": ""}
+_MARKS = {
+    "started": "start",
+    "finished": "end",
+    "retrying": "end",
+    "waiting": "end",
+    "progress": "look",
+    "log": "look",
+    "file": "look",
+}
+# Made once: json.dumps makes one for each call that is not plain.
+_to_json = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 # Events that could not be sent go out with the next one; the oldest are given up when Redis stays away.
 Message = tuple[str, str | None, str]  # type, job, text
@@ -73,6 +92,7 @@ def _begin_anew() -> None:
     global _lock  # noqa: PLW0603 — a lock that another thread held at the fork would stay locked for ever
     _lock = threading.Lock()
     _unsent.clear()
+    _line.cache_clear()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
@@ -132,7 +152,7 @@ def write(event_type: str, job: str | None, data: dict[str, Any]) -> tuple[bool,
     """
     event = {"type": event_type, "job": job, "at": time.time(), **data}
     try:
-        text = json.dumps(event, default=str, separators=(",", ":"))
+        text = _to_json(event)
     except (TypeError, ValueError):
         logger.exception("Event %s of job %s cannot be written as JSON", event_type, job)
         return False, None
@@ -145,26 +165,61 @@ def write(event_type: str, job: str | None, data: dict[str, Any]) -> tuple[bool,
 
 
 def _send(latest: Message) -> str | None:
-    client = redis.client()
-    script = redis.script(_EMIT)
-    if not _unsent:
-        return script(*_call(latest), client=client) or None
+    url = django_settings.REDIS_URL
+    client, (script, key) = _line(url), _script(url)
+    if _unsent:
+        return _send_all(client, script, key, latest)
+    arguments = _arguments(latest)
+    try:
+        return client.execute_command("EVALSHA", script.sha, 1, key, *arguments) or None
+    except redis.NoScriptError:
+        return script([key], arguments, client=client) or None
+    except BaseException:
+        # A time limit may strike between question and answer; the next caller must not read that answer.
+        _line.cache_clear()
+        client.close()
+        raise
+
+
+def _send_all(client: redis.Client, script: Any, key: str, latest: Message) -> str | None:
     with _lock:
         with client.pipeline(transaction=False) as pipe:
             for message in (*_unsent, latest):
-                script(*_call(message), client=pipe)
+                script([key], _arguments(message), client=pipe)
             asked = pipe.execute()[-1]
         _unsent.clear()
     return asked or None
 
 
-def _call(message: Message) -> tuple[list[str], list[Any]]:
-    """Return keys and arguments of the script."""
+@functools.lru_cache(maxsize=4)
+def _line(url: str) -> redis.Client:
+    """Return a client with one connection of its own: a pool's book-keeping is a fifth of a call's cost."""
+    return redis.connect(single_connection_client=True)
+
+
+@functools.lru_cache(maxsize=4)
+def _script(url: str) -> tuple[Any, str]:
+    """Return the script with the limits that the settings name, and its one key."""
+    limits = {
+        "kept": settings.EVENTS_KEPT,
+        "replay_kept": settings.REPLAY_KEPT,
+        "replay_seconds": settings.REPLAY_SECONDS,
+    }
+    return redis.script(_EMIT % limits), stream()
+
+
+def _read_settings_again(**_: Any) -> None:
+    _script.cache_clear()
+
+
+# Sent by tests alone; in a process that runs the settings stay what they are.
+setting_changed.connect(_read_settings_again, dispatch_uid="common.events")
+
+
+def _arguments(message: Message) -> list[str]:
+    """Return the arguments of the script."""
     event_type, job, text = message
-    keys = [stream()]
-    if job is not None and event_type in _REPLAYED:
-        keys.append(recent(job))
-    arguments = [text, settings.EVENTS_KEPT, channel(job), settings.REPLAY_KEPT, settings.REPLAY_SECONDS]
-    if job is not None and event_type in _MARKS:
-        arguments += [cancel_key(job), running_key(job), _MARKS[event_type]]
-    return keys, arguments
+    if job is None:
+        return [text, "None", ""]
+    arguments = [text, job, _MARKS.get(event_type, "")]
+    return [*arguments, "replay"] if event_type in _REPLAYED else arguments

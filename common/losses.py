@@ -8,7 +8,7 @@ from celery.exceptions import WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 
-from common import events, redis
+from common import cancelling, events, redis
 from common.conf import settings
 from common.exceptions import WorkerLost
 
@@ -41,7 +41,20 @@ def describe(losses: int, last: str) -> str:
 
 
 class Request(CeleryRequest):
-    """A message in a worker, as Celery has it, but whose job fails when its process was killed too often."""
+    """A message in a worker, as Celery has it, but it fails when its process was killed too often, and may be wanted again."""
+
+    def revoked(self) -> bool:
+        """Return whether the job is not to start; one that is wanted again is let pass."""
+        if self.id in state.revoked and self._is_wanted():
+            state.revoked.discard(self.id)
+        return bool(super().revoked())
+
+    def _is_wanted(self) -> bool:
+        try:
+            return cancelling.is_wanted(self.id)
+        except redis.Error as error:
+            logger.warning("Nobody can tell whether job %s is wanted again: %s", self.id, error)
+            return False
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Let Celery put the message back, or make the loss a final failure."""
@@ -64,7 +77,13 @@ class Request(CeleryRequest):
 
     def _goes_back(self, error: BaseException) -> bool:
         lost = isinstance(getattr(error, "exc", error), WorkerLostError | SystemExit)
-        return bool(lost and self.task.acks_late and self.task.reject_on_worker_lost and not state.should_terminate)
+        return bool(
+            lost
+            and not self._already_revoked
+            and self.task.acks_late
+            and self.task.reject_on_worker_lost
+            and not state.should_terminate
+        )
 
     def _note(self) -> int:
         try:

@@ -5,6 +5,9 @@ from django.dispatch import Signal
 # A job's state changed in the book. Arguments: job_id (str), task (str), state (str), previous (str).
 job_changed = Signal()
 
+# A batch of events is in the book. Argument: job_ids (list of str), the jobs that the events were about.
+jobs_recorded = Signal()
+
 # An event that is not about a job's life was recorded. Arguments: event (dict, see common.events).
 event_recorded = Signal()
 

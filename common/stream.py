@@ -185,6 +185,15 @@ def _entries(rows: Any) -> list[Entry]:
     return [Entry(at, fields.get("e", "")) for at, fields in rows if fields is not None]
 
 
+def unrecorded(job: str, most: int) -> list[Entry]:
+    """Return the entries about `job` that are not in the book yet, among the oldest `most` of all that are not.
+
+    Raises RedisUnavailable.
+    """
+    rows: Any = _call(lambda: _impatient(django_settings.REDIS_URL).xrange(events.stream(), count=most))
+    return [entry for entry in _entries(rows) if job in entry.text]
+
+
 @functools.lru_cache(maxsize=4)
 def _impatient(url: str) -> redis.Client:
     return redis.connect(retry=None, socket_timeout=2, socket_connect_timeout=1)

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from common import failures
 from common.arguments import Argument, File, WrongArguments, schema_of
+from common.attachments import AttachMixin
 from common.cancelling import JobCancelled
 from common.exceptions import JobFailed
 from common.locks import ExclusiveLock, exclusive_task, redis_lock
@@ -34,7 +35,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 
-class BaseTask(ProgressMixin, Task[Any, Any]):
+class BaseTask(AttachMixin, ProgressMixin, Task[Any, Any]):
     """Base of every task, decorated or class-based; `app.Task` is one too.
 
     Class attributes are the options: `name`, `description` (Markdown, shown in the catalogue), `action` (what a failure

@@ -29,6 +29,8 @@ class JobsSettings(AppSettings):
     SEND_AHEAD: float = 20.0
     # A launched job whose message nobody has seen after so many seconds is sent again.
     UNSENT_AFTER: float = 60.0
+    # Most bytes of one uploaded file.
+    MAX_UPLOAD: int = 512 * 1024 * 1024
 
 
 settings = JobsSettings()

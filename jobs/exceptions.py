@@ -39,5 +39,12 @@ class SecretsNotKept(JobError):
         super().__init__((type(self).__doc__ or "").strip())
 
 
+class TooLarge(JobError):
+    """A file is larger than allowed; the message says how large it may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The file is too large: at most {most:,} bytes are allowed (JOBS_MAX_UPLOAD).")
+
+
 class NotNow(JobError):
     """This cannot be done in the state the job is in; the message says why."""

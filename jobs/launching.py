@@ -16,7 +16,7 @@ from django.utils import timezone
 from common import tracking
 from common.arguments import Schema, WrongArguments, schema_of
 from common.redaction import HIDDEN, hide_arguments
-from jobs import policies
+from jobs import files, policies
 from jobs.conf import settings
 from jobs.exceptions import NotAllowed, SecretsNotKept, UnknownTask
 from jobs.models import Job, Source, State
@@ -95,7 +95,8 @@ def _checked(schema: Schema, arguments: Mapping[str, Any], by: User | None) -> d
     """Return the arguments as JSON; a row that `by` may not see is as unknown as one that does not exist."""
     errors = _hidden_rows(schema, arguments, by) if by is not None else {}
     try:
-        sent = schema.wire(arguments)
+        with files.read_by(by):
+            sent = schema.wire(arguments)
     except WrongArguments as wrong:
         raise WrongArguments({**wrong.errors, **errors}) from wrong
     if errors:

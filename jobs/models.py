@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from common import attachments
 from jobs.exceptions import InvalidTransition
 from jobs.querysets import JobQuerySet, StoredFileQuerySet
 
@@ -315,4 +316,18 @@ class StoredFile(models.Model):
     @property
     def path(self) -> Path:
         """Where the content lies."""
-        return Path(settings.MEDIA_ROOT) / self.pk.hex[:2] / self.pk.hex
+        return attachments.location(self.pk)
+
+
+class ApiToken(models.Model):
+    """Lets a program act as a person until it is revoked. Only a digest of the token itself is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=80, help_text="What it is for, such as “nightly import”.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.user}"

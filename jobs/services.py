@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 from django_celery_results.models import GroupResult
 
+from jobs import files
 from jobs.conf import settings
 from jobs.models import FINISHED, ArchivedResult, Job
 
@@ -14,7 +15,7 @@ Tell = Callable[[int], object]
 
 
 def cleanup_jobs(*, days: float | None = None, keep: int | None = None, tell: Tell = lambda count: None) -> int:
-    """Delete finished jobs older than `days`, and the oldest beyond the newest `keep`; return how many.
+    """Delete finished jobs, and their files, older than `days`, and the oldest beyond the newest `keep`; return how many.
 
     Both default to the options JOBS_KEEP_DAYS and JOBS_KEEP_COUNT; 0 keeps all. `tell` hears the count so far.
     Rows go a chunk at a time, each in a transaction of its own, so nobody waits for long.
@@ -52,6 +53,8 @@ def _delete(rows: models.QuerySet[models.Model] | models.QuerySet[Job], oldest: 
         chunk = list(rows.order_by(oldest).values_list("pk", flat=True)[: settings.CLEANUP_CHUNK])
         if not chunk:
             return count
+        if rows.model is Job:
+            files.delete_those_of(chunk)
         rows.model._default_manager.filter(pk__in=chunk).delete()
         count += len(chunk)
         tell(count)

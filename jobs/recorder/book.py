@@ -7,7 +7,7 @@ from operator import attrgetter
 from django.db import models, transaction
 from django.utils import timezone
 
-from jobs.models import Attempt, Job, LogLine
+from jobs.models import Attempt, Job, LogLine, StoredFile
 from jobs.recorder import archive
 from jobs.recorder.life import Life, conclude
 from jobs.recorder.parse import Event
@@ -81,6 +81,7 @@ def _save(lives: list[Life]) -> None:
     )
     _save_attempts(lives)
     LogLine.objects.bulk_create(_flat(life.lines for life in lives), ignore_conflicts=True)
+    StoredFile.objects.bulk_create([file for life in lives for file in life.files], ignore_conflicts=True)
     archive.write([life.job for life in lives if life.job.is_finished])
 
 

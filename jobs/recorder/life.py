@@ -9,11 +9,12 @@ must agree.
 import dataclasses
 import itertools
 import json
+import uuid
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from jobs.models import FINISHED, Attempt, Job, LogLine, State
+from jobs.models import FINISHED, Attempt, Job, LogLine, State, StoredFile
 from jobs.recorder.parse import Event, moment, result_of, state_of
 
 # So many executions are remembered that left no attempt; only events told again ask for them.
@@ -32,6 +33,7 @@ class Life:
     touched: set[str] = dataclasses.field(default_factory=set)
     dropped: list[Attempt] = dataclasses.field(default_factory=list)
     lines: list[LogLine] = dataclasses.field(default_factory=list)
+    files: list[StoredFile] = dataclasses.field(default_factory=list)
 
     def apply(self, event: Event) -> None:
         """Add the facts of one event."""
@@ -104,6 +106,20 @@ def _log(life: Life, event: Event) -> None:
     )
 
 
+def _file(life: Life, event: Event) -> None:
+    life.files.append(
+        StoredFile(
+            id=uuid.UUID(event.data["file"]),
+            name=event.text("name") or "file",
+            content_type=event.text("content_type", 100) or "application/octet-stream",
+            size=event.data["size"],
+            sha256=event.text("sha256", 64),
+            job_id=life.job.pk,
+            created_at=event.at,
+        )
+    )
+
+
 def _ended(life: Life, event: Event) -> None:
     execution = event.text("execution")
     if execution:
@@ -141,6 +157,7 @@ _APPLY = {
     "started": _started,
     "progress": _progress,
     "log": _log,
+    "file": _file,
     "waiting": _ended,
     "retrying": _ended,
     "finished": _ended,

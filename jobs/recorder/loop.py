@@ -88,6 +88,8 @@ class Recorder:
                 state=change.state,
                 previous=change.previous,
             )
+        if lived := list(dict.fromkeys(event.job for _, event in events if event.type in LIFE)):
+            _tell(signals.jobs_recorded, job_ids=lived)
         self.reader.done(entries)
 
     def _parsed(self, entries: Iterable[Entry]) -> list[tuple[Entry, Event]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from jobs.exceptions import InvalidEvent
 from jobs.models import FINISHED, State
 
 # Types that are about a job's life; the others are passed on.
-LIFE = frozenset({"queued", "started", "progress", "log", "waiting", "retrying", "finished"})
+LIFE = frozenset({"queued", "started", "progress", "log", "file", "waiting", "retrying", "finished"})
 PASSED_ON = frozenset({"mail", "lock"})
 _NEEDS_EXECUTION = frozenset({"started", "progress", "log", "waiting"})
 _LONGEST_KEY = 255
@@ -61,11 +62,23 @@ def _check_life(event_type: str, job: Any, data: dict[str, Any]) -> None:
         raise InvalidEvent(f"An event {event_type!r} needs its execution.")
     if execution is not None and (not isinstance(execution, str) or not 0 < len(execution) <= 64):
         raise InvalidEvent(f"{execution!r} is not the id of an execution.")
+    if event_type == "file":
+        _check_file(data)
     if event_type == "finished" and data.get("state") not in {state.value for state in FINISHED}:
         raise InvalidEvent(f"A job does not finish as {data.get('state')!r}.")
     for key, kind in (("args", list), ("kwargs", dict)):
         if not isinstance(data.get(key, kind()), kind):
             raise InvalidEvent(f"{key} must be a JSON {'array' if kind is list else 'object'}.")
+
+
+def _check_file(data: dict[str, Any]) -> None:
+    try:
+        uuid.UUID(data["file"])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidEvent(f"{data.get('file')!r} is not the id of a file.") from error
+    size = data.get("size")
+    if not isinstance(size, int) or not 0 <= size < 2**63:
+        raise InvalidEvent(f"{size!r} is not the size of a file.")
 
 
 def moment(text: Any) -> datetime | None:

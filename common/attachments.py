@@ -1,0 +1,84 @@
+"""Files that jobs make: their content goes to its place at once, the book learns of it by an event."""
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from common import events
+
+# Bytes that are read and written at once.
+CHUNK = 1 << 20
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def location(file_id: uuid.UUID) -> Path:
+    """Return where the content of a file lies: below MEDIA_ROOT under its id, never under its name."""
+    return Path(django_settings.MEDIA_ROOT) / file_id.hex[:2] / file_id.hex
+
+
+def keep(file_id: uuid.UUID, chunks: Iterable[bytes]) -> dict[str, Any]:
+    """Write the content of a new file; return its `size` in bytes, `sha256` and `content_type`.
+
+    The file appears when it is complete. The type is read from the content: what a name or a browser claims proves
+    nothing. Whatever the chunks raise is passed on, and nothing is left behind.
+    """
+    path = location(file_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.part")
+    digest, size, head = hashlib.sha256(), 0, b""
+    try:
+        with draft.open("wb") as out:
+            for chunk in chunks:
+                head = head or chunk[: len(_PNG)]
+                digest.update(chunk)
+                size += len(chunk)
+                out.write(chunk)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    kind = "image/png" if head == _PNG else "application/octet-stream"
+    return {"size": size, "sha256": digest.hexdigest(), "content_type": kind}
+
+
+def forget(file_id: uuid.UUID) -> None:
+    """Delete the content of a file, and its folder when that is empty."""
+    path = location(file_id)
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()
+
+
+def _chunks(path: Path) -> Iterable[bytes]:
+    with path.open("rb") as content:
+        while chunk := content.read(CHUNK):
+            yield chunk
+
+
+class AttachMixin:
+    """`attach` for tasks; outside a job it does nothing."""
+
+    request: Any
+
+    def attach(self, path: str | os.PathLike[str], name: str = "") -> str | None:
+        """Keep a copy of the file at `path` as a result of this job, under `name` (default: the path's own).
+
+        Returns the id of the kept file, None outside a job; raises OSError when it cannot be read or kept.
+        """
+        execution = getattr(self.request, "execution", None)
+        if execution is None:
+            return None
+        file_id = uuid.uuid4()
+        kept = keep(file_id, _chunks(Path(path)))
+        told = {"execution": execution.id, "file": str(file_id), "name": name or Path(path).name, **kept}
+        _, asked = events.write("file", self.request.id, told)
+        if asked:
+            execution.cancelled = asked
+        self.check_cancelled()  # type: ignore[attr-defined]  # ProgressMixin has it
+        return str(file_id)
