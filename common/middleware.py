@@ -1,8 +1,11 @@
 """What every answer of the web process carries."""
 
 from collections.abc import Callable
+from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_and_async_middleware
 
 # Only files of our own, no inline script or style, no frame around us, forms to ourselves alone.
 POLICY = (
@@ -11,14 +14,24 @@ POLICY = (
 )
 
 
+@sync_and_async_middleware
 def content_security_policy(
-    get_response: Callable[[HttpRequest], HttpResponse],
-) -> Callable[[HttpRequest], HttpResponse]:
+    get_response: Callable[[HttpRequest], Any],
+) -> Callable[[HttpRequest], Any]:
     """Send the content security policy with every answer that has none of its own."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
+    def told(response: HttpResponse) -> HttpResponse:
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
+
+    if iscoroutinefunction(get_response):
+
+        async def waiting(request: HttpRequest) -> HttpResponse:
+            return told(await get_response(request))
+
+        return waiting
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return told(get_response(request))
 
     return middleware

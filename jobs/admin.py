@@ -2,16 +2,18 @@
 
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django_celery_results.models import GroupResult, TaskResult
 
+from jobs.authentication import new_token
 from jobs.filters import MOST_COUNTED
-from jobs.models import Attempt, Job, State
+from jobs.models import ApiToken, Attempt, Job, State
 from jobs.recorder.archive import STATUS
 
 
@@ -186,3 +188,36 @@ class GroupResultAdmin(ExactSearchAdmin):
     search_fields = ("group_id",)
     search_help_text = "The whole id of a group"
     exact = ("group_id",)
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """API tokens: made here or by their owners through the API, shown once, revoked by an action."""
+
+    list_display = ("name", "user", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("user",)
+    fields = ("user", "name", "created_at", "last_used_at", "revoked_at")
+    readonly_fields = ("created_at", "last_used_at", "revoked_at")
+    raw_id_fields = ("user",)
+    search_fields = ("name", "user__username")
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Who makes a token for somebody can act as them, which is for those who may do everything anyway."""
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody gives somebody else's token a new meaning."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        """Make the token and show it, which is the only time that it can be read."""
+        made, text = new_token(obj.user, obj.name)
+        obj.pk, obj.digest = made.pk, made.digest
+        self.message_user(request, f"Copy the token now, it is not shown again: {text}", messages.WARNING)
+
+    @admin.action(description="Revoke the selected tokens", permissions=["delete"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """End the tokens at once; their rows stay."""
+        count = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        self.message_user(request, f"{count} tokens revoked.")

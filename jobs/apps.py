@@ -1,4 +1,4 @@
-"""Registers the app with Django."""
+"""Registers the app with Django and connects it to the rooms below."""
 
 from django.apps import AppConfig
 
@@ -7,3 +7,14 @@ class JobsConfig(AppConfig):
     """The app's name and label."""
 
     name = "jobs"
+
+    def ready(self) -> None:
+        """Connect receivers, topics, the files of arguments, and the owners of tokens."""
+        from common.arguments import File
+        from jobs import authentication, files, receivers, topics
+        from live import authentication as sockets
+
+        File.load = files.load
+        receivers.connect()
+        topics.connect()
+        sockets.register(authentication.user_of_token)

@@ -1,14 +1,18 @@
 """What a list of jobs shows: read from the address, written back into it."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 
+from jobs import policies
 from jobs.catalogue import entries
 from jobs.models import Job, State
 from jobs.querysets import JobQuerySet
@@ -17,7 +21,7 @@ from jobs.querysets import JobQuerySet
 PAGE = 50
 # Nothing is counted beyond this.
 MOST_COUNTED = 10_000
-# A search by words looks at so many of the newest jobs that match the rest.
+# A search by words or for a tag looks at so many of the newest jobs that match the rest.
 SEARCHED = 20_000
 
 
@@ -44,9 +48,10 @@ def counts(rows: JobQuerySet) -> dict[State, Count]:
 
 
 class JobFilter:
-    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, q, before.
+    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, owner, tag, q, before.
 
-    A value that makes no sense is ignored: a shared address must not break when a task is renamed.
+    A value that makes no sense is ignored: a shared address must not break when a task is renamed. `owner` is `me` or a
+    user name; a name that nobody has finds nothing.
     """
 
     def __init__(self, query: Mapping[str, str], user: User | AnonymousUser) -> None:
@@ -58,6 +63,9 @@ class JobFilter:
         self.task = query.get("task", "")[:255]
         self.queue = query.get("queue", "")[:255]
         self.schedule = query.get("schedule", "")[:255]
+        self.owner = query.get("owner", "").strip()[:150]
+        self.tag = query.get("tag", "").strip()[:50]
+        self.user = user
         self.q = query.get("q", "").strip()[:255]
         self.before = _cursor(query.get("before", ""))
 
@@ -71,17 +79,39 @@ class JobFilter:
             value = getattr(self, column)
             if value:
                 rows = rows.filter(**{column: value})
+        if self.owner:
+            rows = rows.filter(owner=self._owner()).exclude(owner=None)  # for the partial index, as above
+        if self.tag:
+            rows = self._tagged(rows)
         if self.schedule:
             rows = rows.exclude(schedule="")  # says what the partial index says, or no database would use it
         return self._searched(rows) if self.q else rows
+
+    def _owner(self) -> int | None:
+        if self.owner == "me":
+            return self.user.pk
+        return User.objects.filter(username=self.owner).values_list("pk", flat=True).first()
+
+    def _tagged(self, rows: JobQuerySet) -> JobQuerySet:
+        newest = rows.filter(pk__in=rows.newest_first().values("pk")[:SEARCHED])
+        if connection.features.supports_json_field_contains:
+            return newest.filter(tags__contains=[self.tag])
+        return newest.alias(tags_text=Cast("tags", TextField())).filter(tags_text__contains=json.dumps(self.tag))
 
     def _searched(self, rows: JobQuerySet) -> JobQuerySet:
         newest = rows.newest_first().values("pk")[:SEARCHED]
         words = Q(pk=self.q)
         found = Q()
         for word in self.q.split():
-            found &= Q(label__icontains=word) | Q(task__icontains=word) | Q(error__icontains=word)
+            found &= Q(task__icontains=word) | (self._readable & (Q(label__icontains=word) | Q(error__icontains=word)))
         return rows.filter(words | (Q(pk__in=newest) & found))
+
+    @cached_property
+    def _readable(self) -> Q:
+        """The jobs of which one may read the arguments: only in those a word of them may be looked for."""
+        if self.user.is_staff:
+            return Q()
+        return Q(owner=self.user.pk) | Q(task__in=policies.tasks_open_to(self.user, "arguments"))
 
     @cached_property
     def _rows(self) -> list[Job]:
@@ -105,7 +135,18 @@ class JobFilter:
     @property
     def is_filtered(self) -> bool:
         """Whether the address asks for anything in particular."""
-        return bool(self.state or self.task or self.queue or self.schedule or self.q)
+        return bool(self.parts)
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What the address asks for, without the place to begin at."""
+        names = ("state", "task", "queue", "schedule", "owner", "tag", "q")
+        return {name: str(value) for name in names if (value := getattr(self, name))}
+
+    @property
+    def chips(self) -> list[tuple[str, str, str]]:
+        """Return name, value and the link without it of each part that the page has no field for."""
+        return [(n, v, self.link(**{n: None})) for n, v in self.parts.items() if n in {"queue", "schedule", "tag"}]
 
     @property
     def next_link(self) -> str:
@@ -122,8 +163,7 @@ class JobFilter:
 
     def link(self, **changes: str | None) -> str:
         """Return the query string of this list with changes; None removes a part. Paging starts again."""
-        parts = {"state": self.state, "task": self.task, "queue": self.queue, "schedule": self.schedule, "q": self.q}
-        return "?" + urlencode({key: value for key, value in {**parts, **changes}.items() if value})
+        return "?" + urlencode({key: value for key, value in {**self.parts, **changes}.items() if value})
 
     def tabs(self) -> list[tuple[State | None, Count | None, str, bool]]:
         """Return for each state: the state, how many of all visible jobs are in it, its link, whether it is chosen."""

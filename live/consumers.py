@@ -12,6 +12,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from live import hub, topics
+from live.authentication import PROTOCOL
 from live.conf import settings
 from live.exceptions import UnknownTopic
 from live.subscriber import Subscriber
@@ -27,7 +28,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.watched: set[str] = set()
         self.subscriber = Subscriber(self._write, self._resync)
         self.writer = asyncio.create_task(self.subscriber.run())
-        await self.accept()
+        # A browser gives up a socket that does not confirm one of the subprotocols it offered.
+        await self.accept(subprotocol=PROTOCOL if PROTOCOL in self.scope["subprotocols"] else None)
         if not self.scope["user"].is_authenticated:
             await self.close(code=NOT_LOGGED_IN)
 
@@ -84,7 +86,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._tell(topic, self.subscriber.seen(topic))
 
     async def _tell(self, topic: str, after: int) -> None:
-        self.subscriber.release(topic, await self._look(topic, after))
+        muted, events = await self._look(topic, after)
+        self.subscriber.mute(topic, muted)
+        self.subscriber.release(topic, events)
 
     @database_sync_to_async  # type: ignore[untyped-decorator]
     def _may_watch(self, topic: str) -> bool:
@@ -95,15 +99,17 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         return kind.may_watch(self.scope["user"], name)
 
     @database_sync_to_async  # type: ignore[untyped-decorator]
-    def _look(self, topic: str, after: int) -> list[dict[str, Any]]:
+    def _look(self, topic: str, after: int) -> tuple[frozenset[str], list[dict[str, Any]]]:
         kind, name = topics.parse(topic)
+        muted = kind.private and (frozenset() if kind.may_read(self.scope["user"], name) else kind.private)
         snapshot = {"topic": topic, "type": "snapshot", **kind.snapshot(name)}
         missed = [
             {"topic": topic, "seq": event["seq"], **(kind.render(event) or {})} for event in kind.replay(name, after)
         ]
         # Of the progress only the last is news; of the log every line.
         latest = [event for event in missed if event.get("type") == "progress"][-1:]
-        return [snapshot, *(event for event in missed if event.get("type") not in {None, "progress"}), *latest]
+        others = [event for event in missed if event.get("type") not in {None, "progress", *muted}]
+        return muted, [snapshot, *others, *latest]
 
     def _answer(self, kind: str, topic: str | None = None, **data: Any) -> None:
         self.subscriber.release("", [{"topic": topic, "seq": 0, "type": kind, **data}])

@@ -16,7 +16,7 @@ from redis.asyncio.client import PubSub
 
 from live import topics
 from live.conf import settings
-from live.subscriber import Subscriber
+from live.subscriber import Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ class Hub:
     """Brings what is published on a topic to the subscribers of that topic."""
 
     def __init__(self) -> None:
-        self.watchers: dict[str, set[Subscriber]] = {}
+        self.watchers: dict[str, set[Watcher]] = {}
         self._pubsub: PubSub | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._confirmed: dict[str, asyncio.Event] = {}
 
-    async def join(self, topic: str, subscriber: Subscriber) -> None:
+    async def join(self, topic: str, subscriber: Watcher) -> None:
         """Bring `topic` to `subscriber` from now on; returns when the subscription is in force."""
         self._start()
         watchers = self.watchers.setdefault(topic, set())
@@ -51,7 +51,7 @@ class Hub:
             await self._ask("subscribe", channel)
         await self._confirmed[channel].wait()
 
-    async def leave(self, topic: str, subscriber: Subscriber) -> None:
+    async def leave(self, topic: str, subscriber: Watcher) -> None:
         """Stop bringing `topic`; the last to leave ends the subscription."""
         watchers = self.watchers.get(topic, set())
         watchers.discard(subscriber)

@@ -14,3 +14,10 @@ def publish(messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
         for topic, event in messages:
             pipe.publish(topics.channel(topic), json.dumps(event, default=str, separators=(",", ":")))
         pipe.execute()
+
+
+def watched(names: Iterable[str]) -> list[str]:
+    """Return those of the topics that anybody watches now."""
+    by_channel = {topics.channel(name): name for name in names}
+    answer: Any = redis.client().pubsub_numsub(*by_channel) if by_channel else []
+    return [by_channel[channel] for channel, number in answer if number]

@@ -1,15 +1,15 @@
-"""Addresses of the WebSockets, with who may connect: a session cookie, from a page of ours."""
+"""Addresses of the WebSockets, with who may connect."""
 
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import path
+
+from live.authentication import TokenOrCookie
 
 
 def websocket_application() -> Any:
     """Return the ASGI application for WebSockets; Django must be set up."""
     from live.consumers import LiveConsumer
 
-    return AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([path("ws/live/", LiveConsumer.as_asgi())])))
+    return TokenOrCookie(URLRouter([path("ws/live/", LiveConsumer.as_asgi())]))

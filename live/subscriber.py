@@ -3,11 +3,24 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from live.conf import settings
 
 Send = Callable[[str], Awaitable[None]]
+
+
+class Watcher(Protocol):
+    """Whom the hub brings messages to."""
+
+    def offer(self, topic: str, kind: str, seq: int, text: str) -> None:
+        """Take one message; returns at once."""
+
+    def overflow(self, topic: str) -> None:
+        """Note that messages of `topic` were lost."""
+
+    def say(self, text: str) -> None:
+        """Take a message that belongs to no topic."""
 
 
 class Subscriber:
@@ -27,6 +40,12 @@ class Subscriber:
         # Topics whose snapshot is not sent yet: what arrives meanwhile waits here.
         self._held: dict[str, list[tuple[str, int, str]]] = {}
         self._seen: dict[str, int] = {}
+        # Types of messages that this browser must not get.
+        self._muted: dict[str, frozenset[str]] = {}
+
+    def mute(self, topic: str, kinds: frozenset[str]) -> None:
+        """Keep messages of these types on `topic` from the browser; none lifts it."""
+        self._muted[topic] = kinds
 
     def hold(self, topic: str) -> None:
         """Keep back what arrives on `topic` until `release`."""
@@ -50,11 +69,14 @@ class Subscriber:
         """Drop what is known of a topic that is not watched any more."""
         self._held.pop(topic, None)
         self._seen.pop(topic, None)
+        self._muted.pop(topic, None)
         self._stale.discard(topic)
         self._outbox.pop(topic, None)
 
     def offer(self, topic: str, kind: str, seq: int, text: str) -> None:
         """Take one message for the browser; returns at once."""
+        if kind in self._muted.get(topic, ()):
+            return
         held = self._held.get(topic)
         if held is not None:
             held.append((kind, seq, text))

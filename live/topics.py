@@ -17,19 +17,27 @@ def nothing_missed(name: str, after: int) -> list[Event]:
     return []
 
 
+def everybody(user: Any, name: str) -> bool:
+    """Return True: for kinds that keep nothing from those who may watch."""
+    return True
+
+
 @dataclass(frozen=True)
 class Kind:
     """What the live app must know of one kind of topic; the callables may use the database.
 
     `may_watch(user, name)` decides; `snapshot(name)` gives the state now, with `seq`, the sequence number it contains;
     `replay(name, after)` gives what a reconnecting page missed, oldest first; `render(event)` gives what a viewer may
-    see of an event, None for nothing.
+    see of an event, None for nothing. What `render` says is the same for all viewers; events whose type is `private`
+    go to those alone for whom `may_read(user, name)` is true, which is asked at each subscription.
     """
 
     may_watch: Callable[[Any, str], bool]
     snapshot: Callable[[str], Event]
     render: Callable[[Event], Event | None]
     replay: Callable[[str, int], list[Event]] = nothing_missed
+    private: frozenset[str] = frozenset()
+    may_read: Callable[[Any, str], bool] = everybody
 
 
 _kinds: dict[str, Kind] = {}

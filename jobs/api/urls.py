@@ -1,0 +1,28 @@
+"""Addresses of the API."""
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
+
+from jobs.api import problems, views
+from jobs.api.jobs import JobCancel, JobEvents, JobList, JobRetry, JobView
+from jobs.api.waiting import patient
+
+app_name = "api"
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("token/", TokenObtainPairView.as_view(), name="token"),
+    path("token/refresh/", TokenRefreshView.as_view(), name="token-refresh"),
+    path("tokens/", views.TokenList.as_view(), name="tokens"),
+    path("tokens/<int:token_id>/", views.TokenView.as_view(), name="api-token"),
+    path("tasks/", views.TaskList.as_view(), name="tasks"),
+    path("tasks/<path:name>/", views.TaskView.as_view(), name="task"),
+    path("jobs/", patient(JobList), name="jobs"),
+    path("jobs/<str:job_id>/", JobView.as_view(), name="job"),
+    path("jobs/<str:job_id>/events/", JobEvents.as_view(), name="job-events"),
+    path("jobs/<str:job_id>/cancel/", JobCancel.as_view(), name="job-cancel"),
+    path("jobs/<str:job_id>/retry/", JobRetry.as_view(), name="job-retry"),
+    path("files/", views.FileList.as_view(), name="files"),
+    path("files/<uuid:file_id>/", views.FileView.as_view(), name="file"),
+    re_path(r"^.*$", problems.not_found),
+]

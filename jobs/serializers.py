@@ -1,0 +1,287 @@
+"""What the API takes and gives, checked and described."""
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from jobs import catalogue, control, policies
+from jobs.catalogue import TaskEntry
+from jobs.filters import JobFilter
+from jobs.models import ApiToken, Job, State, StoredFile
+from jobs.topics import progress_of
+
+# Longest time in seconds that a launch may wait for its result.
+LONGEST_WAIT = 60
+# The greatest whole number that JavaScript holds exactly.
+GREATEST = 2**53 - 1
+
+
+class LaunchRequest(serializers.Serializer[Any]):
+    """A launch."""
+
+    task = serializers.CharField(max_length=255)
+    arguments = serializers.DictField(required=False, default=dict, help_text="By name, as the task's schema says.")
+    queue = serializers.CharField(max_length=255, required=False, default="", allow_blank=True)
+    run_after = serializers.DateTimeField(required=False, default=None, allow_null=True)
+    priority = serializers.IntegerField(
+        min_value=0, max_value=9, required=False, default=None, allow_null=True, help_text="0 is soonest, 9 last."
+    )
+    note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
+    tags = serializers.ListField(child=serializers.CharField(max_length=50), max_length=20, required=False, default=[])
+
+
+class WaitQuery(serializers.Serializer[Any]):
+    """How long a launch waits for its result."""
+
+    wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, required=False, default=0)
+
+
+class ListQuery(serializers.Serializer[Any]):
+    """Which jobs are listed. What is not named is not looked at."""
+
+    state = serializers.ChoiceField(choices=State.choices, required=False)
+    task = serializers.CharField(max_length=255, required=False)
+    queue = serializers.CharField(max_length=255, required=False)
+    schedule = serializers.CharField(max_length=255, required=False)
+    owner = serializers.CharField(max_length=150, required=False, help_text="User name.")
+    q = serializers.CharField(max_length=255, required=False, help_text="Words in label, task or error, or an id.")
+    before = serializers.CharField(max_length=400, required=False, help_text="From `next` of the page before.")
+
+    def validate_before(self, value: str) -> str:
+        """Refuse what no page before has given."""
+        if JobFilter({"before": value}, AnonymousUser()).before is None:
+            raise serializers.ValidationError("Take it from `next` of the page before, as it is.")
+        return value
+
+
+class AfterQuery(serializers.Serializer[Any]):
+    """From where events are listed."""
+
+    after = serializers.IntegerField(min_value=0, max_value=GREATEST, required=False, default=0)
+
+
+class Launched(serializers.Serializer[Job]):
+    """A job that was launched and whose end is not known."""
+
+    id = serializers.CharField()
+    state = serializers.ChoiceField(choices=State.choices)
+    url = serializers.SerializerMethodField()
+
+    def get_url(self, job: Job) -> str:
+        """Return the address of the job in the API."""
+        return reverse("api:job", args=[job.pk])
+
+
+class Told(Launched):
+    """What became of a request about a job."""
+
+    detail = serializers.CharField()
+
+
+class Progress(serializers.Serializer[Any]):
+    """How far the current attempt is."""
+
+    fraction = serializers.FloatField(allow_null=True, help_text="0 to 1, null when nobody knows.")
+    current = serializers.FloatField(allow_null=True)
+    total = serializers.FloatField(allow_null=True)
+    message = serializers.CharField(allow_blank=True)
+    stage = serializers.CharField(allow_blank=True)
+
+
+class JobRow(serializers.ModelSerializer[Job]):
+    """A job as lists show it. `label` is made from the arguments and null for who may not read those."""
+
+    url = serializers.SerializerMethodField()
+    owner = serializers.CharField(source="owner.username", allow_null=True, default=None, read_only=True)
+    label = serializers.SerializerMethodField()  # type: ignore[assignment]  # a column of ours, an option of theirs
+    progress = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Job
+        fields: tuple[str, ...] = (
+            *("id", "url", "task", "label", "state", "owner", "source", "schedule", "queue", "priority", "attempts"),
+            *("created_at", "run_after", "queued_at", "started_at", "finished_at", "progress"),
+        )
+        read_only_fields: tuple[str, ...] = fields
+
+    @property
+    def user(self) -> User | AnonymousUser:
+        """Who asks."""
+        user: User | AnonymousUser = self.context["user"]
+        return user
+
+    def get_url(self, job: Job) -> str:
+        """Return the address of the job in the API."""
+        return reverse("api:job", args=[job.pk])
+
+    def get_label(self, job: Job) -> str | None:
+        """Return the label for who may read the arguments."""
+        return job.label if policies.may_see_arguments(self.user, job) else None
+
+    @extend_schema_field(Progress(allow_null=True))
+    def get_progress(self, job: Job) -> dict[str, Any] | None:
+        """Return the progress of the current attempt."""
+        return progress_of(job)
+
+
+class FileRow(serializers.ModelSerializer[StoredFile]):
+    """A file: what its name says is for people, and proves nothing."""
+
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = StoredFile
+        fields = ("id", "name", "size", "sha256", "url", "created_at")
+        read_only_fields: tuple[str, ...] = fields
+
+    def get_url(self, stored: StoredFile) -> str:
+        """Return the address of the content in the API."""
+        return reverse("api:file", args=[stored.pk])
+
+
+class Hidden(serializers.Serializer[Job]):
+    """What only those see who may read the arguments of the job."""
+
+    arguments = serializers.SerializerMethodField()
+    result = serializers.JSONField(read_only=True)
+    error = serializers.CharField(read_only=True)
+    error_type = serializers.CharField(read_only=True)
+    traceback = serializers.CharField(read_only=True)
+    note = serializers.CharField(read_only=True)
+    files = serializers.SerializerMethodField()
+
+    def get_arguments(self, job: Job) -> dict[str, Any]:
+        """Return the arguments by name, secrets hidden."""
+        return dict(catalogue.named_arguments(job))
+
+    @extend_schema_field(FileRow(many=True))
+    def get_files(self, job: Job) -> Any:
+        """Return the files that the job made."""
+        return FileRow(StoredFile.objects.filter(job_id=job.pk).order_by("created_at"), many=True).data
+
+
+class Whether(serializers.Serializer[Any]):
+    """Why something cannot be done to the job now; null when it can."""
+
+    cancel = serializers.CharField(allow_null=True)
+    retry = serializers.CharField(allow_null=True)
+
+
+class JobDetail(JobRow):
+    """One job. `content` is null for who may not read the arguments."""
+
+    content = serializers.SerializerMethodField()
+    why_not = serializers.SerializerMethodField()
+
+    class Meta(JobRow.Meta):
+        fields = (
+            *JobRow.Meta.fields,
+            *("tags", "worker", "parent_id", "root_id", "lock", "holder", "cancel_by", "cancel_at", "last_event"),
+            *("content", "why_not"),
+        )
+        read_only_fields: tuple[str, ...] = fields
+
+    @extend_schema_field(Hidden(allow_null=True))
+    def get_content(self, job: Job) -> Any:
+        """Return arguments, result, error and files for who may read them."""
+        return Hidden(job).data if policies.may_see_arguments(self.user, job) else None
+
+    @extend_schema_field(Whether)
+    def get_why_not(self, job: Job) -> dict[str, str | None]:
+        """Return the reasons that pages show at disabled buttons."""
+        if not isinstance(self.user, User):
+            return {"cancel": None, "retry": None}
+        return {
+            "cancel": control.why_not_cancel(job, self.user) or None,
+            "retry": control.why_not_retry(job, self.user) or None,
+        }
+
+
+class JobPage(serializers.Serializer[Any]):
+    """One page of jobs, newest first."""
+
+    next = serializers.CharField(allow_null=True, help_text="Address of the page with older jobs.")
+    results = JobRow(many=True)
+
+
+class EventRow(serializers.Serializer[Any]):
+    """Progress, a line of the log, or a file; what the type does not have is left out."""
+
+    seq = serializers.IntegerField()
+    type = serializers.ChoiceField(choices=["progress", "log"])
+    at = serializers.FloatField(help_text="Seconds since 1970.")
+
+
+class EventPage(serializers.Serializer[Any]):
+    """What happened to a job after a sequence number, oldest first."""
+
+    state = serializers.ChoiceField(choices=State.choices)
+    last = serializers.IntegerField(help_text="Ask again with `after` of this.")
+    more = serializers.BooleanField(help_text="There are more events than one answer holds: ask again at once.")
+    events = EventRow(many=True)
+
+
+class TaskRow(serializers.Serializer[TaskEntry]):
+    """One task of the catalogue."""
+
+    name = serializers.CharField()
+    url = serializers.SerializerMethodField()
+    summary = serializers.CharField(allow_blank=True)
+    queue = serializers.CharField(help_text="Where it goes when nobody chooses.")
+    may_rerun = serializers.BooleanField(help_text="It is run again when its worker vanishes.")
+    may_launch = serializers.SerializerMethodField()
+
+    def get_url(self, task: TaskEntry) -> str:
+        """Return the address of the task in the API."""
+        return reverse("api:task", args=[task.name])
+
+    def get_may_launch(self, task: TaskEntry) -> bool:
+        """Return whether who asks may launch it."""
+        return policies.may_launch(self.context["user"], task.name)
+
+
+class TaskDetail(TaskRow):
+    """One task with the JSON Schema of its arguments."""
+
+    description = serializers.CharField(source="details", allow_blank=True, help_text="Markdown.")
+    queues = serializers.ListField(child=serializers.CharField(), help_text="Which one may choose from.")
+    arguments = serializers.DictField(help_text="JSON Schema (2020-12).")
+
+
+class Upload(serializers.Serializer[Any]):
+    """A file to keep."""
+
+    file = serializers.FileField(allow_empty_file=True)
+
+
+class TokenRow(serializers.ModelSerializer[ApiToken]):
+    """An API token, of which only the name is ever shown again."""
+
+    class Meta:
+        model = ApiToken
+        fields: tuple[str, ...] = ("id", "name", "created_at", "last_used_at", "revoked_at")
+        read_only_fields = ("id", "created_at", "last_used_at", "revoked_at")
+
+
+class NewToken(TokenRow):
+    """A new API token, this once with its text."""
+
+    token = serializers.CharField(read_only=True)
+
+    class Meta(TokenRow.Meta):
+        fields = (*TokenRow.Meta.fields, "token")
+
+
+class Problem(serializers.Serializer[Any]):
+    """An error as RFC 9457 has it."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = serializers.DictField(  # type: ignore[assignment]  # the RFC's examples call it so
+        child=serializers.ListField(child=serializers.CharField()), required=False
+    )

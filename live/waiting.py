@@ -1,0 +1,51 @@
+"""Waits until something happens on a topic, without holding a thread: for views that answer when it has happened."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from live import hub
+
+
+class Bell:
+    """Rings when something worth a look happens; `quiet` are the types of messages that are not."""
+
+    def __init__(self, quiet: frozenset[str]) -> None:
+        self._quiet = quiet
+        self._rung = asyncio.Event()
+
+    def offer(self, topic: str, kind: str, seq: int, text: str) -> None:
+        """Ring for a message of the topic."""
+        if kind not in self._quiet:
+            self._rung.set()
+
+    def overflow(self, topic: str) -> None:
+        """Ring, as messages may have been lost."""
+        self._rung.set()
+
+    def say(self, text: str) -> None:
+        """Ignore signs of life."""
+
+    async def wait(self, seconds: float) -> None:
+        """Return when it has rung since the last call, or after `seconds`."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._rung.wait()
+        except TimeoutError:
+            return
+        self._rung.clear()
+
+
+@asynccontextmanager
+async def bell(topic: str, *, quiet: frozenset[str] = frozenset()) -> AsyncIterator[Bell]:
+    """Give a bell for `topic`; it hears from the moment the block is entered, or Redis is back."""
+    one, current = Bell(quiet), hub.current()
+    joining = asyncio.create_task(current.join(topic, one))
+    try:
+        # Without Redis nobody confirms the subscription; whoever waits then looks by the clock.
+        await asyncio.wait([joining], timeout=2.0)
+        yield one
+    finally:
+        joining.cancel()
+        await asyncio.gather(joining, return_exceptions=True)
+        await current.leave(topic, one)
