@@ -100,13 +100,13 @@ def test_missing_migrations_are_told_until_they_are_applied(client, monkeypatch)
     all_there()
     monkeypatch.setattr(probes, "_migrated", set())
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'jobs'")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'notifications'")
     try:
         assert broken(client) == ["migrations"]
     finally:
         from django.core.management import call_command
 
-        call_command("migrate", "jobs", fake=True, verbosity=0)
+        call_command("migrate", "notifications", fake=True, verbosity=0)
     assert broken(client) == []
 
 
