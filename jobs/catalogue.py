@@ -30,7 +30,12 @@ class TaskEntry:
 def entries() -> list[TaskEntry]:
     """Return every task but Celery's own chores, ordered by name."""
     tasks = [task for name, task in current_app.tasks.items() if not name.startswith("celery.")]
-    return sorted((_entry(task) for task in tasks), key=lambda entry: entry.name.lower())
+    return sorted((_entry(task) for task in tasks), key=lambda one: one.name.lower())
+
+
+def entry(name: str) -> TaskEntry:
+    """Return the entry of one registered task; raise KeyError for another name."""
+    return _entry(current_app.tasks[name])
 
 
 def with_last_jobs(found: list[TaskEntry], user: User) -> list[TaskEntry]:
@@ -40,8 +45,8 @@ def with_last_jobs(found: list[TaskEntry], user: User) -> list[TaskEntry]:
     newest = {f"task_{n}": Subquery(visible.filter(task=e.name).values("pk")[:1]) for n, e in enumerate(found)}
     ids = User.objects.filter(pk=user.pk).annotate(**newest).values_list(*newest).first() or ()
     jobs = {job.task: job for job in Job.objects.without_bulk().filter(pk__in=[pk for pk in ids if pk])}
-    for entry in found:
-        entry.last = jobs.get(entry.name)
+    for one in found:
+        one.last = jobs.get(one.name)
     return found
 
 

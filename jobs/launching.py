@@ -21,6 +21,7 @@ from jobs.conf import settings
 from jobs.exceptions import NotAllowed, SecretsNotKept, UnknownTask
 from jobs.models import Job, Source, State
 from jobs.recorder.life import label
+from jobs.signals import repetition_wanted
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +129,26 @@ def _not_in(rows: QuerySet[Any], value: Any, *, many: bool) -> str:
     wanted = [getattr(item, "pk", item) for item in value]
     found = {str(pk) for pk in rows.filter(pk__in=wanted).values_list("pk", flat=True)}
     return ", ".join(sorted({str(pk) for pk in wanted} - found))
+
+
+def repeat(*, task: str, arguments: Mapping[str, Any], by: User, cron: str, name: str = "", queue: str = "") -> str:
+    """Make a schedule that launches the task; return the address of its page. Raises what `launch` raises."""
+    found = task_called(task)
+    if not policies.may_launch(by, task):
+        raise NotAllowed(f"You may not launch {task}. Ask an administrator for a rule that opens it to your group.")
+    schema = schema_of(found)
+    secret = [p.name for p in schema.parameters if p.secret and arguments.get(p.name)]
+    if secret:
+        reason = "A schedule would keep this secret in plain sight. Leave it out."
+        raise WrongArguments({key: [reason] for key in secret})
+    args, kwargs = schema.call(_checked(schema, arguments, by))
+    chosen = queue or default_queue(found)
+    _check_launch(found, by, chosen, None)
+    wanted = {"task": task, "args": args, "kwargs": kwargs, "cron": cron, "name": name, "queue": chosen, "by": by}
+    addresses = [address for _, address in repetition_wanted.send(sender=Job, **wanted) if address]
+    if not addresses:
+        raise WrongArguments({"cron": ["No app of this site keeps schedules."]})
+    return str(addresses[0])
 
 
 def _held() -> timedelta:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from jobs import policies
+from jobs import control, history, policies
 from jobs.models import Job, State
 
 register = template.Library()
@@ -34,6 +34,20 @@ def state(value: str) -> SafeString:
 def readable(context: template.Context, job: Job) -> bool:
     """Return whether the person who looks may read the job's arguments, error and messages."""
     return policies.may_see_arguments(context["request"].user, job)
+
+
+@register.simple_tag(takes_context=True)
+def why_not(context: template.Context, action: str, job: Job) -> str:
+    """Return why the person who looks cannot do `action` (cancel, retry) to the job; empty if nothing is against it."""
+    ask = {"cancel": control.why_not_cancel, "retry": control.why_not_retry}[action]
+    return ask(job, context["request"].user)
+
+
+@register.simple_tag
+def expected(job: Job) -> str:
+    """Return when the running job should end, by its own progress or by what earlier jobs took; empty if unknown."""
+    seconds = history.remaining(job)
+    return "" if seconds is None else f"about {_short(seconds)} left" if seconds > 0 else "should end any moment"
 
 
 @register.simple_tag

@@ -33,16 +33,24 @@ function opened(region) {
 
 /** Replaces the region by the one of a freshly loaded page, if nobody is using it. */
 async function refresh(region) {
-  const busy = region.contains(document.activeElement) || String(getSelection() ?? "") !== "";
-  if (document.hidden || busy) return region;
+  const typing = document.activeElement?.matches("input, select, textarea") && region.contains(document.activeElement);
+  if (document.hidden && !region.dataset.live) return region;
+  if (typing || String(getSelection() ?? "") !== "") return region;
   const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
   if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.getElementById(region.id);
   if (!next) throw new Error("The page has changed");
-  if (document.activeElement && region.contains(document.activeElement)) return region;
   for (const id of opened(region)) next.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+  const ticked = new Set([...region.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.value));
+  for (const box of next.querySelectorAll("input[type=checkbox]")) box.checked = ticked.has(box.value);
+  const focused = region.contains(document.activeElement) ? document.activeElement?.id : "";
   region.replaceWith(next);
+  if (focused) document.getElementById(focused)?.focus();
+  document.title = page.title;
+  const icon = document.querySelector("link[rel=icon]");
+  const newIcon = page.querySelector("link[rel=icon]");
+  if (icon && newIcon && icon.href !== newIcon.href) icon.href = newIcon.href;
   tellTimes();
   return next;
 }
@@ -52,23 +60,57 @@ function sayStale(region, stale) {
   if (place) place.classList.toggle("stale", stale);
 }
 
-/** Refreshes a region as often as it asks for, more rarely while the server does not answer. */
+let live = false;
+const LIVE_PAUSE = 30;
+
+/** Says whether the socket is open: then the page polls only now and then, to be sure. */
+export function setLive(open) {
+  live = open;
+  document.documentElement.dataset.live = open ? "on" : "off";
+}
+
+const due = new Map(); // region id → timer
+
+/** Refreshes the region soon; several wishes within half a second are one. */
+export function refreshNow(id) {
+  if (due.has(id)) return;
+  due.set(
+    id,
+    setTimeout(async () => {
+      due.delete(id);
+      const region = document.getElementById(id);
+      if (!region) return;
+      try {
+        sayStale(await refresh(region), false);
+      } catch {
+        sayStale(region, true);
+      }
+    }, 250),
+  );
+}
+
+/** Refreshes a region as often as it asks for, more rarely while the server does not answer or a socket is open. */
 function keepFresh(region) {
-  const seconds = Number(region.dataset.refresh);
-  if (!seconds) return;
-  let current = region;
-  let pause = seconds;
+  const id = region.id;
+  let pause = Number(region.dataset.refresh);
+  if (!pause) return;
+  let last = Date.now();
   const turn = async () => {
-    try {
-      current = await refresh(current);
-      pause = seconds;
-      sayStale(current, false);
-    } catch {
-      pause = Math.min(60, pause * 2);
-      sayStale(current, true);
-    }
+    const current = document.getElementById(id);
+    const seconds = Number(current?.dataset.refresh);
     // A job that has finished asks for no more.
-    if (Number(current.dataset.refresh)) setTimeout(turn, pause * 1000);
+    if (!seconds) return;
+    if (!live || Date.now() - last > LIVE_PAUSE * 1000) {
+      try {
+        sayStale(await refresh(current), false);
+        pause = seconds;
+        last = Date.now();
+      } catch {
+        pause = Math.min(60, pause * 2);
+        sayStale(current, true);
+      }
+    }
+    setTimeout(turn, pause * 1000);
   };
   setTimeout(turn, pause * 1000);
 }

@@ -1,0 +1,234 @@
+"""Fields of the launch form: how each kind of argument is shown and read. The checking is the schema's."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+
+from common.arguments import Parameter
+from jobs.models import StoredFile
+
+# A list of rows longer than this is searched instead of shown.
+SHORT_LIST = 200
+_HTML_TYPES = {
+    "integer": "number",
+    "number": "number",
+    "decimal": "number",
+    "date": "date",
+    "datetime": "datetime-local",
+    "time": "time",
+}
+_AREAS: dict[str, dict[str, Any]] = {
+    "list": {"rows": 3, "placeholder": "One a line"},
+    "json": {"rows": 3, "spellcheck": "false", "class": "code"},
+}
+_LIMITS = {"minimum": "min", "maximum": "max", "maxLength": "maxlength", "pattern": "pattern"}
+_ATTRS: dict[str, dict[str, Any]] = {
+    "integer": {"step": 1},
+    "number": {"step": "any"},
+    "decimal": {"step": "any"},
+    "duration": {"placeholder": "5m, 1h 30m or 45s"},
+}
+
+
+class Unfinished(Exception):
+    """The field was left empty: the task's own default is used."""
+
+
+class ArgumentField(forms.Field):
+    """One argument of a task: knows how to show it and how to read what a browser sends for it."""
+
+    def __init__(self, parameter: Parameter, answers: Mapping[str, Any], user: User | None) -> None:
+        self.parameter = parameter
+        self.user = user
+        argument = parameter.argument
+        choices = argument.choices(answers) if callable(argument.choices) else argument.choices
+        self.choices = list(choices if choices is not None else parameter.choices)
+        default = argument.default(answers) if argument.default else parameter.default
+        super().__init__(
+            required=False,  # the schema says what is missing, in the same words for page and API
+            label=parameter.title,
+            help_text=argument.help,
+            initial=as_text(parameter, default),
+            widget=self._widget(),
+        )
+        self.group = argument.group
+        self.visible = argument.visible(answers) if argument.visible else True
+
+    def _widget(self) -> forms.Widget:
+        parameter = self.parameter
+        if parameter.kind == "boolean":
+            return forms.CheckboxInput()
+        if parameter.kind == "file":
+            return FileOrStored(parameter, self.user)
+        if parameter.kind in {"model", "models"}:
+            return self._rows()
+        if self.choices:
+            texts = [(_token(value), label) for value, label in self.choices]
+            if parameter.kind == "list":
+                return forms.CheckboxSelectMultiple(choices=texts)
+            return forms.Select(choices=texts if parameter.required or not parameter.nullable else [("", "—"), *texts])
+        return self._text()
+
+    def _text(self) -> forms.Widget:
+        parameter = self.parameter
+        attrs: dict[str, Any] = {"data-needed": "true"} if parameter.required else {}
+        if parameter.secret:
+            return forms.PasswordInput(render_value=False, attrs={**attrs, "autocomplete": "new-password"})
+        if parameter.argument.multiline:
+            return forms.Textarea(attrs={**attrs, "rows": 5})
+        if parameter.kind in _AREAS:
+            return forms.Textarea(attrs={**attrs, **_AREAS[parameter.kind]})
+        schema = _plain(parameter.schema)
+        attrs |= {ours: schema[theirs] for theirs, ours in _LIMITS.items() if theirs in schema}
+        widget = forms.TextInput(attrs={**attrs, **_ATTRS.get(parameter.kind, {})})
+        widget.input_type = _HTML_TYPES.get(parameter.kind, "text")
+        return widget
+
+    def _rows(self) -> forms.Widget:
+        model = self.parameter.model
+        if model is None:
+            return forms.TextInput()
+        rows = visible_rows(model, self.user)
+        found = [(str(row.pk), str(row)) for row in rows[: SHORT_LIST + 1]]
+        if len(found) > SHORT_LIST:
+            name = "ids, one a line" if self.parameter.kind == "models" else "its id"
+            return forms.Textarea(attrs={"rows": 2, "placeholder": name, "data-search": self.parameter.name})
+        if self.parameter.kind == "models":
+            return forms.SelectMultiple(choices=found, attrs={"size": min(8, max(3, len(found)))})
+        return forms.Select(choices=[("", "—"), *found])
+
+    def read(self, value: Any) -> Any:
+        """Return what the schema shall check; raise Unfinished when the field was left empty and may be."""
+        parameter = self.parameter
+        if parameter.kind == "boolean":
+            return bool(value)
+        if value in (None, "", []):
+            return self._empty()
+        if parameter.kind in {"list", "models"} and isinstance(value, str):
+            return [_loose(line.strip(), parameter.item) for line in value.splitlines() if line.strip()]
+        if self.choices:
+            known = {_token(choice): choice for choice, _ in self.choices}
+            if isinstance(value, list):
+                return [known.get(item, item) for item in value]
+            return known.get(value, value)
+        if parameter.kind == "json":
+            return _json(value, parameter)
+        if parameter.kind == "duration":
+            return _duration(value)
+        return value
+
+    def _empty(self) -> Any:
+        parameter = self.parameter
+        if parameter.required and not parameter.nullable:
+            if parameter.kind == "list":
+                return []
+            raise Unfinished
+        if parameter.kind == "text" and not parameter.nullable and parameter.default:
+            return ""  # somebody emptied the field
+        if parameter.nullable:
+            return None
+        raise Unfinished
+
+
+class FileOrStored(forms.ClearableFileInput):
+    """A file to upload, or the id of one that is stored already."""
+
+    template_name = "jobs/widgets/file.html"
+
+    def __init__(self, parameter: Parameter, user: User | None) -> None:
+        super().__init__(attrs={"accept": ",".join(parameter.argument.suffixes)} if parameter.argument.suffixes else {})
+        self.user = user
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        """Return the upload, else the id."""
+        return files.get(name) or data.get(f"{name}-stored") or data.get(name)
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        """Add the person's latest files to choose from."""
+        context: dict[str, Any] = super().get_context(name, None, attrs)
+        stored = StoredFile.objects.visible_to(self.user).order_by("-created_at")[:20] if self.user else []
+        context["stored"] = [(str(file.pk), file.name, str(file.pk) == str(value)) for file in stored]
+        return context
+
+
+def visible_rows(model: Any, user: User | None) -> Any:
+    """Return the rows of `model` that may be chosen: those that its manager shows to `user` where it knows how."""
+    rows = model._default_manager.all()
+    shown = getattr(rows, "visible_to", None)
+    return shown(user) if shown is not None and user is not None else rows
+
+
+def _token(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of the value itself where None is allowed too."""
+    options = [option for option in schema.get("anyOf", []) if option.get("type") != "null"]
+    return {**schema, **options[0]} if options else schema
+
+
+def _loose(text: str, item: str) -> Any:
+    if item in {"", "json"}:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _json(text: Any, parameter: Parameter) -> Any:
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        if parameter.schema.get("type") is None and not parameter.schema.get("anyOf"):
+            return text  # an argument of no particular type: what is no JSON is a text
+        raise forms.ValidationError(f"This is not JSON: {error}.") from error
+
+
+_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+
+def _duration(text: Any) -> Any:
+    """Return `1h 30m` as a time span; what looks otherwise is left to the schema (ISO 8601, [D ]HH:MM:SS)."""
+    parts = str(text).replace(" ", "").lower()
+    spans: dict[str, float] = {}
+    number = ""
+    for letter in parts:
+        if letter.isdigit() or letter == ".":
+            number += letter
+        elif letter in _UNITS and number.count(".") <= 1 and number.strip("."):
+            spans[_UNITS[letter]] = float(number)
+            number = ""
+        else:
+            return text
+    return text if number or not spans else datetime.timedelta(**spans)
+
+
+def as_text(parameter: Parameter, value: Any) -> Any:
+    """Return a JSON value as the field shows it."""
+    if value is None or parameter.kind in {"boolean", "file", "model", "models"}:
+        return value
+    if parameter.kind == "list" and isinstance(value, list):
+        if parameter.choices or parameter.argument.choices:
+            return [_token(item) for item in value]
+        return "\n".join(_token(item) for item in value)
+    if parameter.kind == "datetime" and isinstance(value, str):
+        return value.removesuffix("Z")[:16]
+    if parameter.kind == "duration" and isinstance(value, str):
+        return _readable(value)
+    return _token(value)
+
+
+def _readable(iso: str) -> str:
+    if not iso.startswith("P"):
+        return iso
+    return (
+        iso.removeprefix("P").replace("T", " ").replace("D", "d ").replace("H", "h ").replace("M", "m ").lower().strip()
+    )

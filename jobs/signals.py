@@ -1,0 +1,8 @@
+"""What the jobs app asks of the rooms above it."""
+
+from django.dispatch import Signal
+
+# A job shall run repeatedly. Arguments: task (str), args (list), kwargs (dict), cron (str), name (str), queue (str),
+# by (User). The receiver makes the schedule and returns the address of its page; it raises WrongArguments with the
+# fields `cron` and `schedule_name`.
+repetition_wanted = Signal()

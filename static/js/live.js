@@ -1,0 +1,107 @@
+// One socket a page. Progress numbers and log lines travel in the message; anything else says that something changed,
+// and the page fetches its region anew. Without a socket the page polls, as main.js does anyway.
+
+import { refreshNow, setLive } from "./main.js";
+
+const OPEN_TOO_LONG = 35000; // three missed signs of life
+const seen = new Map(); // topic → sequence number
+let socket = null;
+let tries = 0;
+let watchdog = 0;
+
+function topics() {
+  return [...document.querySelectorAll("[data-live]")].flatMap((region) => region.dataset.live.split(" "));
+}
+
+function regionOf(topic) {
+  return [...document.querySelectorAll("[data-live]")].find((region) => region.dataset.live.split(" ").includes(topic));
+}
+
+function paintProgress(region, message) {
+  const bar = region.querySelector("[data-progress]");
+  if (!bar) {
+    refreshNow(region.id);
+    return;
+  }
+  if (message.fraction === null || message.fraction === undefined) bar.removeAttribute("value");
+  else bar.value = message.fraction;
+  const share = region.querySelector("[data-progress-share]");
+  if (share) share.textContent = message.fraction == null ? "" : `${Math.floor(message.fraction * 100)} %`;
+  const text = region.querySelector("[data-progress-text]");
+  if (text) text.textContent = [message.stage, message.message].filter(Boolean).join(" · ");
+  const rest = region.querySelector("[data-progress-rest]");
+  if (rest && message.fraction >= 0.05) {
+    const spent = (Date.now() - Date.parse(rest.dataset.began)) / 1000;
+    const left = Math.max(0, spent / message.fraction - spent);
+    rest.textContent = left < 1 ? "should end any moment" : `about ${left < 90 ? `${Math.round(left)} s` : `${Math.round(left / 60)} min`} left`;
+  }
+}
+
+function addLine(region, message) {
+  const log = region.querySelector("[data-log]");
+  if (!log) {
+    refreshNow(region.id);
+    return;
+  }
+  const follows = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+  const line = document.createElement("li");
+  line.className = `log-${message.level}`;
+  const at = document.createElement("time");
+  at.textContent = new Date((message.at ?? Date.now() / 1000) * 1000).toTimeString().slice(0, 8);
+  const level = document.createElement("span");
+  level.className = "log-level";
+  level.textContent = message.level;
+  const text = document.createElement("span");
+  text.className = "log-text";
+  text.textContent = [message.message, message.obj].filter(Boolean).join(" ");
+  line.append(at, level, text);
+  log.append(line);
+  if (follows) log.scrollTop = log.scrollHeight;
+}
+
+function take(message) {
+  arm();
+  if (message.type === "beat") return;
+  const region = regionOf(message.topic);
+  if (!region) return;
+  const before = seen.get(message.topic);
+  if (message.seq) seen.set(message.topic, Math.max(message.seq, before ?? 0));
+  if (message.type === "progress") paintProgress(region, message);
+  else if (message.type === "log") addLine(region, message);
+  else if (message.type === "snapshot") {
+    // The first one says what the page already shows; a later one comes after a gap.
+    if (before !== undefined || message.seq > Number(region.dataset.seq ?? 0)) refreshNow(region.id);
+  } else if (message.type === "state" || message.type === "changed") refreshNow(region.id);
+}
+
+/** Gives the socket up when it stays silent: a half-open connection never says that it is dead. */
+function arm() {
+  setLive(true);
+  clearTimeout(watchdog);
+  watchdog = setTimeout(() => socket?.close(), OPEN_TOO_LONG);
+}
+
+function connect() {
+  const wanted = topics();
+  if (!wanted.length) return;
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/live/`);
+  socket.addEventListener("open", () => {
+    tries = 0;
+    arm();
+    for (const topic of topics()) {
+      const shown = Number(regionOf(topic)?.dataset.seq ?? 0);
+      socket.send(JSON.stringify({ subscribe: topic, after: seen.get(topic) ?? (shown || null) }));
+    }
+  });
+  socket.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  socket.addEventListener("close", (event) => {
+    clearTimeout(watchdog);
+    setLive(false);
+    if (event.code === 4401) return; // logged out: the next fetch says so
+    tries += 1;
+    setTimeout(connect, Math.min(15000, 300 * 2 ** tries) * (0.5 + Math.random()));
+  });
+}
+
+connect();
+addEventListener("online", () => socket?.readyState === WebSocket.OPEN || connect());
