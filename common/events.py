@@ -171,7 +171,7 @@ def _send(latest: Message) -> str | None:
         return _send_all(client, script, key, latest)
     arguments = _arguments(latest)
     try:
-        return client.execute_command("EVALSHA", script.sha, 1, key, *arguments) or None
+        answer: str | None = client.execute_command("EVALSHA", script.sha, 1, key, *arguments)  # type: ignore[no-untyped-call]
     except redis.NoScriptError:
         return script([key], arguments, client=client) or None
     except BaseException:
@@ -179,6 +179,7 @@ def _send(latest: Message) -> str | None:
         _line.cache_clear()
         client.close()
         raise
+    return answer or None
 
 
 def _send_all(client: redis.Client, script: Any, key: str, latest: Message) -> str | None:

@@ -14,6 +14,7 @@ from common.conf import settings
 Client = redis.Redis
 Error = redis.RedisError
 ResponseError = redis.ResponseError
+NoScriptError = redis.exceptions.NoScriptError
 
 
 def connect(**options: Any) -> Client:

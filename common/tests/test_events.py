@@ -4,6 +4,8 @@ import json
 from unittest import mock
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings as django_settings
 
 from common import events, redis
 
@@ -44,7 +46,7 @@ def test_what_cannot_be_written_is_logged_and_kills_nothing(caplog):
 
 
 def test_events_wait_for_redis_and_keep_their_order(caplog):
-    with mock.patch.object(events.redis, "client", side_effect=redis.Error("away")):
+    with mock.patch.object(events, "_line", side_effect=redis.Error("away")):
         assert events.emit("log", "j1", message="first") is False
         assert events.emit("log", "j1", message="second") is False
     assert "waits for Redis" in caplog.text
@@ -90,3 +92,25 @@ def test_log_lines_can_be_caught_up_on():
     assert events.replay("j2", first["seq"]) == later
     assert 0 < redis.client().ttl(events.recent("j2")) <= 3600
     redis.client().delete(events.recent("j2"))
+
+
+def test_the_script_is_loaded_again_after_a_restart_of_redis():
+    assert events.emit("file", "j1", message="first")
+    redis.client().script_flush()
+    assert events.emit("file", "j1", message="second")
+    assert [event["message"] for event in written()] == ["first", "second"]
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next():
+    redis.client().set(events.cancel_key("j1"), "asked")
+    try:
+        events.emit("file", "j1", message="first")
+        line = events._line(django_settings.REDIS_URL)
+        with (
+            mock.patch.object(line, "parse_response", side_effect=SoftTimeLimitExceeded),
+            pytest.raises(SoftTimeLimitExceeded),
+        ):
+            events.emit("file", "j1", message="interrupted after its question was sent")
+        assert events.write("file", "j2", {"message": "other"}) == (True, None)
+    finally:
+        redis.client().delete(events.cancel_key("j1"))
