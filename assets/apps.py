@@ -7,3 +7,9 @@ class AssetsConfig(AppConfig):
     """3D assets: upload, inspect, repair, simplify, convert, picture."""
 
     name = "assets"
+
+    def ready(self) -> None:
+        """Connect our system checks."""
+        from assets import checks
+
+        checks.connect()

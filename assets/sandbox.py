@@ -1,5 +1,6 @@
 """Runs one verb on one mesh file in a child process that may break without breaking the worker."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -15,6 +16,8 @@ from assets.conf import settings
 from assets.exceptions import AssetFailed
 
 Progress = Callable[[float, float, str], None]
+# Seconds between two words about a step that takes long.
+_SIGN_OF_LIFE = 2.0
 _CHILD = Path(__file__).parent / "geometry" / "child.py"
 
 
@@ -43,6 +46,7 @@ def run(
         "options": options or {},
         "memory": settings.MEMORY,
         "seconds": settings.CPU_SECONDS,
+        "parent": os.getpid(),
     }
     # -I: neither the environment nor the current folder chooses what the child imports.
     child = subprocess.Popen(
@@ -72,31 +76,68 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 def _converse(child: "subprocess.Popen[bytes]", request: bytes, progress: Progress) -> dict[str, Any]:
     if child.stdin is None or child.stdout is None or child.stderr is None:
         raise AssetFailed("The process that reads the mesh could not be started.")
-    child.stdin.write(request)
-    child.stdin.close()
+    with contextlib.suppress(BrokenPipeError):  # it ended at once; its errors say why
+        child.stdin.write(request)
+        child.stdin.flush()
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.close()
     errors, rest = b"", b""
+    story = _Story(progress)
     for data, is_error in _output(child.stdout, child.stderr):
         if is_error:
             errors = (errors + data)[-4000:]
             continue
+        story.wait()
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            answer = _take(json.loads(line), progress)
+            answer = _take(json.loads(line), story)
             if answer is not None:
                 return answer
     raise AssetFailed(_why(child.wait(), errors.decode(errors="replace")))
 
 
+class _Story:
+    """Passes the child's progress on, and says now and then that a long step goes on.
+
+    That call is also where somebody's wish to cancel is noticed.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.last: tuple[float, float, str] | None = None
+        self.since = self.told = time.monotonic()
+
+    def tell(self, done: float, of: float, text: str) -> None:
+        """Pass on what the child says."""
+        self.last = (done, of, text)
+        self.since = self.told = time.monotonic()
+        self.progress(done, of, text)
+
+    def wait(self) -> None:
+        """Say for how long the last step has taken, every two seconds."""
+        now = time.monotonic()
+        if self.last is not None and now - self.told >= _SIGN_OF_LIFE:
+            self.told = now
+            done, of, text = self.last
+            self.progress(done, of, f"{text}, {now - self.since:.0f} s")
+
+
 def _output(out: IO[bytes], errors: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield what the child writes, and whether it is an error, until it ends; raise AssetFailed when it takes too long."""
+    """Yield what the child writes, and whether it is an error, until it ends; nothing every second while it is silent.
+
+    Raises AssetFailed when it takes too long.
+    """
     deadline = time.monotonic() + settings.SECONDS
     with selectors.DefaultSelector() as selector:
         selector.register(out, selectors.EVENT_READ)
         selector.register(errors, selectors.EVENT_READ)
         while selector.get_map():
-            ready = selector.select(timeout=max(0.0, deadline - time.monotonic()))
-            if not ready:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise AssetFailed(f"The mesh took longer than {settings.SECONDS:.0f} s. Simplify it before uploading.")
+            ready = selector.select(timeout=min(1.0, left))
+            if not ready:
+                yield b"", False
             for key, _ in ready:
                 data = os.read(key.fd, 65536)
                 if data:
@@ -105,10 +146,10 @@ def _output(out: IO[bytes], errors: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
                     selector.unregister(key.fileobj)
 
 
-def _take(message: dict[str, Any], progress: Progress) -> dict[str, Any] | None:
+def _take(message: dict[str, Any], story: _Story) -> dict[str, Any] | None:
     """Return the answer if `message` is the last one."""
     if "progress" in message:
-        progress(*message["progress"])
+        story.tell(*message["progress"])
         return None
     if "problem" in message:
         raise AssetFailed(message["problem"])

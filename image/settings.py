@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "workers",
     "notifications",
     "biosample",
+    "assets",
 ]
 if env.boolean("IMAGE_DEMO", default=True):
     INSTALLED_APPS.append("demo")
@@ -123,6 +124,8 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # The queues that must have a worker for the control room to be ready; `manage.py up` starts one worker for each.
 QUEUES = env.words("IMAGE_QUEUES", ["default", "ml", "email", "heavy"])
+# Tasks that need much memory or time have a queue, and so a worker, of their own.
+CELERY_TASK_ROUTES = {"assets.*": {"queue": "heavy"}, "Process asset": {"queue": "heavy"}}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A worker holds nothing but what it runs, so a killed one leaves the rest in the queue for others.
 CELERY_WORKER_DISABLE_PREFETCH = True

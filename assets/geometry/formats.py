@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 FORMATS = {"ply": "PLY", "obj": "OBJ", "stl": "STL", "glb": "GLB", "off": "OFF"}
 _HEAD = 4096
@@ -12,11 +13,11 @@ class MeshProblem(Exception):
     """The file is no mesh that we can read; the message says what is wrong and what to do."""
 
 
-def recognise(path: Path) -> str | None:
-    """Return the format of the file by its content: a key of FORMATS, None when it is none of them."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+def recognise(file: BinaryIO, size: int) -> str | None:
+    """Return the format of the file of `size` bytes by how it begins: a key of FORMATS, None when it is none of them."""
+    file.seek(0)
+    head = file.read(_HEAD)
+    file.seek(0)
     if head[:3] == b"ply" and head[3:4] in {b"\n", b"\r"}:
         return "ply"
     if head[:4] == b"glTF":
@@ -46,15 +47,15 @@ def _is_obj(head: bytes) -> bool:
     return bool(known) and len(known) >= 0.9 * len(whole)
 
 
-def check(path: Path, name: str) -> str:
+def check(file: BinaryIO, size: int, name: str) -> str:
     """Return the format of the file called `name`; raise MeshProblem if it is empty, unknown or named wrongly."""
     suffix = Path(name).suffix.lower().removeprefix(".")
     known = ", ".join(FORMATS.values())
     if suffix not in FORMATS:
         raise MeshProblem(f"“{suffix or name}” is not a format that we read. Known: {known}.")
-    if path.stat().st_size == 0:
+    if size == 0:
         raise MeshProblem("The file is empty. Export it again.")
-    found = recognise(path)
+    found = recognise(file, size)
     if found is None:
         raise MeshProblem(f"The file is called .{suffix}, but its content is none of {known}. Export it again.")
     if found != suffix:

@@ -23,7 +23,7 @@ def test_a_verb_answers_with_facts_and_progress(cube, tmp_path):
     seen = []
     answer = sandbox.run("inspect", cube, "ply", tmp_path, progress=lambda *step: seen.append(step))
     assert answer["facts"]["faces"] == 12
-    assert seen == [(0, 1, "Reading"), (1, 1, "12 triangles")]
+    assert seen == [(0, 2, "Reading"), (1, 2, "12 triangles")]
 
 
 def test_files_are_made_in_the_folder(cube, tmp_path):

@@ -1,0 +1,53 @@
+"""What the API says and takes about assets."""
+
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from rest_framework import serializers
+
+from assets import services
+from assets.exceptions import Refused
+from assets.models import Asset, AssetResult
+
+
+class ResultSerializer(serializers.ModelSerializer[AssetResult]):
+    """A file that was made of an asset."""
+
+    file = serializers.UUIDField(source="file_id", read_only=True)
+    name = serializers.CharField(source="file.name", read_only=True)
+    size = serializers.IntegerField(source="file.size", read_only=True, help_text="Bytes.")
+    url = serializers.CharField(source="file.get_absolute_url", read_only=True)
+    job = serializers.CharField(source="job_id", read_only=True)
+
+    class Meta:
+        model = AssetResult
+        fields = ("kind", "view", "file", "name", "size", "url", "facts", "job", "created_at")
+        read_only_fields = ("kind", "view", "facts", "created_at")
+
+
+class AssetSerializer(serializers.ModelSerializer[Asset]):
+    """An asset; `file` is written, all else but `name` is only read."""
+
+    file = serializers.FileField(write_only=True, allow_empty_file=True, help_text="PLY, OBJ, STL, GLB or OFF.")
+    name = serializers.CharField(required=False, allow_blank=True, max_length=255, help_text="Default: the file's.")
+    owner = serializers.SlugRelatedField[Any](slug_field="username", read_only=True)
+    url = serializers.CharField(source="get_absolute_url", read_only=True)
+    download = serializers.CharField(source="file.get_absolute_url", read_only=True)
+    results = ResultSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Asset
+        fields = (
+            *("id", "name", "file", "format", "size", "owner", "created_at", "url", "download"),
+            *("facts", "inspected_at", "results"),
+        )
+        read_only_fields = ("format", "size", "created_at", "facts", "inspected_at")
+
+    def create(self, validated_data: dict[str, Any]) -> Asset:
+        """Keep the mesh; a refusal names its field."""
+        upload: UploadedFile[Any] = validated_data["file"]
+        try:
+            owner = self.context["request"].user
+            return services.add(upload=upload, name=validated_data.get("name", ""), owner=owner)
+        except Refused as refused:
+            raise serializers.ValidationError({refused.field: [str(refused)]}) from refused

@@ -1,0 +1,100 @@
+"""The pages of the assets."""
+
+from typing import cast
+
+from celery import current_app
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from assets import services
+from assets.conf import settings
+from assets.forms import UploadForm
+from assets.geometry.formats import FORMATS
+from assets.models import Asset
+from jobs import policies
+from jobs.models import ACTIVE, Job
+from jobs.querysets import JobQuerySet
+
+# Assets on one page of the list, and jobs on the page of an asset, the newest ones.
+PAGE = 24
+JOBS = 20
+# The tasks on assets in the order in which their buttons appear.
+TASKS = ("Process asset", "assets.inspect", "assets.repair", "assets.simplify", "assets.convert", "assets.pictures")
+
+
+def _user(request: HttpRequest) -> User:
+    return cast("User", request.user)  # login_required has seen to it
+
+
+def _see_other(address: str) -> HttpResponse:
+    return HttpResponseRedirect(address, status=303)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def asset_list(request: HttpRequest) -> HttpResponse:
+    """Show the assets, newest first, and take a new one."""
+    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+    if form.is_bound and form.is_valid():
+        added = form.save(_user(request))
+        if added is not None:
+            return _see_other(added.get_absolute_url())
+    rows = Asset.objects.visible_to(_user(request)).select_related("owner").prefetch_related("results__file")
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < 19:
+        rows = rows.filter(pk__lt=int(before))
+    found = list(rows[: PAGE + 1])
+    context = {
+        "form": form,
+        "assets": found[:PAGE],
+        "older": found[PAGE - 1].pk if len(found) > PAGE else None,
+        "is_first_page": not before,
+        "formats": list(FORMATS.values()),
+        "most": settings.MAX_BYTES,
+    }
+    return render(request, "assets/list.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@never_cache
+@require_safe
+def asset(request: HttpRequest, asset_id: int) -> HttpResponse:
+    """Show one asset; who may not see it learns nothing, not even that it exists."""
+    user = _user(request)
+    visible = Asset.objects.visible_to(user).select_related("owner", "file").prefetch_related("results__file")
+    found = get_object_or_404(visible, pk=asset_id)
+    jobs = list(jobs_of(found, Job.objects.visible_to(user)))
+    context = {
+        "asset": found,
+        "jobs": jobs,
+        "active": any(job.state in ACTIVE for job in jobs),
+        "actions": [(name, policies.may_launch(user, name)) for name in TASKS if name in current_app.tasks],
+        "rendered_at": timezone.now(),
+    }
+    return render(request, "assets/asset.html", context)
+
+
+def jobs_of(found: Asset, jobs: JobQuerySet) -> JobQuerySet:
+    """Return those of `jobs` that are about the asset, however it was given to them; the newest ones."""
+    ids = [found.pk, str(found.pk)]
+    about = jobs.filter(Q(kwargs__asset__in=ids) | Q(args__0__in=ids), task__in=TASKS)
+    return about.newest_first()[:JOBS]
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, asset_id: int) -> HttpResponse:
+    """Delete one asset with all that was made of it."""
+    found = get_object_or_404(Asset.objects.visible_to(_user(request)), pk=asset_id)
+    services.remove(asset=found)
+    messages.success(request, f"{found.name} is deleted.")
+    return _see_other(reverse("assets:assets"))
