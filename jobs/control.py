@@ -1,13 +1,14 @@
 """Cancel and retry: what may be done to a job now, why not otherwise, and doing it."""
 
+from celery import current_app
 from django.contrib.auth.models import User
 from django.utils import timezone
 
 from common import cancelling
 from common.signals import cancel_asked
 from jobs import policies
-from jobs.exceptions import NotAllowed, NotNow, UnknownTask
-from jobs.launching import arguments_of, has_secrets, send_again, task_called
+from jobs.exceptions import NotAllowed, NotNow
+from jobs.launching import arguments_of, has_secrets, send_again
 from jobs.models import FINISHED, Job, State
 
 
@@ -30,11 +31,7 @@ def why_not_retry(job: Job, by: User) -> str:
         return "It succeeded. Run it again as a new job instead."
     if has_secrets(job):
         return "Some arguments were secret and are not kept. Run it again and give them anew."
-    try:
-        task_called(job.task)
-    except UnknownTask:
-        return "Its task does not exist any more."
-    return ""
+    return "" if job.task in current_app.tasks else "Its task does not exist any more."
 
 
 def cancel(*, job: Job, by: User | None, name: str = "") -> str:

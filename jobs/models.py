@@ -128,6 +128,8 @@ class Job(models.Model):
             models.Index(fields=["owner", "-created_at", "-id"], name="job_owner", condition=Q(owner__isnull=False)),
             models.Index(fields=["schedule", "-created_at"], name="job_schedule", condition=~Q(schedule="")),
             models.Index(fields=["parent_id"], name="job_parent", condition=~Q(parent_id="")),
+            # The place of a waiting job.
+            models.Index(fields=["queue", "queued_at", "id"], name="job_waiting", condition=Q(state="queued")),
             # The worker's jobs when it vanishes.
             models.Index(fields=["instance"], name="job_instance", condition=Q(state="running")),
         ]

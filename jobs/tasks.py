@@ -1,11 +1,14 @@
 """The chores of the book."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from celery import shared_task
 
+from common.exceptions import JobFailed
 from common.tasks import BaseTask
-from jobs import services
+from jobs import bulk, services
+from jobs.models import Job
 
 
 @shared_task(bind=True, base=BaseTask, name="jobs.cleanup_jobs", acks_late=True)
@@ -27,3 +30,36 @@ def cleanup_results(
     """Delete old results from the archive of django-celery-results."""
     count = services.cleanup_results(days=days, tell=lambda n: self.progress(n, None, f"{n} results deleted"))
     return f"{count} results deleted"
+
+
+@shared_task(bind=True, base=BaseTask, name=bulk.TASK, acks_late=True)
+def on_many(
+    self: BaseTask,
+    action: Annotated[bulk.Action, "What is done to each job."],
+    query: Annotated[dict[str, str] | None, 'The list\'s filter, such as {"state": "failed"}.'] = None,
+    ids: Annotated[list[str] | None, "The jobs by their ids, instead of a filter."] = None,
+    until: Annotated[
+        datetime | None, "Jobs made after this moment are left alone; without it, after the launch."
+    ] = None,
+) -> dict[str, Any]:
+    """Cancel or retry many jobs, with the rights of the person who owns this job.
+
+    Rights and states are looked at again for each job in its moment. What cannot be done is counted with its reason.
+    """
+    own = Job.objects.select_related("owner").filter(pk=self.request.id).first()
+    if own is None or own.owner is None or not own.owner.is_active:
+        raise JobFailed("Nobody owns this job, so it may do nothing. Launch it from the list of jobs.")
+    choice = bulk.Choice(query or {}, ids or (), until or own.created_at)
+    total = bulk.plan(action, choice, own.owner).total
+
+    def tell(so_far: bulk.Outcome, job: Job) -> None:
+        self.progress(so_far.total, max(total, so_far.total + 1), job.task)
+
+    self.log("info", f"{action.capitalize()} for {own.owner.get_username()}: {total:,} jobs are looked at")
+    jobs = bulk.each(choice, own.owner, ended_by=choice.until, but=own.pk)
+    outcome = bulk.act(action, jobs, own.owner, tell)
+    for reason, number in outcome.reasons:
+        self.log("warning", f"{number:,} left alone: {reason}")
+    if outcome.stopped:
+        raise JobFailed(f"{bulk.sentence(action, outcome)}")
+    return {"done": outcome.done, "left alone": outcome.left_alone}

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 from common import stream
 from common.exceptions import RedisUnavailable
 from jobs import catalogue, policies
-from jobs.filters import JobFilter, counts
-from jobs.models import Job, State
+from jobs.filters import JobFilter, count, counts
+from jobs.models import Job, State, StoredFile
 from jobs.querysets import JobQuerySet
 
 # Rows of a list on the overview.
@@ -23,6 +23,8 @@ SHORT = 8
 LINES = 500
 # Attempts that a job's page shows, the last ones.
 ATTEMPTS = 50
+# Files that it made and that its page lists.
+FILES = 200
 # A book that is less behind counts as up to date.
 FRESH = 2.0
 
@@ -73,7 +75,18 @@ def overview(request: HttpRequest) -> HttpResponse:
 @require_safe
 def job_list(request: HttpRequest) -> HttpResponse:
     """Show the jobs that the address asks for."""
-    return render(request, "jobs/list.html", {"filter": JobFilter(request.GET.dict(), _user(request)), **_freshness()})
+    user = _user(request)
+    wanted = JobFilter(request.GET.dict(), user)
+    may_act = any(policies.may_cancel(user, job) for job in wanted.rows)
+    context = {
+        "filter": wanted,
+        "total": count(wanted.matching) if wanted.rows else None,
+        "may_act": may_act,
+        "why_not_act": ""
+        if may_act
+        else "You may only look at these jobs: their owners, staff, and groups with the right may act.",
+    }
+    return render(request, "jobs/list.html", {**context, **_freshness()})
 
 
 @login_required
@@ -97,6 +110,7 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
             "more_lines": len(lines) > LINES,
             "holder": related.get(found.holder),
             "parent": related.get(found.parent_id),
+            "files": list(StoredFile.objects.filter(job_id=found.pk).order_by("created_at")[:FILES]),
             "children": list(visible.without_bulk().filter(parent_id=found.pk).order_by("created_at")[:ATTEMPTS]),
             **_freshness(),
         },

@@ -1,0 +1,200 @@
+"""Cancel or retry many jobs at once: what would happen to which, and doing it."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Literal, get_args
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+
+from common import redis
+from common.arguments import WrongArguments
+from common.exceptions import RedisUnavailable
+from jobs import control, launching
+from jobs.exceptions import JobError
+from jobs.filters import MOST_COUNTED, Count, JobFilter
+from jobs.models import Job, Source
+from jobs.querysets import JobQuerySet
+
+Action = Literal["cancel", "retry"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+# The task that does what a page cannot wait for.
+TASK = "jobs.bulk"
+# So many are done while the person waits.
+AT_ONCE = 100
+# Ids that one request may name; more are chosen by a filter.
+MOST_IDS = 1000
+# Jobs that are read at a time, and reasons of which a list names so many.
+CHUNK = 200
+REASONS = 8
+
+_ASK: dict[Action, Callable[[Job, User], str]] = {"cancel": control.why_not_cancel, "retry": control.why_not_retry}
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Which jobs: those of `ids`, or without any all that `query` asks for and that were there at `until`."""
+
+    query: Mapping[str, str]
+    ids: Sequence[str] = ()
+    until: datetime | None = None
+
+    def rows(self, user: User) -> JobQuerySet:
+        """Return the chosen jobs that `user` may see; the filter is that of the list."""
+        if self.ids:
+            return Job.objects.visible_to(user).filter(pk__in=list(self.ids)[:MOST_IDS])
+        rows = JobFilter(self.query, user).matching
+        return rows.filter(created_at__lte=self.until) if self.until else rows
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How many jobs can be, or were, dealt with, and why the others cannot."""
+
+    done: int = 0
+    refused: Counter[str] = dataclasses.field(default_factory=Counter)
+    more: bool = False  # there are more jobs than were looked at
+    stopped: str = ""  # why it went no further
+
+    @property
+    def total(self) -> int:
+        """All jobs that were looked at."""
+        return self.done + self.left_alone
+
+    @property
+    def left_alone(self) -> int:
+        """How many of them cannot be dealt with."""
+        return self.refused.total()
+
+    @property
+    def able(self) -> Count:
+        """How many can be dealt with."""
+        return Count(self.done, self.more)
+
+    @property
+    def every(self) -> Count:
+        """How many were chosen."""
+        return Count(self.total, self.more)
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """The reasons with the number of their jobs, the most frequent first."""
+        return self.refused.most_common(REASONS)
+
+
+def plan(action: Action, choice: Choice, user: User) -> Outcome:
+    """Return what `act` would do to the first MOST_COUNTED chosen jobs, without doing anything."""
+    rows = _needed(action, choice.rows(user)).newest_first()
+    found = Outcome()
+    for job in rows[: MOST_COUNTED + 1].iterator(chunk_size=2000):
+        if found.total == MOST_COUNTED:
+            found.more = True
+            break
+        reason = _ASK[action](job, user)
+        if reason:
+            found.refused[reason] += 1
+        else:
+            found.done += 1
+    return found
+
+
+def _needed(action: Action, rows: JobQuerySet) -> JobQuerySet:
+    """Return the rows with the columns that the reasons look at; only a retry needs the arguments."""
+    columns = ("pk", "state", "task", "owner")
+    return rows.only(*columns, "args", "kwargs") if action == "retry" else rows.only(*columns)
+
+
+def act(
+    action: Action, jobs: Iterator[Job], user: User, tell: Callable[[Outcome, Job], object] = lambda so_far, job: None
+) -> Outcome:
+    """Do it to each of `jobs`; rights and states are looked at again for each, in this moment.
+
+    `tell` hears what was done so far after each. When Redis does not answer, the rest is left as it is.
+    """
+    found = Outcome()
+    for job in jobs:
+        try:
+            _act_on(action, job, user)
+            found.done += 1
+        except (JobError, WrongArguments) as error:
+            found.refused[_ASK[action](job, user) or str(error)] += 1
+        except (redis.Error, RedisUnavailable, OSError):
+            found.stopped = "Redis does not answer, so the rest was left as it is. Try again in a moment."
+            break
+        tell(found, job)
+    return found
+
+
+def _act_on(action: Action, job: Job, user: User) -> None:
+    if action == "cancel":
+        control.cancel(job=job, by=user)
+    else:
+        control.retry(job=job, by=user)
+
+
+def each(choice: Choice, user: User, *, ended_by: datetime | None = None, but: str = "") -> Iterator[Job]:
+    """Yield the chosen jobs, newest first, a chunk at a time: each is read shortly before it is dealt with.
+
+    Args:
+        choice: which jobs.
+        user: whose eyes it is seen with.
+        ended_by: leaves out what ended later, so that a second run does not repeat what the first one did.
+        but: the id of a job that is left out.
+
+    """
+    rows = choice.rows(user).newest_first().exclude(pk=but)
+    if ended_by is not None:
+        rows = rows.filter(Q(finished_at=None) | Q(finished_at__lte=ended_by))
+    place: tuple[datetime, str] | None = None
+    while True:
+        after = rows
+        if place is not None:
+            at, pk = place
+            after = rows.filter(created_at__lte=at).filter(Q(created_at__lt=at) | Q(pk__lt=pk))
+        chunk = list(after[:CHUNK])
+        yield from chunk
+        if len(chunk) < CHUNK:
+            return
+        place = (chunk[-1].created_at, chunk[-1].pk)
+
+
+def at_once(action: Action, choice: Choice, user: User) -> Outcome:
+    """Do it now to at most AT_ONCE jobs that can be dealt with."""
+    return act(action, islice(each(choice, user), AT_ONCE), user)
+
+
+def in_background(action: Action, choice: Choice, user: User, until: datetime) -> Job:
+    """Launch the job that does it, with the person as its owner: it may do what they may."""
+    arguments = {
+        "action": action,
+        "query": dict(choice.query),
+        "ids": list(choice.ids)[:MOST_IDS],
+        "until": until.isoformat(),
+    }
+    with transaction.atomic():
+        # By the machine: everybody may act on many jobs, though few may launch the task with arguments of their own.
+        job = launching.launch(task=TASK, arguments=arguments, by=None, source=Source.PAGE)
+        Job.objects.filter(pk=job.pk).update(owner=user)
+    return job
+
+
+def action_called(name: str) -> Action | None:
+    """Return the action of that name, None when there is none."""
+    return name if name in ACTIONS else None
+
+
+def sentence(action: Action, outcome: Outcome) -> str:
+    """Return what was done and what not."""
+    word = {"cancel": "asked to stop", "retry": "sent again"}[action]
+    parts = [f"{_jobs(outcome.done)} {word}."]
+    for reason, number in outcome.reasons:
+        parts.append(f"{_jobs(number)} left alone: {reason}")
+    return " ".join([*parts, outcome.stopped]).strip()
+
+
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number:,} jobs"
