@@ -5,10 +5,10 @@ import inspect
 from typing import Any
 
 from celery import current_app
-from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.db.models import Subquery
 
+from jobs.launching import default_queue
 from jobs.models import Job
 
 
@@ -68,7 +68,7 @@ def _entry(task: Any) -> TaskEntry:
         name=task.name,
         summary=summary.strip(),
         details=inspect.cleandoc(details) if details.strip() else "",
-        queue=getattr(task, "queue", None) or django_settings.CELERY_TASK_DEFAULT_QUEUE,
+        queue=default_queue(task),
         may_rerun=bool(task.acks_late),
         tracked=bool(getattr(task, "tracked", True)),
         limit=task.soft_time_limit or task.time_limit,

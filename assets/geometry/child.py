@@ -85,7 +85,7 @@ def _pictures(mesh: Any, folder: Path, options: dict[str, Any], rendering: Any) 
         name = f"{view}.png"
         rendering.save(mesh.vertices, mesh.faces, view, folder / name, int(options.get("pixels", 512)))
         names.append(name)
-    say(progress=[len(views) + 1, len(views) + 1, f"{len(views)} pictures"])
+    say(progress=[len(views) + 1, len(views) + 1, "Pictures are made"])
     return names
 
 

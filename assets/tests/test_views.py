@@ -83,7 +83,7 @@ def test_the_list_shows_pictures_and_pages(as_ada, ada, processed, monkeypatch):
     (link,) = [part.split('"')[0] for part in first.split('href="')[1:] if part.startswith("?before=")]
     older = as_ada.get(f"/assets/{link}").content.decode()
     assert processed.results.get().file.get_absolute_url() in older
-    assert "69451 triangles" in older
+    assert "69,451 triangles" in older
     assert as_ada.get("/assets/?before=9999999999999999999999").status_code == 200
     assert "No older asset" in as_ada.get("/assets/?before=1").content.decode()
 
@@ -93,7 +93,7 @@ def test_the_page_shows_facts_pictures_and_jobs(as_ada, ada, processed):
     job_of(processed, ada, args=[processed.pk], kwargs={}, task="assets.inspect", state=State.FAILED, error="It broke")
     job_of(Asset(pk=processed.pk + 1), ada, error="another")
     page = as_ada.get(processed.get_absolute_url()).content.decode()
-    assert "69451" in page
+    assert "69,451" in page
     assert "probably metres" in page
     assert 'alt="cube from corner"' in page
     assert "It broke" in page
