@@ -5,6 +5,7 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | type       | further keys                                                                                        |
 |------------|-----------------------------------------------------------------------------------------------------|
 | `queued`   | task, args, kwargs (secrets hidden), queue, eta, retries, priority, source, schedule, parent, root   |
+|            | (+ owner, the id of the person whose schedule it is)                                                 |
 | `started`  | task, retries, execution, worker, instance, pid, queue, may_rerun (+ args, kwargs if never `queued`) |
 | `progress` | execution, current, total, message, stage, fraction (0 to 1, None when unknown)                      |
 | `log`      | execution, level, message, obj                                                                       |

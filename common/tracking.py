@@ -89,6 +89,7 @@ def _queued(
         schedule=schedule,
         parent=headers.get("parent_id"),
         root=headers.get("root_id"),
+        **({"owner": headers["owner"]} if schedule and headers.get("owner") else {}),
         **_arguments(task, body[0], body[1]),
     )
 

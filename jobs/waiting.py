@@ -5,7 +5,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
-from typing import cast
+from typing import Any, cast
 
 from django.core.cache import cache
 from django.db import connection
@@ -119,7 +119,7 @@ def _places(queues: Sequence[str]) -> dict[str, dict[str, int]]:
 def _read_places(queues: Sequence[str]) -> dict[str, dict[str, int]]:
     # Written by hand, because Django makes no union of queries that have each their own end on SQLite.
     texts: list[str] = []
-    values: list[object] = []
+    values: list[Any] = []
     for number, queue in enumerate(queues):
         first = Job.objects.filter(state=State.QUEUED, queue=queue, queued_at__isnull=False).order_by("queued_at", "pk")
         text, parameters = first.values_list("queue", "queued_at", "pk")[:MOST_AHEAD].query.sql_with_params()

@@ -9,7 +9,8 @@ class SchedulesConfig(AppConfig):
     name = "schedules"
 
     def ready(self) -> None:
-        """Connect the system checks."""
-        from schedules import checks
+        """Connect the system checks and the receivers."""
+        from schedules import checks, receivers
 
         checks.connect()
+        receivers.connect()

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
+from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -43,6 +44,7 @@ def write(events: Sequence[Event]) -> list[Change]:
             lives[event.job].apply(event)
         for life in lives.values():
             conclude(life, now)
+        _give_owners(lives.values())
         _save(list(lives.values()))
     return [
         Change(life.job.pk, life.job.task, life.job.state, life.before)
@@ -68,6 +70,20 @@ def _load(events: Sequence[Event]) -> dict[str, Life]:
         for attempt in Attempt.objects.filter(job__in=list(known)):
             lives[attempt.job_id].attempts[attempt.execution] = attempt
     return lives
+
+
+def _give_owners(lives: Iterable[Life]) -> None:
+    """Set the owners of jobs that somebody's schedule launched, as far as those people still exist."""
+    wanted = {life.owner for life in lives if life.owner is not None}
+    if not wanted:
+        return
+    known = set(User.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    for life in lives:
+        if life.owner not in known:
+            continue
+        life.job.owner_id = life.owner
+        if not life.is_new:  # of rows that are there the recorder writes everything but this
+            Job.objects.filter(pk=life.job.pk, owner=None).update(owner=life.owner)
 
 
 def _save(lives: list[Life]) -> None:

@@ -32,6 +32,7 @@ class Life:
     before: str  # its state in the book, empty for a new job
     touched: set[str] = dataclasses.field(default_factory=set)
     dropped: list[Attempt] = dataclasses.field(default_factory=list)
+    owner: int | None = None  # whose schedule launched it, if the event says so; nobody has looked whether they exist
     lines: list[LogLine] = dataclasses.field(default_factory=list)
     files: list[StoredFile] = dataclasses.field(default_factory=list)
 
@@ -58,6 +59,8 @@ def _queued(life: Life, event: Event) -> None:
     if first and (not job.source or event.at < job.created_at):
         job.source = event.text("source", 10)
         job.schedule, job.parent_id, job.root_id = event.text("schedule"), event.text("parent"), event.text("root")
+    if first and job.owner_id is None and data.get("owner") is not True:
+        life.owner = event.number("owner")
     if (first or not job.label) and data.get("args") is not None:
         _keep_arguments(job, data)
     if event.seq > job.queued_event:
