@@ -1,6 +1,6 @@
 """Assets and their results for the staff: to look at, rename and delete."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -46,6 +46,11 @@ class AssetAdmin(AssetModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Assets come by upload, which checks them."""
         return False
+
+    def save_model(self, request: HttpRequest, obj: Asset, form: Any, change: bool) -> None:
+        """Give the files to the owner too."""
+        super().save_model(request, obj, form, change)
+        services.give(asset=obj)
 
     def delete_model(self, request: HttpRequest, obj: Asset) -> None:
         """Delete the files too."""

@@ -59,6 +59,12 @@ def remove(*, asset: Asset) -> None:
         _delete_files(old)
 
 
+def give(*, asset: Asset) -> None:
+    """Let the asset's files belong to the asset's owner."""
+    ids = [asset.file_id, *asset.results.values_list("file_id", flat=True)]
+    StoredFile.objects.filter(pk__in=ids).update(owner=asset.owner)
+
+
 def _delete_files(ids: Iterable[uuid.UUID]) -> None:
     """Delete rows now, and their content when that is certain."""
     gone = list(ids)

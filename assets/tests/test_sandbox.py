@@ -1,6 +1,7 @@
 """Whatever a file does to the child process, the worker lives and says why."""
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import trimesh
 
 from assets import sandbox
 from assets.exceptions import AssetFailed
+from common.cancelling import JobCancelled
 
 
 @pytest.fixture
@@ -63,9 +65,9 @@ def test_too_little_memory_is_said(tmp_path, settings):
         sandbox.run("inspect", path, "ply", tmp_path)
 
 
-def children():
+def children(script="child.py"):
     listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
-    return [line for line in listed.stdout.splitlines() if "child.py" in line]
+    return [line for line in listed.stdout.splitlines() if script in line]
 
 
 def test_too_much_time_is_said_and_nothing_stays_behind(cube, tmp_path, settings):
@@ -75,6 +77,25 @@ def test_too_much_time_is_said_and_nothing_stays_behind(cube, tmp_path, settings
         sandbox.run("pictures", cube, "ply", tmp_path)
     assert time.monotonic() - began < 10
     assert children() == []
+
+
+def test_a_long_silence_is_told_and_can_be_cancelled(cube, tmp_path, monkeypatch):
+    script = tmp_path / "sleeps.py"
+    script.write_text('import time\nprint(\'{"progress": [1, 2, "Thinking"]}\', flush=True)\ntime.sleep(60)')
+    monkeypatch.setattr(sandbox, "_CHILD", Path(script))
+    monkeypatch.setattr(sandbox, "_SIGN_OF_LIFE", 0.5)
+    told = []
+
+    def progress(*step):
+        told.append(step)
+        if len(told) == 2:
+            raise JobCancelled('{"by": "ada"}')
+
+    with pytest.raises(JobCancelled):
+        sandbox.run("inspect", cube, "ply", tmp_path, progress=progress)
+    assert told[0] == (1, 2, "Thinking")
+    assert re.fullmatch(r"Thinking, \d+ s", told[1][2])
+    assert children("sleeps.py") == []
 
 
 def test_a_child_that_dies_says_so(cube, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from assets import services, views
 from assets.models import Asset, Kind
+from jobs import catalogue
 from jobs.models import Job, State, TaskRule
 
 FACTS = {
@@ -166,6 +167,21 @@ def test_the_admin_shows_assets_and_deletes_their_files(client, grace, processed
         client.post("/admin/assets/asset/", chosen)
     assert not Asset.objects.exists()
     assert not path.exists()
+
+
+def test_a_new_owner_gets_the_files_too(client, grace, bob, processed):
+    client.force_login(grace)
+    client.post(f"/admin/assets/asset/{processed.pk}/change/", {
+        "owner": bob.pk, "name": "Bob's", "results-TOTAL_FORMS": 0, "results-INITIAL_FORMS": 0,
+    })  # fmt: skip
+    processed.refresh_from_db()
+    assert (processed.owner, processed.name) == (bob, "Bob's")
+    assert {processed.file.owner, processed.results.get().file.owner} == {bob}
+
+
+def test_the_catalogue_names_the_queue_to_which_they_go(as_ada):
+    assert as_ada.get("/tasks/?q=asset").status_code == 200
+    assert {entry.queue for entry in catalogue.entries() if entry.name in views.TASKS} == {"heavy"}
 
 
 def test_the_navigation_leads_here(as_ada):
