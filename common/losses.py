@@ -79,7 +79,7 @@ class Request(CeleryRequest):
         lost = isinstance(getattr(error, "exc", error), WorkerLostError | SystemExit)
         return bool(
             lost
-            and not self._already_revoked
+            and not self._already_revoked  # type: ignore[attr-defined]
             and self.task.acks_late
             and self.task.reject_on_worker_lost
             and not state.should_terminate

@@ -14,7 +14,7 @@ from celery._state import get_current_task
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from kombu.utils.json import dumps
 
-from common import events, heartbeat
+from common import cancelling, events, heartbeat, redis
 from common.conf import settings
 from common.locks.waiting import is_requeued
 from common.redaction import hide_arguments, hide_in_text, secrets_of
@@ -168,7 +168,17 @@ def _revoked(sender: Task[Any, Any], request: Any, terminated: bool, expired: bo
     if not is_tracked(sender):
         return
     text = "expired before it was started" if expired else "terminated" if terminated else "revoked before it started"
+    if not expired and (by := _who_asked(request.id)):
+        text = f"Cancelled by {by}{'; its process was ended.' if terminated else ' before it started.'}"
     _finish(request.id, None, "cancelled", error=text)
+
+
+def _who_asked(job: str) -> str:
+    try:
+        asked = cancelling.requested(job)
+    except (redis.Error, OSError):
+        return ""
+    return str(asked["by"]) if asked else ""
 
 
 def _error(exception: BaseException | Any, trace: str, secrets: AbstractSet[str] = frozenset()) -> dict[str, Any]:

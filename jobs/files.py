@@ -84,6 +84,11 @@ def _store(chunks: Iterable[bytes], name: str, owner: User | None) -> StoredFile
     return StoredFile.objects.create(id=file_id, name=display_name(name), owner=owner, **kept)
 
 
+def largest_body() -> int:
+    """Return how many bytes a request may have: a file, and what a form wraps around it."""
+    return int(settings.MAX_UPLOAD) + (1 << 20)
+
+
 def _limited(chunks: Iterable[bytes]) -> Iterator[bytes]:
     size = 0
     for chunk in chunks:

@@ -16,6 +16,8 @@ class WorkerSettings(AppSettings):
     REMEMBER_VANISHED: float = 600.0
     # Seconds after which beat or the recorder counts as silent in `/readyz`.
     SILENT_AFTER: float = 30.0
+    # A job that is asked to end and goes on for so many seconds loses its process, on workers whose pool can do that.
+    CANCEL_GRACE: float = 10.0
 
 
 settings = WorkerSettings()

@@ -2,14 +2,24 @@
 
 from typing import Any
 
-from common.signals import housekeeping
-from workers import rescue
+from common.signals import cancel_asked, housekeeping
+from workers import ending, rescue
 
 
 def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     housekeeping.connect(_rescue, dispatch_uid="workers.rescue")
+    housekeeping.connect(_end, dispatch_uid="workers.end")
+    cancel_asked.connect(_revoke, dispatch_uid="workers.revoke")
 
 
 def _rescue(**_: Any) -> None:
     rescue.safely()
+
+
+def _end(**_: Any) -> None:
+    ending.safely()
+
+
+def _revoke(job_id: str, **_: Any) -> None:
+    ending.revoke(job_id)

@@ -1,0 +1,25 @@
+"""Tasks for `test_clients`: one that never looks whether it is cancelled, one that reads and makes files."""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from common.tasks import File
+from image.celery import app
+
+
+@app.task(name="deaf.work")
+def work(secs: float) -> None:
+    """Go on whatever happens."""
+    time.sleep(secs)
+
+
+@app.task(bind=True, name="deaf.shout")
+def shout(self: Any, text: File) -> str:
+    """Attach the text in capitals."""
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / "made.txt"
+        made.write_text(text.path.read_text().upper())
+        self.attach(made, "loud.txt")
+    return text.name
