@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 
 from common import events
 from jobs import policies, reading
@@ -53,7 +53,8 @@ def _fresh(user: Any) -> Any:
     """Return the person as the database knows them now: a socket may be open for days."""
     if not user.is_authenticated:
         return user
-    return type(user)._default_manager.filter(pk=user.pk).first() or AnonymousUser()
+    # A socket opened with a cookie has a lazy stand-in, whose type is not the model.
+    return User.objects.filter(pk=user.pk).first() or AnonymousUser()
 
 
 def _snapshot(name: str) -> Event:

@@ -6,6 +6,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import Group, User
+from django.utils.functional import SimpleLazyObject
 
 from common import events
 from common.stream import Reader
@@ -14,6 +15,7 @@ from jobs import receivers
 from jobs.authentication import new_token
 from jobs.models import Job, State, TaskRule
 from jobs.recorder import Recorder
+from live.topics import parse
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -168,3 +170,13 @@ async def test_lists_are_told_at_most_twice_a_second_and_the_last_change_always(
     assert len(told) == 1
     lists._timer.join(10)
     assert len(told) == 2
+
+
+def test_the_stand_in_for_a_user_of_a_socket_with_a_cookie_is_that_user():
+    owner, other = User.objects.create_user("ada"), User.objects.create_user("bob")
+    job = Job.objects.create(id="watched", task="t", owner=owner)
+    kind, name = parse(f"job:{job.pk}")
+    for person, may in ((owner, True), (other, False)):
+        stand_in = SimpleLazyObject(lambda person=person: person)
+        assert kind.may_watch(stand_in, name) is may
+        assert kind.may_read(stand_in, name) is may
