@@ -44,16 +44,19 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Take one request; nonsense is answered, never fatal."""
         try:
             request = json.loads(text_data or "")
-            after = request.get("after") or 0
-            topic = request.get("subscribe")
-            if isinstance(topic, str) and isinstance(after, int):
-                await self._subscribe(topic, after)
-            elif isinstance(request.get("unsubscribe"), str):
-                await self._unsubscribe(request["unsubscribe"])
-            else:
-                self._answer("error", message='Send {"subscribe": "job:<id>", "after": null}.')
-        except (ValueError, AttributeError):
+        except ValueError:
+            request = None
+        if not isinstance(request, dict):
             self._answer("error", message="This is not a JSON object.")
+            return
+        after = request.get("after") or 0
+        topic = request.get("subscribe")
+        if isinstance(topic, str) and isinstance(after, int):
+            await self._subscribe(topic, after)
+        elif isinstance(request.get("unsubscribe"), str):
+            await self._unsubscribe(request["unsubscribe"])
+        else:
+            self._answer("error", message='Send {"subscribe": "job:<id>", "after": null}.')
 
     async def _subscribe(self, topic: str, after: int) -> None:
         if len(self.watched) >= settings.TOPICS_LIMIT and topic not in self.watched:

@@ -1,43 +1,19 @@
 """The pages in a real browser: they follow the book by themselves, fit a phone and obey their own policy."""
 
-from collections.abc import Iterator
-
 import pytest
-from django.contrib.auth.models import User
-from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import expect
 
-from common import redis
-from common.testing.tiers import chromium
 from jobs.models import Job, State
 from jobs.tests.events import event, finished, queued, record, started
+from tests.browser.conftest import PHONE
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 
-PHONE: ViewportSize = {"width": 390, "height": 844}
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 
-
-@pytest.fixture
-def page(live_server, monkeypatch) -> Iterator[Page]:
-    """Return a logged-in page; afterwards no error may stand on its console."""
-    # Playwright's own loop runs in this thread; Django takes that for asynchronous code.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    redis.client().flushdb()
-    User.objects.create_superuser("grace", password="hopper")
-    troubles: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        page = browser.new_page(base_url=live_server.url, viewport=DESKTOP)
-        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto("/login/?next=/jobs/")
-        page.get_by_label("User name").fill("grace")
-        page.get_by_label("Password").fill("hopper")
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
-        yield page
-        browser.close()
-    assert troubles == []
+@pytest.fixture(autouse=True)
+def no_socket(page):
+    """Let no socket come up: these pages follow the book by polling."""
+    page.route_web_socket("**/ws/live/", lambda socket: socket.close())
 
 
 def test_the_page_of_a_job_follows_it_to_its_end(page):
