@@ -1,7 +1,10 @@
 """The history, for staff: to read, never to change."""
 
+import uuid
 from typing import Any, cast
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
@@ -11,10 +14,12 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django_celery_results.models import GroupResult, TaskResult
 
+from jobs import catalogue
 from jobs.authentication import new_token
 from jobs.filters import MOST_COUNTED
-from jobs.models import ApiToken, Attempt, Job, State
+from jobs.models import ApiToken, Attempt, Job, Preset, State, StoredFile, TaskRule
 from jobs.recorder.archive import STATUS
+from jobs.templatetags.jobs import bar
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -126,7 +131,7 @@ class NewestFirst(ChangeList):
 class JobAdmin(ExactSearchAdmin):
     """Jobs; the pages of the control room show more of them."""
 
-    list_display = ("id", "task", "label", "state", "queue", "created_at", "finished_at")
+    list_display = ("id", "task", "label", "state", "progress_shown", "queue", "created_at", "finished_at")
     list_filter = (StateFilter,)
     list_select_related = False
     ordering = ("-created_at", "-id")
@@ -143,6 +148,11 @@ class JobAdmin(ExactSearchAdmin):
         if match and match.url_name and match.url_name.endswith("_changelist"):
             return rows.without_bulk()  # type: ignore[no-any-return, attr-defined]
         return rows
+
+    @admin.display(description="progress", empty_value="—")
+    def progress_shown(self, job: Job) -> str | None:
+        """Return the bar of a running job."""
+        return bar(job.fraction) if job.state == State.RUNNING else None
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Use the list that keeps to the index."""
@@ -221,3 +231,120 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """End the tokens at once; their rows stay."""
         count = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
         self.message_user(request, f"{count} tokens revoked.")
+
+
+class TaskRuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A rule: for which task, for whom, with which queues."""
+
+    task = forms.ChoiceField(help_text="A task that no worker knows any more is marked.")
+    queues = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Queues that people may choose at launch; without any, only the task's own.",
+    )
+
+    class Meta:
+        model = TaskRule
+        fields = ("task", "see", "launch", "arguments", "cancel", "queues")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = [entry.name for entry in catalogue.entries() if entry.tracked]
+        self._offer("task", known, [self.instance.task] if self.instance.task else [], "no worker knows it")
+        self._offer("queues", list(settings.QUEUES), list(self.instance.queues), "no worker of ours serves it")
+
+    def _offer(self, name: str, known: list[str], kept: list[str], mark: str) -> None:
+        """Offer what is known, and what the rule has already even when nobody knows it."""
+        field = self.fields.get(name)
+        if not isinstance(field, forms.ChoiceField):
+            return  # the person may only look
+        first = [("", "Choose a task")] if name == "task" else []
+        unknown = [(value, f"{value} ({mark})") for value in kept if value not in known]
+        field.choices = [*first, *((value, value) for value in known), *unknown]
+        field.error_messages["invalid_choice"] = "“%(value)s” is none of the choices: choose one of the list."
+
+
+@admin.register(TaskRule)
+class TaskRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who may do what with a task; without a rule only staff may."""
+
+    form = TaskRuleForm
+    list_display = ("task", "known", "see_by", "launch_by", "arguments_by", "cancel_by", "queues_shown")
+    ordering = ("task",)
+    search_fields = ("task",)
+    filter_horizontal = ("see", "launch", "arguments", "cancel")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TaskRule]:
+        """Return the rules with their groups, in one query for each right."""
+        return super().get_queryset(request).prefetch_related("see", "launch", "arguments", "cancel")
+
+    @admin.display(description="known", boolean=True)
+    def known(self, rule: TaskRule) -> bool:
+        """Return whether the task exists."""
+        return rule.task in {entry.name for entry in catalogue.entries()}
+
+    @admin.display(description="may see", empty_value="—")
+    def see_by(self, rule: TaskRule) -> str:
+        """Return the groups that see the task's jobs."""
+        return _names(rule.see)
+
+    @admin.display(description="may launch", empty_value="—")
+    def launch_by(self, rule: TaskRule) -> str:
+        """Return the groups that launch it."""
+        return _names(rule.launch)
+
+    @admin.display(description="may read arguments", empty_value="—")
+    def arguments_by(self, rule: TaskRule) -> str:
+        """Return the groups that read arguments and results."""
+        return _names(rule.arguments)
+
+    @admin.display(description="may cancel", empty_value="—")
+    def cancel_by(self, rule: TaskRule) -> str:
+        """Return the groups that cancel and retry."""
+        return _names(rule.cancel)
+
+    @admin.display(description="queues", empty_value="—")
+    def queues_shown(self, rule: TaskRule) -> str:
+        """Return the queues to choose from."""
+        return ", ".join(rule.queues)
+
+
+def _names(groups: Any) -> str:
+    return ", ".join(sorted(group.name for group in groups.all()))
+
+
+@admin.register(Preset)
+class PresetAdmin(ReadOnlyAdmin):
+    """Arguments that people keep; they change them on the launch page, here they are read and deleted."""
+
+    list_display = ("name", "task", "owner", "queue", "created_at")
+    list_select_related = ("owner",)
+    ordering = ("task", "name")
+    search_fields = ("name", "task", "owner__username")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave it to the permission."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+@admin.register(StoredFile)
+class StoredFileAdmin(ExactSearchAdmin):
+    """Uploaded files and those that jobs made; the clean-up deletes them with their jobs."""
+
+    list_display = ("id", "name", "size", "content_type", "owner", "job_id", "created_at")
+    list_select_related = ("owner",)
+    ordering = ("-created_at",)
+    sortable_by = ()
+    search_fields = ("job_id",)
+    search_help_text = "The whole id of a file, or of the job that made it"
+    exact = ("job_id",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Look for an id of a file first."""
+        try:
+            found = queryset.filter(pk=uuid.UUID(search_term.strip()))
+        except ValueError:
+            found = queryset.none()
+        return (found, False) if found.exists() else super().get_search_results(request, queryset, search_term)

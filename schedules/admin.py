@@ -21,10 +21,11 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from jobs.models import State
+from jobs.models import ACTIVE, Job, State
+from jobs.templatetags.jobs import bar
 from schedules import forms, services
 from schedules.exceptions import NotSent, UnusableSchedule
-from schedules.querysets import with_everything
+from schedules.querysets import active_jobs, with_everything
 
 EMPTY = "—"
 # Colour never alone: a sign stands before the word.
@@ -51,6 +52,11 @@ def job_link(job: str, text: str) -> str | SafeString:
         return format_html('<a href="{}">{}</a>', reverse("jobs:job", args=[job]), text)
     except NoReverseMatch:
         return text
+
+
+def _fraction(row: Any) -> float | None:
+    """Return how much of the row's running job is done."""
+    return Job(state=State.RUNNING, execution=row.last_execution, progress=row.last_progress or {}).fraction
 
 
 def _seen(request: HttpRequest) -> HttpResponse:
@@ -113,6 +119,11 @@ class PeriodicTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return the columns; the buttons only for those who may use them."""
         return [name for name in self.list_display if name != "buttons" or self.has_change_permission(request)]
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show above the list what waits and runs of it now."""
+        context = {"active_jobs": active_jobs(), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
     # Columns -------------------------------------------------------------------------------------------------------
 
     @admin.display(description="task", ordering="task")
@@ -158,7 +169,11 @@ class PeriodicTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if job is None:
             return None
         state = State(row.last_state)
-        return job_link(job, f"{SIGNS[state]} {state.label}, {_moment(row.last_end or row.last_begin)}")
+        link = job_link(job, f"{SIGNS[state]} {state.label}, {_moment(row.last_end or row.last_begin)}")
+        # The whole of it is a region of the live page: numbers are pushed into it, and its end replaces it.
+        live = format_html(' data-live="job:{}" data-seq="{}"', job, row.last_event) if state in ACTIVE else ""
+        progress = format_html(" {}", bar(_fraction(row))) if state == State.RUNNING else ""
+        return format_html('<span id="schedule-{}"{}>{}{}</span>', row.pk, live, link, progress)
 
     @admin.display(description="origin")
     def origin(self, row: Any) -> str:

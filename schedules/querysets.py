@@ -3,7 +3,7 @@
 from django.db.models import OuterRef, QuerySet, Subquery
 from django_celery_beat.models import PeriodicTask
 
-from jobs.models import Job
+from jobs.models import Job, State
 
 
 def with_everything(rows: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
@@ -15,5 +15,14 @@ def with_everything(rows: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
         last_state=Subquery(last.values("state")[:1]),
         last_end=Subquery(last.values("finished_at")[:1]),
         last_begin=Subquery(last.values("created_at")[:1]),
+        last_execution=Subquery(last.values("execution")[:1]),
+        last_progress=Subquery(last.values("progress")[:1]),
+        last_event=Subquery(last.values("last_event")[:1]),
     )
     return found
+
+
+def active_jobs(most: int = 20) -> list[Job]:
+    """Return the newest jobs of schedules that wait or run; at most `most`."""
+    rows = Job.objects.filter(state__in=[State.QUEUED, State.RUNNING]).exclude(schedule="")
+    return list(rows.without_bulk().newest_first()[:most])

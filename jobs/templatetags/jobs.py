@@ -121,6 +121,16 @@ def percent(fraction: float | None) -> str:
     return "" if fraction is None else f"{min(1.0, max(0.0, fraction)):.0%}"
 
 
+@register.filter
+def bar(fraction: float | None) -> SafeString:
+    """Return the bar of a running job, which messages of its topic move; without a share it only says that it runs."""
+    value = SafeString("") if fraction is None else format_html(' value="{}"', f"{fraction:.3f}")
+    return format_html(
+        '<progress data-progress max="1"{}>{}</progress> <span data-progress-share>{}</span>',
+        value, percent(fraction), percent(fraction),
+    )  # fmt: skip
+
+
 def _short(seconds: float) -> str:
     minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
     if seconds < 60:
