@@ -10,7 +10,7 @@ from rest_framework import serializers
 from jobs import catalogue, control, policies
 from jobs.catalogue import TaskEntry
 from jobs.filters import JobFilter
-from jobs.models import ApiToken, Job, State, StoredFile
+from jobs.models import ApiToken, Job, Source, State, StoredFile
 from jobs.topics import progress_of
 
 # Longest time in seconds that a launch may wait for its result.
@@ -96,6 +96,9 @@ class JobRow(serializers.ModelSerializer[Job]):
 
     url = serializers.SerializerMethodField()
     owner = serializers.CharField(source="owner.username", allow_null=True, default=None, read_only=True)
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # a column of ours, an option of theirs
+        choices=["", *Source.values], read_only=True, help_text="How it came to be; empty when nobody has told yet."
+    )
     label = serializers.SerializerMethodField()  # type: ignore[assignment]  # a column of ours, an option of theirs
     progress = serializers.SerializerMethodField()
 

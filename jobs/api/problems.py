@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -82,6 +83,7 @@ def _texts(value: Any, where: str = "") -> list[str]:
     return [f"{where}{value}"]
 
 
+@csrf_exempt  # it does nothing, and says so in JSON
 def not_found(request: HttpRequest) -> JsonResponse:
     """Answer an address below /api/ that there is not."""
     detail = "There is no such address. All of them end in a slash; /api/schema/ lists them."
