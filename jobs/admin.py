@@ -1,13 +1,14 @@
 """The history, for staff: to read, never to change."""
 
 import uuid
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -272,7 +273,7 @@ class TaskRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("task", "known", "see_by", "launch_by", "arguments_by", "cancel_by", "queues_shown")
     ordering = ("task",)
     search_fields = ("task",)
-    filter_horizontal = ("see", "launch", "arguments", "cancel")
+    formfield_overrides: ClassVar[Any] = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TaskRule]:
         """Return the rules with their groups, in one query for each right."""
