@@ -35,6 +35,8 @@ import common.testing.plugin  # noqa: E402, F401 — a private Redis, made befor
 
 os.environ["LOG_LEVEL"] = _level
 FOLDER = Path(os.environ["IMAGE_VAR"])
+# So that everything is stopped and removed also when this process is asked to end.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 _PROGRAMS = [Path("/usr/lib/postgresql") / str(version) / "bin" for version in range(20, 12, -1)]
 

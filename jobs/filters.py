@@ -93,18 +93,19 @@ class JobFilter:
         return User.objects.filter(username=self.owner).values_list("pk", flat=True).first()
 
     def _tagged(self, rows: JobQuerySet) -> JobQuerySet:
-        newest = rows.filter(pk__in=rows.newest_first().values("pk")[:SEARCHED])
+        newest = _newest(rows)
         if connection.features.supports_json_field_contains:
             return newest.filter(tags__contains=[self.tag])
         return newest.alias(tags_text=Cast("tags", TextField())).filter(tags_text__contains=json.dumps(self.tag))
 
     def _searched(self, rows: JobQuerySet) -> JobQuerySet:
-        newest = rows.newest_first().values("pk")[:SEARCHED]
-        words = Q(pk=self.q)
+        exact = rows.filter(pk=self.q)
+        if exact.exists():
+            return exact  # asked for apart: together with the words no database would use the index of the ids
         found = Q()
         for word in self.q.split():
             found &= Q(task__icontains=word) | (self._readable & (Q(label__icontains=word) | Q(error__icontains=word)))
-        return rows.filter(words | (Q(pk__in=newest) & found))
+        return _newest(rows).filter(found)
 
     @cached_property
     def _readable(self) -> Q:
@@ -175,6 +176,13 @@ class JobFilter:
         """Return the names of the tasks that one may ask for."""
         names = {entry.name for entry in entries() if entry.tracked}
         return sorted(names | ({self.task} if self.task else set()), key=str.lower)
+
+
+def _newest(rows: JobQuerySet) -> JobQuerySet:
+    """Return the newest SEARCHED of the rows (and more when several are of that same moment)."""
+    # A moment, and not a list of ids: the search then goes along the index and ends when the page is full.
+    last = rows.newest_first().values_list("created_at", flat=True)[SEARCHED - 1 : SEARCHED].first()
+    return rows.filter(created_at__gte=last) if last else rows
 
 
 def _cursor(text: str) -> tuple[datetime, str] | None:

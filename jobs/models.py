@@ -125,7 +125,13 @@ class Job(models.Model):
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["state", "-created_at", "-id"], name="job_state"),
             models.Index(fields=["task", "-created_at", "-id"], name="job_task"),
+            models.Index(fields=["queue", "-created_at", "-id"], name="job_queue"),
             models.Index(fields=["owner", "-created_at", "-id"], name="job_owner", condition=Q(owner__isnull=False)),
+            models.Index(
+                fields=["owner", "state", "-created_at", "-id"],
+                name="job_owner_state",
+                condition=Q(owner__isnull=False),
+            ),
             models.Index(fields=["schedule", "-created_at"], name="job_schedule", condition=~Q(schedule="")),
             models.Index(fields=["parent_id"], name="job_parent", condition=~Q(parent_id="")),
             # The place of a waiting job.

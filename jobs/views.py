@@ -111,7 +111,13 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
             "holder": related.get(found.holder),
             "parent": related.get(found.parent_id),
             "files": list(StoredFile.objects.filter(job_id=found.pk).order_by("created_at")[:FILES]),
-            "children": list(visible.without_bulk().filter(parent_id=found.pk).order_by("created_at")[:ATTEMPTS]),
+            # The second condition is that of the index.
+            "children": list(
+                visible.without_bulk()
+                .filter(parent_id=found.pk)
+                .exclude(parent_id="")
+                .order_by("created_at")[:ATTEMPTS]
+            ),
             **_freshness(),
         },
     )
