@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -10,15 +10,17 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class BodyLimit:
-    """ASGI application around `inner` that takes bodies of at most `most()` bytes."""
+    """ASGI application around `inner` that takes bodies of at most `BodyLimit.most()` bytes."""
 
-    def __init__(self, inner: Any, most: Callable[[], int]) -> None:
+    # Set by the app that keeps files: how many bytes a body may have.
+    most: ClassVar[Callable[[], int]] = staticmethod(lambda: 1 << 30)
+
+    def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.most = most
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer 413 by what the header says; a body without a stated length is cut off when it grows too long."""
-        most = self.most()
+        most = BodyLimit.most()
         if _stated(scope) > most:
             await _refuse(send, most)
             return

@@ -11,7 +11,6 @@ pages = get_asgi_application()
 
 # Imported when Django is set up: the consumers use models.
 from common.body_limit import BodyLimit  # noqa: E402
-from jobs.files import largest_body  # noqa: E402
 from live.routing import websocket_application  # noqa: E402
 
-application = ProtocolTypeRouter({"http": BodyLimit(pages, largest_body), "websocket": websocket_application()})
+application = ProtocolTypeRouter({"http": BodyLimit(pages), "websocket": websocket_application()})

@@ -11,10 +11,12 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Connect receivers, topics, the files of arguments, and the owners of tokens."""
         from common.arguments import File
+        from common.body_limit import BodyLimit
         from jobs import authentication, files, receivers, topics
         from live import authentication as sockets
 
         File.load = files.load
+        BodyLimit.most = files.largest_body
         receivers.connect()
         topics.connect()
         sockets.register(authentication.user_of_token)

@@ -2,10 +2,17 @@
 
 import json
 
+import pytest
+
 from common.body_limit import BodyLimit
 
 
-async def send_through(headers, *chunks, most=10):
+@pytest.fixture(autouse=True)
+def ten_bytes(monkeypatch):
+    monkeypatch.setattr(BodyLimit, "most", staticmethod(lambda: 10))
+
+
+async def send_through(headers, *chunks):
     """Return what the application behind the limit received, and what was answered."""
     received, answered = [], []
 
@@ -25,7 +32,7 @@ async def send_through(headers, *chunks, most=10):
     async def send(message):
         answered.append(message)
 
-    await BodyLimit(inner, lambda: most)({"type": "http", "headers": headers}, receive, send)
+    await BodyLimit(inner)({"type": "http", "headers": headers}, receive, send)
     return received, answered
 
 

@@ -152,7 +152,8 @@ def test_a_launch_answers_with_the_job(as_staff, staff):
     assert answer.status_code == 201
     found = answer.json()
     job = Job.objects.get()
-    assert found == {"id": job.pk, "state": "scheduled", "url": f"/api/jobs/{job.pk}/"} and answer["Location"]
+    assert found == {"id": job.pk, "state": "scheduled", "url": f"/api/jobs/{job.pk}/"}
+    assert answer["Location"] == found["url"]
     assert (job.source, job.owner, job.queue, job.priority, job.note) == ("api", staff, "heavy", 3, "why")
 
 
@@ -217,7 +218,8 @@ def test_a_job_shows_its_inside_to_those_who_may_read_it(as_ada, ada, staff):
     rule = group_of(ada, see=True)
     shown = as_ada.get("/api/jobs/j1/").json()
     assert (shown["label"], shown["content"], shown["state"], shown["owner"]) == (None, None, "failed", "grace")
-    assert "hush" not in json.dumps(shown) and "secret reason" not in json.dumps(shown)
+    assert "hush" not in json.dumps(shown)
+    assert "secret reason" not in json.dumps(shown)
     rule.arguments.set(rule.see.all())
     shown = as_ada.get("/api/jobs/j1/").json()
     assert shown["content"]["arguments"] == {"text": "hush"}
@@ -319,9 +321,10 @@ def test_a_file_comes_back_as_a_download_and_belongs_to_who_sent_it(as_ada, clie
 
 def test_an_upload_has_a_bound_and_leaves_nothing_behind(as_ada, settings):
     settings.JOBS_MAX_UPLOAD = 10
-    assert "JOBS_MAX_UPLOAD" in problem(
-        as_ada.post("/api/files/", {"file": SimpleUploadedFile("x", b"x" * 11)}), 413
-    )["detail"]
+    assert (
+        "JOBS_MAX_UPLOAD"
+        in problem(as_ada.post("/api/files/", {"file": SimpleUploadedFile("x", b"x" * 11)}), 413)["detail"]
+    )
     assert [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()] == []
     assert "file" in problem(as_ada.post("/api/files/", {}), 400)["errors"]
 
