@@ -21,8 +21,11 @@ ROOT = Path(settings.BASE_DIR)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 OURS = PROJECT["tool"]["importlinter"]["root_packages"]
 
-# Whoever watches the control room, and whoever wants to sign in, is a stranger.
-FOR_STRANGERS = {"/healthz", "/readyz", "/metrics", "/login/", "/admin/login/"}
+# Whoever watches the control room, wants to sign in, or reads the description of the API, is a stranger.
+FOR_STRANGERS = {
+    *("/healthz", "/readyz", "/metrics", "/login/", "/admin/login/"),
+    *("/api/token/", "/api/token/refresh/", "/api/schema/"),
+}
 # Models without a page of their own in the admin, and where they are seen.
 SHOWN_ELSEWHERE = {
     "jobs.LogLine": "on the job's page, as its log",
