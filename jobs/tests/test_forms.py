@@ -61,8 +61,7 @@ def dependent():
 
 
 def filled(task, **answers):
-    form = launch_form(task, None, data={"colour": "r", "pause": "1h 30m", "loud": "on", **answers})
-    return form
+    return launch_form(task, None, data={"colour": "r", "pause": "1h 30m", "loud": "on", **answers})
 
 
 def test_each_kind_has_its_widget(task):

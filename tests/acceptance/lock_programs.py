@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,4 +124,5 @@ def _one_round(lock: ExclusiveLock, alone: Alone, barrier: Any) -> None:
 
 
 if __name__ == "__main__":
-    {"hold": hold, "race": race}[sys.argv[1]](*sys.argv[2:])
+    programs: dict[str, Callable[..., None]] = {"hold": hold, "race": race}
+    programs[sys.argv[1]](*sys.argv[2:])

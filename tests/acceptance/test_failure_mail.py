@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery.result import AsyncResult
@@ -70,7 +71,8 @@ def send(task, *args, **options) -> AsyncResult:
 
 
 def mail_events() -> list[dict]:
-    found = [json.loads(entry["e"]) for _, entry in redis.client().xrange(events.stream())]
+    rows: Any = redis.client().xrange(events.stream())
+    found = [json.loads(entry["e"]) for _, entry in rows]
     return [event for event in found if event["type"] == "mail"]
 
 
@@ -180,11 +182,26 @@ def hanging_server() -> Iterator[int]:
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+        return int(server.getsockname()[1])
+
+
+class Letterbox(socketserver.ThreadingTCPServer):
+    """Where a Postbox puts what it was given, and the gate before it."""
+
+    allow_reuse_address = True
+
+    def __init__(self, port: int, gate: threading.Event | None) -> None:
+        super().__init__(("127.0.0.1", port), Postbox)
+        self.kept: list[bytes] = []
+        self.gate = gate or threading.Event()
+        if gate is None:
+            self.gate.set()
 
 
 class Postbox(socketserver.StreamRequestHandler):
     """A mail server that says yes to everything and keeps what it was given, once its gate is open."""
+
+    server: Letterbox
 
     def handle(self) -> None:
         self.server.gate.wait(SLOW)
@@ -199,13 +216,7 @@ class Postbox(socketserver.StreamRequestHandler):
 
 @contextmanager
 def working_server(port: int, gate: threading.Event | None = None) -> Iterator[list[bytes]]:
-    socketserver.TCPServer.allow_reuse_address = True
-    with socketserver.ThreadingTCPServer(("127.0.0.1", port), Postbox) as server:
-        server.kept = []
-        if gate is None:
-            gate = threading.Event()
-            gate.set()
-        server.gate = gate
+    with Letterbox(port, gate) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -22,7 +22,7 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
