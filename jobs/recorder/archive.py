@@ -8,6 +8,7 @@ from celery import states
 from django.utils import timezone
 
 from jobs.models import ArchivedResult, Job, State
+from jobs.recorder import rows
 
 # To Celery a skipped job is a success with a text, and a lost one failed.
 STATUS = {
@@ -22,12 +23,7 @@ _COLUMNS = [field.name for field in ArchivedResult._meta.concrete_fields if fiel
 
 def write(jobs: Iterable[Job]) -> None:
     """Write or overwrite the results of finished jobs."""
-    ArchivedResult.objects.bulk_create(
-        [_archived(job) for job in jobs],
-        update_conflicts=True,
-        unique_fields=["task_id"],
-        update_fields=_COLUMNS,
-    )
+    rows.insert(ArchivedResult, [_archived(job) for job in jobs], unique=["task_id"], update=_COLUMNS)
 
 
 def _archived(job: Job) -> ArchivedResult:

@@ -9,7 +9,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from jobs.models import Attempt, Job, LogLine, StoredFile
-from jobs.recorder import archive
+from jobs.recorder import archive, rows
 from jobs.recorder.life import Life, conclude
 from jobs.recorder.parse import Event
 
@@ -87,14 +87,10 @@ def _give_owners(lives: Iterable[Life]) -> None:
 
 
 def _save(lives: list[Life]) -> None:
-    Job.objects.bulk_create([life.job for life in lives if life.is_new])
-    # One statement for all rows; the rows are there and locked, so this only ever updates.
-    Job.objects.bulk_create(
-        [life.job for life in lives if not life.is_new],
-        update_conflicts=True,
-        unique_fields=["id"],
-        update_fields=_columns(Job, _JOB_KEPT),
-    )
+    rows.insert(Job, [life.job for life in lives if life.is_new])
+    # The rows are there and locked, so this only ever updates.
+    known = [life.job for life in lives if not life.is_new]
+    rows.insert(Job, known, unique=["id"], update=_columns(Job, _JOB_KEPT))
     _save_attempts(lives)
     LogLine.objects.bulk_create(_flat(life.lines for life in lives), ignore_conflicts=True)
     StoredFile.objects.bulk_create([file for life in lives for file in life.files], ignore_conflicts=True)
@@ -103,13 +99,9 @@ def _save(lives: list[Life]) -> None:
 
 def _save_attempts(lives: list[Life]) -> None:
     touched = [life.attempts[execution] for life in lives for execution in life.touched]
-    Attempt.objects.bulk_create([attempt for attempt in touched if attempt._state.adding])
-    Attempt.objects.bulk_create(
-        [attempt for attempt in touched if not attempt._state.adding],
-        update_conflicts=True,
-        unique_fields=["job", "execution"],
-        update_fields=_columns(Attempt, _ATTEMPT_KEPT),
-    )
+    rows.insert(Attempt, [attempt for attempt in touched if attempt._state.adding])
+    known = [attempt for attempt in touched if not attempt._state.adding]
+    rows.insert(Attempt, known, unique=["job", "execution"], update=_columns(Attempt, _ATTEMPT_KEPT))
     dropped = [attempt.pk for life in lives for attempt in life.dropped if not attempt._state.adding]
     if dropped:
         Attempt.objects.filter(pk__in=dropped).delete()
