@@ -8,6 +8,7 @@ import json
 import logging
 import time
 import weakref
+from typing import Any
 
 from django.conf import settings as django_settings
 from redis import RedisError
@@ -19,6 +20,8 @@ from live.conf import settings
 from live.subscriber import Watcher
 
 logger = logging.getLogger(__name__)
+
+Rendered = dict[str, Any]  # an event as viewers see it
 
 _hubs: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = weakref.WeakKeyDictionary()
 
@@ -39,6 +42,8 @@ class Hub:
         self._pubsub: PubSub | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._confirmed: dict[str, asyncio.Event] = {}
+        # The newest progress of each topic that came in this turn of the loop: (sequence number, what viewers see).
+        self._latest: dict[str, tuple[int, Rendered]] = {}
 
     async def join(self, topic: str, subscriber: Watcher) -> None:
         """Bring `topic` to `subscriber` from now on; returns when the subscription is in force."""
@@ -120,8 +125,7 @@ class Hub:
             self._deliver(topics.of_channel(message["channel"]), message["data"])
 
     def _deliver(self, topic: str, data: str) -> None:
-        watchers = self.watchers.get(topic)
-        if not watchers:
+        if not self.watchers.get(topic):
             return
         kind, _ = topics.parse(topic)
         event = json.loads(data)
@@ -129,8 +133,30 @@ class Hub:
         if seen is None:
             return
         seq = int(event.get("seq") or 0)
+        if seen["type"] == "progress":
+            self._keep(topic, seq, seen)
+            return
+        self._bring_latest(topic)  # it was told before this
+        self._bring(topic, seq, seen)
+
+    def _keep(self, topic: str, seq: int, seen: Rendered) -> None:
+        """Note a progress for the end of this turn: of a burst every viewer is offered the newest alone."""
+        if not self._latest:
+            asyncio.get_running_loop().call_soon(self._bring_all)
+        if seq >= self._latest.get(topic, (0, seen))[0]:
+            self._latest[topic] = (seq, seen)
+
+    def _bring_all(self) -> None:
+        for topic in list(self._latest):
+            self._bring_latest(topic)
+
+    def _bring_latest(self, topic: str) -> None:
+        if topic in self._latest:
+            self._bring(topic, *self._latest.pop(topic))
+
+    def _bring(self, topic: str, seq: int, seen: Rendered) -> None:
         text = json.dumps({"topic": topic, "seq": seq, **seen}, default=str, separators=(",", ":"))
-        for subscriber in watchers:
+        for subscriber in self.watchers.get(topic, ()):
             subscriber.offer(topic, seen["type"], seq, text)
 
     async def _beat(self) -> None:
