@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pyte
 def no_socket(page):
     """Let no socket come up: these pages follow the book by polling."""
     page.route_web_socket("**/ws/live/", lambda socket: socket.close())
+    page.reload()
 
 
 def test_the_page_of_a_job_follows_it_to_its_end(page):
