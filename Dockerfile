@@ -29,4 +29,4 @@ USER 10001
 VOLUME /var/lib/image
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-CMD ["uvicorn", "image.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "5", "--no-access-log"]
+CMD ["uvicorn", "image.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "5", "--no-access-log", "--ws-per-message-deflate", "false"]

@@ -33,6 +33,8 @@ class ControlRoom:
         address = ["--host", self.host, "--port", str(self.port)]
         # Without a time-out one open page would keep the server from ending.
         options = ["--timeout-graceful-shutdown", "5", "--no-access-log", "--log-level", "warning"]
+        # Compressing a live message takes longer than sending it, and its tables more memory than the socket.
+        options += ["--ws-per-message-deflate", "false"]
         return self._part("web", ["uvicorn", "image.asgi:application", *address, *options], StopPlan(WORKING, 8))
 
     def worker(self, queue: str) -> Part:
