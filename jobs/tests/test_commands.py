@@ -82,16 +82,16 @@ def test_a_person_launches_with_their_own_rights(ada):
 def test_a_file_is_given_by_its_path(run, tmp_path, settings):
     settings.MEDIA_ROOT = tmp_path / "files"
 
-    @app.task(name="scratch.read")
+    @app.task(name="scratch.read_path")
     def read(content: File) -> None:
         """Read."""
 
     source = tmp_path / "a.txt"
     source.write_text("abc")
     try:
-        run("launch", "scratch.read", "--arg", f"content={source}")
+        run("launch", "scratch.read_path", "--arg", f"content={source}")
     finally:
-        app.tasks.pop("scratch.read")
+        app.tasks.pop("scratch.read_path")
     stored = StoredFile.objects.get()
     assert Job.objects.get().kwargs == {"content": str(stored.pk)}
     assert stored.path.read_text() == "abc"
