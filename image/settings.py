@@ -127,18 +127,24 @@ QUEUES = env.words("IMAGE_QUEUES", ["default", "ml", "email", "heavy"])
 # Tasks that need much memory or time have a queue, and so a worker, of their own.
 CELERY_TASK_ROUTES = {"assets.*": {"queue": "heavy"}, "Process asset": {"queue": "heavy"}}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A worker holds nothing but what it runs, so a killed one leaves the rest in the queue for others.
-CELERY_WORKER_DISABLE_PREFETCH = True
+_BROKER_IS_REDIS = CELERY_BROKER_URL.startswith(("redis", "sentinel", "valkey"))
+# A worker holds nothing but what it runs, so a killed one leaves the rest in the queue for others. Other brokers give
+# back by themselves what a killed worker held, and Celery has this for Redis alone.
+CELERY_WORKER_DISABLE_PREFETCH = _BROKER_IS_REDIS
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Only has an effect on tasks that say acks_late, that is: "I may run twice".
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-# Redelivery of what a dead worker held is done by `workers.rescue` within a minute; the broker's own time-out is the
-# last resort and must stay above the longest job, or that job runs twice.
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": env.integer("IMAGE_VISIBILITY_TIMEOUT", 24 * 3600),
-    "unacked_restore_interval": 10,
-    "unacked_restore_throttle": 1,
-}
+if _BROKER_IS_REDIS:
+    # Redelivery of what a dead worker held is done by `workers.rescue` within a minute; the broker's own time-out is the
+    # last resort and must stay above the longest job, or that job runs twice.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": env.integer("IMAGE_VISIBILITY_TIMEOUT", 24 * 3600),
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+    }
+elif CELERY_BROKER_URL.startswith(("amqp", "pyamqp")):
+    # A job counts as sent when RabbitMQ says that it has the message.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
 # A busy machine may need long to fork a pool process; Celery's four seconds would kill it and try again for ever.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60
 CELERY_BEAT_SCHEDULER = "schedules.scheduler:Scheduler"

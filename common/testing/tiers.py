@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from common.testing import postgresql, rabbitmq
+
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -34,7 +36,7 @@ def _browser() -> str:
     return "no Chromium: apt-get install chromium (macOS: brew install chromium), or set IMAGE_CHROMIUM to its program"
 
 
-TIERS = [Tier("browser", _browser)]
+TIERS = [Tier("browser", _browser), Tier("postgresql", postgresql.lacks), Tier("rabbitmq", rabbitmq.lacks)]
 
 
 def skipped_tiers(tiers: list[Tier] | None = None) -> dict[str, str]:
@@ -60,10 +62,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Name the tiers that were skipped."""
-    for marker, reason in skipped_tiers().items():
+    """Name the tiers that ran, and those that were skipped."""
+    skipped = skipped_tiers()
+    for tier in TIERS:
+        count = _ran(terminalreporter, tier.marker)
+        if count and tier.marker not in skipped:
+            terminalreporter.write_line(f"Tier ran: {tier.marker} ({count} tests)")
+    for marker, reason in skipped.items():
         verdict = "; in CI that is a failure" if in_ci() else ""
         terminalreporter.write_line(f"Tier skipped: {marker} ({reason}){verdict}", yellow=True)
+
+
+def _ran(terminalreporter: Any, marker: str) -> int:
+    """Return how many tests with the marker were called, whatever came of it."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    return sum(getattr(report, "when", "") == "call" and marker in report.keywords for report in reports)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,16 +12,22 @@ from django.conf import settings
 from common.management.commands import lint
 from common.management.commands import test as test_command
 from common.runner import settings_reference
-from common.testing import tiers
+from common.testing import postgresql, rabbitmq, tiers
 
 PROJECT = Path(settings.BASE_DIR)
 
 # Tiers ---------------------------------------------------------------------------------------------------------------
 
 
+# The tiers that this machine may or may not have; none of them is started here.
+SERVERS = {"TEST_POSTGRES_URL": "postgres://nowhere/x", "TEST_RABBITMQ_URL": "amqp://nowhere"}
+
+
 def run_pytest(folder, **environment):
     """Run one browser test and one plain one with our plugin."""
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  browser: x\n  serial: x\n")
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nmarkers =\n  browser: x\n  postgresql: x\n  rabbitmq: x\n  serial: x\n"
+    )
     (folder / "test_it.py").write_text(
         "import pytest\n@pytest.mark.browser\ndef test_page():\n    pass\ndef test_plain():\n    pass\n"
     )
@@ -33,7 +39,7 @@ def run_pytest(folder, **environment):
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        env={"PATH": "/nowhere", "HOME": str(folder), **environment},
+        env={"PATH": "/nowhere", "HOME": str(folder), **SERVERS, **environment},
     )
 
 
@@ -56,13 +62,28 @@ def test_in_ci_a_skipped_tier_fails_the_run_but_the_closing_line_stays_the_last(
 def test_a_named_browser_makes_the_tier_run(tmp_path):
     done = run_pytest(tmp_path, CI="true", IMAGE_CHROMIUM=sys.executable)
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout.splitlines()[-1]
+    *_, tier, closing = done.stdout.splitlines()
+    assert tier == "Tier ran: browser (1 tests)"
+    assert "2 passed" in closing
 
 
 def test_a_named_browser_that_is_not_there_is_not_replaced(monkeypatch):
     monkeypatch.setenv("IMAGE_CHROMIUM", "/nowhere/chromium")
     assert tiers.chromium() is None
-    assert list(tiers.skipped_tiers()) == ["browser"]
+    assert "browser" in tiers.skipped_tiers()
+
+
+@pytest.mark.parametrize(("server", "variable"), [(postgresql, "TEST_POSTGRES_URL"), (rabbitmq, "TEST_RABBITMQ_URL")])
+def test_a_server_that_is_named_replaces_programs_that_are_not_there(monkeypatch, tmp_path, server, variable):
+    monkeypatch.setattr(server, "DEBIAN", tmp_path / "nowhere")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(variable, raising=False)
+    assert "apt-get install" in server.lacks()
+    assert variable in server.lacks()
+    monkeypatch.setenv(variable, "somewhere")
+    assert server.lacks() == ""
+    with server.server() as url:
+        assert url == "somewhere"
 
 
 # manage.py test ------------------------------------------------------------------------------------------------------
