@@ -142,7 +142,7 @@ def test_rows_that_make_no_sense_do_not_disturb_the_others(app, sent, caplog):
         PeriodicTask.objects.filter(pk=row.pk).update(**{field: value})
     nonsense = CrontabSchedule.objects.create(minute="nonsense")
     never = CrontabSchedule.objects.create(day_of_month="30", month_of_year="2")
-    huge = IntervalSchedule.objects.create(every=10**12, period="days")
+    huge = IntervalSchedule.objects.create(every=2**31 - 1, period="days")  # more than a timedelta holds
     for name, timed in (("b", {"crontab": nonsense}), ("c", {"crontab": never}), ("d", {"interval": huge})):
         row = _row(name)
         PeriodicTask.objects.filter(pk=row.pk).update(**{"interval": None, **timed})
