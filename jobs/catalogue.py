@@ -8,8 +8,11 @@ from celery import current_app
 from django.contrib.auth.models import User
 from django.db.models import Subquery
 
+from jobs import history, policies
+from jobs.history import Lately
 from jobs.launching import default_queue
 from jobs.models import Job
+from jobs.signals import schedules_asked
 
 
 @dataclasses.dataclass(slots=True)
@@ -24,13 +27,32 @@ class TaskEntry:
     tracked: bool
     limit: float | None  # seconds after which it is stopped
     retries: bool
+    app: str  # the Django app that it lives in
+    title: str  # as people call it
     last: Job | None = None
+    lately: Lately = dataclasses.field(default_factory=Lately)
+    schedules: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # when it runs by itself, address
 
 
 def entries() -> list[TaskEntry]:
     """Return every task but Celery's own chores, ordered by name."""
     tasks = [task for name, task in current_app.tasks.items() if not name.startswith("celery.")]
     return sorted((_entry(task) for task in tasks), key=lambda one: one.name.lower())
+
+
+def open_to(user: User) -> list[TaskEntry]:
+    """Return the tasks that `user` may launch or see jobs of, with what became of their latest jobs."""
+    found = [one for one in entries() if policies.may_launch(user, one.name) or policies.may_see_task(user, one.name)]
+    recent = history.lately(Job.objects.visible_to(user))
+    planned: dict[str, list[tuple[str, str]]] = {}
+    answers: Any = schedules_asked.send(sender=TaskEntry, user=user)
+    for _, answer in answers:
+        for task, rows in answer.items():
+            planned.setdefault(task, []).extend(rows)
+    for one in found:
+        one.lately = recent.get(one.name, Lately())
+        one.schedules = planned.get(one.name, [])
+    return with_last_jobs(found, user)
 
 
 def entry(name: str) -> TaskEntry:
@@ -73,6 +95,8 @@ def _entry(task: Any) -> TaskEntry:
         tracked=bool(getattr(task, "tracked", True)),
         limit=task.soft_time_limit or task.time_limit,
         retries=bool(getattr(task, "autoretry_for", ())),
+        app=str(type(task).__module__).partition(".")[0],
+        title=str(getattr(task, "title", None) or task.name),
     )
 
 

@@ -34,6 +34,11 @@ def why_not_retry(job: Job, by: User) -> str:
     return "" if job.task in current_app.tasks else "Its task does not exist any more."
 
 
+def why_not_note(job: Job, by: User) -> str:
+    """Return why `by` cannot keep a note with the job; empty if nothing is against it."""
+    return "" if policies.may_cancel(by, job) else "Only its owner, staff, and groups with the right may write here."
+
+
 def cancel(*, job: Job, by: User | None, name: str = "") -> str:
     """Ask for the end of the job; return the sentence that says what happens now.
 

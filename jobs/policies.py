@@ -38,6 +38,11 @@ def may_launch(user: User | AnonymousUser, task: str) -> bool:
     return _may(user, "launch", task)
 
 
+def may_see_task(user: User | AnonymousUser, task: str) -> bool:
+    """Return whether the user may see the task and all its jobs."""
+    return _may(user, "see", task)
+
+
 def _owns(user: User | AnonymousUser, job: "Job") -> bool:
     return user.is_authenticated and user.is_active and job.owner_id is not None and job.owner_id == user.pk
 

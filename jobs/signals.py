@@ -6,3 +6,7 @@ from django.dispatch import Signal
 # by (User). The receiver makes the schedule and returns the address of its page; it raises WrongArguments with the
 # fields `cron` and `schedule_name`.
 repetition_wanted = Signal()
+
+# Which tasks run by themselves? Argument: user (User). A receiver returns {task: [(sentence, address), …]}; the address
+# is empty where the user has no page for it.
+schedules_asked = Signal()

@@ -21,6 +21,8 @@ from jobs.querysets import JobQuerySet
 SHORT = 8
 # Lines of a job's log that its page shows, the last ones.
 LINES = 500
+# From the least to the most serious; the page shows the chosen one and those after it.
+LEVELS = ["debug", "info", "warning", "error"]
 # Attempts that a job's page shows, the last ones.
 ATTEMPTS = 50
 # Files that it made and that its page lists.
@@ -96,7 +98,11 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
     """Show one job; who may not see it learns nothing, not even that it exists."""
     visible = Job.objects.visible_to(_user(request))
     found = get_object_or_404(visible.select_related("owner"), pk=job_id.replace("\x00", ""))
-    lines = list(found.log_lines.order_by("-pk")[: LINES + 1])
+    level = request.GET.get("level", "")
+    shown = (
+        found.log_lines.filter(level__in=LEVELS[LEVELS.index(level) :]) if level in LEVELS else found.log_lines.all()
+    )
+    lines = list(shown.order_by("-pk")[: LINES + 1])
     related = visible.in_bulk({pk for pk in (found.holder, found.parent_id) if pk})
     return render(
         request,
@@ -108,6 +114,8 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
             "attempts": list(found.attempt_set.order_by("-number")[:ATTEMPTS]),
             "lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1],
             "more_lines": len(lines) > LINES,
+            "level": level if level in LEVELS else "",
+            "levels": LEVELS,
             "holder": related.get(found.holder),
             "parent": related.get(found.parent_id),
             "files": list(StoredFile.objects.filter(job_id=found.pk).order_by("created_at")[:FILES]),
@@ -127,6 +135,6 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
 @never_cache
 @require_safe
 def task_list(request: HttpRequest) -> HttpResponse:
-    """Show every task that can be launched."""
-    tasks = catalogue.with_last_jobs(catalogue.entries(), _user(request))
+    """Show the tasks that the person may launch, or whose jobs the person may see, under their apps."""
+    tasks = sorted(catalogue.open_to(_user(request)), key=lambda task: (task.app, task.title.lower()))
     return render(request, "jobs/tasks.html", {"tasks": tasks})

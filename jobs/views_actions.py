@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 
 from common.arguments import WrongArguments
-from jobs import control, policies
+from jobs import control
 from jobs.exceptions import JobError, NotAllowed
 from jobs.models import Job
 
@@ -57,8 +57,8 @@ def note(request: HttpRequest, job_id: str) -> HttpResponse:
     """Keep a note and tags with the job."""
 
     def keep(job: Job, user: User) -> str:
-        if not policies.may_cancel(user, job):
-            raise NotAllowed("Only its owner, staff, and groups with the right may write here.")
+        if reason := control.why_not_note(job, user):
+            raise NotAllowed(reason)
         tags = [tag.strip()[:50] for tag in request.POST.get("tags", "").split(",") if tag.strip()]
         Job.objects.filter(pk=job.pk).update(note=request.POST.get("note", "").strip()[:2000], tags=tags[:20])
         return "Kept."

@@ -1,19 +1,21 @@
 """How states, times and values look on every page."""
 
+import inspect
 import json
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from markdown_it import MarkdownIt
 
 from jobs import control, history, policies
 from jobs.models import Job, State
 
 register = template.Library()
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 # Longest text of a value on a page, in characters.
 LONGEST = 20_000
@@ -30,6 +32,17 @@ def state(value: str) -> SafeString:
     )
 
 
+@register.simple_tag
+def outcome_mark(value: str) -> SafeString:
+    """Return the icon of a state alone, with its word for those who do not see it."""
+    known = State(value)
+    return format_html(
+        '<span class="state state-{0}"><svg class="icon" role="img" aria-label="{1}"><use href="#icon-{0}"/></svg></span>',
+        known.value,
+        known.label,
+    )
+
+
 @register.simple_tag(takes_context=True)
 def readable(context: template.Context, job: Job) -> bool:
     """Return whether the person who looks may read the job's arguments, error and messages."""
@@ -38,8 +51,8 @@ def readable(context: template.Context, job: Job) -> bool:
 
 @register.simple_tag(takes_context=True)
 def why_not(context: template.Context, action: str, job: Job) -> str:
-    """Return why the person who looks cannot do `action` (cancel, retry) to the job; empty if nothing is against it."""
-    ask = {"cancel": control.why_not_cancel, "retry": control.why_not_retry}[action]
+    """Return why the person who looks cannot `cancel`, `retry` or `note` the job; empty if nothing is against it."""
+    ask = {"cancel": control.why_not_cancel, "retry": control.why_not_retry, "note": control.why_not_note}[action]
     return ask(job, context["request"].user)
 
 
@@ -99,20 +112,8 @@ def pretty(value: Any) -> str:
 
 @register.filter
 def prose(text: str) -> SafeString:
-    """Return a description with its paragraphs and the inline marks of Markdown: `code`, **strong**, *emphasis*."""
-    paragraphs = [_inline(conditional_escape(part)) for part in re.split(r"\n\s*\n", text.strip())]
-    return format_html_join("", "<p>{}</p>", ((part,) for part in paragraphs))
-
-
-def _inline(escaped: str) -> SafeString:
-    parts = re.split(r"`([^`]+)`", escaped)
-    for place, part in enumerate(parts):
-        if place % 2:
-            parts[place] = f"<code>{part}</code>"
-        else:
-            strong = re.sub(r"\*\*(\S(?:[^*]*\S)?)\*\*", r"<strong>\1</strong>", part)
-            parts[place] = re.sub(r"\*(\S(?:[^*]*\S)?)\*", r"<em>\1</em>", strong)
-    return SafeString("".join(parts))  # every part was escaped before the marks were put in
+    """Return a description, written in Markdown, as HTML; HTML in it is shown as text."""
+    return SafeString(_markdown.render(inspect.cleandoc(text)))  # the renderer escapes everything that it is given
 
 
 @register.filter

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from jobs.filters import PAGE, JobFilter
 from jobs.models import Attempt, Job, LogLine, State, TaskRule
+from jobs.signals import schedules_asked
 from jobs.templatetags.jobs import prose
 from jobs.tests.events import event, finished, queued, record, retrying, started
 
@@ -226,6 +227,10 @@ def test_pages_ask_no_more_when_there_are_more_jobs(as_staff, path, queries, dja
 
 def test_the_catalogue_shows_the_last_outcome_that_one_may_see(as_ada, ada):
     name = "jobs.cleanup_jobs"
+    assert "No task for you yet" in text(as_ada.get("/tasks/"))
+    group = Group.objects.create(name="keepers")
+    ada.groups.add(group)
+    TaskRule.objects.create(task=name).launch.add(group)
     make("a", task=name, owner=ada, state=State.FAILED, created_at=timezone.now() - timedelta(hours=1))
     make("b", task=name)
     page = text(as_ada.get("/tasks/"))
@@ -233,6 +238,39 @@ def test_the_catalogue_shows_the_last_outcome_that_one_may_see(as_ada, ada):
     assert 'href="/jobs/b/"' not in page
     assert "Delete old jobs from the book" in page
     assert "may run twice" in page
+
+
+def test_the_catalogue_tells_how_it_went_lately_and_when_it_runs_by_itself(as_staff):
+    end = timezone.now()
+    for n, state in enumerate([State.SUCCEEDED, State.SUCCEEDED, State.FAILED]):
+        begin = end - timedelta(seconds=60 * (n + 1))
+        make(f"j{n}", task="demo.echo", state=state, started_at=begin, finished_at=end, created_at=begin)
+
+    def planned(**_):
+        return {"demo.echo": [("every hour", "/somewhere/")]}
+
+    schedules_asked.connect(planned)
+    try:
+        page = text(as_staff.get("/tasks/"))
+    finally:
+        schedules_asked.disconnect(planned)
+    assert page.count('aria-label="Succeeded"') == 2
+    assert page.count('aria-label="Failed"') == 1
+    assert "takes about 2 min" in page
+    assert '<a href="/somewhere/">every hour</a>' in page
+
+
+def test_the_log_is_shown_from_a_level_on(as_staff):
+    record(
+        queued(1),
+        started(2),
+        event(3, "log", execution="a", level="info", message="by the way"),
+        event(4, "log", execution="a", level="error", message="it burns"),
+    )
+    assert "by the way" in text(as_staff.get("/jobs/job/?level=nonsense"))
+    page = text(as_staff.get("/jobs/job/?level=warning"))
+    assert "it burns" in page
+    assert "by the way" not in page
 
 
 def test_who_may_see_jobs_of_a_task_reads_nothing_in_them(as_ada, ada):
@@ -259,12 +297,14 @@ def test_arguments_are_named_by_the_task(as_staff):
     ("source", "html"),
     [
         ("a `b*c*` *d* **e** 2 * 3 * 4", "<p>a <code>b*c*</code> <em>d</em> <strong>e</strong> 2 * 3 * 4</p>"),
-        ("one\n\ntwo", "<p>one</p><p>two</p>"),
+        ("one\n\ntwo", "<p>one</p>\n<p>two</p>"),
         ("<script>`<b>`", "<p>&lt;script&gt;<code>&lt;b&gt;</code></p>"),
+        ("- a\n- b", "<ul>\n<li>a</li>\n<li>b</li>\n</ul>"),
+        ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>"),
     ],
 )
 def test_descriptions_are_prose(source, html):
-    assert prose(source) == html
+    assert prose(source).strip() == html
 
 
 def test_a_book_that_is_behind_says_so(as_staff, monkeypatch):

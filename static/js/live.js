@@ -43,6 +43,8 @@ function addLine(region, message) {
     refreshNow(region.id);
     return;
   }
+  const levels = ["debug", "info", "warning", "error"];
+  if (log.dataset.level && levels.indexOf(message.level) < levels.indexOf(log.dataset.level)) return;
   const follows = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
   const line = document.createElement("li");
   line.className = `log-${message.level}`;
