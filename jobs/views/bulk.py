@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from jobs import bulk
 from jobs.filters import JobFilter
-from jobs.views_actions import SeeOther
+from jobs.views.actions import SeeOther
 
 # Rows that the confirmation shows as examples.
 SHOWN = 5

@@ -18,7 +18,7 @@ from jobs.exceptions import NotAllowed, UnknownTask
 from jobs.forms import LaunchForm, WhenForm, launch_form
 from jobs.forms.fields import visible_rows
 from jobs.models import Job, Preset, Source
-from jobs.views_actions import SeeOther
+from jobs.views.actions import SeeOther
 
 # Latest jobs of the task that its page shows.
 LATEST = 8
