@@ -28,7 +28,7 @@ def test_the_apps_own_task_class_is_ours():
 def test_debug_task_is_silent_outside_a_job(scratch, caplog):
     caplog.set_level(logging.DEBUG, logger="common.tasks")
 
-    @app.task(bind=True, base=app.Task, name="scratch.debug")
+    @app.task(bind=True, base=app.Task, name="scratch.debug", shared=False)
     def debug(self):
         self.debug_task()
         return "done"
@@ -40,11 +40,11 @@ def test_debug_task_is_silent_outside_a_job(scratch, caplog):
 
 
 def test_track_is_an_option_and_a_method(scratch):
-    @app.task(bind=True, name="scratch.quick", track=False)
+    @app.task(bind=True, name="scratch.quick", shared=False, track=False)
     def quick(self):
         return list(self.track([1, 2]))
 
-    @app.task(bind=True, name="scratch.plain")
+    @app.task(bind=True, name="scratch.plain", shared=False)
     def plain(self):
         return None
 

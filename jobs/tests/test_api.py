@@ -331,7 +331,7 @@ def test_an_upload_has_a_bound_and_leaves_nothing_behind(as_ada, settings):
 
 @pytest.fixture
 def reader_task():
-    @app.task(name="scratch.read")
+    @app.task(name="scratch.read", shared=False)
     def read(content: File) -> str:
         return content.path.read_text()
 

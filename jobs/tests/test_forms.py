@@ -25,7 +25,7 @@ SIZES = {"shirt": [("s", "Small"), ("l", "Large")], "hat": [(57, "57 cm"), (58, 
 
 @pytest.fixture
 def task():
-    @app.task(name="scratch.form")
+    @app.task(name="scratch.form", shared=False)
     def form(
         name: str,
         count: Annotated[int, Ge(1), Le(5), Argument(title="How many", help="One to five", group="Size")] = 2,
@@ -46,7 +46,7 @@ def task():
 
 @pytest.fixture
 def dependent():
-    @app.task(name="scratch.dependent")
+    @app.task(name="scratch.dependent", shared=False)
     def dependent(
         what: Literal["shirt", "hat"] = "shirt",
         size: Annotated[
@@ -141,7 +141,7 @@ def test_choices_and_visibility_follow_the_other_answers(dependent):
 def test_rows_are_chosen_from_a_list():
     one = Group.objects.create(name="curators")
 
-    @app.task(name="scratch.rows")
+    @app.task(name="scratch.rows", shared=False)
     def rows(group: Group, groups: list[Group]):
         return None
 
@@ -159,7 +159,7 @@ def test_a_task_may_bring_its_own_form():
     class Own(forms.Form):
         x = forms.IntegerField(max_value=3, help_text="Small")
 
-    @app.task(name="scratch.own", form=Own)
+    @app.task(name="scratch.own", shared=False, form=Own)
     def own(x: int):
         return None
 

@@ -126,7 +126,7 @@ def test_a_job_whose_message_was_seen_is_not_sent_again(staff, committed):
 
 @pytest.fixture
 def secretive():
-    @app.task(name="scratch.secretive")
+    @app.task(name="scratch.secretive", shared=False)
     def secretive(user: str, password: str):
         return None
 
