@@ -1,9 +1,10 @@
 """Takes the pictures of docs/images/ from a running control room: computer and phone, light and dark.
 
-    .venv/bin/python docs/make_screenshots.py --url http://127.0.0.1:8000
+    .venv/bin/python docs/make_screenshots.py --url http://127.0.0.1:8000 --mesh bunny.ply
 
-It signs in as `admin` with the password that `manage.py up` keeps in the data folder, and sends a few of the sample jobs
-first, so that there is something to see.
+It signs in as `admin` with the password that `manage.py up` keeps in the data folder. First it fills the control room with
+jobs, assets and a schedule, so that there is something to see; `--as-it-is` leaves that out. Use a data folder of its own
+(IMAGE_VAR) for it.
 """
 
 import argparse
@@ -11,30 +12,51 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SIZES = {"computer": (1280, 800), "phone": (390, 844)}
-# The pictures: a name and an address; {job} is a job that has just run.
-PAGES = {"overview": "/", "jobs": "/jobs/", "job": "/jobs/{job}/"}
-# The first picture of the README.
-FIRST = ("overview", "computer", "light")
+# Name, width and height of the window, pixels for each point.
+SIZES = {"computer": (1280, 800, 1.0), "phone": (390, 844, 1.5)}
+THEMES = ("light", "dark")
 SETTLE = 1.0  # seconds for the page's socket to connect and its bars to stand still
+PATIENCE = 180.0  # seconds for the sample jobs
+COLOURS = 96  # of a kept picture: pages are flat, and small files are kinder to whoever clones the project
+
+# What is pictured: a name, and how its address is found now.
+PAGES: dict[str, Callable[[], str]] = {
+    "job-running": lambda: f"/jobs/{running_job()}/",
+    "overview": lambda: "/",
+    "jobs": lambda: "/jobs/",
+    "job": lambda: f"/jobs/{newest_job(task='Process asset', state='succeeded')}/",
+    "job-failed": lambda: f"/jobs/{newest_job(task='demo.fail', state='failed')}/",
+    "tasks": lambda: "/tasks/",
+    "launch": lambda: f"/tasks/Process%20asset/?asset={first_asset()}",
+    "assets": lambda: "/assets/",
+    "asset": lambda: f"/assets/{first_asset()}/",
+    "workers": lambda: "/workers/",
+    "schedules": lambda: "/admin/django_celery_beat/periodictask/",
+}
 
 
 def main() -> None:
     """Take all pictures that were asked for."""
     options = _options()
-    job = options.job or send_samples()
+    _django()
+    if not options.as_it_is:
+        fill(options.mesh)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         for size in SIZES:
-            for theme in ("light", "dark"):
-                take(browser, options, job, size, theme)
+            for theme in THEMES:
+                take(browser, options, size, theme)
         browser.close()
 
 
@@ -43,7 +65,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of the running control room")
     parser.add_argument("--user", default="admin")
     parser.add_argument("--password", help="default: the one in the data folder (IMAGE_VAR)")
-    parser.add_argument("--job", help="id of a job to show; default: one of the sample jobs that are sent first")
+    parser.add_argument(
+        "--mesh", type=Path, action="append", default=[], help="a mesh to upload first; may be repeated"
+    )
+    parser.add_argument("--as-it-is", action="store_true", help="send no sample jobs")
+    parser.add_argument("--page", choices=PAGES, action="append", help="only this page; may be repeated")
     parser.add_argument("--folder", type=Path, default=IMAGES)
     options = parser.parse_args()
     if options.password is None:
@@ -61,53 +87,107 @@ def chromium() -> str:
     return found
 
 
-def send_samples() -> str:
-    """Send sample jobs that end in different ways; return the id of one that runs long enough to be seen."""
+def _django() -> None:
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
+    # Playwright runs an event loop in this thread, and the database is asked between two pictures.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     import django
 
     django.setup()
-    from demo import tasks
 
-    running = tasks.progress.delay(90, 300)
-    ended = [
-        tasks.echo.delay("Good morning"),
-        tasks.add.delay(2, 40),
-        tasks.fail.delay("The disk is full"),
-        tasks.Countdown().delay(200),
-    ]
-    for result in ended:
-        result.get(timeout=60, propagate=False)
-    tasks.Countdown().delay(1000)
-    tasks.mul.delay(6, 7)
-    tasks.wait.apply_async((60,), countdown=3600)
-    end = time.monotonic() + 60
-    while not _is_running(running.id):
+
+def launch(task: str, **arguments: Any) -> str:
+    """Launch a job as `admin`; return its id."""
+    from django.contrib.auth.models import User
+
+    from jobs import launching
+    from jobs.models import Source
+
+    after = arguments.pop("run_after", None)
+    admin = User.objects.get(username="admin")
+    job = launching.launch(task=task, arguments=arguments, by=admin, source=Source.PAGE, run_after=after)
+    return str(job.pk)
+
+
+def fill(meshes: list[Path]) -> None:
+    """Upload the meshes, send jobs that end in different ways, and set a schedule."""
+    from django.contrib.auth.models import User
+    from django.core.files.uploadedfile import SimpleUploadedFile
+    from django.utils import timezone
+
+    from assets import services
+    from jobs import launching
+
+    admin = User.objects.get(username="admin")
+    for path in meshes:
+        services.add(upload=SimpleUploadedFile(path.name, path.read_bytes()), owner=admin)
+    sent = [launch("Process asset", asset=first_asset() + number) for number in range(len(meshes))]
+    sent += [launch("demo.echo", text="Good morning"), launch("demo.add", x=2, y=40)]
+    sent += [launch("demo.fail", message="The disk is full"), launch("demo.countdown", start=100)]
+    wait_for(sent)
+    launching.repeat(
+        task="Process asset", arguments={"asset": first_asset()}, by=admin, cron="0 6 * * 1-5", name="Bunny at six"
+    )
+    launch("demo.wait", secs=60, run_after=timezone.now() + timedelta(hours=3))
+    launch("demo.progress", secs=600, steps=1200)
+
+
+def wait_for(jobs: list[str]) -> None:
+    """Wait until all jobs have ended."""
+    from jobs.models import FINISHED, Job
+
+    end = time.monotonic() + PATIENCE
+    while Job.objects.filter(pk__in=jobs, state__in=FINISHED).count() < len(jobs):
         if time.monotonic() > end:
-            sys.exit("The sample job does not start: is a worker of the queue `default` running?")
+            sys.exit("The sample jobs do not end: is a worker of every queue running?")
         time.sleep(0.2)
-    return str(running.id)
 
 
-def _is_running(job: str) -> bool:
-    from jobs.models import Job, State
+def first_asset() -> int:
+    """Return the id of the oldest asset."""
+    from assets.models import Asset
 
-    return Job.objects.filter(pk=job, state=State.RUNNING).exists()
+    found = Asset.objects.order_by("pk").first()
+    return found.pk if found else sys.exit("There is no asset: give one with --mesh.")
 
 
-def take(browser: Browser, options: argparse.Namespace, job: str, size: str, theme: str) -> None:
+def newest_job(**wanted: str) -> str:
+    """Return the id of the newest such job."""
+    from jobs.models import Job
+
+    return str(Job.objects.filter(**wanted).order_by("-created_at").values_list("pk", flat=True)[0])
+
+
+def running_job() -> str:
+    """Launch a job and return its id when it is in the middle of its work."""
+    from jobs import reading
+
+    job = launch("Process asset", asset=first_asset())
+    end = time.monotonic() + PATIENCE
+    while True:
+        found = reading.job(job)
+        if found is not None and (found.is_finished or (found.fraction or 0) >= 0.2):
+            return job
+        if time.monotonic() > end:
+            sys.exit("The sample job does not start: is a worker of its queue running?")
+        time.sleep(0.05)
+
+
+def take(browser: Browser, options: argparse.Namespace, size: str, theme: str) -> None:
     """Take the pictures in one size and one theme."""
-    width, height = SIZES[size]
+    width, height, scale = SIZES[size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if theme == "dark" else "light",
-        device_scale_factor=1 if size == "computer" else 2,
+        device_scale_factor=scale,
     )
     sign_in(context, options)
     options.folder.mkdir(parents=True, exist_ok=True)
-    for name, address in PAGES.items():
-        picture(context.new_page(), options, name, address.format(job=job), size, theme)
+    for name in options.page or PAGES:
+        file = options.folder / f"{name}-{size}-{theme}.png"
+        picture(context.new_page(), f"{options.url}{PAGES[name]()}", file)
+        sys.stdout.write(f"{file.name} {file.stat().st_size // 1024} kB\n")
     context.close()
 
 
@@ -124,16 +204,17 @@ def sign_in(context: BrowserContext, options: argparse.Namespace) -> None:
     page.close()
 
 
-def picture(page: Page, options: argparse.Namespace, name: str, address: str, size: str, theme: str) -> None:
-    """Take one picture of what a visitor sees first."""
-    response = page.goto(f"{options.url}{address}", wait_until="load")
+def picture(page: Page, address: str, file: Path) -> None:
+    """Take one picture of what a visitor sees first, and keep it small."""
+    response = page.goto(address, wait_until="load")
     if response is None or not response.ok:
         sys.exit(f"{address} answered {response.status if response else 'nothing'}.")
     page.wait_for_timeout(SETTLE * 1000)
-    full = name if (name, size, theme) == FIRST else f"{name}-{size}-{theme}"
-    page.screenshot(path=options.folder / f"{full}.png")
-    sys.stdout.write(f"{full}.png\n")
+    page.screenshot(path=file)
     page.close()
+    with Image.open(file) as taken:
+        few = taken.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    few.save(file, optimize=True)
 
 
 if __name__ == "__main__":
