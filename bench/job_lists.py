@@ -173,7 +173,9 @@ def fill(connection, rows: int, owner: int) -> None:
         moment = f"now() - ({rows} - i) * interval '3 seconds'"
         pk = "lpad(to_hex((i * 2654435761) % 4294967296), 8, '0') || '-0000-4000-8000-' || lpad(to_hex(i), 12, '0')"
     else:
-        series = f"(WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows}) SELECT i FROM c) AS n"
+        series = (
+            f"(WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {rows}) SELECT i FROM c) AS n"
+        )
         moment = f"datetime('now', '-' || (({rows} - i) * 3) || ' seconds')"
         pk = "printf('%08x-0000-4000-8000-%012x', (i * 2654435761) % 4294967296, i)"
     state = _STATE.format(rows=rows)

@@ -121,7 +121,21 @@ class System:
         self.worker = Child(
             f"worker-{self.name}",
             [
-                *(sys.executable, "-m", "celery", "-A", app, "worker", *more, "-c", 2, "-Q", self.queue, "-l", "WARNING"),
+                *(
+                    sys.executable,
+                    "-m",
+                    "celery",
+                    "-A",
+                    app,
+                    "worker",
+                    *more,
+                    "-c",
+                    2,
+                    "-Q",
+                    self.queue,
+                    "-l",
+                    "WARNING",
+                ),
                 *("-n", f"{self.name}@bench", "--without-gossip", "--without-mingle", "--without-heartbeat"),
             ],
             self.env,
@@ -194,9 +208,17 @@ class System:
         for start in range(0, jobs, 500):
             with self.redis.pipeline(transaction=False) as pipe:
                 for number in range(start, min(jobs, start + 500)):
-                    own = {"job": f"outage-{stamp}-{number}", "at": time.time(), "execution": f"{stamp:x}-{number}"[-30:]}
+                    own = {
+                        "job": f"outage-{stamp}-{number}",
+                        "at": time.time(),
+                        "execution": f"{stamp:x}-{number}"[-30:],
+                    }
                     for event in template:
-                        text = json.dumps({**event, **own} if event["type"] != "queued" else {**event, "job": own["job"], "at": own["at"]})
+                        text = json.dumps(
+                            {**event, **own}
+                            if event["type"] != "queued"
+                            else {**event, "job": own["job"], "at": own["at"]}
+                        )
                         pipe.xadd("image:events", {"e": text})
                 pipe.execute()
         self.record()
@@ -274,7 +296,16 @@ def show(systems: list[System], asked: argparse.Namespace) -> None:
     for system in systems:
         ratio = middle([a / b for a, b in zip(system.rates, plain, strict=True)])
         limit = (f"{PLAIN} x", verdict(ratio, PLAIN, at_least=True)) if system.is_ours else ("", "")
-        rows.append((system.name, spread(system.rates, 0), f"{middle(system.cpu):.0f}", "of plain Celery", f"{ratio:.2f} x", *limit))
+        rows.append(
+            (
+                system.name,
+                spread(system.rates, 0),
+                f"{middle(system.cpu):.0f}",
+                "of plain Celery",
+                f"{ratio:.2f} x",
+                *limit,
+            )
+        )
     for system in systems:
         if not system.is_ours:
             continue
@@ -283,14 +314,44 @@ def show(systems: list[System], asked: argparse.Namespace) -> None:
         ratio = middle([a / b for a, b in zip(system.rates, peer, strict=True)])
         told = (f"{RESULTS:.0f} x", verdict(ratio, RESULTS, at_least=True)) if kind == "postgresql" else ("", "")
         rows.append((system.name, "", "", "of django-db with track_started", f"{ratio:.1f} x", *told))
-        rows.append((system.name, "", "", "most seconds behind", spread(system.lags), f"{LAG:.0f} s", verdict(middle(system.lags), LAG)))
+        rows.append(
+            (
+                system.name,
+                "",
+                "",
+                "most seconds behind",
+                spread(system.lags),
+                f"{LAG:.0f} s",
+                verdict(middle(system.lags), LAG),
+            )
+        )
         jobs = int(middle(system.rates) * asked.outage)
         seconds = system.outage(jobs)
-        rows.append((system.name, "", "", f"after {jobs} jobs without a recorder", f"{seconds:.1f} s", f"{CATCH_UP:.0f} s", verdict(seconds, CATCH_UP)))
+        rows.append(
+            (
+                system.name,
+                "",
+                "",
+                f"after {jobs} jobs without a recorder",
+                f"{seconds:.1f} s",
+                f"{CATCH_UP:.0f} s",
+                verdict(seconds, CATCH_UP),
+            )
+        )
         expected = 200 + asked.rounds * asked.jobs + jobs
         missing = expected - system.recorded()
         locked = system.printed().count("database is locked")
-        rows.append((system.name, "", "", "jobs missing in the book; “database is locked”", f"{missing}; {locked}", "0; 0", verdict(missing + locked, 0)))
+        rows.append(
+            (
+                system.name,
+                "",
+                "",
+                "jobs missing in the book; “database is locked”",
+                f"{missing}; {locked}",
+                "0; 0",
+                verdict(missing + locked, 0),
+            )
+        )
     table("Tracked no-op jobs", rows)
 
 
