@@ -1,5 +1,6 @@
 """Helpers for tests, our own and those of apps built on us."""
 
+import shutil
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,3 +18,8 @@ def wait_until(condition: Callable[[], T], seconds: float = 15.0, what: str = ""
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what or condition}")
         time.sleep(0.02)
+
+
+def dying_with_us(argv: list[str], signal: str) -> list[str]:
+    """Return the command line that sends the program `signal` when this process is killed; where Linux can do that."""
+    return ["setpriv", "--pdeathsig", signal, "--", *argv] if shutil.which("setpriv") else argv

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common.runner.redis_server import free_port
-from common.testing import wait_until
+from common.testing import dying_with_us, wait_until
 
 # Debian keeps each version in a folder of its own, which is not on the PATH.
 DEBIAN = Path("/usr/lib/postgresql")
@@ -89,9 +89,8 @@ def _running(folder: Path) -> Iterator[str]:
     for option in (*CARELESS, "unix_socket_directories=", "max_connections=200"):
         argv += ["-c", option]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True, **_as_user()
-        )
+        options: dict[str, Any] = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL, "cwd": folder}
+        process = subprocess.Popen(dying_with_us(argv, "INT"), start_new_session=True, **options, **_as_user())
     url = f"postgres://{USER}:{password}@127.0.0.1:{port}/control_room"
     try:
         wait_until(lambda: _answers(process, port, password, folder / "log"), 60, "PostgreSQL is up")

@@ -15,9 +15,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from common.runner.redis_server import free_port
-from common.testing import wait_until
+from common.testing import dying_with_us, wait_until
 
 # Debian's program on the PATH insists on the user rabbitmq and on the machine's own folders; this one does not.
 DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -81,11 +82,8 @@ def _start(folder: Path, started: list["subprocess.Popen[bytes]"]) -> str:
     assert broker, lacks()
     for argv in ([mapper, "-port", env["ERL_EPMD_PORT"], "-address", "127.0.0.1"], [broker]):
         with log.open("ab") as out:
-            started.append(
-                subprocess.Popen(
-                    argv, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-                )
-            )
+            options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out, "cwd": folder}
+            started.append(subprocess.Popen(dying_with_us(argv, "TERM"), env=env, start_new_session=True, **options))
         if argv[0] == mapper:
             wait_until(lambda: _listens(int(env["ERL_EPMD_PORT"])), 30, "the port mapper of Erlang is up")
     url = f"amqp://guest:guest@127.0.0.1:{port}//"
