@@ -16,6 +16,7 @@ from django.utils import timezone
 from common import tracking
 from common.arguments import Schema, WrongArguments, schema_of
 from common.redaction import HIDDEN, hide_arguments
+from common.storable import unstorable
 from jobs import files, policies
 from jobs.conf import settings
 from jobs.exceptions import NotAllowed, SecretsNotKept, UnknownTask
@@ -94,6 +95,8 @@ def launch(
 
 def _checked(schema: Schema, arguments: Mapping[str, Any], by: User | None) -> dict[str, Any]:
     """Return the arguments as JSON; a row that `by` may not see is as unknown as one that does not exist."""
+    if errors := unstorable(arguments):
+        raise WrongArguments(errors)
     errors = _hidden_rows(schema, arguments, by) if by is not None else {}
     try:
         with files.read_by(by):

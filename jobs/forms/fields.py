@@ -176,7 +176,7 @@ def _loose(text: str, item: str) -> Any:
     if item in {"", "json"}:
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
 
@@ -186,6 +186,8 @@ def _json(text: Any, parameter: Parameter) -> Any:
         return text
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise forms.ValidationError("This JSON is nested too deeply.") from error
     except ValueError as error:
         if parameter.schema.get("type") is None and not parameter.schema.get("anyOf"):
             return text  # an argument of no particular type: what is no JSON is a text
@@ -198,6 +200,8 @@ _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 def _duration(text: Any) -> Any:
     """Return `1h 30m` as a time span; what looks otherwise is left to the schema (ISO 8601, [D ]HH:MM:SS)."""
     parts = str(text).replace(" ", "").lower()
+    if not parts.isascii():
+        return text  # Python calls ² a digit, too
     spans: dict[str, float] = {}
     number = ""
     for letter in parts:
@@ -208,7 +212,12 @@ def _duration(text: Any) -> Any:
             number = ""
         else:
             return text
-    return text if number or not spans else datetime.timedelta(**spans)
+    if number or not spans:
+        return text
+    try:
+        return datetime.timedelta(**spans)
+    except (OverflowError, ValueError) as error:
+        raise forms.ValidationError("This is longer than a duration can be.") from error
 
 
 def as_text(parameter: Parameter, value: Any) -> Any:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from common.arguments import Schema, WrongArguments, schema_of
+from common.storable import unstorable
 from jobs import policies
 from jobs.forms.fields import ArgumentField, Unfinished, as_text
 from jobs.launching import default_queue
@@ -76,6 +77,9 @@ class LaunchForm(forms.Form):
             return {}
 
     def _checked(self, values: dict[str, Any]) -> dict[str, Any]:
+        if errors := unstorable(values):
+            self.add_errors(WrongArguments(errors))
+            return values
         try:
             self.schema.validate(values)
         except WrongArguments as wrong:

@@ -105,6 +105,15 @@ def test_an_unticked_box_is_no(task):
         ("extra", "{", "This is not JSON"),
         ("numbers", "1\nx", "1: Input should be a valid integer"),
         ("pause", "long", "duration|timedelta"),
+        ("pause", "99999999999999999999d", "longer than a duration"),
+        ("pause", "²d", "duration|timedelta"),
+        ("name", "a\x00b", "U[+]0000"),
+        ("extra", "[" * 100_000, "nested too deeply"),
+        ("extra", '{"a": ' * 150 + "1" + "}" * 150, "nested deeper than 100"),
+        ("extra", '{"a": NaN}', "too large, or is none"),
+        ("extra", '{"a": [1e999]}', "too large, or is none"),
+        ("extra", r'{"a": "\ud800"}', "surrogate"),
+        ("extra", r'{"\u0000": 1}', "U[+]0000"),
     ],
 )
 def test_errors_go_to_their_field(task, field, value, says):
