@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from urllib.parse import urlencode
 
@@ -189,6 +189,7 @@ def _cursor(text: str) -> tuple[datetime, str] | None:
     moment, _, pk = text.partition("~")
     try:
         at = datetime.fromisoformat(moment)
-    except ValueError:
+        # In UTC, as a database asks for it: the first and the last days of all have none.
+        return (at.astimezone(UTC), pk) if at.tzinfo and pk else None
+    except (ValueError, OverflowError):
         return None
-    return (at, pk) if at.tzinfo and pk else None

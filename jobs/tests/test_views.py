@@ -185,6 +185,8 @@ def test_filters_are_in_the_address(as_staff):
     assert shown("?q=a") == {"a"}  # by id; and no label has only that letter in it
     assert shown("?q=mul+sonne") == {"c"}
     assert shown("?state=splendid&before=nonsense") == {"a", "b", "c"}
+    assert shown("?before=9999-12-31T23:59:59-23:59~x") == {"a", "b", "c"}
+    assert shown("?before=0001-01-01T00:00:00%2B23:59~x") == {"a", "b", "c"}
     assert shown("?q=%00&task=%00&queue=%00&before=2026-01-01T00:00:00Z~%00") == {"a", "b", "c"}
     assert "No job matches" in text(as_staff.get("/jobs/?q=zzz"))
 
