@@ -122,7 +122,7 @@ def fill(meshes: list[Path]) -> None:
     admin = User.objects.get(username="admin")
     for path in meshes:
         services.add(upload=SimpleUploadedFile(path.name, path.read_bytes()), owner=admin)
-    sent = [launch("Process asset", asset=first_asset() + number) for number in range(len(meshes))]
+    sent = [launch("Process asset", asset=first_asset() + number) for number in reversed(range(len(meshes)))]
     sent += [launch("demo.echo", text="Good morning"), launch("demo.add", x=2, y=40)]
     sent += [launch("demo.fail", message="The disk is full"), launch("demo.countdown", start=100)]
     wait_for(sent)
