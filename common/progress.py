@@ -34,7 +34,8 @@ class Reporter:
         """Note the state; send it if it is the last one or enough time has passed."""
         now = time.monotonic()
         state = {"current": current, "total": total, "message": message, "stage": self.stage}
-        if now < self.due and not (total is not None and current >= total):
+        final = total is not None and current >= total and state != self.last
+        if now < self.due and not final:
             self.pending = state
             return
         self.send(state, now)
@@ -43,8 +44,7 @@ class Reporter:
         """Send the state with the share of the whole work that is done."""
         self.due = now + settings.PROGRESS_INTERVAL
         self.pending = None
-        if state == self.last:
-            return
+        # Also what was said before is sent again: the answer tells whether the job shall stop.
         self.last = state
         total = state["total"]
         part = min(1.0, max(0.0, state["current"] / total)) if total else None
@@ -58,8 +58,9 @@ class Reporter:
 
     def flush(self) -> None:
         """Send what the throttle held back."""
-        if self.pending is not None:
+        if self.pending is not None and self.pending != self.last:
             self.send(self.pending, time.monotonic())
+        self.pending = None
 
 
 class ProgressMixin:

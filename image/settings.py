@@ -115,7 +115,7 @@ BIOSAMPLE_USI_PASSWORD = env.text("USI_PASSWORD")
 
 # Celery --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL)
-CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_RESULT_BACKEND = f"common.results:ResultBackend+{REDIS_URL}"
 CELERY_RESULT_EXPIRES = 24 * 3600
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"

@@ -7,6 +7,7 @@ import pytest
 import time_machine
 
 from common import events
+from common.cancelling import JobCancelled
 from common.exceptions import LockLost
 from common.progress import ProgressMixin
 from common.tracking import Execution
@@ -60,6 +61,23 @@ def test_what_the_throttle_holds_back_is_sent_at_the_end(job, sent):
     job.progress(5, 10, "half")
     job.request.execution.progress.flush()
     assert sent()[-1]["message"] == "half"
+
+
+def test_a_job_that_repeats_itself_still_hears_that_it_shall_stop(job):
+    asked = '{"by": "ada"}'
+    answers = mock.patch.object(events, "write", side_effect=[(True, None), (True, asked)])
+    times = mock.patch("common.progress.time.monotonic", side_effect=[0.0, 0.1, 0.3])
+    with answers, times:
+        job.progress(1, 2)
+        job.progress(1, 2)
+        with pytest.raises(JobCancelled):
+            job.progress(1, 2)
+
+
+def test_the_last_state_said_again_is_throttled(job, sent):
+    for _ in range(1000):
+        job.progress(2, 2)
+    assert len(sent()) < 10
 
 
 def test_an_unknown_total_has_no_fraction(job, sent):

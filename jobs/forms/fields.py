@@ -111,15 +111,20 @@ class ArgumentField(forms.Field):
         if parameter.kind in {"list", "models"} and isinstance(value, str):
             return [_loose(line.strip(), parameter.item) for line in value.splitlines() if line.strip()]
         if self.choices:
-            known = {_token(choice): choice for choice, _ in self.choices}
-            if isinstance(value, list):
-                return [known.get(item, item) for item in value]
-            return known.get(value, value)
+            return self._chosen(value)
         if parameter.kind == "json":
             return _json(value, parameter)
         if parameter.kind == "duration":
             return _duration(value)
         return value
+
+    def _chosen(self, value: Any) -> Any:
+        known = {_token(choice): choice for choice, _ in self.choices}
+        for item in value if isinstance(value, list) else [value]:
+            # What the hints allow is the schema's to say; what a task offers beyond them is said here.
+            if item not in known and self.parameter.argument.choices is not None:
+                raise forms.ValidationError(f"“{item}” is not offered now. Choose one of the list.")
+        return [known.get(item, item) for item in value] if isinstance(value, list) else known.get(value, value)
 
     def _empty(self) -> Any:
         parameter = self.parameter

@@ -146,6 +146,12 @@ def test_choices_and_visibility_follow_the_other_answers(dependent):
     assert hat.arguments() == {"what": "hat", "size": 58, "brim": "7"}
 
 
+def test_what_is_not_offered_now_cannot_be_chosen(dependent):
+    form = launch_form(dependent, None, data={"what": "hat", "size": "s"})
+    assert not form.is_valid()
+    assert form.errors["size"] == ["“s” is not offered now. Choose one of the list."]
+
+
 @pytest.mark.django_db
 def test_rows_are_chosen_from_a_list():
     one = Group.objects.create(name="curators")

@@ -26,7 +26,7 @@ function paintProgress(region, message) {
   if (message.fraction === null || message.fraction === undefined) bar.removeAttribute("value");
   else bar.value = message.fraction;
   const share = region.querySelector("[data-progress-share]");
-  if (share) share.textContent = message.fraction == null ? "" : `${Math.floor(message.fraction * 100)} %`;
+  if (share) share.textContent = message.fraction == null ? "" : `${Math.round(message.fraction * 100)}%`;
   const text = region.querySelector("[data-progress-text]");
   if (text) text.textContent = [message.stage, message.message].filter(Boolean).join(" · ");
   const rest = region.querySelector("[data-progress-rest]");
