@@ -18,6 +18,8 @@ from live.exceptions import UnknownTopic
 from live.subscriber import Subscriber
 
 NOT_LOGGED_IN = 4401
+# No sequence number is larger: Redis and the databases count in 64 bits.
+LAST = 2**63 - 1
 
 
 class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -44,14 +46,14 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Take one request; nonsense is answered, never fatal."""
         try:
             request = json.loads(text_data or "")
-        except ValueError:
+        except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict):
             self._answer("error", message="This is not a JSON object.")
             return
         after = request.get("after") or 0
         topic = request.get("subscribe")
-        if isinstance(topic, str) and isinstance(after, int):
+        if isinstance(topic, str) and isinstance(after, int) and abs(after) <= LAST:
             await self._subscribe(topic, after)
         elif isinstance(request.get("unsubscribe"), str):
             await self._unsubscribe(request["unsubscribe"])

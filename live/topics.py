@@ -9,7 +9,8 @@ from common import redis
 from live.exceptions import UnknownTopic
 
 Event = dict[str, Any]
-_TOPIC = re.compile(r"([a-z]+)(?::([^\s:][^\s]{0,254}))?")
+# No half of a surrogate pair: neither Redis nor a socket takes one.
+_TOPIC = re.compile(r"([a-z]+)(?::([^\s:\ud800-\udfff][^\s\ud800-\udfff]{0,254}))?")
 
 
 def nothing_missed(name: str, after: int) -> list[Event]:

@@ -136,7 +136,17 @@ async def test_a_lost_right_ends_the_topic_at_the_next_look(kind):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nonsense", "[]", "{}", '{"subscribe": 7}', '{"subscribe": "thing:x", "after": "a"}']
+    "text",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        "[" * 60_000,
+        '{"subscribe": 7}',
+        '{"subscribe": "thing:x", "after": "a"}',
+        '{"subscribe": "thing:x", "after": 99999999999999999999999999}',
+    ],
 )
 async def test_nonsense_gets_an_answer(text):
     async with Page(await cookie()) as page:
@@ -194,3 +204,9 @@ async def test_a_page_cannot_watch_without_bound(settings):
     async with Page(await cookie()) as page:
         assert (await page.ask(subscribe="thing:x"))["type"] == "snapshot"
         assert (await page.ask(subscribe="thing:y"))["type"] == "denied"
+
+
+@pytest.mark.parametrize("topic", ["thing:\ud800", "thing:x\udfff"])
+async def test_half_a_letter_is_no_topic(topic):
+    async with Page(await cookie()) as page:
+        assert (await page.ask(subscribe=topic, after=None))["type"] == "denied"
