@@ -57,6 +57,18 @@ class Request(CeleryRequest):
             return False
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        """Deal with the end of this request alone.
+
+        The pool tells that a process is gone up to ten seconds late. Celery then strikes the job's id from its table,
+        although the job may have been sent again and run as another request by then: nobody could end that one any
+        more, and it would look as if no worker held it.
+        """
+        successor = state.requests.get(self.id)
+        self._end(exc_info, send_failed_event, return_ok)
+        if successor is not None and successor is not self:
+            state.requests.setdefault(self.id, successor)
+
+    def _end(self, exc_info: Any, send_failed_event: bool, return_ok: bool) -> None:
         """Let Celery put the message back, or make the loss a final failure."""
         if not self._goes_back(exc_info.exception):
             super().on_failure(exc_info, send_failed_event, return_ok)

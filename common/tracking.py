@@ -118,7 +118,11 @@ def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: 
 
 def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retval: Any = None, **_: Any) -> None:
     execution = execution_of(sender.request)
-    if execution is None or execution.silent:
+    if execution is None:
+        return
+    if execution.silent:
+        # Told when it was cancelled, if it waited then; if its worker had vanished, nobody has told it yet.
+        _finish(task_id, None, "cancelled", error=execution.reason)
         return
     if execution.progress is not None:
         execution.progress.flush()

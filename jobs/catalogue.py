@@ -42,7 +42,7 @@ def entries() -> list[TaskEntry]:
 
 def open_to(user: User) -> list[TaskEntry]:
     """Return the tasks that `user` may launch or see jobs of, with what became of their latest jobs."""
-    found = [one for one in entries() if policies.may_launch(user, one.name) or policies.may_see_task(user, one.name)]
+    found = [one for one in entries() if policies.may_know_of(user, one.name)]
     recent = history.lately(Job.objects.visible_to(user))
     planned: dict[str, list[tuple[str, str]]] = {}
     answers: Any = schedules_asked.send(sender=TaskEntry, user=user)

@@ -15,6 +15,7 @@ from django.db.models.functions import Cast
 from jobs import policies
 from jobs.catalogue import entries
 from jobs.models import Job, State
+from jobs.policies import may_know_of
 from jobs.querysets import JobQuerySet
 
 # Rows of a page.
@@ -174,7 +175,7 @@ class JobFilter:
 
     def task_choices(self) -> list[str]:
         """Return the names of the tasks that one may ask for."""
-        names = {entry.name for entry in entries() if entry.tracked}
+        names = {entry.name for entry in entries() if entry.tracked and may_know_of(self.user, entry.name)}
         return sorted(names | ({self.task} if self.task else set()), key=str.lower)
 
 

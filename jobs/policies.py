@@ -43,6 +43,11 @@ def may_see_task(user: User | AnonymousUser, task: str) -> bool:
     return _may(user, "see", task)
 
 
+def may_know_of(user: User | AnonymousUser, task: str) -> bool:
+    """Return whether the catalogue shows the task to the user: there is something to do with it."""
+    return may_launch(user, task) or may_see_task(user, task)
+
+
 def _owns(user: User | AnonymousUser, job: "Job") -> bool:
     return user.is_authenticated and user.is_active and job.owner_id is not None and job.owner_id == user.pk
 

@@ -24,5 +24,5 @@ urlpatterns = [
     path("jobs/<str:job_id>/retry/", JobRetry.as_view(), name="job-retry"),
     path("files/", views.FileList.as_view(), name="files"),
     path("files/<uuid:file_id>/", views.FileView.as_view(), name="file"),
-    re_path(r"^.*$", problems.not_found),
+    re_path(r"^[\s\S]*$", problems.not_found),  # also addresses with a line break
 ]

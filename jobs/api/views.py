@@ -42,8 +42,9 @@ class TaskList(APIView):
 
     @extend_schema(operation_id="list_tasks", responses={200: TaskRow(many=True), **problems(401)})
     def get(self, request: Request) -> Response:
-        """List every task."""
-        entries: Any = catalogue.entries()
+        """List the tasks that the person may launch, or whose jobs the person may see."""
+        user = person(request)
+        entries: Any = [entry for entry in catalogue.entries() if policies.may_know_of(user, entry.name)]
         return Response(TaskRow(entries, many=True, context={"user": person(request)}).data)
 
 
@@ -57,6 +58,8 @@ class TaskView(APIView):
             task = task_called(name)
         except UnknownTask as error:
             raise Http404(str(error)) from error
+        if not policies.may_know_of(person(request), name):
+            raise Http404
         found: Any = catalogue.entry(name)
         described = dict(TaskRow(found, context={"user": person(request)}).data)
         described["description"] = found.details

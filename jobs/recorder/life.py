@@ -127,6 +127,8 @@ def _ended(life: Life, event: Event) -> None:
     execution = event.text("execution")
     if execution:
         _end_attempt(life.attempt(execution), event)
+    elif _repeats(life.job, event):
+        return
     elif event.seq > life.job.facts.get("closing", {}).get("event", 0):
         closing = {
             "event": event.seq,
@@ -137,6 +139,13 @@ def _ended(life: Life, event: Event) -> None:
             "traceback": event.text("traceback", None),
         }
         life.job.facts = {**life.job.facts, "closing": closing}
+
+
+def _repeats(job: Job, event: Event) -> bool:
+    """Return whether a worker that meets a cancelled job says once more what is known since it was cancelled."""
+    closing = job.facts.get("closing", {})
+    known = closing.get("state") == State.CANCELLED and closing["event"] > job.queued_event
+    return bool(known and state_of(event) == State.CANCELLED and job.state == State.CANCELLED)
 
 
 def _end_attempt(attempt: Attempt, event: Event) -> None:

@@ -134,9 +134,14 @@ def test_tasks_are_described_with_the_schema_of_their_arguments(as_staff):
     assert "Did you mean demo.echo" in problem(as_staff.get("/api/tasks/demo.ecko/"), 404)["detail"]
 
 
-def test_a_task_says_that_one_may_not_launch_it(as_ada):
-    task = as_ada.get("/api/tasks/demo.echo/").json()
-    assert (task["may_launch"], task["queues"]) == (False, ["default"])
+def test_a_task_says_that_one_may_not_launch_it(as_ada, ada):
+    assert as_ada.get("/api/tasks/").json() == []
+    problem(as_ada.get("/api/tasks/demo.echo/"), 404)
+    group = Group.objects.create(name="watchers")
+    ada.groups.add(group)
+    TaskRule.objects.create(task="demo.echo").see.add(group)
+    assert [task["name"] for task in as_ada.get("/api/tasks/").json()] == ["demo.echo"]
+    assert as_ada.get("/api/tasks/demo.echo/").json()["may_launch"] is False
 
 
 # Launching
@@ -362,3 +367,9 @@ def test_redis_away_is_said(as_staff, staff, monkeypatch):
     made(staff)
     monkeypatch.setattr("common.cancelling.request", away)
     assert "Redis" in problem(post(as_staff, "/api/jobs/j1/cancel/"), 503)["detail"]
+
+
+def test_an_address_with_a_line_break_is_a_problem_like_any_other(client, db):
+    answer = client.get("/api/tasks/%0Aab/")
+    assert answer.status_code in {401, 403, 404}
+    assert answer["Content-Type"] == "application/problem+json"

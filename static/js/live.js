@@ -106,4 +106,6 @@ function connect() {
 }
 
 connect();
+// An open socket does not notice that the network is gone; the browser does.
+addEventListener("offline", () => socket?.close());
 addEventListener("online", () => socket?.readyState === WebSocket.OPEN || connect());

@@ -123,7 +123,7 @@ def test_every_mesh_is_inspected_repaired_simplified_converted_and_pictured(owne
         names = job.result["files"]
         given = {names["repaired"], names["simplified"], names["converted"], *names["pictures"].values()}
         assert given == {str(pk) for pk in StoredFile.objects.filter(job_id=job.pk).values_list("pk", flat=True)}
-    assert list((Path(settings.VAR) / "assets").iterdir()) == []
+    assert list((Path(settings.VAR) / "assets").glob(f"{asset.pk}-*")) == []
 
 
 def test_a_second_run_replaces_the_first_and_waits_for_its_turn(owner):
@@ -198,7 +198,7 @@ def test_a_job_whose_worker_was_killed_runs_again_to_success(owner):
             done = finished(job)
     assert (done.state, done.error, done.attempts) == (State.SUCCEEDED, "", 2)
     assert asset.results.count() == 7
-    assert list((Path(settings.VAR) / "assets").iterdir()) == []
+    assert list((Path(settings.VAR) / "assets").glob(f"{asset.pk}-*")) == []
 
 
 def test_a_cancelled_job_leaves_no_process_and_no_folder(owner):
@@ -213,4 +213,4 @@ def test_a_cancelled_job_leaves_no_process_and_no_folder(owner):
         assert worker.popen is not None
         assert worker.popen.poll() is None
     assert (done.state, after.state) == (State.CANCELLED, State.SUCCEEDED)
-    assert list((Path(settings.VAR) / "assets").iterdir()) == []
+    assert list((Path(settings.VAR) / "assets").glob(f"{asset.pk}-*")) == []
