@@ -12,7 +12,7 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | `file`     | execution, file (its id), name, size, sha256, content_type: the job made a file                      |
 | `waiting`  | execution, lock, holder: the job went back to its queue until the lock is free                       |
 | `retrying` | execution, retries, eta, error, error_type, traceback                                                |
-| `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, traceback, holder |
+| `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, traceback, holder, noticed (a worker met a cancelled job) |
 | `mail`     | mail (its id), task, status (sent, failed, grouped, nobody), subject, recipients, fingerprint, body, error |
 | `lock`     | action (broken, lost), lock, holder, by, reason                                                      |
 

@@ -122,7 +122,7 @@ def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retva
         return
     if execution.silent:
         # Told when it was cancelled, if it waited then; if its worker had vanished, nobody has told it yet.
-        _finish(task_id, None, "cancelled", error=execution.reason)
+        _finish(task_id, None, "cancelled", error=execution.reason, noticed=True)
         return
     if execution.progress is not None:
         execution.progress.flush()

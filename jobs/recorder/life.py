@@ -127,9 +127,10 @@ def _ended(life: Life, event: Event) -> None:
     execution = event.text("execution")
     if execution:
         _end_attempt(life.attempt(execution), event)
-    elif _repeats(life.job, event):
         return
-    elif event.seq > life.job.facts.get("closing", {}).get("event", 0):
+    # A worker that meets a cancelled job says so too. It is news only where nothing else has ended the job.
+    kind = "noticed" if event.data.get("noticed") else "closing"
+    if event.seq > life.job.facts.get(kind, {}).get("event", 0):
         closing = {
             "event": event.seq,
             "at": event.at.isoformat(),
@@ -138,14 +139,7 @@ def _ended(life: Life, event: Event) -> None:
             "error_type": event.text("error_type"),
             "traceback": event.text("traceback", None),
         }
-        life.job.facts = {**life.job.facts, "closing": closing}
-
-
-def _repeats(job: Job, event: Event) -> bool:
-    """Return whether a worker that meets a cancelled job says once more what is known since it was cancelled."""
-    closing = job.facts.get("closing", {})
-    known = closing.get("state") == State.CANCELLED and closing["event"] > job.queued_event
-    return bool(known and state_of(event) == State.CANCELLED and job.state == State.CANCELLED)
+        life.job.facts = {**life.job.facts, kind: closing}
 
 
 def _end_attempt(attempt: Attempt, event: Event) -> None:
@@ -200,6 +194,9 @@ def conclude(life: Life, now: datetime) -> None:
     if closing and closing.event > verdict.event and verdict.state not in FINISHED:
         verdict = closing
     verdict = _queued_again(life.job, verdict, closing, now)
+    noticed = _closing(life.job, "noticed")
+    if noticed and noticed.event > verdict.event and verdict.state not in FINISHED:
+        verdict = noticed
     _conclude_attempts(life, attempts, closing)
     _write(life.job, attempts, verdict)
 
@@ -239,8 +236,8 @@ def _of_attempt(attempt: Attempt | None) -> _Verdict:
     )
 
 
-def _closing(job: Job) -> _Verdict | None:
-    told = job.facts.get("closing")
+def _closing(job: Job, kind: str = "closing") -> _Verdict | None:
+    told = job.facts.get(kind)
     if not told:
         return None
     return _Verdict(

@@ -155,6 +155,7 @@ def arbitrary_events() -> st.SearchStrategy[list[Event]]:
                 {
                     "execution": st.none() | execution,
                     "state": st.sampled_from(["succeeded", "failed", "cancelled", "skipped", "lost"]),
+                    "noticed": st.booleans(),
                 }
             ),
         ),
@@ -244,19 +245,19 @@ def test_runtime_of_a_running_job_grows():
     assert job.runtime >= timedelta(seconds=5)
 
 
-@pytest.mark.django_db
 def test_a_worker_that_meets_a_cancelled_job_changes_nothing():
-    record(queued(1), finished(2, execution=None, state="cancelled", error="Cancelled by ada before it started."))
-    before = Job.objects.get()
-    record(finished(9, execution=None, state="cancelled", error="Cancelled by ada."))
-    after = Job.objects.get()
+    story = [queued(1), finished(2, execution=None, state="cancelled", error="Cancelled by ada before it started.")]
+    before, after = live(story).job, live([*story, finished(9, execution=None, state="cancelled", noticed=True)]).job
     assert (after.state, after.finished_at, after.error) == (State.CANCELLED, before.finished_at, before.error)
 
 
-@pytest.mark.django_db
 def test_a_job_cancelled_while_its_worker_was_gone_is_told_to_be_cancelled():
-    record(queued(1), started(2), retrying(3, execution=None, error="The worker vanished."))
-    assert Job.objects.get().state != State.CANCELLED
-    record(finished(4, execution=None, state="cancelled", error="Cancelled by ada."))
-    job = Job.objects.get()
-    assert (job.state, job.error) == (State.CANCELLED, "Cancelled by ada.")
+    story = [queued(1), started(2), retrying(3, execution=None, error="The worker vanished.")]
+    assert live(story).job.state != State.CANCELLED
+    job = live([*story, finished(4, execution=None, state="cancelled", error="Cancelled by ada.", noticed=True)]).job
+    assert (job.state, job.error, job.is_finished) == (State.CANCELLED, "Cancelled by ada.", True)
+
+
+def test_a_cancelled_job_that_is_wanted_again_waits():
+    story = [queued(1), finished(2, execution=None, state="cancelled", noticed=True), queued(3)]
+    assert live(story).job.state == State.QUEUED
