@@ -83,7 +83,7 @@ def large() -> bytes:
 
 def children_at_work() -> list[str]:
     """Return the processes that read a mesh, of whichever worker."""
-    listed = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,stat,args"], capture_output=True, text=True, check=True).stdout
     script = str(Path(settings.BASE_DIR) / "assets" / "geometry" / "child.py")
     mine = [line for line in listed.splitlines() if script in line and " Z" not in line]
     return [line for line in mine if _is_ours(int(line.split()[0]))]

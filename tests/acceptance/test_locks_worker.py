@@ -206,7 +206,7 @@ def test_a_worker_that_is_stopped_leaves_no_lock(tmp_path):
 
 
 def keepers_of(pid):
-    listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if line.rstrip().endswith(f"keeper.py {pid}")]
 
 
