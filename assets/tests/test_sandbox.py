@@ -66,7 +66,9 @@ def test_too_little_memory_is_said(tmp_path, settings):
 
 
 def children(script="child.py"):
-    listed = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+    )
     return [line for line in listed.stdout.splitlines() if script in line]
 
 
