@@ -25,6 +25,11 @@ def why_not_retry(job: Job, by: User) -> str:
     """Return why `by` cannot run the job again under the same id; empty if nothing is against it."""
     if not policies.may_cancel(by, job):
         return "Only its owner, staff, and groups with the right may retry it."
+    return unfit_for_retry(job)
+
+
+def unfit_for_retry(job: Job) -> str:
+    """Return why nobody, not even the machine, can run the job again under its id; empty if it can be."""
     if job.state not in FINISHED:
         return "It has not ended yet."
     if job.state == State.SUCCEEDED:
@@ -64,7 +69,7 @@ def retry(*, job: Job, by: User | None) -> None:
     """Run the finished job again, under the same id, as a new attempt; raise NotAllowed or NotNow."""
     if by is not None and not policies.may_cancel(by, job):
         raise NotAllowed(why_not_retry(job, by))
-    if by is not None and (reason := why_not_retry(job, by)):
+    if reason := unfit_for_retry(job):
         raise NotNow(reason)
     cancelling.withdraw(job.pk)
     Job.objects.filter(pk=job.pk).update(cancel_by="", cancel_at=None)

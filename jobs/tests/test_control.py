@@ -81,8 +81,9 @@ def test_what_has_ended_badly_can_be_retried(job, ada, state, django_capture_on_
 def test_why_a_job_cannot_be_retried(job, ada, fields, reason):
     for name, value in fields.items():
         setattr(job, name, value)
-    with pytest.raises(NotNow, match=reason):
-        control.retry(job=job, by=ada)
+    for by in (ada, None):
+        with pytest.raises(NotNow, match=reason):
+            control.retry(job=job, by=by)
 
 
 @pytest.mark.parametrize("right", ["see", "arguments", "cancel"])

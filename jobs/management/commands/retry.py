@@ -5,8 +5,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandParser
 
 from jobs import control, terminal
-from jobs.exceptions import JobError, NotNow
-from jobs.models import FINISHED
+from jobs.exceptions import JobError
 
 
 class Command(BaseCommand):
@@ -24,8 +23,6 @@ class Command(BaseCommand):
         """Retry; exit with 1 when that cannot be done now."""
         job, by = terminal.job_called(options["id"]), terminal.person(options["user"])
         try:
-            if job.state not in FINISHED:
-                raise NotNow("It has not ended yet.")
             control.retry(job=job, by=by)
         except JobError as error:
             terminal.refuse(str(error), 1)
