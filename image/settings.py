@@ -30,11 +30,14 @@ INSTALLED_APPS = [
     "common",
     "live",
     "jobs",
+    "workflows",
     "schedules",
     "workers",
     "notifications",
+    "ontology",
     "biosample",
     "assets",
+    "text",
 ]
 if env.boolean("IMAGE_DEMO", default=True):
     INSTALLED_APPS.append("demo")

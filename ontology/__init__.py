@@ -1,0 +1,1 @@
+"""Ontologies: vocabularies of terms, and texts annotated with them."""

@@ -1,0 +1,9 @@
+"""Registers the app with Django."""
+
+from django.apps import AppConfig
+
+
+class OntologyConfig(AppConfig):
+    """Vocabularies of terms, and annotation with them."""
+
+    name = "ontology"

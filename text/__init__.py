@@ -1,0 +1,1 @@
+"""Text models: spam, fingerprints, key phrases and languages."""
