@@ -61,6 +61,7 @@ class File:
     id: str
     name: str
     path: Path
+    sha256: str = ""  # of the content; empty when nobody has computed it
 
 
 class WrongArguments(TaskError):

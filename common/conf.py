@@ -58,6 +58,12 @@ class CommonSettings(AppSettings):
     CANCEL_KEPT: int = 30 * 24 * 3600
     # Longest result, in characters of JSON, that is written into the book; Celery's own backend keeps it whole.
     RESULT_LIMIT: int = 100_000
+    # Answers that tasks keep (`cache_for`): most bytes of one, of all together, and how long one is kept at most.
+    ANSWER_LIMIT: int = 1_000_000
+    ANSWERS_LIMIT: int = 64_000_000
+    ANSWERS_MAX_AGE: float = 30 * 24 * 3600.0
+    # Most answers that a question is compared with when the answer of a near-duplicate will do.
+    ANSWERS_COMPARED: int = 200
     # Names of arguments and keys that are hidden from pages, logs and mails (regular expression, any case).
     SECRET_NAMES: str = r"passw(or)?d|secret|token|api_?key|authori[sz]ation|credential|private_?key|cookie"  # noqa: S105 — names
     # So many mails about the same error within the window go out one by one, the rest in one summary.

@@ -1,7 +1,8 @@
 """The task API: what the author of a task imports."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from celery import Task, shared_task
@@ -12,6 +13,7 @@ from django.core import management
 from django.db import transaction
 
 from common import failures
+from common.answers import Similar, questions
 from common.arguments import Argument, File, WrongArguments, schema_of
 from common.attachments import AttachMixin
 from common.cancelling import JobCancelled
@@ -26,6 +28,7 @@ __all__ = [
     "File",
     "JobFailed",
     "NotifyAdminTaskMixin",
+    "Similar",
     "clearsessions",
     "enqueue",
     "exclusive_task",
@@ -41,11 +44,18 @@ class BaseTask(AttachMixin, ProgressMixin, Task[Any, Any]):
     Class attributes are the options: `name`, `description` (Markdown, shown in the catalogue), `action` (what a failure
     mail calls it), `track` (False for high-rate tasks that need no record), and Celery's own, of which `acks_late`
     means here: this task may run twice, so a job whose worker vanished is run again.
+
+    `cache_for` (seconds or a timedelta) keeps the answer: who asks the same within that time gets it at once. The same
+    is: the same arguments, files by their content, or the same `fingerprint` (a function of the arguments that gives a
+    text or a `Similar`), and the same `version` (a text, or a function that gives it).
     """
 
     description: str | None = None
     action: str | None = None
     tracked: ClassVar[bool] = True
+    cache_for: float | timedelta | None = None
+    fingerprint: Callable[..., str | Similar] | None = None
+    version: str | Callable[..., str] = ""
     throws: tuple[type[Exception], ...] = (JobFailed, WrongArguments)
     Request = "common.losses:Request"
 
@@ -62,6 +72,10 @@ class BaseTask(AttachMixin, ProgressMixin, Task[Any, Any]):
         if isinstance(option, bool):
             cls.tracked = option
             del cls.track
+        questions.declared(str(vars(cls).get("name") or cls.__qualname__), vars(cls))
+        for name in ("fingerprint", "version"):
+            if name in vars(cls):
+                setattr(cls, name, questions.plain(vars(cls)[name]))
 
     def debug_task(self) -> None:
         """Log the request at level DEBUG; outside a job there is none, and nothing happens."""

@@ -37,6 +37,7 @@ class LoadedFile(File):
         self.id = str(stored.pk)
         self.name = stored.name
         self.path = stored.path
+        self.sha256 = stored.sha256
 
     def __repr__(self) -> str:
         return f"<File {self.name!r}>"
