@@ -53,10 +53,11 @@ class Similar:
     def likeness(self, other: Any) -> float:
         """Return the share, 0 to 1, in which `other`, the `bits` of another fingerprint, is the same; 0 for another kind."""
         if isinstance(self.bits, int):
-            return float(1 - (self.bits ^ other).bit_count() / BITS) if isinstance(other, int) else 0.0
+            return 1 - (self.bits ^ other).bit_count() / BITS if isinstance(other, int) else 0.0
         if isinstance(other, int) or len(other) != len(self.bits):
             return 0.0
-        return sum(a == b for a, b in zip(self.bits, other, strict=True)) / len(self.bits)
+        same = sum(1 for a, b in zip(self.bits, other, strict=True) if a == b)
+        return same / len(self.bits)
 
     def bands(self) -> list[str]:
         """Return the names of the buckets in which alike fingerprints meet."""
