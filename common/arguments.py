@@ -28,6 +28,7 @@ from pydantic_core import PydanticUndefined
 
 from common.exceptions import TaskError
 from common.redaction import Secret, is_secret_name
+from common.resources.declaring import is_marked
 
 Choices = list[tuple[Any, str]]
 Answers = Mapping[str, Any]
@@ -273,6 +274,10 @@ class Schema:
             hints = typing.get_type_hints(run, include_extras=True)
         except (NameError, TypeError):
             hints = {}
+        # What is filled in with a resource is nobody's to give.
+        kept = [p for name, p in signature.parameters.items() if not is_marked(hints.get(name))]
+        self.filled_in = len(kept) < len(signature.parameters)
+        signature = signature.replace(parameters=kept)
         self._signature = signature
         self.open = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         self._named = [p for p in signature.parameters.values() if p.kind not in {p.VAR_KEYWORD, p.VAR_POSITIONAL}]
@@ -366,9 +371,12 @@ class Schema:
 
     def received(self, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
         """Return the arguments of a message as `run` expects them; what has no rich type stays untouched."""
-        if not self.rich or any(p.kind is p.VAR_POSITIONAL for p in self._signature.parameters.values()):
+        if any(p.kind is p.VAR_POSITIONAL for p in self._signature.parameters.values()):
             return args, kwargs
-        return self.call(self.validate(self.bind(args, kwargs)))
+        if self.rich:
+            return self.call(self.validate(self.bind(args, kwargs)))
+        # By name, because a resource may stand between two arguments that came by position.
+        return self.call(self.bind(args, kwargs)) if self.filled_in and args else (args, kwargs)
 
     def _errors(self, error: pydantic.ValidationError) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

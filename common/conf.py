@@ -69,6 +69,14 @@ class CommonSettings(AppSettings):
     # So many mails about the same error within the window go out one by one, the rest in one summary.
     FAILURE_MAIL_BURST: int = 5
     FAILURE_MAIL_WINDOW: float = 600.0
+    # Seconds between two questions for the version of a resource, and between two for its health.
+    RESOURCE_CHECK: float = 5.0
+    RESOURCE_HEALTH: float = 30.0
+    # Seconds before a resource that could not be loaded is tried again; doubled each time up to the second one.
+    RESOURCE_RETRY: float = 2.0
+    RESOURCE_RETRY_MOST: float = 300.0
+    # Seconds that a pool process may take to load its resources before it is killed and another one tries.
+    RESOURCE_LOAD_LIMIT: float = 3600.0
 
 
 settings = CommonSettings()

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from celery import signals
@@ -22,6 +22,9 @@ from common import redis
 from common.conf import settings
 
 logger = logging.getLogger(__name__)
+
+# What else the worker tells of itself; set by who knows it.
+extra: Callable[[], dict[str, Any]] = dict
 
 # Kept by the pool processes, which are forked from the main process: their jobs name the main process's instance.
 _instance = ""
@@ -41,6 +44,10 @@ class Worker:
     started: float
     held: list[str]  # ids of the jobs it holds: running, reserved, waiting for their time or for a rate limit
     tags: list[str]  # delivery tags of their messages: one job may have two messages
+    starting: bool = False  # it loads what must be there before its pool is made
+    clock: float = 0.0  # its own clock at the last heartbeat; times of its resources are on that clock
+    resources: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # see common.resources.reporting
+    waiting: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # queue it does not consume → resources
     seen: float = 0.0
     silent: float = 0.0  # seconds since the last heartbeat
 
@@ -102,29 +109,42 @@ def forget(name: str) -> None:
 class Heartbeat(threading.Thread):
     """Beats in the worker's main process, with a connection of its own, because the pool may fork at any moment."""
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, controller: Any) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self.consumer = consumer
+        self.controller = controller
+        self.consumer: Any = None  # until the worker is ready
         self.client = redis.connect()
         self.stopped = threading.Event()
         self.started_at = time.time()
 
     def describe(self) -> dict[str, Any]:
         """Return what the worker says of itself."""
-        consumer, pool = self.consumer, self.consumer.pool
-        held = self._holding()
+        held = self._holding() if self.consumer is not None else {}
+        told = extra()
         return {
             "instance": instance(),
-            "name": consumer.hostname,
+            "name": self.controller.hostname,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "queues": sorted(consumer.app.amqp.queues.consume_from),
-            "pool": type(pool).__module__.rpartition(".")[2],
-            "concurrency": int(pool.num_processes or pool.limit or 0),
+            # Also those that wait for a resource: it is this worker that serves them.
+            "queues": sorted({*self.controller.app.amqp.queues.consume_from, *told.get("waiting", ())}),
+            "pool": self._pool().__module__.rpartition(".")[2],
+            "concurrency": self._concurrency(),
             "started": self.started_at,
             "held": sorted(set(held.values())),
             "tags": sorted(held),
+            "starting": self.consumer is None,
+            "clock": time.time(),
+            **told,
         }
+
+    def _pool(self) -> Any:
+        return type(self.consumer.pool) if self.consumer is not None else self.controller.pool_cls
+
+    def _concurrency(self) -> int:
+        if self.consumer is None:
+            return int(self.controller.concurrency)
+        return int(self.consumer.pool.num_processes or self.consumer.pool.limit or 0)
 
     def _holding(self) -> dict[str, str]:
         """Return delivery tag → job id of all requests here, asking again when the tables change under the reader."""
@@ -182,13 +202,20 @@ def _name(sender: str, **_: Any) -> None:
     _instance = f"{sender}/{os.getpid()}-{time.time():.3f}"
 
 
-def _start(sender: Any, **_: Any) -> None:
+def begin(controller: Any, consumer: Any = None) -> None:
+    """Begin to beat; without a consumer the worker is said to be starting, until this is called with one."""
     global _heartbeat  # noqa: PLW0603 — one worker a process
-    if _heartbeat is None:
-        _heartbeat = Heartbeat(sender)
-        _heartbeat.try_to_beat()
+    fresh = _heartbeat is None
+    _heartbeat = _heartbeat or Heartbeat(controller)
+    _heartbeat.consumer = consumer
+    _heartbeat.try_to_beat()
+    if fresh:
         _heartbeat.start()
         atexit.register(_stop)  # a cold shutdown sends no signal at its end
+
+
+def _start(sender: Any, **_: Any) -> None:
+    begin(sender.controller, sender)
 
 
 def _stop(**_: Any) -> None:

@@ -20,6 +20,7 @@ from common.cancelling import JobCancelled
 from common.exceptions import JobFailed
 from common.locks import ExclusiveLock, exclusive_task, redis_lock
 from common.progress import ProgressMixin
+from common.resources.tasks import ResourcesMixin
 
 __all__ = [
     "Argument",
@@ -38,11 +39,12 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 
-class BaseTask(AttachMixin, ProgressMixin, Task[Any, Any]):
+class BaseTask(ResourcesMixin, AttachMixin, ProgressMixin, Task[Any, Any]):
     """Base of every task, decorated or class-based; `app.Task` is one too.
 
     Class attributes are the options: `name`, `description` (Markdown, shown in the catalogue), `action` (what a failure
-    mail calls it), `track` (False for high-rate tasks that need no record), and Celery's own, of which `acks_late`
+    mail calls it), `track` (False for high-rate tasks that need no record), `resources` (names of shared objects, which
+    the task reads as attributes of itself: `self.spam_model`), and Celery's own, of which `acks_late`
     means here: this task may run twice, so a job whose worker vanished is run again.
 
     `cache_for` (seconds or a timedelta) keeps the answer: who asks the same within that time gets it at once. The same
@@ -94,11 +96,11 @@ class BaseTask(AttachMixin, ProgressMixin, Task[Any, Any]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task; inside a job, ids and texts of the message become what the hints of `run` say."""
         if self.request.called_directly:
-            return super().__call__(*args, **kwargs)
+            return super().__call__(*args, **{**kwargs, **self.missing_resources(kwargs)})
         try:
             self.check_cancelled()
             received_args, received_kwargs = schema_of(self).received(args, kwargs)
-            return self.run(*received_args, **received_kwargs)
+            return self.run_with_resources(received_args, received_kwargs)
         except JobCancelled as cancelled:
             execution = self.request.execution
             execution.outcome, execution.reason = "cancelled", str(cancelled)

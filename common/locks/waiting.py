@@ -11,14 +11,17 @@ from common.locks.exclusive import ExclusiveLock
 
 # Header of a message that was sent again because of a busy lock: [lock, number of the attempt, deadline].
 HEADER = "lock_wait"
+# The same of a message that waits for a resource: [resource, number of the attempt].
+RESOURCE_HEADER = "resource_wait"
 # Seconds between two tries: short at first, then a share of the time waited, so that long waits stay cheap.
 FIRST, SHARE, LONGEST = 0.5, 0.1, 10.0
 
 
 def is_requeued(headers: dict[str, Any]) -> bool:
     """Return whether the message that is being sent is the same attempt again; a later retry keeps the header."""
-    mark: Any = headers.get(HEADER)
-    return bool(mark) and mark[1] == (headers.get("retries") or 0)
+    return any(
+        mark and mark[1] == (headers.get("retries") or 0) for mark in map(headers.get, (HEADER, RESOURCE_HEADER))
+    )
 
 
 def wait_in_queue(request: Any, lock: ExclusiveLock, patience: float) -> None:
@@ -57,12 +60,13 @@ def _pause(waited: float, left: float) -> float:
 
 
 def _send_again(request: Any, lock: ExclusiveLock, until: float, countdown: float) -> None:
+    send_again(request, countdown, {HEADER: [lock.name, request.retries or 0, until]})
+
+
+def send_again(request: Any, countdown: float, mark: dict[str, Any]) -> None:
+    """Send the running job to its queue as the same attempt, marked with a header of this module, after `countdown` seconds."""
     task: Any = get_current_task()
-    headers = {
-        **(request.headers or {}),
-        HEADER: [lock.name, request.retries or 0, until],
-        # Celery would make the job its own parent.
-        "parent_id": request.parent_id,
-    }
+    # Celery would make the job its own parent.
+    headers = {**(request.headers or {}), **mark, "parent_id": request.parent_id}
     signature = task.signature_from_request(request, countdown=countdown, retries=request.retries or 0, headers=headers)
     signature.apply_async(add_to_parent=False)

@@ -1,0 +1,153 @@
+"""Shared resources in real workers, in every kind of pool."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from common import heartbeat
+from common.testing import wait_until
+from common.testing.processes import Worker
+from tests.acceptance import resource_app as tasks
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+
+APP = "tests.acceptance.resource_app"
+IMPATIENT = {
+    "DJANGO_SETTINGS_MODULE": "tests.acceptance.resource_settings",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def worker(folder, queues, *options, **kwargs):
+    env = {**IMPATIENT, "RESOURCE_FOLDER": str(folder)}
+    return Worker(*options, app=APP, queues=queues, env=env, **kwargs)
+
+
+QUEUES = {"res.own": "own", "res.argument": "own", "res.long": "own", "res.shared": "shared", "res.long_shared": "shared",
+          "res.idle": "idle", "res.picky": "mixed", "res.simple": "mixed"}  # fmt: skip
+
+
+def send(task, *args, **kwargs):
+    return task.apply_async(args, kwargs, queue=QUEUES[task.name])
+
+
+def told(process):
+    """What the worker's heartbeat says; resources by name."""
+    (found,) = [found for found in heartbeat.workers() if found.pid == process.pid]
+    return found, {row["name"]: row for row in found.resources}
+
+
+def state(process, name):
+    return told(process)[1][name]["state"]
+
+
+def is_loaded(process, name):
+    return wait_until(lambda: state(process, name) == "ready", 30, f"{name} is loaded")
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_one_load_in_the_process_itself(folder, pool):
+    with worker(folder, "own", pool=pool) as process:
+        results = [send(tasks.own).get(timeout=20) for _ in range(3)]
+        assert tasks.loads() == [f"own_model 1 {process.pid}"]
+        assert results == [{"version": "1", "loader": process.pid, "pid": process.pid}] * 3
+
+
+def test_every_child_loads_before_its_first_job(folder):
+    with worker(folder, "own", concurrency=2) as process:
+        is_loaded(process, "own_model")
+        wait_until(lambda: len(tasks.loads()) == 2)
+        result = send(tasks.own).get(timeout=20)
+        assert result["loader"] == result["pid"] != process.pid
+        assert len(tasks.loads()) == 2
+
+
+def test_children_inherit_what_was_loaded_before_the_fork(folder):
+    with worker(folder, "shared", concurrency=2) as process:
+        results = [send(tasks.shared).get(timeout=20) for _ in range(4)]
+        assert {result["loader"] for result in results} == {process.pid}
+        assert process.pid not in {result["pid"] for result in results}
+        assert len(tasks.loads()) == 1
+
+
+def test_resource_as_an_argument(folder):
+    with worker(folder, "own", concurrency=1):
+        assert send(tasks.argument, 5, 7).get(timeout=20) == [5, "1", 7]
+        assert send(tasks.argument, 5).get(timeout=20) == [5, "1", 2]
+        assert send(tasks.argument, first=6).get(timeout=20) == [6, "1", 2]
+
+
+@pytest.mark.parametrize("queue", ["own", "shared"])
+def test_child_that_replaces_a_killed_one_has_it_too(folder, queue):
+    task = getattr(tasks, queue)
+    with worker(folder, queue, concurrency=1) as process:
+        first = send(task).get(timeout=20)
+        os.kill(first["pid"], signal.SIGKILL)
+        second = send(task).get(timeout=20)
+        assert second["pid"] != first["pid"]
+        assert second["loader"] == (process.pid if queue == "shared" else second["pid"])
+
+
+@pytest.mark.parametrize(("queue", "pool"), [("own", "prefork"), ("shared", "prefork"), ("own", "threads")])
+def test_jobs_wait_for_a_loader_that_fails_and_then_succeeds(folder, queue, pool):
+    name = f"{queue}_model"
+    (folder / f"{name}-is-broken").touch()
+    with worker(folder, f"{queue},mixed", concurrency=1, pool=pool) as process:
+        wait_until(lambda: state(process, name) == "failed" and len(tasks.loads()) >= 3, 20)
+        found, rows = told(process)
+        assert "no such model" in rows[name]["error"]
+        assert found.waiting == {queue: [name]}
+        waiting = send(getattr(tasks, queue))
+        assert send(tasks.simple).get(timeout=20) == "done"  # other queues go on
+        assert waiting.state == "PENDING"
+        (folder / f"{name}-is-broken").unlink()
+        assert waiting.get(timeout=30)["version"] == "1"
+        wait_until(lambda: told(process)[0].waiting == {})
+
+
+def test_only_its_own_jobs_wait_for_a_resource_that_holds_jobs(folder):
+    (folder / "picky_model-is-broken").touch()
+    with worker(folder, "mixed", concurrency=1) as process:
+        waiting = send(tasks.picky)
+        assert send(tasks.simple).get(timeout=20) == "done"
+        assert state(process, "picky_model") == "failed"
+        (folder / "picky_model-is-broken").unlink()
+        assert waiting.get(timeout=30)["version"] == "0"
+
+
+@pytest.mark.parametrize(("queue", "pool"), [("own", "prefork"), ("shared", "prefork"), ("own", "threads")])
+def test_new_version_is_swapped_in_while_a_long_job_runs(folder, queue, pool):
+    task, long = getattr(tasks, queue), tasks.Long() if queue == "own" else tasks.LongShared()
+    go = folder / "go"
+    with worker(folder, queue, concurrency=2, pool=pool) as process:
+        running = send(long, str(go))
+        wait_until((folder / "go.began").exists)
+        assert send(task).get(timeout=20)["version"] == "1"
+        (folder / "version").write_text("2")
+        wait_until(lambda: "2" in told(process)[1][f"{queue}_model"]["versions"], 20)
+        after = [send(task).get(timeout=20)["version"] for _ in range(5)]
+        go.touch()
+        assert running.get(timeout=20) == ["1", "1"]
+        wait_until(lambda: send(task).get(timeout=20)["version"] == "2")
+        assert after[-1] == "2"
+
+
+def test_no_job_is_lost_while_versions_change(folder):
+    with worker(folder, "shared", concurrency=2) as process:
+        results = []
+        for version in range(2, 5):
+            (folder / "version").write_text(str(version))
+            for _ in range(40):
+                results.append(send(tasks.shared))
+                time.sleep(0.02)
+            wait_until(lambda v=version: told(process)[1]["shared_model"]["versions"] == [str(v)], 20)
+        versions = [int(result.get(timeout=30)["version"]) for result in results]
+        assert versions == sorted(versions) or set(versions) == {1, 2, 3, 4}
+        assert send(tasks.shared).get(timeout=20)["version"] == "4"
