@@ -15,6 +15,9 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, traceback, holder, noticed (a worker met a cancelled job) |
 | `mail`     | mail (its id), task, status (sent, failed, grouped, nobody), subject, recipients, fingerprint, body, error |
 | `lock`     | action (broken, lost), lock, holder, by, reason                                                      |
+| `workflow` | workflow (its id), and what happened to it: state, result; or letters (node → letter); or node, items |
+
+The events of a node of a workflow also name `workflow` and `node`.
 
 `execution` names one run of the job by one worker; a message delivered twice makes two.
 """
@@ -26,6 +29,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -37,6 +41,11 @@ from common.conf import settings
 logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
+# Writes one event of a job: type, job, data. Returns whether it is there, and the answer to the event `started`: the
+# request to cancel the job as JSON, or REPEATED.
+Write = Callable[[str, str, dict[str, Any]], tuple[bool, str | None]]
+# The job must not run: it has ended already, or it runs elsewhere and may not run twice.
+REPEATED = "repeated"
 
 # One round trip: into the stream for the recorder, to the channel for whoever watches this job now, and what a page must
 # be able to catch up on (ARGV[4] is given for those types) into the job's own short stream. The sequence number is the
@@ -139,6 +148,31 @@ def cancel_key(job: str) -> str:
 def running_key(job: str) -> str:
     """Return the key that is there while the job runs."""
     return redis.key("running", job)
+
+
+# Name of a header → what makes the writer for the runs of jobs whose messages carry it, from request and task.
+_writers: dict[str, Callable[[Any, Any], Write]] = {}
+
+
+def register_writer(header: str, make: Callable[[Any, Any], Write]) -> None:
+    """Let the events of jobs whose messages carry `header` be written by what `make(request, task)` returns.
+
+    For jobs that are part of something larger, whose end sets off more, in the same step as it is told.
+    """
+    _writers[header] = make
+
+
+def is_part(request: Any) -> bool:
+    """Return whether the job belongs to something larger; such a job is recorded whatever its task says."""
+    return any(getattr(request, header, None) for header in _writers)
+
+
+def writer_for(request: Any, task: Any) -> Write | None:
+    """Return what writes the events of one run, None if they are written here."""
+    for header, make in _writers.items():
+        if getattr(request, header, None):
+            return make(request, task)
+    return None
 
 
 def emit(event_type: str, job: str | None, **data: Any) -> bool:

@@ -23,5 +23,10 @@ class ResultBackend(RedisBackend):
             result=result, state=state, traceback=traceback, request=request
         )
         meta["task_id"] = bytes_to_str(task_id)
-        self._set_with_state(self.get_key_for_task(task_id), self.encode(meta), state)  # type: ignore[attr-defined]
+        key, text = self.get_key_for_task(task_id), self.encode(meta)
+        execution = getattr(request, "execution", None)
+        if execution is not None and execution.is_part:
+            execution.stored = bytes_to_str(key), bytes_to_str(text)  # with its end, in the same step
+        else:
+            self._set_with_state(key, text, state)  # type: ignore[attr-defined]
         return result

@@ -5,6 +5,14 @@ from django.dispatch import Signal
 # A job's state changed in the book. Arguments: job_id (str), task (str), state (str), previous (str).
 job_changed = Signal()
 
+# Jobs that are nodes of workflows changed their state in the book. Argument: nodes (list of workflow id, node, state and
+# job id, all str).
+nodes_changed = Signal()
+
+# Which of the jobs that wait in these queues, or are with a worker, does the broker know? Argument: queues (set of str).
+# A receiver returns their ids (set of str), or None when it cannot tell.
+messages_asked = Signal()
+
 # A batch of events is in the book. Argument: job_ids (list of str), the jobs that the events were about.
 jobs_recorded = Signal()
 

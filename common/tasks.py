@@ -12,7 +12,7 @@ from celery.result import AsyncResult
 from django.core import management
 from django.db import transaction
 
-from common import failures
+from common import failures, retrying
 from common.answers import Similar, questions
 from common.arguments import Argument, File, WrongArguments, schema_of
 from common.attachments import AttachMixin
@@ -95,17 +95,34 @@ class BaseTask(ResourcesMixin, AttachMixin, ProgressMixin, Task[Any, Any]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task; inside a job, ids and texts of the message become what the hints of `run` say."""
-        if self.request.called_directly:
+        request = self.request
+        if request.called_directly:
             return super().__call__(*args, **{**kwargs, **self.missing_resources(kwargs)})
+        execution = getattr(request, "execution", None)
+        if execution is not None and execution.repeated:
+            raise Ignore("the job has ended already, or runs elsewhere")
         try:
             self.check_cancelled()
             received_args, received_kwargs = schema_of(self).received(args, kwargs)
             return self.run_with_resources(received_args, received_kwargs)
         except JobCancelled as cancelled:
-            execution = self.request.execution
-            execution.outcome, execution.reason = "cancelled", str(cancelled)
-            self.backend.mark_as_revoked(self.request.id, str(cancelled), request=self.request)
+            request.execution.outcome, request.execution.reason = "cancelled", str(cancelled)
+            self.backend.mark_as_revoked(request.id, str(cancelled), request=request)
             raise Ignore from cancelled
+        except Exception as error:
+            if policy := getattr(request, "retry_policy", None):
+                retrying.by_policy(self, error, policy)
+            raise
+
+    def on_replace(self, sig: Any) -> Any:
+        """Send what replaces this job under its id; to the book, and to what the job is part of, it is still the job."""
+        execution = getattr(self.request, "execution", None)
+        if execution is not None and not self.request.is_eager:
+            execution.requeued = True
+            execution.tell("waiting", self.request.id, execution=execution.id, lock="", holder="")
+            if execution.is_part:
+                retrying.bequeath(self.request.headers, sig)
+        return super().on_replace(sig)
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Log the final failure in one line; hooks of subclasses call `super()` first."""

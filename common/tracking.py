@@ -36,6 +36,21 @@ class Execution:
     progress: Any = None  # the reporter, see common.progress
     cancelled: str | None = None  # the request to cancel it (JSON), once it was noticed
     silent: bool = False  # it did not start, so its end is not told either
+    repeated: bool = False  # the job has ended already, or runs elsewhere: this delivery is one too many
+    returned: Any = None  # what the task returned
+    stored: tuple[str, str] | None = None  # key and text of Celery's result, which the writer stores with the end
+    write: events.Write | None = None  # what writes the events of a job that is part of something larger
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the job is part of something larger, which its end advances."""
+        return self.write is not None
+
+    def tell(self, event_type: str, job: str, **data: Any) -> str | None:
+        """Write an event of this run; return the answer to it, see `events.Write`."""
+        if self.write is not None:
+            return self.write(event_type, job, data)[1]
+        return events.write(event_type, job, data)[1]
 
 
 def connect() -> None:
@@ -96,9 +111,11 @@ def _queued(
 
 def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: Any) -> None:
     request: Any = sender.request
-    if request.is_eager or not is_tracked(sender):
+    if request.is_eager or not (is_tracked(sender) or events.is_part(request)):
         return
-    request.execution = Execution(id=uuid.uuid4().hex[:16], began=time.monotonic())
+    request.execution = Execution(
+        id=uuid.uuid4().hex[:16], began=time.monotonic(), write=events.writer_for(request, sender)
+    )
     unseen = {} if getattr(request, "tracked", False) else _arguments(sender, args, kwargs)
     delivery: Mapping[str, Any] = request.delivery_info or {}
     started = {
@@ -112,13 +129,17 @@ def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: 
         "may_rerun": bool(sender.acks_late),
         **unseen,
     }
-    request.execution.cancelled = events.write("started", task_id, started)[1]
-    request.execution.silent = request.execution.cancelled is not None
+    answer = request.execution.tell("started", task_id, **started)
+    if answer == events.REPEATED:
+        request.execution.repeated = True
+        return
+    request.execution.cancelled = answer
+    request.execution.silent = answer is not None
 
 
 def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retval: Any = None, **_: Any) -> None:
     execution = execution_of(sender.request)
-    if execution is None:
+    if execution is None or execution.repeated:
         return
     if execution.silent:
         # Told when it was cancelled, if it waited then; if its worker had vanished, nobody has told it yet.
@@ -127,6 +148,7 @@ def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retva
     if execution.progress is not None:
         execution.progress.flush()
     if state == states.SUCCESS:
+        execution.returned = retval
         _finish(task_id, execution, execution.outcome or "succeeded", result=_shown(retval), holder=execution.holder)
     elif state == states.IGNORED and not execution.requeued:
         _finish(task_id, execution, execution.outcome or "succeeded", error=execution.reason)
@@ -142,7 +164,7 @@ def _failed(
     **_: Any,
 ) -> None:
     """Sent in the pool process for what the task raised, in the worker's main process when that process is gone."""
-    if is_tracked(sender) and not sender.request.is_eager:
+    if (is_tracked(sender) or events.is_part(sender.request)) and not sender.request.is_eager:
         trace = str(einfo) if einfo is not None else ""
         secrets = secrets_of(sender.run, args, kwargs or {})
         _finish(task_id, execution_of(sender.request), "failed", **_error(exception, trace, secrets))
@@ -152,20 +174,19 @@ def _failed(
 
 
 def _retrying(sender: Task[Any, Any], request: Any, reason: Any, einfo: Any = None, **_: Any) -> None:
-    if not is_tracked(sender) or request.is_eager:
+    if request.is_eager or not (is_tracked(sender) or events.is_part(request)):
         return
     execution = execution_of(request)
     cause = getattr(reason, "exc", None) or reason
-    events.emit(
-        "retrying",
-        request.id,
-        execution=execution.id if execution else None,
-        retries=request.retries or 0,
-        eta=reason.humanize() if hasattr(reason, "humanize") else None,
+    retrying: dict[str, Any] = {
+        "execution": execution.id if execution else None,
+        "retries": request.retries or 0,
+        "eta": reason.humanize() if hasattr(reason, "humanize") else None,
         **_error(
             cause, str(einfo) if einfo is not None else "", secrets_of(sender.run, request.args, request.kwargs or {})
         ),
-    )
+    }
+    _write(execution, "retrying", request.id, retrying)
 
 
 def _revoked(sender: Task[Any, Any], request: Any, terminated: bool, expired: bool, **_: Any) -> None:
@@ -196,14 +217,20 @@ def _error(exception: BaseException | Any, trace: str, secrets: AbstractSet[str]
 
 
 def _finish(task_id: str, execution: Execution | None, state: str, **data: Any) -> None:
-    events.emit(
-        "finished",
-        task_id,
-        state=state,
-        execution=execution.id if execution else None,
-        runtime=time.monotonic() - execution.began if execution else None,
+    finished: dict[str, Any] = {
+        "state": state,
+        "execution": execution.id if execution else None,
+        "runtime": time.monotonic() - execution.began if execution else None,
         **data,
-    )
+    }
+    _write(execution, "finished", task_id, finished)
+
+
+def _write(execution: Execution | None, event_type: str, job: str, data: dict[str, Any]) -> None:
+    if execution is not None and execution.write is not None:
+        execution.write(event_type, job, data)
+    else:
+        events.emit(event_type, job, **data)
 
 
 def _shown(result: Any) -> str | None:

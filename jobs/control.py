@@ -32,6 +32,8 @@ def unfit_for_retry(job: Job) -> str:
     """Return why nobody, not even the machine, can run the job again under its id; empty if it can be."""
     if job.state not in FINISHED:
         return "It has not ended yet."
+    if job.workflow_id:
+        return "It is a node of a workflow. Resume the workflow, which runs what follows too."
     if job.state == State.SUCCEEDED:
         return "It succeeded. Run it again as a new job instead."
     if has_secrets(job):

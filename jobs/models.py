@@ -64,6 +64,7 @@ class Source(models.TextChoices):
     SCHEDULE = "schedule", "a schedule"
     CODE = "code", "code"
     TASK = "task", "another job"
+    WORKFLOW = "workflow", "a workflow"
 
 
 class Job(models.Model):
@@ -84,6 +85,8 @@ class Job(models.Model):
     )
     parent_id = models.CharField(max_length=255, blank=True, help_text="The job that launched this one.")
     root_id = models.CharField(max_length=255, blank=True, help_text="The first job of that chain.")
+    workflow_id = models.CharField(max_length=64, blank=True, help_text="The workflow that it is a node of.")
+    node = models.CharField(max_length=40, blank=True, help_text="Which node of it: index, or index.item.")
     may_rerun = models.BooleanField(default=False, help_text="The task says that it may run twice (acks_late).")
 
     # Of the current attempt: the one that started last.
@@ -134,6 +137,7 @@ class Job(models.Model):
             ),
             models.Index(fields=["schedule", "-created_at"], name="job_schedule", condition=~Q(schedule="")),
             models.Index(fields=["parent_id"], name="job_parent", condition=~Q(parent_id="")),
+            models.Index(fields=["workflow_id", "node"], name="job_node", condition=~Q(workflow_id="")),
             # The place of a waiting job.
             models.Index(fields=["queue", "queued_at", "id"], name="job_waiting", condition=Q(state="queued")),
             # The worker's jobs when it vanishes.

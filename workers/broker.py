@@ -94,6 +94,20 @@ def connect() -> Iterator[Broker | None]:
         yield Broker(connection.default_channel) if connection.transport.driver_type == "redis" else None
 
 
+def jobs_known(queues: Iterable[str]) -> set[str] | None:
+    """Return the jobs whose messages wait in the queues or are with some worker; None if the broker does not tell.
+
+    What is with workers is read first and last: a message may move from a queue to a worker meanwhile, or back.
+    """
+    with connect() as found:
+        if found is None:
+            return None
+        known = {message.job for message in found.read(found.received())}
+        for queue in queues:
+            known.update(found.waiting(queue))
+        return known | {message.job for message in found.read(found.received())}
+
+
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from common.signals import cancel_asked, housekeeping
-from workers import ending, rescue
+from common.signals import cancel_asked, housekeeping, messages_asked
+from workers import broker, ending, rescue
 
 
 def connect() -> None:
@@ -11,6 +11,7 @@ def connect() -> None:
     housekeeping.connect(_rescue, dispatch_uid="workers.rescue")
     housekeeping.connect(_end, dispatch_uid="workers.end")
     cancel_asked.connect(_revoke, dispatch_uid="workers.revoke")
+    messages_asked.connect(_messages, dispatch_uid="workers.messages")
 
 
 def _rescue(**_: Any) -> None:
@@ -23,3 +24,7 @@ def _end(**_: Any) -> None:
 
 def _revoke(job_id: str, **_: Any) -> None:
     ending.revoke(job_id)
+
+
+def _messages(queues: set[str], **_: Any) -> set[str] | None:
+    return broker.jobs_known(queues)

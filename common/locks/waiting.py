@@ -6,7 +6,6 @@ from typing import Any
 from celery._state import get_current_task
 from celery.exceptions import Ignore
 
-from common import events
 from common.locks.exclusive import ExclusiveLock
 
 # Header of a message that was sent again because of a busy lock: [lock, number of the attempt, deadline].
@@ -40,7 +39,7 @@ def wait_in_queue(request: Any, lock: ExclusiveLock, patience: float) -> None:
         return
     execution = getattr(request, "execution", None)
     if execution is not None:
-        events.emit("waiting", request.id, execution=execution.id, lock=lock.name, holder=lock.refusal.job)
+        execution.tell("waiting", request.id, execution=execution.id, lock=lock.name, holder=lock.refusal.job)
     _send_again(request, lock, until, countdown=_pause(patience - (until - now), until - now))
     if execution is not None:
         execution.requeued = True

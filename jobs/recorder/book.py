@@ -26,6 +26,8 @@ class Change:
     task: str
     state: str
     previous: str
+    workflow_id: str = ""
+    node: str = ""
 
 
 def _columns(model: type[models.Model], kept: set[str]) -> list[str]:
@@ -47,7 +49,7 @@ def write(events: Sequence[Event]) -> list[Change]:
         _give_owners(lives.values())
         _save(list(lives.values()))
     return [
-        Change(life.job.pk, life.job.task, life.job.state, life.before)
+        Change(life.job.pk, life.job.task, life.job.state, life.before, life.job.workflow_id, life.job.node)
         for life in lives.values()
         if life.job.state != life.before
     ]

@@ -41,6 +41,8 @@ class Life:
         _APPLY[event.type](self, event)
         self.job.last_event = max(self.job.last_event, event.seq)
         self.job.created_at = min(self.job.created_at, event.at)
+        if "workflow" in event.data and not self.job.workflow_id:
+            self.job.workflow_id, self.job.node = event.text("workflow", 64), event.text("node", 40)
 
     def attempt(self, execution: str) -> Attempt:
         """Return the attempt with that execution, a new one if there is none."""

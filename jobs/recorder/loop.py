@@ -80,6 +80,8 @@ class Recorder:
         for _, event in events:
             if event.type not in LIFE:
                 _tell(signals.event_recorded, event={**event.data, "seq": event.seq})
+        if nodes := [(c.workflow_id, c.node, c.state, c.job_id) for c in changes if c.workflow_id]:
+            _tell(signals.nodes_changed, nodes=nodes)
         for change in changes:
             _tell(
                 signals.job_changed,

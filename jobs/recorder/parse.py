@@ -13,7 +13,7 @@ from jobs.models import FINISHED, State
 
 # Types that are about a job's life; the others are passed on.
 LIFE = frozenset({"queued", "started", "progress", "log", "file", "waiting", "retrying", "finished"})
-PASSED_ON = frozenset({"mail", "lock"})
+PASSED_ON = frozenset({"mail", "lock", "workflow"})
 _NEEDS_EXECUTION = frozenset({"started", "progress", "log", "waiting"})
 _LONGEST_KEY = 255
 
@@ -92,7 +92,11 @@ def moment(text: Any) -> datetime | None:
 
 def result_of(event: Event) -> Any:
     """Return the result that the event carries as JSON text."""
-    text = event.data.get("result")
+    return result_of_text(event.data.get("result"))
+
+
+def result_of_text(text: Any) -> Any:
+    """Return the value of a result's JSON text, the text itself where it is none, None when there is no text."""
     if not isinstance(text, str):
         return None
     try:

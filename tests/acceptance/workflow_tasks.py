@@ -1,0 +1,119 @@
+"""Sample tasks of workflows: small, and with an effect that can be counted. The app of `Worker(app=…)`."""
+
+import os
+import time
+from typing import Any
+
+from celery import group
+
+from common import redis
+from image.celery import app
+
+__all__ = ["app"]
+
+
+def task(name: str, **options: Any) -> Any:
+    """Register a task under `flow.<name>`."""
+    return app.task(name=f"flow.{name}", **options)
+
+
+@task("add")
+def add(*numbers: int) -> int:
+    """Return the sum."""
+    return sum(numbers)
+
+
+@task("mul")
+def mul(a: int, b: int) -> int:
+    """Return the product."""
+    return a * b
+
+
+@task("total")
+def total(numbers: list[int]) -> int:
+    """Return the sum of a list."""
+    return sum(numbers)
+
+
+@task("echo")
+def echo(*args: Any, **kwargs: Any) -> Any:
+    """Return what it was given."""
+    return [list(args), kwargs] if kwargs else list(args)
+
+
+@task("give")
+def give(value: Any) -> Any:
+    """Return the value."""
+    return value
+
+
+@task("count", acks_late=True)
+def count(key: str, *_: Any) -> str:
+    """Say in Redis that it ran."""
+    redis.client().hincrby("flow:ran", key, 1)
+    return key
+
+
+@task("once")
+def once(key: str, *_: Any) -> str:
+    """Say in Redis that it ran; may not run twice."""
+    redis.client().hincrby("flow:ran", key, 1)
+    return key
+
+
+@task("fail")
+def fail(*_: Any) -> None:
+    """Raise."""
+    raise ValueError("as asked")
+
+
+@task("fail_unless")
+def fail_unless(key: str) -> str:
+    """Raise unless somebody has set the key in Redis."""
+    redis.client().hincrby("flow:tried", key, 1)
+    if not redis.client().exists(f"flow:ok:{key}"):
+        raise ValueError(f"{key} is not set")
+    return key
+
+
+@task("sleep", acks_late=True)
+def sleep(seconds: float, value: Any = None) -> Any:
+    """Sleep, then return the value."""
+    time.sleep(seconds)
+    return value
+
+
+@task("note")
+def note(*args: Any) -> None:
+    """Remember that it was called, and with what: a handler, an errback."""
+    redis.client().rpush("flow:notes", repr(args))
+
+
+@task("numbers")
+def numbers(n: int) -> list[int]:
+    """Return the first n numbers."""
+    return list(range(n))
+
+
+@task("replaced", bind=True)
+def replaced(self: Any, n: int) -> Any:
+    """Give its place to a group of additions."""
+    raise self.replace(group(add.s(i, i) for i in range(n)))
+
+
+@task("replaced_by_one", bind=True)
+def replaced_by_one(self: Any, a: int) -> Any:
+    """Give its place to one task."""
+    raise self.replace(add.s(a, 100))
+
+
+@task("pid")
+def pid(*_: Any) -> int:
+    """Return the process."""
+    return os.getpid()
+
+
+@task("report")
+def report(a: int) -> dict[str, Any]:
+    """Return an object."""
+    return {"total": a, "parts": [a, a + 1]}

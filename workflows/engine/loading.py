@@ -1,0 +1,239 @@
+"""Puts a workflow into Redis: when it is begun, resumed, or when Redis has forgotten it. All from the book."""
+
+import contextlib
+import dataclasses
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from celery import current_app
+from django.conf import settings as django_settings
+from kombu.transport.redis import Channel
+from kombu.utils.encoding import bytes_to_str
+
+from common import redis
+from common.results import ResultBackend
+from workflows.engine import keys, reacting, scripts
+from workflows.engine.keys import BAD, ENDED, GOOD, Letter
+from workflows.engine.parts import parts_of
+from workflows.engine.records import Lists, records, segments, wanted
+from workflows.graph import Graph, Kind, When
+from workflows.models import StoredWorkflow
+
+# Fields that one command is given at once.
+CHUNK = 500
+# Milliseconds after which somebody else may load a workflow whose loader was killed.
+LOCKED = 30_000
+
+
+@dataclasses.dataclass(slots=True)
+class Standing:
+    """How far a workflow has come, as the book knows it."""
+
+    letters: dict[str, Letter] = dataclasses.field(default_factory=dict)  # of nodes and of items, by name
+    results: dict[str, Any] = dataclasses.field(default_factory=dict)  # of nodes and items that ended well
+    items: dict[str, int] = dataclasses.field(default_factory=dict)  # of each fan-out that has begun
+
+
+def lists() -> Lists | None:
+    """Return how the broker names its lists; None where messages must be sent by Celery."""
+    options: Mapping[str, Any] = current_app.conf.broker_transport_options or {}
+    if django_settings.CELERY_BROKER_URL != django_settings.REDIS_URL or options.get("global_keyprefix"):
+        return None
+    return Lists(
+        sep=str(options.get("sep") or Channel.sep), steps=tuple(options.get("priority_steps") or Channel.priority_steps)
+    )
+
+
+def load(stored: StoredWorkflow, graph: Graph, standing: Standing | None = None) -> bool:
+    """Put the workflow into Redis and begin what is ready; return False if somebody else does that now.
+
+    What was there of it is replaced. Raises redis errors.
+    """
+    with _alone(stored.pk) as mine:
+        if not mine:
+            return False
+        plan = Plan(graph, standing or Standing())
+        _write(stored, graph, plan)
+        answer = scripts.run("begin", keys.workflow(stored.pk), *plan.ready)
+        reacting.react(stored.pk, answer)
+        for name in plan.expanding():
+            reacting.expand_fan_out(stored.pk, name)  # the jobs that it lacks
+        return True
+
+
+@contextlib.contextmanager
+def _alone(workflow_id: str) -> Iterator[bool]:
+    name, token, client = keys.workflow(workflow_id, "l"), secrets.token_hex(8), redis.client()
+    mine = bool(client.set(name, token, nx=True, px=LOCKED))
+    try:
+        yield mine
+    finally:
+        if mine and client.get(name) == token:
+            client.delete(name)
+
+
+def _write(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> None:
+    key = keys.workflow(stored.pk)
+    parts: dict[str, dict[Any, Any]] = {
+        "g": dict(enumerate(records(graph, lists()))),
+        "s": plan.letters,
+        "w": plan.counts,
+        "x": plan.extras,
+        "r": plan.results,
+    }
+    with redis.client().pipeline(transaction=False) as pipe:
+        pipe.delete(key, *(keys.workflow(stored.pk, part) for part in "gswxrho"))
+        for part, fields in parts.items():
+            name, rows = keys.workflow(stored.pk, part), list(fields.items())
+            for start in range(0, len(rows), CHUNK):
+                pipe.hset(name, items=[v for row in rows[start : start + CHUNK] for v in row])
+        pipe.hset(key, items=[v for row in _meta(stored, graph, plan).items() for v in row])
+        pipe.execute()
+
+
+def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
+    backend: Any = current_app.backend
+    ours = isinstance(backend, ResultBackend)
+    return {
+        "state": "LOADED",
+        "total": len(graph.nodes) - len(graph.handlers),
+        "left": plan.left,
+        "failed": plan.failed,
+        "paused": int(stored.state == "PAUSED"),
+        "cancelled": int(stored.cancel_at is not None),
+        "common": f'"root_id":{json.dumps(stored.pk)},"parent_id":null,"origin":"workflow","workflow":{json.dumps(stored.pk)}',
+        "owner": json.dumps(stored.owner_id),
+        "handler": "" if graph.on_failure is None else graph.on_failure,
+        "finalizer": "" if graph.finalizer is None else graph.finalizer,
+        "lenient": int(graph.lenient),
+        "epoch": stored.epoch,
+        "result": json.dumps(segments(graph.result)),
+        "resultkey": bytes_to_str(backend.get_key_for_task(stored.pk)) if ours else "",
+        "resultttl": int(current_app.conf.result_expires or 86400),
+    }
+
+
+class Plan:
+    """What follows from how far the workflow has come: who has ended, who is blocked, who can go."""
+
+    def __init__(self, graph: Graph, standing: Standing) -> None:
+        self.graph = graph
+        self.standing = standing
+        self.letters: dict[str, str] = {}
+        self.counts: dict[str, int] = {}
+        self.extras: dict[str, Any] = {}
+        self.results: dict[str, str] = {}
+        self.ready: list[str] = []
+        self.failed = 0
+        self._edges = [0] * len(graph.nodes), [0] * len(graph.nodes)
+        order = graph.order()
+        if standing.letters:
+            self._keep_results()
+            children = graph.children()
+            for index in order:
+                self._place(index, children[index])
+        work = [str(node.index) for node in graph.nodes if node.index not in graph.handlers]
+        self.left = sum(self.letters.get(name) not in ENDED for name in work)
+        self.ready = [name for name in work if name not in self.letters and self._can_go(int(name))]
+
+    def expanding(self) -> list[str]:
+        """Return the fan-outs that are at work."""
+        return [name for name, letter in self.letters.items() if letter == Letter.EXPANDING and "." not in name]
+
+    def _can_go(self, index: int) -> bool:
+        node = self.graph.nodes[index]
+        return self._edges[0][index] >= (1 if node.join == "any" and node.parents else len(node.parents))
+
+    def _place(self, index: int, children: list[tuple[int, When]]) -> None:
+        """Settle one node; all that it waits for is settled."""
+        name, node = str(index), self.graph.nodes[index]
+        letter = self.standing.letters.get(name)
+        if node.kind == Kind.FAN_OUT and name in self.standing.items and letter not in ENDED:
+            letter = self._fan_out(name)
+        if letter is None and self._is_blocked(index):
+            letter = Letter.BLOCKED
+        # A node that was sent and is not known to run is sent again: its message is gone with Redis.
+        if letter in ENDED or letter in {Letter.RUNNING, Letter.EXPANDING}:
+            self.letters[name] = str(letter)
+        if letter not in ENDED:
+            return
+        if letter in BAD and not (self.graph.lenient and any(when != When.SUCCESS for _, when in children)):
+            self.failed += 1
+        for child, when in children:
+            true = when == When.ALWAYS or letter in (GOOD if when == When.SUCCESS else BAD)
+            self._edges[0 if true else 1][child] += 1
+            field = str(child) if true else f"-{child}"
+            self.counts[field] = self.counts.get(field, 0) + 1
+
+    def _is_blocked(self, index: int) -> bool:
+        node = self.graph.nodes[index]
+        limit = len(node.parents) if node.join == "any" else 1
+        return bool(node.parents) and self._edges[1][index] >= limit
+
+    def _fan_out(self, name: str) -> Letter:
+        """Count the items of a fan-out that is at work; those that are missing are sent by the sweeper."""
+        count = self.standing.items[name]
+        found = {i: self.standing.letters.get(f"{name}.{i}") for i in range(count)}
+        ended = [letter for letter in found.values() if letter in ENDED]
+        self.extras |= {f"m{name}": count, f"d{name}": len(ended)}
+        self.extras[f"f{name}"] = sum(letter not in GOOD for letter in ended)
+        self.letters |= {
+            f"{name}.{i}": str(letter) for i, letter in found.items() if letter in ENDED or letter == Letter.RUNNING
+        }
+        if count and len(ended) == count:
+            return Letter.FAILED if self.extras[f"f{name}"] else Letter.SUCCEEDED
+        return Letter.EXPANDING
+
+    def _keep_results(self) -> None:
+        """Take over the results that somebody needs."""
+        wants = wanted(self.graph)
+        fan_outs = {str(node.index) for node in self.graph.nodes if node.kind == Kind.FAN_OUT}
+        for name, value in self.standing.results.items():
+            _head, _, item = name.partition(".")
+            if item:
+                self.results[name] = parts_of(name, value, [()])[name]
+            else:
+                self.results |= parts_of(name, value, wants.get(int(name), []))
+        for name in fan_outs & self.standing.items.keys():
+            count = self.standing.items[name]
+            texts = [self.results.get(f"{name}.{i}") for i in range(count)]
+            if all(text is not None for text in texts):
+                self.results[name] = f"[{','.join(str(text) for text in texts)}]"
+
+
+def standing_of(stored: StoredWorkflow, *, keep: Mapping[str, Letter] | None = None) -> Standing:
+    """Return how far the workflow has come by the book; `keep`, if given, are the only letters that count."""
+    from jobs.models import Job
+
+    letters = {str(i): Letter(letter) for i, letter in enumerate(stored.letters) if letter != Letter.WAITING}
+    jobs = Job.objects.filter(workflow_id=stored.pk).only("node", "state", "result")
+    results = {}
+    for job in jobs.iterator(chunk_size=2000):
+        letter = LETTERS.get(job.state)
+        if letter is None:
+            continue
+        letters[job.node] = letter
+        if letter in GOOD:
+            results[job.node] = job.result
+    for name, decision in stored.decisions.items():
+        results[name] = decision
+    if keep is not None:
+        letters = dict(keep)
+    items = {name: count for name, count in stored.items.items() if letters.get(name) not in (None, Letter.BLOCKED)}
+    return Standing(letters, results, items)
+
+
+# The letter of a node by the state of its job.
+LETTERS = {
+    "scheduled": Letter.QUEUED,
+    "queued": Letter.QUEUED,
+    "running": Letter.RUNNING,
+    "retrying": Letter.QUEUED,
+    "succeeded": Letter.SUCCEEDED,
+    "failed": Letter.FAILED,
+    "cancelled": Letter.CANCELLED,
+    "skipped": Letter.SKIPPED,
+    "lost": Letter.LOST,
+}
