@@ -116,6 +116,9 @@ BIOSAMPLE_USI_AUTH_URL = env.text("USI_AUTH_URL", "https://explore.api.aai.ebi.a
 BIOSAMPLE_USI_USER = env.text("USI_USER")
 BIOSAMPLE_USI_PASSWORD = env.text("USI_PASSWORD")
 
+# A file of labelled messages that grows; from it the spam detector is trained anew each week.
+TEXT_TRAINING_FILE = env.text("TEXT_TRAINING_FILE")
+
 # Celery --------------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL)
 CELERY_RESULT_BACKEND = f"common.results:ResultBackend+{REDIS_URL}"
@@ -128,7 +131,16 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 # The queues that must have a worker for the control room to be ready; `manage.py up` starts one worker for each.
 QUEUES = env.words("IMAGE_QUEUES", ["default", "ml", "email", "heavy"])
 # Tasks that need much memory or time have a queue, and so a worker, of their own.
-CELERY_TASK_ROUTES = {"assets.*": {"queue": "heavy"}, "Process asset": {"queue": "heavy"}}
+CELERY_TASK_ROUTES = {
+    "assets.*": {"queue": "heavy"},
+    "Process asset": {"queue": "heavy"},
+    "text.*": {"queue": "ml"},
+    "detect_spam": {"queue": "ml"},
+    "Classify messages": {"queue": "ml"},
+    "Train spam detector": {"queue": "ml"},
+    "Retrain spam detector": {"queue": "ml"},
+    "Find near-duplicates": {"queue": "ml"},
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 _BROKER_IS_REDIS = CELERY_BROKER_URL.startswith(("redis", "sentinel", "valkey"))
 # A worker holds nothing but what it runs, so a killed one leaves the rest in the queue for others. Other brokers give
@@ -157,6 +169,11 @@ CELERY_BEAT_SCHEDULE = {
     "Clean up old results": {"task": "jobs.cleanup_results", "schedule": crontab(hour=3, minute=45)},
     "Fetch USI status": {"task": "Fetch USI status", "schedule": crontab(minute="*/15")},
 }
+if TEXT_TRAINING_FILE:
+    CELERY_BEAT_SCHEDULE["Retrain spam detector"] = {
+        "task": "Retrain spam detector",
+        "schedule": crontab(hour=2, minute=0, day_of_week="sun"),
+    }
 
 LOGGING = {
     "version": 1,

@@ -8,6 +8,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("", include("text.urls")),
     path("", include("assets.urls")),  # before the jobs' API, which answers for all other addresses below api/
     path("api/", include("jobs.api.urls")),
     path("", include("workers.urls")),

@@ -4,6 +4,12 @@ from django.apps import AppConfig
 
 
 class TextConfig(AppConfig):
-    """Text models and what tasks do with them."""
+    """Text models: spam, near-duplicates, key phrases, languages."""
 
     name = "text"
+
+    def ready(self) -> None:
+        """Connect our system checks."""
+        from text import checks
+
+        checks.connect()

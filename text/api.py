@@ -1,0 +1,85 @@
+"""The versions of the spam model over REST: list, show, promote, roll back."""
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from jobs.api.views import person, problems
+from jobs.exceptions import NotNow
+from text import policies, registry
+from text.exceptions import TextFailed
+from text.models import SpamModel
+from text.querysets import SpamModelQuerySet
+from text.serializers import SpamModelSerializer
+
+
+class NewestFirst(CursorPagination):
+    """Pages of versions, newest first, never counted."""
+
+    ordering = "-version"
+    page_size = 50
+
+
+class ModelList(ListAPIView[SpamModel]):
+    """The versions that the caller may see, newest first."""
+
+    serializer_class = SpamModelSerializer
+    pagination_class = NewestFirst
+
+    def get_queryset(self) -> SpamModelQuerySet:
+        """Return what the caller may see."""
+        return _visible(self.request)
+
+
+class ModelDetail(RetrieveAPIView[SpamModel]):
+    """One version; 404 for who may see none."""
+
+    serializer_class = SpamModelSerializer
+    lookup_field = "version"
+
+    def get_queryset(self) -> SpamModelQuerySet:
+        """Return what the caller may see."""
+        return _visible(self.request)
+
+
+class Promote(APIView):
+    """The version that works."""
+
+    @extend_schema(request=None, responses={200: SpamModelSerializer, **problems(401, 403, 404, 409)})
+    def post(self, request: Request, version: int) -> Response:
+        """Let a version work; workers use it within seconds."""
+        found = get_object_or_404(_visible(request), version=version)
+        _check(request)
+        try:
+            row = registry.promote(number=found.version, by=person(request))
+        except TextFailed as failed:
+            raise NotNow(str(failed)) from failed
+        return Response(SpamModelSerializer(row).data)
+
+
+class RollBack(APIView):
+    """The version that worked before."""
+
+    @extend_schema(request=None, responses={200: SpamModelSerializer, **problems(401, 403, 409)})
+    def post(self, request: Request) -> Response:
+        """Let the version work that did before; 409 when there was none."""
+        _check(request)
+        try:
+            row = registry.roll_back(by=person(request))
+        except TextFailed as failed:
+            raise NotNow(str(failed)) from failed
+        return Response(SpamModelSerializer(row).data)
+
+
+def _check(request: Request) -> None:
+    if not policies.may_promote(request.user):
+        raise PermissionDenied("This needs the permission “Can promote and roll back spam models”.")
+
+
+def _visible(request: Request) -> SpamModelQuerySet:
+    return SpamModel.objects.visible_to(request.user).select_related("created_by", "promoted_by")

@@ -1,0 +1,197 @@
+"""The book of the spam model's versions: add one, judge it, promote, roll back, load."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from jobs import files
+from text import reading
+from text.exceptions import ModelRefused, NoSuchVersion
+from text.models import SpamModel, Standing
+from text.spam import keeping, recipes, training
+from text.spam.detector import Detector
+from text.spam.measures import Measures, mean
+
+# Sentences of our own, from which the first version is made.
+FIRST_DATA = Path(__file__).parent / "data" / "spam.csv"
+_LIBRARIES = ("scikit-learn", "skops", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Source:
+    """From what a version was trained: name and digest of the file, and how many messages it has."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was just trained, with what came out."""
+
+    model: Any
+    recipe: str
+    examples: training.Examples
+    folds: Sequence[Measures]
+    held_out: Measures
+
+
+def examples_of(messages: Sequence[reading.Message]) -> list[training.Example]:
+    """Return labelled messages as the training takes them."""
+    return [training.Example(message.text, message.label == reading.SPAM) for message in messages]
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that make a model."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def parameters(recipe: str) -> dict[str, Any]:
+    """Return what a version is made with, besides its messages."""
+    return {
+        "recipe": recipe,
+        "word_features": recipes.WORD_FEATURES,
+        "piece_features": recipes.PIECE_FEATURES,
+        "folds": training.FOLDS,
+        "held_out": training.HELD_OUT,
+        "seed": recipes.SEED,
+    }
+
+
+def add(*, trained: Trained, source: Source, by: User | None = None, job_id: str = "", verdict: str = "") -> SpamModel:
+    """Keep a trained model as a new version, a candidate; return its row."""
+    content = keeping.as_bytes(trained.model)
+    examples = trained.examples
+    every = [*examples.learned, *examples.held_out]
+    counts = {
+        "learned": len(examples.learned),
+        "held_out": len(examples.held_out),
+        "repeated": examples.repeated,
+        "contradictory": examples.contradictory,
+        "spam": sum(example.is_spam for example in every),
+    }
+    with transaction.atomic():
+        number = (SpamModel.objects.aggregate(Max("version"))["version__max"] or 0) + 1
+        stored = files.store(SimpleUploadedFile(f"spam-model-{number}.skops", content), None)
+        return SpamModel.objects.create(
+            version=number,
+            created_by=by,
+            job_id=job_id,
+            verdict=verdict,
+            file=stored,
+            sha256=stored.sha256,
+            size=stored.size,
+            data_name=source.name,
+            data_sha256=source.sha256,
+            data_rows=source.rows,
+            counts=counts,
+            libraries=libraries(),
+            parameters=parameters(trained.recipe),
+            folds=[fold.as_dict() for fold in trained.folds],
+            mean=mean(trained.folds) if trained.folds else {},
+            held_out=trained.held_out.as_dict(),
+        )
+
+
+def version(number: int) -> SpamModel:
+    """Return a version; raise NoSuchVersion."""
+    found = SpamModel.objects.filter(version=number).first()
+    if found is None:
+        raise NoSuchVersion(f"There is no version {number} of the spam model.")
+    return found
+
+
+def promote(*, number: int, by: User | None = None) -> SpamModel:
+    """Make a version the one that works; workers pick it up by themselves. Raise NoSuchVersion, or ModelRefused.
+
+    The file is loaded first: a damaged one is refused here, and the promoted version goes on working.
+    """
+    chosen = version(number)
+    load(chosen)
+    with transaction.atomic():
+        # Two promotions at once wait for one another here.
+        list(SpamModel.objects.select_for_update().order_by("pk").values_list("pk"))
+        SpamModel.objects.filter(state=Standing.PROMOTED).exclude(pk=chosen.pk).update(state=Standing.RETIRED)
+        SpamModel.objects.filter(pk=chosen.pk).update(
+            state=Standing.PROMOTED, promoted_at=timezone.now(), promoted_by=by
+        )
+    chosen.refresh_from_db()
+    return chosen
+
+
+def roll_back(*, by: User | None = None) -> SpamModel:
+    """Promote the version that worked before the present one; raise NoSuchVersion when there was none."""
+    before = SpamModel.objects.before()
+    if before is None:
+        raise NoSuchVersion("No other version was promoted before: there is nothing to go back to.")
+    return promote(number=before.version, by=by)
+
+
+def load(row: SpamModel) -> Detector:
+    """Return a version ready to judge; raise ModelRefused when its file is gone, changed, or not to be trusted."""
+    try:
+        content = row.file.path.read_bytes()
+    except OSError as error:
+        raise ModelRefused(
+            f"The file of version {row.version} is gone ({error.strerror}). Promote another one."
+        ) from error
+    found = reading.digest_of(content)
+    if found != row.sha256:
+        raise ModelRefused(
+            f"The file of version {row.version} is not the one that was trained: its SHA-256 begins with {found[:12]}, "
+            f"not with {row.sha256[:12]}. Promote another version, and find out who wrote to the files."
+        )
+    return Detector(row.version, keeping.from_bytes(content))
+
+
+def promoted_version() -> str:
+    """Return the number of the version that works as a text, empty before the first one."""
+    number = SpamModel.objects.filter(state=Standing.PROMOTED).values_list("version", flat=True).first()
+    return "" if number is None else str(number)
+
+
+def detector() -> Detector:
+    """Return the promoted version; where there is no version at all, make the first one. Raise ModelRefused."""
+    row = SpamModel.objects.promoted()
+    if row is None:
+        row = first_version()
+    return load(row)
+
+
+def first_version() -> SpamModel:
+    """Train the first version from the sentences that come with the product, and promote it.
+
+    Several workers may do it at once: the number of a version is unique, so one of them wins and the others use its row.
+    """
+    messages = reading.labelled(FIRST_DATA)
+    examples = training.divided(examples_of(messages))
+    folds = list(training.cross_validated(examples.learned))
+    model = training.fitted(examples.learned)
+    trained = Trained(model, recipes.DEFAULT, examples, folds, training.judged(model, examples.held_out))
+    source = Source(FIRST_DATA.name, reading.digest(FIRST_DATA), len(messages))
+    try:
+        with transaction.atomic():
+            if SpamModel.objects.exists():
+                return _chosen()
+            row = add(trained=trained, source=source, verdict="The first version, made from sentences that came along.")
+            return promote(number=row.version)
+    except IntegrityError:
+        return _chosen()
+
+
+def _chosen() -> SpamModel:
+    """Return the promoted version; where somebody has none, the newest."""
+    row = SpamModel.objects.promoted() or SpamModel.objects.order_by("-version").first()
+    if row is None:
+        raise NoSuchVersion("There is no version of the spam model. Train one: `manage.py train_spam_detector FILE`.")
+    return row

@@ -1,0 +1,19 @@
+"""What workers of the queue `ml` hold ready."""
+
+from typing import Any
+
+from common.resources import resource
+from text import languages, registry
+from text.spam.detector import Detector
+
+
+@resource("spam_model", queues=["ml"], version=registry.promoted_version)
+def spam_model() -> Detector:
+    """The promoted version of the spam model; the very first one is made from our own sentences."""
+    return registry.detector()
+
+
+@resource("language_identifier", queues=["ml"])
+def language_identifier() -> Any:
+    """The classifier of languages, py3langid's."""
+    return languages.identifier()

@@ -1,0 +1,1 @@
+"""The mathematics of the spam detector, without Django: recipes, training, measuring, keeping."""
