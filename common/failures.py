@@ -20,11 +20,14 @@ from typing import Any
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery import signals
 from django.conf import settings as django_settings
+from django.core.mail import get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connections
 from django.utils.module_loading import import_string
 from kombu.utils.encoding import safe_repr
 
 from common import events, heartbeat, outbox, redis
+from common import signals as tidings
 from common.exceptions import JobFailed
 from common.helpers import get_admin_emails, send_mail_to_admins
 from common.redaction import hide_arguments, hide_in_text, secrets_of
@@ -264,8 +267,16 @@ def _import_now(backend: str) -> None:
     """
     import encodings.idna  # noqa: F401 — Python itself imports it when it looks up the server's address
 
-    with suppress(ImportError):  # told by the attempt to send
+    with suppress(Exception):  # told by the attempt to send
         import_string(backend)
+        direct()
+
+
+def direct() -> BaseEmailBackend:
+    """Return a connection that sends at once: where mails are queued, the one behind the queue."""
+    backend = import_string(django_settings.EMAIL_BACKEND)
+    connection: BaseEmailBackend = backend.transport() if hasattr(backend, "transport") else get_connection()
+    return connection
 
 
 def _deliver_and_close(mail: Mail, *, boxed: bool) -> None:
@@ -276,11 +287,24 @@ def _deliver_and_close(mail: Mail, *, boxed: bool) -> None:
 
 
 def _deliver(mail: Mail, *, boxed: bool) -> None:
+    if _is_taken(mail):
+        if boxed:
+            _take_out(mail)
+        return
     recipients = get_admin_emails()
     status, error = send(mail["subject"], mail["body"], mail["job"])
     recorded = emit(mail, status=status, recipients=recipients, error=error)
-    if not boxed or not (recorded or status == "sent"):
-        return
+    if boxed and (recorded or status == "sent"):
+        _take_out(mail)
+
+
+def _is_taken(mail: Mail) -> bool:
+    """Return whether an app above has put it on its way; where that fails it is sent from here."""
+    answers = tidings.failure_mail.send_robust(sender=None, mail=mail)
+    return any(answer is True for _, answer in answers)
+
+
+def _take_out(mail: Mail) -> None:
     try:
         outbox.done(mail["id"])
     except (redis.Error, OSError) as failure:
@@ -288,9 +312,9 @@ def _deliver(mail: Mail, *, boxed: bool) -> None:
 
 
 def send(subject: str, body: str, job: str) -> tuple[str, str]:
-    """Try once to mail all admins; return the status, `sent`, `failed` or `nobody`, and the error in words."""
+    """Try once to mail all admins, past any queue; return the status, `sent`, `failed` or `nobody`, and the error in words."""
     try:
-        if send_mail_to_admins(subject, body):
+        if send_mail_to_admins(subject, body, connection=direct()):
             return "sent", ""
     except Exception as error:  # noqa: BLE001 — the boundary: mail backends raise what they like
         logger.error("The failure mail of job %s could not be sent: %r", job, error)  # noqa: TRY400 — the reason is all

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.core.mail.backends.base import BaseEmailBackend
 
 
 def get_admin_emails() -> list[str]:
@@ -18,8 +19,12 @@ def send_mail_to_admins(
     email_message: str,
     default_from: str | None = None,
     addresses: Sequence[str] | None = None,
+    *,
+    connection: BaseEmailBackend | None = None,
 ) -> int:
     """Send one mail to all admins, or to all `addresses`.
+
+    By `connection` it leaves at once, without one in the way that `EMAIL_BACKEND` says.
 
     Returns:
         How many mails were handed over; 0 when there is nobody to tell.
@@ -31,4 +36,5 @@ def send_mail_to_admins(
     recipients = list(get_admin_emails() if addresses is None else addresses)
     if not recipients:
         return 0
-    return EmailMessage(email_subject, email_message, default_from or settings.DEFAULT_FROM_EMAIL, recipients).send()
+    sender = default_from or settings.DEFAULT_FROM_EMAIL
+    return EmailMessage(email_subject, email_message, sender, recipients, connection=connection).send()

@@ -22,5 +22,9 @@ event_recorded = Signal()
 # Sent every few seconds by one recorder at a time: the moment for slow repairs. No arguments.
 housekeeping = Signal()
 
+# A failure mail is written and looks for a way. Argument: mail (dict, see common.failures). A receiver that answers True
+# has taken it over; it may raise, and may take as long as a mail server, because no job waits for it.
+failure_mail = Signal()
+
 # Somebody wants a job to end. Argument: job_id (str).
 cancel_asked = Signal()

@@ -145,10 +145,15 @@ def _keep_secret(kept: Path) -> str:
 
 
 def email(var: Path) -> dict[str, Any]:
-    """Return Django's mail settings for `EMAIL_URL`; without one, mails become files in `mail/` of the data folder."""
-    if not os.environ.get("EMAIL_URL"):
-        return {
-            "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
-            "EMAIL_FILE_PATH": str(var / "mail"),
-        }
-    return dict(_read("EMAIL_URL", "email_url", {}, "a mail address such as smtp+tls://user:password@host:587"))
+    """Return Django's mail settings for `EMAIL_URL`; without one, mails become files in `mail/` of the data folder.
+
+    They go through the queue to that backend, which is then `EMAIL_TRANSPORT`, unless `EMAIL_QUEUED` says no.
+    """
+    found: dict[str, Any] = {
+        "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+        "EMAIL_FILE_PATH": str(var / "mail"),
+    }
+    if os.environ.get("EMAIL_URL"):
+        found = _read("EMAIL_URL", "email_url", {}, "a mail address such as smtp+tls://user:password@host:587")
+    queued = "notifications.backends.QueuedBackend" if boolean("EMAIL_QUEUED", default=True) else found["EMAIL_BACKEND"]
+    return {**found, "EMAIL_TRANSPORT": found["EMAIL_BACKEND"], "EMAIL_BACKEND": queued}

@@ -141,6 +141,9 @@ CELERY_TASK_ROUTES = {
     "Retrain spam detector": {"queue": "ml"},
     "Find near-duplicates": {"queue": "ml"},
 }
+# A mail server that is slow holds up mails alone.
+if "email" in QUEUES:
+    CELERY_TASK_ROUTES["notifications.*"] = {"queue": "email"}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 _BROKER_IS_REDIS = CELERY_BROKER_URL.startswith(("redis", "sentinel", "valkey"))
 # A worker holds nothing but what it runs, so a killed one leaves the rest in the queue for others. Other brokers give
@@ -166,6 +169,7 @@ CELERY_BEAT_SCHEDULER = "schedules.scheduler:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "Clear sessions": {"task": "image.celery.clearsessions", "schedule": crontab(hour=12, minute=0)},
     "Clean up old jobs": {"task": "jobs.cleanup_jobs", "schedule": crontab(hour=3, minute=15)},
+    "Clean up old mails": {"task": "notifications.cleanup_mails", "schedule": crontab(hour=4, minute=0)},
     "Clean up old results": {"task": "jobs.cleanup_results", "schedule": crontab(hour=3, minute=45)},
     "Fetch USI status": {"task": "Fetch USI status", "schedule": crontab(minute="*/15")},
 }

@@ -1,4 +1,4 @@
-"""The list of failure mails: to read, and to send one again."""
+"""The list of failure mails: to read, and to send one again; and the mails of the site, to read."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,13 +6,16 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from notifications.models import AdminMail, MailState
+from notifications.models import AdminMail, Attempt, Mail, MailState
 from notifications.querysets import AdminMailQuerySet
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[AdminMail]
+    HistoryAdmin = admin.ModelAdmin[Mail]
+    Inline = admin.TabularInline[Attempt, Mail]
 else:
-    ModelAdmin = admin.ModelAdmin
+    ModelAdmin = HistoryAdmin = admin.ModelAdmin
+    Inline = admin.TabularInline
 
 
 @admin.register(AdminMail)
@@ -69,3 +72,48 @@ class AdminMailAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Old mails are deleted by housekeeping."""
         return False
+
+
+class ReadOnly:
+    """What happened is not changed by hand."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody adds to what happened."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Old ones are deleted by a schedule."""
+        return False
+
+
+class AttemptInline(ReadOnly, Inline):
+    """The attempts of a mail."""
+
+    model = Attempt
+    extra = 0
+    fields = ("number", "outcome", "by", "job_id", "error", "started_at", "ended_at")
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnly, HistoryAdmin):
+    """The mails of the site without their text; their own page has more."""
+
+    list_display = ("subject", "state", "recipients", "created_at", "attempts", "error", "page")
+    list_filter = ("state", "created_at")
+    search_fields = ("recipients", "subject", "key")
+    show_full_result_count = False
+    inlines = (AttemptInline,)
+    fields = (
+        *("page", "subject", "key", "state", "sender", "recipients", "delivered", "refused", "error", "may_repeat"),
+        *("attempts", "claimed_by", "claimed_at", "handed_at", "next_try", "job_id", "created_at", "ended_at", "size"),
+    )
+    readonly_fields = ("page",)
+
+    @admin.display(description="page")
+    def page(self, mail: Mail) -> str:
+        """Show the address of the mail's own page."""
+        return format_html('<a href="{}">open</a>', mail.get_absolute_url())

@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from common import failures, outbox
 from common.helpers import get_admin_emails
+from notifications import delivery, posting
 from notifications.conf import settings
-from notifications.models import AdminMail, MailState, next_try
+from notifications.models import AdminMail, Mail, MailState, next_try
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,14 @@ def send_due(*, limit: int = 50) -> int:
 
 
 def send(*, mail: AdminMail) -> None:
-    """Try once, and note what came of it."""
+    """Try once, and note what came of it; one that was queued goes as the mail that it is there, so never twice."""
+    queued = Mail.objects.without_content().filter(failure=mail).first()
+    if queued is not None:
+        queued.again("housekeeping")
+        delivery.deliver(mail=queued, by="recorder")
+        posting.tell_failure(queued)
+        mail.refresh_from_db()
+        return
     status, error = failures.send(mail.subject, mail.body, mail.job_id)
     if status == "sent":
         mail.sent(get_admin_emails())

@@ -11,7 +11,7 @@ from common.runner.redis_server import PrivateServer
 
 # Settings are read when pytest-django loads, which is before any fixture: hence at import.
 for _name in (
-    "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ADMINS", "EMAIL_URL", "ALLOWED_HOSTS", "DEBUG",
+    "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ADMINS", "EMAIL_URL", "EMAIL_QUEUED", "ALLOWED_HOSTS", "DEBUG",
     "USI_URL", "USI_AUTH_URL", "USI_USER", "USI_PASSWORD",
     "IMAGE_PORT", "IMAGE_QUEUES", "IMAGE_DEMO", "IMAGE_EXTRA_APPS", "SITE_URL", "LOG_LEVEL",
 ):  # fmt: skip
