@@ -1,7 +1,7 @@
 """The jobs of the queue `email`."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from celery import shared_task
 from pydantic import AfterValidator, BeforeValidator
@@ -30,9 +30,9 @@ def send_email(
         str, Argument(help="Mails with the same key are one mail and are sent once. Empty: this job is the key.")
     ] = "",
     may_repeat: Annotated[
-        bool | None,
-        Argument(help="Send it again when nobody knows whether it went out? Unset: as the site's settings say."),
-    ] = None,
+        Literal["default", "yes", "no"],
+        Argument(help="Send it again when nobody knows whether it went out? By default as the site's settings say."),
+    ] = "default",
 ) -> dict[str, Any]:
     """Send one mail, **once**: however often the job runs, and however many jobs have its key.
 
@@ -40,7 +40,12 @@ def send_email(
     recipients whom it does not refuse get their mail.
     """
     message = posting.compose(
-        to=to, subject=subject, text=text, html=html, key=key or f"job {self.request.id}", may_repeat=may_repeat
+        to=to,
+        subject=subject,
+        text=text,
+        html=html,
+        key=key or f"job {self.request.id}",
+        may_repeat={"yes": True, "no": False}.get(may_repeat),
     )
     try:
         mail, _ = posting.post(message, job=self.request.id or "")

@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_before_the_answer_leaves_a_mail_that_is_not_sen
 def test_a_mail_that_may_arrive_twice_is_sent_again_by_the_next_worker():
     with mail_server(answers={"content": ["silence"]}) as server, Recorder(env=room(server.url)):
         with Worker(queues="email", env=room(server.url)) as worker:
-            result = post(may_repeat=True)
+            result = post(may_repeat="yes")
             assert server.silent.wait(SLOW)
             worker.kill()
         with Worker(queues="email", env=room(server.url)):
