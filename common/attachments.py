@@ -76,6 +76,10 @@ class AttachMixin:
             return None
         file_id = uuid.uuid4()
         kept = keep(file_id, _chunks(Path(path)))
+        execution.files = [
+            *(getattr(execution, "files", None) or []),
+            {"id": str(file_id), "name": name or Path(path).name},
+        ]
         told = {"execution": execution.id, "file": str(file_id), "name": name or Path(path).name, **kept}
         _, asked = events.write("file", self.request.id, told)
         if asked:

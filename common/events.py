@@ -11,8 +11,9 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | `log`      | execution, level, message, obj                                                                       |
 | `file`     | execution, file (its id), name, size, sha256, content_type: the job made a file                      |
 | `waiting`  | execution, lock, holder: the job went back to its queue until the lock is free                       |
+|            | or answer_of (+ execution, if it had started): it waits for that job, which computes the same        |
 | `retrying` | execution, retries, eta, error, error_type, traceback                                                |
-| `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, traceback, holder, noticed (a worker met a cancelled job) |
+| `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, traceback, holder, noticed (a worker met a cancelled job), answer_of (the job that computed it), likeness (of a near-duplicate, 0 to 1) |
 | `mail`     | mail (its id), task, status (sent, failed, grouped, nobody), subject, recipients, fingerprint, body, error |
 | `lock`     | action (broken, lost), lock, holder, by, reason                                                      |
 | `workflow` | workflow (its id), and what happened to it: state, result; or letters (node → letter); or node, items |

@@ -1,5 +1,6 @@
 """The task API: what the author of a task imports."""
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -13,7 +14,7 @@ from django.core import management
 from django.db import transaction
 
 from common import failures, retrying
-from common.answers import Similar, questions
+from common.answers import Answer, Similar, questions, working
 from common.arguments import Argument, File, WrongArguments, schema_of
 from common.attachments import AttachMixin
 from common.cancelling import JobCancelled
@@ -104,6 +105,9 @@ class BaseTask(ResourcesMixin, AttachMixin, ProgressMixin, Task[Any, Any]):
         try:
             self.check_cancelled()
             received_args, received_kwargs = schema_of(self).received(args, kwargs)
+            if self.cache_for is not None and execution is not None:
+                run = functools.partial(self.run_with_resources, received_args, received_kwargs)
+                return working.once(self, args, kwargs, run)
             return self.run_with_resources(received_args, received_kwargs)
         except JobCancelled as cancelled:
             request.execution.outcome, request.execution.reason = "cancelled", str(cancelled)
@@ -123,6 +127,13 @@ class BaseTask(ResourcesMixin, AttachMixin, ProgressMixin, Task[Any, Any]):
             if execution.is_part:
                 retrying.bequeath(self.request.headers, sig)
         return super().on_replace(sig)
+
+    def earlier_answer(self) -> Answer | None:
+        """Return the latest answer kept for the same arguments, of any version of the task: to recalculate from.
+
+        Only for a job that was launched to do so; None for any other, and where none is kept.
+        """
+        return working.earlier_answer(self)
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Log the final failure in one line; hooks of subclasses call `super()` first."""

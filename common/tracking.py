@@ -36,6 +36,8 @@ class Execution:
     progress: Any = None  # the reporter, see common.progress
     cancelled: str | None = None  # the request to cancel it (JSON), once it was noticed
     silent: bool = False  # it did not start, so its end is not told either
+    answer: dict[str, Any] | None = None  # whose answer it got in place of running: answer_of, likeness
+    files: list[dict[str, str]] | None = None  # what it attached: id, name
     repeated: bool = False  # the job has ended already, or runs elsewhere: this delivery is one too many
     returned: Any = None  # what the task returned
     stored: tuple[str, str] | None = None  # key and text of Celery's result, which the writer stores with the end
@@ -149,7 +151,11 @@ def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retva
         execution.progress.flush()
     if state == states.SUCCESS:
         execution.returned = retval
-        _finish(task_id, execution, execution.outcome or "succeeded", result=_shown(retval), holder=execution.holder)
+        told = execution.answer or {}
+        _finish(
+            task_id, execution, execution.outcome or "succeeded",
+            result=_shown(retval), holder=execution.holder, **told,
+        )  # fmt: skip
     elif state == states.IGNORED and not execution.requeued:
         _finish(task_id, execution, execution.outcome or "succeeded", error=execution.reason)
 
@@ -167,7 +173,9 @@ def _failed(
     if (is_tracked(sender) or events.is_part(sender.request)) and not sender.request.is_eager:
         trace = str(einfo) if einfo is not None else ""
         secrets = secrets_of(sender.run, args, kwargs or {})
-        _finish(task_id, execution_of(sender.request), "failed", **_error(exception, trace, secrets))
+        execution = execution_of(sender.request)
+        told = (execution.answer if execution else None) or {}
+        _finish(task_id, execution, "failed", **_error(exception, trace, secrets), **told)
     from common import failures
 
     failures.on_signal(sender, task_id, exception, einfo)

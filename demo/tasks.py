@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from celery import chord
@@ -54,6 +55,28 @@ def progress(
     for _ in self.track(range(steps), "Working"):
         time.sleep(secs / steps)
     return steps
+
+
+@app.task(
+    bind=True,
+    base=app.Task,
+    name="demo.answer_once",
+    acks_late=True,
+    cache_for=timedelta(hours=1),
+    fingerprint=lambda text: " ".join(text.lower().split()),
+)
+def answer_once(
+    self: Any,
+    text: Annotated[str, Argument(help="What to think about. Upper and lower case are the same to it.")],
+    secs: Annotated[float, Argument(help="How long to think, in seconds.")] = 5.0,
+) -> dict[str, int]:
+    """Think about a text, and answer how many words and letters it has. Answers are **kept for an hour**.
+
+    Who asks about the same text gets the answer at once; who asks while it is being thought about waits for it.
+    """
+    for _ in self.track(range(20), "Thinking"):
+        time.sleep(secs / 20)
+    return {"words": len(text.split()), "letters": sum(map(str.isalpha, text))}
 
 
 @app.task(name="demo.add", acks_late=True)

@@ -8,6 +8,7 @@ from celery import current_app
 from django.contrib.auth.models import User
 from django.db.models import Subquery
 
+from common.answers.questions import kept_seconds
 from jobs import history, policies
 from jobs.history import Lately
 from jobs.launching import default_queue
@@ -29,6 +30,7 @@ class TaskEntry:
     retries: bool
     app: str  # the Django app that it lives in
     title: str  # as people call it
+    cache_for: float | None  # seconds for which its answers are kept
     last: Job | None = None
     lately: Lately = dataclasses.field(default_factory=Lately)
     schedules: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # when it runs by itself, address
@@ -96,6 +98,7 @@ def _entry(task: Any) -> TaskEntry:
         limit=task.soft_time_limit or task.time_limit,
         retries=bool(getattr(task, "autoretry_for", ())),
         app=str(type(task).__module__).partition(".")[0],
+        cache_for=kept_seconds(task),
         title=str(getattr(task, "title", None) or task.name),
     )
 

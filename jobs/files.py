@@ -21,7 +21,7 @@ from common import attachments
 from common.arguments import File
 from jobs.conf import settings
 from jobs.exceptions import TooLarge
-from jobs.models import StoredFile
+from jobs.models import Job, StoredFile
 
 # Control characters, path separators, and marks that turn the direction of the text that follows.
 _UNWANTED = re.compile("[\x00-\x1f\x7f/\\\\\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
@@ -142,8 +142,17 @@ async def _stream(content: BinaryIO) -> AsyncIterator[bytes]:
 
 
 def delete_those_of(job_ids: Iterable[str]) -> None:
-    """Delete the files that the jobs made: first the content, so that a crash in between leaves nothing unnamed."""
-    rows = StoredFile.objects.filter(job_id__in=list(job_ids))
+    """Delete the files that the jobs made: first the content, so that a crash in between leaves nothing unnamed.
+
+    Files that came with an answer stay as long as a job is in the book that made them, or got the answer.
+    """
+    going = set(job_ids)
+    answered = Job.objects.filter(pk__in=going).exclude(answer_of="").values_list("answer_of", flat=True)
+    makers = going | set(answered)
+    others = Job.objects.exclude(pk__in=going)
+    needed = set(others.filter(answer_of__in=makers).exclude(answer_of="").values_list("answer_of", flat=True))
+    needed |= set(others.filter(pk__in=makers).values_list("pk", flat=True))
+    rows = StoredFile.objects.filter(job_id__in=makers - needed)
     for file_id in rows.values_list("pk", flat=True):
         attachments.forget(file_id)
     rows.delete()

@@ -29,7 +29,10 @@ class Durations:
 
 def durations(task: str) -> Durations:
     """Return how long the latest jobs of `task` took, over all owners: it names none of them."""
-    finished = Job.objects.filter(task=task, state__in=[State.SUCCEEDED, State.FAILED, State.LOST]).newest_first()
+    # An answer that another job computed tells nothing.
+    finished = Job.objects.filter(
+        task=task, state__in=[State.SUCCEEDED, State.FAILED, State.LOST], answer_of=""
+    ).newest_first()
     rows = list(finished.values_list("state", "started_at", "finished_at")[:LOOKED_AT])
     seconds = sorted(
         (end - start).total_seconds() for state, start, end in rows if state == State.SUCCEEDED and start and end
@@ -51,14 +54,14 @@ class Lately:
 def lately(visible: models.QuerySet[Job]) -> dict[str, Lately]:
     """Return, for each task among the latest finished jobs, how they ended and how long they took; one query."""
     finished = visible.filter(finished_at__isnull=False).order_by("-created_at", "-id")
-    columns = finished.values_list("task", "state", "started_at", "finished_at")
+    columns = finished.values_list("task", "state", "started_at", "finished_at", "answer_of")
     found: dict[str, Lately] = {}
     seconds: dict[str, list[float]] = {}
-    for task, state, start, end in columns[:RECENT]:
+    for task, state, start, end, answer_of in columns[:RECENT]:
         one = found.setdefault(task, Lately())
         if len(one.outcomes) < OUTCOMES:
             one.outcomes.insert(0, state)
-        if state == State.SUCCEEDED and start and end:
+        if state == State.SUCCEEDED and start and end and not answer_of:
             seconds.setdefault(task, []).append((end - start).total_seconds())
     for task, times in seconds.items():
         found[task].typical = sorted(times)[len(times) // 2]

@@ -14,13 +14,15 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from common import tracking
+from common.answers import Answer
+from common.answers.handing import HEADER
 from common.arguments import Schema, WrongArguments, schema_of
 from common.redaction import HIDDEN, hide_arguments
 from common.storable import unstorable
-from jobs import files, policies
+from jobs import answers, files, policies
 from jobs.conf import settings
 from jobs.exceptions import NotAllowed, SecretsNotKept, UnknownTask
-from jobs.models import Job, Source, State
+from jobs.models import Caching, Job, Source, State
 from jobs.recorder.life import label
 from jobs.signals import repetition_wanted
 
@@ -53,11 +55,14 @@ def launch(
     priority: int | None = None,
     note: str = "",
     tags: Sequence[str] = (),
+    caching: str = Caching.USE,
 ) -> Job:
     """Write the job into the book and send it when the transaction commits; return it.
 
-    `by` None means the machine itself, which may everything. Raises UnknownTask, NotAllowed, and WrongArguments with an
-    entry for each wrong field, those of the launch itself (`queue`, `run_after`, `priority`) included.
+    `by` None means the machine itself, which may everything. Where the task keeps its answers (`cache_for`) and one fits,
+    the job has succeeded already, and nothing is sent; `caching` may say otherwise. Raises UnknownTask, NotAllowed, and
+    WrongArguments with an entry for each wrong field, those of the launch itself (`queue`, `run_after`, `priority`)
+    included.
     """
     found = task_called(task)
     if by is not None and not policies.may_launch(by, task):
@@ -66,13 +71,14 @@ def launch(
     sent = _checked(schema, arguments, by)
     chosen = queue or default_queue(found)
     _check_launch(found, by, chosen, priority)
+    answers.check_caching(found, caching)
     args, kwargs = schema.call(sent)
     plain_args, plain_kwargs = hide_arguments(found.run, args, kwargs)
     later = run_after is not None and run_after > timezone.now()
+    answer = None if later else answers.kept(answers.asked(found, sent, caching), caching)
     job = Job.objects.create(
         id=str(uuid.uuid4()),
         task=task,
-        state=State.SCHEDULED if later else State.QUEUED,
         args=plain_args,
         kwargs=plain_kwargs,
         label=label(plain_args, plain_kwargs),
@@ -85,12 +91,28 @@ def launch(
         may_rerun=bool(found.acks_late),
         note=note,
         tags=list(tags),
+        caching=caching,
+        **(_answered(answer) if answer is not None else {"state": State.SCHEDULED if later else State.QUEUED}),
     )
+    if answer is not None:
+        transaction.on_commit(lambda: answers.tell(job, answer))
+        return job
     secret = has_secrets(job)
     if later and not secret and run_after is not None and run_after > timezone.now() + _held():
         return job  # sent by `send_due` shortly before its time: a worker would only hold it in its memory
     transaction.on_commit(lambda: _send(found, job, args, kwargs))
     return job
+
+
+def _answered(answer: Answer) -> dict[str, Any]:
+    """Return the columns of a job that has its answer before it was ever sent."""
+    return {
+        "state": State.SUCCEEDED,
+        "finished_at": timezone.now(),
+        "result": answers.result_of(answer),
+        "answer_of": answer.job,
+        "likeness": answer.likeness,
+    }
 
 
 def _checked(schema: Schema, arguments: Mapping[str, Any], by: User | None) -> dict[str, Any]:
@@ -171,13 +193,20 @@ def _check_launch(task: Any, by: User | None, queue: str, priority: int | None) 
 
 
 def _send(task: Any, job: Job, args: Any, kwargs: Any) -> bool:
-    """Send the message; when the broker is away the job stays in the book and housekeeping sends it later."""
-    token = tracking.source.set(job.source)
+    """Send the message; when the broker is away the job stays in the book and housekeeping sends it later.
+
+    Nothing is sent for a job that asks what another one computes now.
+    """
     options: dict[str, Any] = {"task_id": job.pk, "queue": job.queue}
-    if job.run_after is not None:
-        options["eta"] = job.run_after
     if job.priority is not None:
         options["priority"] = job.priority
+    if job.caching:
+        options["headers"] = {HEADER: job.caching}
+    if answers.joined(task, job, args, kwargs, options):
+        return True
+    if job.run_after is not None:
+        options["eta"] = job.run_after
+    token = tracking.source.set(job.source)
     try:
         task.apply_async(args, kwargs, **options)
     except OperationalError as error:
@@ -197,13 +226,20 @@ def send_again(job: Job, arguments: Mapping[str, Any]) -> None:
     transaction.on_commit(lambda: _send(task, job, args, kwargs))
 
 
+def resend(job: Job) -> None:
+    """Send an unfinished job from the book, whose message is lost; the caller has seen to its secrets."""
+    _send(task_called(job.task), job, job.args, job.kwargs)
+
+
 def send_due() -> int:
     """Send the launched jobs whose message was not sent: their time comes now, or the broker was away; return how many.
 
     Each is claimed by a conditional update first, so two of us do not send it twice.
     """
     now = timezone.now()
-    due = Job.objects.filter(queued_event=0, source__in=[Source.PAGE, Source.API, Source.COMMAND], execution="")
+    due = Job.objects.filter(
+        queued_event=0, source__in=[Source.PAGE, Source.API, Source.COMMAND], execution="", answer_of=""
+    )
     # The recorder may be behind; a message that was sent has been told long before this.
     tried = now - timedelta(seconds=settings.UNSENT_AFTER)
     scheduled = due.filter(

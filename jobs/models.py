@@ -67,6 +67,15 @@ class Source(models.TextChoices):
     WORKFLOW = "workflow", "a workflow"
 
 
+class Caching(models.TextChoices):
+    """How a job deals with the answers that its task keeps."""
+
+    USE = "", "Take a kept answer"
+    FORCE = "force", "Compute, and replace the kept answer"
+    RECALCULATE = "recalculate", "Compute from the kept answer, and replace it"
+    NO_CACHE = "no_cache", "Compute, and keep nothing"
+
+
 class Job(models.Model):
     """One launch of a task. Its id is the Celery task id."""
 
@@ -97,6 +106,14 @@ class Job(models.Model):
     progress = models.JSONField(default=dict, blank=True)  # fraction, current, total, message, stage, execution, event
     lock = models.CharField(max_length=255, blank=True, help_text="The lock that it waits for.")
     holder = models.CharField(max_length=255, blank=True, help_text="The job that held the lock.")
+
+    caching = models.CharField(max_length=11, choices=Caching.choices, blank=True, default=Caching.USE)
+    answer_of = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="The job that computes the same: this one waits for its answer, or got it.",
+    )
+    likeness = models.FloatField(null=True, blank=True, help_text="Of a near-duplicate to this job, 0 to 1.")
 
     cancel_by = models.CharField(max_length=150, blank=True, help_text="Who asked for its end.")
     cancel_at = models.DateTimeField(null=True, blank=True)
@@ -137,7 +154,12 @@ class Job(models.Model):
             ),
             models.Index(fields=["schedule", "-created_at"], name="job_schedule", condition=~Q(schedule="")),
             models.Index(fields=["parent_id"], name="job_parent", condition=~Q(parent_id="")),
+<<<<<<< HEAD
             models.Index(fields=["workflow_id", "node"], name="job_node", condition=~Q(workflow_id="")),
+=======
+            # Whose answer it is: what must not be deleted yet, and who waits.
+            models.Index(fields=["answer_of"], name="job_answer_of", condition=~Q(answer_of="")),
+>>>>>>> bfaa660 (Answer once: keep answers, share computations, hand ends on)
             # The place of a waiting job.
             models.Index(fields=["queue", "queued_at", "id"], name="job_waiting", condition=Q(state="queued")),
             # The worker's jobs when it vanishes.
@@ -157,10 +179,20 @@ class Job(models.Model):
         return self.state in FINISHED
 
     @property
+    def is_answered(self) -> bool:
+        """Whether its end is that of another job, which computed the same."""
+        return bool(self.answer_of) and self.is_finished
+
+    @property
+    def is_following(self) -> bool:
+        """Whether it waits for another job, which computes the same."""
+        return bool(self.answer_of) and not self.is_finished
+
+    @property
     def runtime(self) -> timedelta | None:
         """How long the current attempt has run, or ran."""
-        if self.started_at is None:
-            return None
+        if self.started_at is None or (self.answer_of and self.state != State.RUNNING):
+            return None  # another job did the work
         end = self.finished_at or (timezone.now() if self.state == State.RUNNING else None)
         return max(end - self.started_at, timedelta()) if end else None
 

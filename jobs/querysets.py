@@ -46,4 +46,11 @@ class StoredFileQuerySet(models.QuerySet["StoredFile"]):
             return self
         shown = policies.tasks_open_to(user, "arguments")
         jobs = Job.objects.filter(Q(owner=user) | Q(task__in=shown))
-        return self.filter(Q(owner=user) | Q(job_id__in=jobs.values("pk")))
+        # The answer of another job is an answer with all its files.
+        answered = jobs.filter(state="succeeded").exclude(answer_of="").values("answer_of")
+        return self.filter(Q(owner=user) | Q(job_id__in=jobs.values("pk")) | Q(job_id__in=answered))
+
+    def made_by(self, job: "Job") -> "StoredFileQuerySet":
+        """Return the files that the job made, and those of the job whose answer it got, oldest first."""
+        makers = [job.pk, *([job.answer_of] if job.answer_of and job.state == "succeeded" else [])]
+        return self.filter(job_id__in=makers).order_by("created_at")

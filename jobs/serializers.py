@@ -10,7 +10,7 @@ from rest_framework import serializers
 from jobs import catalogue, control, policies
 from jobs.catalogue import TaskEntry
 from jobs.filters import JobFilter
-from jobs.models import ApiToken, Job, Source, State, StoredFile
+from jobs.models import ApiToken, Caching, Job, Source, State, StoredFile
 from jobs.topics import progress_of
 
 # Longest time in seconds that a launch may wait for its result.
@@ -31,6 +31,18 @@ class LaunchRequest(serializers.Serializer[Any]):
     )
     note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(max_length=50), max_length=20, required=False, default=[])
+    force = serializers.BooleanField(required=False, default=False, help_text="Compute, and replace a kept answer.")
+    recalculate = serializers.BooleanField(
+        required=False, default=False, help_text="The same; the task may start from the kept answer."
+    )
+    no_cache = serializers.BooleanField(required=False, default=False, help_text="Compute, and keep nothing.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values as `jobs.launching.launch` takes them: at most one way to deal with kept answers."""
+        chosen = [name for name in Caching.values if name and attrs.pop(name)]
+        if len(chosen) > 1:
+            raise serializers.ValidationError({chosen[1]: [f"Give this or {chosen[0]}, not both."]})
+        return {**attrs, "caching": chosen[0] if chosen else Caching.USE}
 
 
 class WaitQuery(serializers.Serializer[Any]):
@@ -101,12 +113,15 @@ class JobRow(serializers.ModelSerializer[Job]):
     )
     label = serializers.SerializerMethodField()  # type: ignore[assignment]  # a column of ours, an option of theirs
     progress = serializers.SerializerMethodField()
+    from_cache = serializers.BooleanField(
+        source="is_answered", read_only=True, help_text="Its end is that of another job, which computed the same."
+    )
 
     class Meta:
         model = Job
         fields: tuple[str, ...] = (
             *("id", "url", "task", "label", "state", "owner", "source", "schedule", "queue", "priority", "attempts"),
-            *("created_at", "run_after", "queued_at", "started_at", "finished_at", "progress"),
+            *("created_at", "run_after", "queued_at", "started_at", "finished_at", "progress", "from_cache"),
         )
         read_only_fields: tuple[str, ...] = fields
 
@@ -162,8 +177,8 @@ class Hidden(serializers.Serializer[Job]):
 
     @extend_schema_field(FileRow(many=True))
     def get_files(self, job: Job) -> Any:
-        """Return the files that the job made."""
-        return FileRow(StoredFile.objects.filter(job_id=job.pk).order_by("created_at"), many=True).data
+        """Return the files that the job made, or that came with the answer it got."""
+        return FileRow(StoredFile.objects.made_by(job), many=True).data
 
 
 class Whether(serializers.Serializer[Any]):
@@ -176,6 +191,7 @@ class Whether(serializers.Serializer[Any]):
 class JobDetail(JobRow):
     """One job. `content` is null for who may not read the arguments."""
 
+    answer_of = serializers.SerializerMethodField()
     content = serializers.SerializerMethodField()
     why_not = serializers.SerializerMethodField()
 
@@ -183,9 +199,16 @@ class JobDetail(JobRow):
         fields = (
             *JobRow.Meta.fields,
             *("tags", "worker", "parent_id", "root_id", "lock", "holder", "cancel_by", "cancel_at", "last_event"),
-            *("content", "why_not"),
+            *("caching", "answer_of", "likeness", "content", "why_not"),
         )
         read_only_fields: tuple[str, ...] = fields
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_answer_of(self, job: Job) -> str | None:
+        """Return the job that computes or computed the same; null where there is none, or one may not see it."""
+        if not job.answer_of or not Job.objects.visible_to(self.user).filter(pk=job.answer_of).exists():
+            return None
+        return job.answer_of
 
     @extend_schema_field(Hidden(allow_null=True))
     def get_content(self, job: Job) -> Any:

@@ -42,7 +42,7 @@ def job_called(job_id: str) -> Job:
 
 def described(job: Job) -> dict[str, Any]:
     """Return everything about a job as JSON."""
-    files = StoredFile.objects.filter(job_id=job.pk).order_by("created_at")
+    files = StoredFile.objects.made_by(job)
     return {
         "id": job.pk,
         "task": job.task,
@@ -56,11 +56,25 @@ def described(job: Job) -> dict[str, Any]:
         "result": job.result,
         "error": job.error,
         "error_type": job.error_type,
+        "from_cache": job.is_answered,
+        "answer_of": job.answer_of or None,
+        "likeness": job.likeness,
         "cancel_by": job.cancel_by,
         "note": job.note,
         "tags": job.tags,
         "files": [{"id": str(f.pk), "name": f.name, "size": f.size, "path": str(f.path)} for f in files],
     }
+
+
+def story(job: Job) -> str:
+    """Return whose answer the job waits for, or got, in words."""
+    if job.is_following:
+        return f"waits for job {job.answer_of}, which computes the same"
+    if job.state != State.SUCCEEDED:
+        return f"ended as job {job.answer_of}, which computed the same"
+    if job.likeness is None:
+        return f"from cache: the answer of job {job.answer_of}"
+    return f"from cache: the answer of a near-duplicate ({job.likeness:.0%}), job {job.answer_of}"
 
 
 def write_json(value: Any) -> None:
@@ -75,6 +89,8 @@ def lines_of(job: Job) -> list[str]:
     for key in ("owner", "source", "queue", "worker", "created_at", "started_at", "finished_at", "cancel_by"):
         if found[key]:
             rows.append(f"  {key.removesuffix('_at'):<9} {found[key]}")
+    if job.answer_of:
+        rows.append(f"  {story(job)}")
     progress = progress_of(job)
     if progress and progress["fraction"] is not None:
         rows.append(f"  progress  {progress['fraction']:.0%} {progress['message']}".rstrip())

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from jobs import files
-from jobs.views import actions, bulk, launch, pages
+from jobs.views import actions, answers, bulk, launch, pages
 
 app_name = "jobs"
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("jobs/<str:job_id>/cancel/", actions.cancel, name="cancel"),
     path("jobs/<str:job_id>/retry/", actions.retry, name="retry"),
     path("jobs/<str:job_id>/note/", actions.note, name="note"),
+    path("answers/", answers.answers, name="answers"),
+    path("answers/purge/", answers.purge, name="purge_answers"),
     path("files/<uuid:file_id>/", files.download, name="file"),
     path("tasks/", pages.task_list, name="tasks"),
     path("tasks/<path:name>/presets/<int:preset_id>/drop/", launch.drop_preset, name="drop_preset"),

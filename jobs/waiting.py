@@ -88,7 +88,7 @@ def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
 
     Places are those of the book, two seconds old at most; jobs with another priority may pass.
     """
-    found = [job for job in jobs if job.state == State.QUEUED and job.queue and not job.lock]
+    found = [job for job in jobs if job.state == State.QUEUED and job.queue and not (job.lock or job.answer_of)]
     if not found:
         return {}
     queues = sorted({job.queue for job in found})
@@ -121,7 +121,8 @@ def _read_places(queues: Sequence[str]) -> dict[str, dict[str, int]]:
     texts: list[str] = []
     values: list[Any] = []
     for number, queue in enumerate(queues):
-        first = Job.objects.filter(state=State.QUEUED, queue=queue, queued_at__isnull=False).order_by("queued_at", "pk")
+        first = Job.objects.filter(state=State.QUEUED, queue=queue, queued_at__isnull=False, answer_of="")
+        first = first.order_by("queued_at", "pk")
         text, parameters = first.values_list("queue", "queued_at", "pk")[:MOST_AHEAD].query.sql_with_params()
         texts.append(f"SELECT * FROM ({text}) AS of_{number}")  # noqa: S608 — made by Django, values go as parameters
         values.extend(parameters)
@@ -137,7 +138,7 @@ def _run_times() -> dict[str, float]:
     """Return the mean run time in seconds of the latest successful jobs of each queue."""
 
     def read() -> dict[str, float]:
-        latest = Job.objects.filter(state=State.SUCCEEDED).newest_first()
+        latest = Job.objects.filter(state=State.SUCCEEDED, answer_of="").newest_first()
         seconds = defaultdict(list)
         for queue, began, ended in latest.values_list("queue", "started_at", "finished_at")[:LOOKED_AT]:
             if began and ended:

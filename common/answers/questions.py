@@ -37,11 +37,17 @@ class Question:
     seconds: float  # how long the answer is kept
     own: bool  # the task has a fingerprint of its own: equal keys do not mean equal arguments
     alike: Similar | None = None
+    group: str = ""  # equal for questions whose likeness means something
 
 
 def keeps_answers(task: Any) -> bool:
     """Return whether answers of the task are kept; those of untracked tasks never are."""
     return getattr(task, "cache_for", None) is not None and bool(getattr(task, "tracked", False))
+
+
+def kept_seconds(task: Any) -> float | None:
+    """Return for how many seconds answers of the task are kept; None when they are not."""
+    return min(_seconds(task.cache_for), float(settings.ANSWERS_MAX_AGE)) if keeps_answers(task) else None
 
 
 def declared(name: str, options: Mapping[str, Any]) -> None:
@@ -94,9 +100,10 @@ def question(task: Any, named: Mapping[str, Any]) -> Question | None:
         key=f"{task.name}|{_digest(_canonical([version, told]))}",
         content=content,
         version=version,
-        seconds=min(_seconds(task.cache_for), float(settings.ANSWERS_MAX_AGE)),
+        seconds=kept_seconds(task) or 0.0,
         own=task.fingerprint is not None,
         alike=alike,
+        group=_digest(_canonical([version, alike.exact])) if alike is not None else "",
     )
 
 

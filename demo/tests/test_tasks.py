@@ -16,6 +16,7 @@ def test_all_samples_are_here():
         "log",
         "wait",
         "progress",
+        "answer_once",
         "add",
         "mul",
         "xsum",

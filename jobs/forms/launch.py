@@ -10,11 +10,13 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from common.answers import keeps_answers
 from common.arguments import Schema, WrongArguments, schema_of
 from common.storable import unstorable
 from jobs import policies
 from jobs.forms.fields import ArgumentField, Unfinished, as_text
 from jobs.launching import default_queue
+from jobs.models import Caching
 
 
 class LaunchForm(forms.Form):
@@ -163,8 +165,17 @@ class WhenForm(forms.Form):
     note = forms.CharField(required=False, widget=forms.TextInput(attrs={"placeholder": "Why, for the record"}))
     tags = forms.CharField(required=False, help_text="Separated by commas.")
 
+    caching = forms.ChoiceField(
+        required=False,
+        label="Kept answers",
+        help_text="Who asks what was answered already gets that answer at once.",
+        choices=Caching.choices,
+    )
+
     def __init__(self, task: Any, user: User, data: Any = None, initial: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, prefix="launch", initial=dict(initial or {}))
+        if not keeps_answers(task):
+            del self.fields["caching"]
         default = default_queue(task)
         allowed = policies.queues_for(user, task.name, default)
         field = self.fields["queue"]
@@ -191,5 +202,6 @@ class WhenForm(forms.Form):
             "run_after": values.get("run_after") if values.get("when") == "later" else None,
             "priority": values.get("priority"),
             "note": values.get("note") or "",
+            "caching": values.get("caching") or "",
             "tags": [tag.strip() for tag in (values.get("tags") or "").split(",") if tag.strip()],
         }

@@ -14,7 +14,7 @@ from jobs.recorder.life import Life, conclude
 from jobs.recorder.parse import Event
 
 # What a row has on its own is not the recorder's to change: the owner, and what only a launch knows.
-_JOB_KEPT = {"id", "owner", "note", "tags"}
+_JOB_KEPT = {"id", "owner", "note", "tags", "caching"}
 _ATTEMPT_KEPT = {"id", "job", "execution"}
 
 

@@ -35,6 +35,7 @@ class Life:
     owner: int | None = None  # whose schedule launched it, if the event says so; nobody has looked whether they exist
     lines: list[LogLine] = dataclasses.field(default_factory=list)
     files: list[StoredFile] = dataclasses.field(default_factory=list)
+    results: dict[int, Any] = dataclasses.field(default_factory=dict)  # answers of other jobs, by their events
 
     def apply(self, event: Event) -> None:
         """Add the facts of one event."""
@@ -127,8 +128,12 @@ def _file(life: Life, event: Event) -> None:
 
 def _ended(life: Life, event: Event) -> None:
     execution = event.text("execution")
+    if event.data.get("answer_of"):
+        _answered(life, event)
     if execution:
         _end_attempt(life.attempt(execution), event)
+        return
+    if event.type == "waiting":
         return
     # A worker that meets a cancelled job says so too. It is news only where nothing else has ended the job.
     kind = "noticed" if event.data.get("noticed") else "closing"
@@ -142,6 +147,19 @@ def _ended(life: Life, event: Event) -> None:
             "traceback": event.text("traceback", None),
         }
         life.job.facts = {**life.job.facts, kind: closing}
+
+
+def _answered(life: Life, event: Event) -> None:
+    """Note whose answer the job waits for, or got."""
+    if event.seq > life.job.facts.get("answered", {}).get("event", 0):
+        likeness = event.data.get("likeness")
+        answered = {
+            "event": event.seq,
+            "answer_of": event.text("answer_of"),
+            "likeness": float(likeness) if isinstance(likeness, int | float) else None,
+        }
+        life.job.facts = {**life.job.facts, "answered": answered}
+        life.results[event.seq] = result_of(event)
 
 
 def _end_attempt(attempt: Attempt, event: Event) -> None:
@@ -201,6 +219,7 @@ def conclude(life: Life, now: datetime) -> None:
         verdict = noticed
     _conclude_attempts(life, attempts, closing)
     _write(life.job, attempts, verdict)
+    _write_answer(life, verdict)
 
 
 def _in_order(life: Life) -> list[Attempt]:
@@ -307,9 +326,28 @@ def _write(job: Job, attempts: list[Attempt], verdict: _Verdict) -> None:
     job.execution, job.worker, job.instance = current.execution, current.worker, current.instance
     job.started_at = current.started_at
     own = verdict.event == current.finished_event
-    job.result = current.result if own and state in FINISHED else None
+    if own or verdict.event != job.facts.get("answered", {}).get("event"):
+        job.result = current.result if own and state in FINISHED else None
     blocked = (own and state == State.SKIPPED) or (current.state == State.QUEUED and state in _WAITS)
     job.lock, job.holder = (current.lock, current.holder) if blocked else ("", "")
+
+
+def _write_answer(life: Life, verdict: _Verdict) -> None:
+    """Say whose answer the job waits for, or got, as long as nothing newer is known of it."""
+    job = life.job
+    told = job.facts.get("answered") or {"event": 0, "answer_of": "", "likeness": None}
+    decides = told["event"] == verdict.event
+    waits = job.state in _WAITS and told["event"] > max(job.queued_event, verdict.event)
+    valid = bool(told["event"]) and (decides or waits)
+    job.answer_of = told["answer_of"] if valid else ""
+    job.likeness = told["likeness"] if valid and job.is_finished else None
+    if (
+        valid
+        and job.state == State.SUCCEEDED
+        and not any(a.finished_event == verdict.event for a in life.attempts.values())
+    ):
+        # Without an execution of its own; what was applied before is in the row already.
+        job.result = life.results.get(told["event"], job.result)
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------

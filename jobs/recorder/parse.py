@@ -58,7 +58,9 @@ def _check_life(event_type: str, job: Any, data: dict[str, Any]) -> None:
     if not isinstance(job, str) or not 0 < len(job) <= _LONGEST_KEY:
         raise InvalidEvent(f"{job!r} is not the id of a job.")
     execution = data.get("execution")
-    if execution is None and event_type in _NEEDS_EXECUTION:
+    # Who waits for the answer of another job may never have started.
+    needed = event_type in _NEEDS_EXECUTION and not (event_type == "waiting" and data.get("answer_of"))
+    if execution is None and needed:
         raise InvalidEvent(f"An event {event_type!r} needs its execution.")
     if execution is not None and (not isinstance(execution, str) or not 0 < len(execution) <= 64):
         raise InvalidEvent(f"{execution!r} is not the id of an execution.")

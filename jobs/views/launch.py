@@ -69,7 +69,7 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
     if request.method == "POST":
         return _posted(request, task, user)
     form = launch_form(task, user, initial=_start(request, task))
-    return _page(request, task, form, WhenForm(task, user))
+    return _page(request, task, form, WhenForm(task, user, initial={"caching": request.GET.get("caching", "")}))
 
 
 def _page(request: HttpRequest, task: Any, form: LaunchForm, when: WhenForm, status: int = 200) -> HttpResponse:

@@ -103,7 +103,7 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
         found.log_lines.filter(level__in=LEVELS[LEVELS.index(level) :]) if level in LEVELS else found.log_lines.all()
     )
     lines = list(shown.order_by("-pk")[: LINES + 1])
-    related = visible.in_bulk({pk for pk in (found.holder, found.parent_id) if pk})
+    related = visible.in_bulk({pk for pk in (found.holder, found.parent_id, found.answer_of) if pk})
     return render(
         request,
         "jobs/job.html",
@@ -118,7 +118,8 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
             "levels": LEVELS,
             "holder": related.get(found.holder),
             "parent": related.get(found.parent_id),
-            "files": list(StoredFile.objects.filter(job_id=found.pk).order_by("created_at")[:FILES]),
+            "files": list(StoredFile.objects.made_by(found)[:FILES]),
+            "computing": related.get(found.answer_of),
             # The second condition is that of the index.
             "children": list(
                 visible.without_bulk()

@@ -17,7 +17,7 @@ from jobs import files, terminal
 from jobs.exceptions import NotAllowed, TooLarge, UnknownTask
 from jobs.following import Follower
 from jobs.launching import launch, task_called
-from jobs.models import Job, Source, State
+from jobs.models import Caching, Job, Source, State
 
 
 class Command(BaseCommand):
@@ -40,6 +40,13 @@ class Command(BaseCommand):
         parser.add_argument("--json-args", default="{}", metavar="JSON", help="arguments as one JSON object")
         parser.add_argument("--queue", default="")
         parser.add_argument("--at", type=_moment, metavar="TIME", help="not before this time, such as 2030-01-31T18:00")
+        answers = parser.add_mutually_exclusive_group()
+        for name, text in Caching.choices:
+            if name:
+                flag = f"--{name.replace('_', '-')}"
+                answers.add_argument(
+                    flag, dest="caching", action="store_const", const=name, default="", help=text.lower()
+                )
         parser.add_argument("--follow", action="store_true", help="show progress and log until it ends")
         parser.add_argument("--json", action="store_true", help="write the job as JSON")
         parser.add_argument("--as", dest="user", metavar="USER", help="launch as this person, with their rights")
@@ -75,6 +82,7 @@ class Command(BaseCommand):
                 source=Source.COMMAND,
                 queue=options["queue"],
                 run_after=options["at"],
+                caching=options["caching"],
             )
         except WrongArguments as wrong:
             terminal.refuse("\n".join(f"{name}: {' '.join(texts)}" for name, texts in wrong.errors.items()))

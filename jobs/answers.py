@@ -1,0 +1,217 @@
+"""Launched jobs of tasks that keep their answers: answered at once, waiting for one that computes the same, or sent.
+
+Also what nobody was there to do: when a job that others wait for ends without handing its answer on, because its worker
+was killed or it failed, the recorder tells, and this settles it. Everything here may be done twice.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from celery import current_app, states
+from kombu.exceptions import OperationalError
+from kombu.utils.json import dumps
+
+from common import events, redis, stream
+from common.answers import Answer, Question, handing, keeps_answers, question
+from common.answers import flights as flying
+from common.answers.flights import End, Flight, Verdict
+from common.arguments import WrongArguments, schema_of
+from common.exceptions import RedisUnavailable
+from jobs import reading
+from jobs.conf import settings
+from jobs.models import Caching, Job, State
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a flight, or a job that waits, is left alone before housekeeping looks after it.
+YOUNG = 5.0
+# While the book is further behind than this, in seconds, it cannot tell who has ended.
+BEHIND = 2.0
+# Most rows that one round looks at.
+MOST = 500
+
+
+# Launches ------------------------------------------------------------------------------------------------------------
+
+
+def check_caching(task: Any, caching: str) -> None:
+    """Raise WrongArguments when a launch says how to deal with kept answers, and there are none."""
+    if caching not in Caching.values:
+        raise WrongArguments({"caching": [f"Give one of {', '.join(filter(None, Caching.values))}, or nothing."]})
+    if caching and not keeps_answers(task):
+        raise WrongArguments({caching: [f"{task.name} keeps no answers (cache_for), so this has no meaning here."]})
+
+
+def asked(task: Any, named: Mapping[str, Any], caching: str) -> Question | None:
+    """Return what a launch asks; None where nothing is kept, or nothing shall be."""
+    if not keeps_answers(task) or caching == Caching.NO_CACHE:
+        return None
+    return question(task, named)
+
+
+def kept(wanted: Question | None, caching: str) -> Answer | None:
+    """Return the answer that a launch gets at once; None also while Redis is away."""
+    if wanted is None or caching:
+        return None
+    try:
+        return flying.find(wanted)
+    except (redis.Error, OSError) as error:
+        logger.warning("Nobody can tell whether %s has an answer: %s", wanted.task, error)
+        return None
+
+
+def result_of(answer: Answer) -> Any:
+    """Return the result as the book has it."""
+    text = handing.shown(answer.text)
+    return None if text is None else json.loads(text, parse_constant=str)
+
+
+def tell(job: Job, answer: Answer) -> None:
+    """Tell that the job has ended with a kept answer."""
+    try:
+        handing.tell(job.pk, job.task, handing.end_of(answer))
+    except (redis.Error, OSError) as error:
+        logger.warning("Job %s has its answer, and nobody could be told: %s", job.pk, error)
+
+
+def joined(task: Any, job: Job, args: Any, kwargs: Any, options: Mapping[str, Any]) -> bool:
+    """Claim what the job asks before it is sent; return True when it need not be sent: it has its answer, or waits."""
+    if not keeps_answers(task) or job.run_after is not None:
+        return False
+    wanted = asked(task, schema_of(task).bind(args, kwargs), job.caching)
+    if wanted is None:
+        return False
+    entry = {
+        "job": job.pk,
+        "task": task.name,
+        "args": list(args),
+        "kwargs": dict(kwargs),
+        "options": dict(options),
+        "source": job.source,
+        "plain": True,
+    }
+    try:
+        return _follow(job, flying.claim(wanted, job.pk, entry, job.caching))  # type: ignore[arg-type] # one of Mode
+    except (redis.Error, OSError) as error:
+        logger.warning("Job %s is sent without a look at others that ask the same: %s", job.pk, error)
+        return False
+
+
+def _follow(job: Job, verdict: Verdict) -> bool:
+    if verdict.answer is not None:
+        handing.tell(job.pk, job.task, handing.end_of(verdict.answer))
+    elif verdict.kind == "join":
+        handing.wait(job.pk, verdict.leader)
+    return verdict.kind in {"answer", "join"}
+
+
+# Ends that nobody handed on --------------------------------------------------------------------------------------------
+
+
+def settle(job_id: str, task: str, state: str) -> None:
+    """Deal with the end of a job that others may wait for: a failure is theirs too, else the next one computes."""
+    known = current_app.tasks.get(task)
+    if known is not None and not keeps_answers(known):
+        return
+    asks = flying.question_of(job_id)
+    if asks is None:
+        return  # it handed its answer on itself
+    flight = flying.flight(asks)
+    end = _end(job_id, state, flight) if flight is not None and flight.leader == job_id else None
+    if end is None:
+        _send_next(asks, job_id)
+    else:
+        _hand_on(asks, job_id, end)
+
+
+def _end(job_id: str, state: str, flight: Flight) -> End | None:
+    """Return the end that those who wait get; None when one of them has to compute."""
+    if flight.end is not None:
+        return flight.end
+    if state == State.FAILED:
+        job = Job.objects.filter(pk=job_id).first()
+        return _failure(job, flight) if job is not None else None
+    if state == State.SUCCEEDED:
+        found = current_app.AsyncResult(job_id)
+        if found.state == states.SUCCESS:
+            return {"state": "succeeded", "result": dumps(found.result), "answer_of": job_id}
+    return None
+
+
+def _failure(job: Job, flight: Flight) -> End:
+    """Return the failure as others may know it: its words may tell arguments, which are not always theirs."""
+    end = {"state": "failed", "error_type": job.error_type, "answer_of": job.pk, "traceback": ""}
+    if flight.own:
+        return {**end, "error": "The job that computed the same failed."}
+    return {**end, "error": job.error, "traceback": job.traceback}
+
+
+def _hand_on(asks: str, job_id: str, end: End) -> None:
+    count = handing.give_all(asks, job_id, end, flying.conclude(asks, job_id, end))
+    if count:
+        logger.warning("%d jobs end as job %s did, which computed the same", count, job_id)
+
+
+def _send_next(asks: str, job_id: str) -> None:
+    try:
+        handing.leave(asks, job_id)
+    except OperationalError as error:
+        logger.warning("The next job that asks what %s asked waits for the broker: %s", job_id, error)
+
+
+def sweep() -> None:
+    """Find flights whose leader has ended or vanished, and jobs that wait for nobody any more."""
+    if stream.lag().seconds > BEHIND:
+        return
+    flights = flying.flights(YOUNG, MOST)
+    book = Job.objects.without_bulk().in_bulk({flight.leader for flight in flights})
+    for flight in flights:
+        _look_after(flight, book.get(flight.leader))
+    _find_orphans()
+
+
+def _look_after(flight: Flight, leader: Job | None) -> None:
+    if flight.end is not None:
+        _hand_on(flight.question, flight.leader, flight.end)
+    elif leader is None:
+        if flight.age > settings.UNSENT_AFTER:
+            _send_next(flight.question, flight.leader)  # nobody has ever heard of it
+    elif leader.is_finished:
+        settle(leader.pk, leader.task, leader.state)
+    elif leader.state == State.QUEUED and leader.answer_of and flight.entry is not None:
+        # It waited, was to compute, and was never sent: whoever wanted to died in between.
+        flying.refresh(flight.question)
+        handing.send(flight.entry)
+
+
+def _find_orphans() -> None:
+    """Launch the jobs anew that wait for an answer, and of which Redis knows nothing any more."""
+    waiting = Job.objects.filter(state=State.QUEUED).exclude(answer_of="").order_by("queued_at")
+    for job in waiting[:MOST]:
+        if flying.question_of(job.pk) is None:
+            now = reading.job(job.pk)
+            if now is not None and now.is_following and now.state == State.QUEUED:
+                _launch_anew(now)
+
+
+def _launch_anew(job: Job) -> None:
+    from jobs.launching import has_secrets, resend
+
+    logger.warning("Job %s (%s) waited for an answer, and Redis has forgotten that", job.pk, job.task)
+    if has_secrets(job) or job.task not in current_app.tasks:
+        events.emit(
+            "finished", job.pk, execution=None, state="lost", result=None, error_type="WorkerLost", traceback="",
+            error="Redis has forgotten that it waited, and it cannot be sent again: its secrets are kept nowhere.",
+        )  # fmt: skip
+    else:
+        resend(job)
+
+
+def safely() -> None:
+    """Do a round as a housekeeping chore: what is out of reach now is tried again at the next one."""
+    try:
+        sweep()
+    except (redis.Error, RedisUnavailable, OperationalError, OSError) as error:
+        logger.warning("Jobs that wait for answers wait for Redis: %s", error)
