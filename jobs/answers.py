@@ -187,8 +187,11 @@ def _look_after(flight: Flight, leader: Job | None) -> None:
 
 
 def _find_orphans() -> None:
-    """Launch the jobs anew that wait for an answer, and of which Redis knows nothing any more."""
-    waiting = Job.objects.filter(state=State.QUEUED).exclude(answer_of="").order_by("queued_at")
+    """Launch the jobs anew that wait for an answer, and of which Redis knows nothing any more.
+
+    Nodes are left to their workflow, which knows what hangs on their messages.
+    """
+    waiting = Job.objects.filter(state=State.QUEUED, workflow_id="").exclude(answer_of="").order_by("queued_at")
     for job in waiting[:MOST]:
         if flying.question_of(job.pk) is None:
             now = reading.job(job.pk)

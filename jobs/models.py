@@ -154,12 +154,9 @@ class Job(models.Model):
             ),
             models.Index(fields=["schedule", "-created_at"], name="job_schedule", condition=~Q(schedule="")),
             models.Index(fields=["parent_id"], name="job_parent", condition=~Q(parent_id="")),
-<<<<<<< HEAD
             models.Index(fields=["workflow_id", "node"], name="job_node", condition=~Q(workflow_id="")),
-=======
             # Whose answer it is: what must not be deleted yet, and who waits.
             models.Index(fields=["answer_of"], name="job_answer_of", condition=~Q(answer_of="")),
->>>>>>> bfaa660 (Answer once: keep answers, share computations, hand ends on)
             # The place of a waiting job.
             models.Index(fields=["queue", "queued_at", "id"], name="job_waiting", condition=Q(state="queued")),
             # The worker's jobs when it vanishes.

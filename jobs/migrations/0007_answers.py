@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0005_list_indexes"),
+        ("jobs", "0006_workflow_nodes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
