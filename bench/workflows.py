@@ -346,7 +346,7 @@ def main() -> None:
         measure(names, asked, {"DATABASE_URL": url} if url else {})
 
 
-def _nothing():  # noqa: ANN202
+def _nothing():
     import contextlib
 
     return contextlib.nullcontext()

@@ -1,6 +1,8 @@
 """The project's door to Redis: one client a process, all keys under one prefix."""
 
 import functools
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -38,6 +40,28 @@ def client() -> Client:
 def script(source: str) -> Script:
     """Return the Lua script `source`; call it with `keys`, `args` and, for another connection, `client=`."""
     return client().register_script(source)
+
+
+@functools.lru_cache(maxsize=4)
+def _line(url: str) -> Client:
+    return connect(single_connection_client=True)
+
+
+os.register_at_fork(after_in_child=_line.cache_clear)
+
+
+def evaluate(script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """Run a script over a connection of this process's own: a pool's book-keeping is a fifth of a call's cost."""
+    client = _line(django_settings.REDIS_URL)
+    try:
+        return client.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)  # type: ignore[no-untyped-call]
+    except NoScriptError:
+        return script(keys, arguments, client=client)
+    except BaseException:
+        # A time limit may strike between question and answer; the next caller must not read that answer.
+        _line.cache_clear()
+        client.close()
+        raise
 
 
 def key(*parts: str) -> str:

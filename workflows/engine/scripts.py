@@ -4,6 +4,9 @@ A finished node counts down those that wait for it and puts the messages of the 
 Everything may be said twice: a node ends once, and what its end sets off happens in the same step.
 """
 
+import functools
+from typing import Any
+
 from common import redis
 from common.conf import settings as common_settings
 
@@ -444,15 +447,17 @@ return {live, outcome()}
 """
 
 
-def _source(text: str, *, gather: bool = False) -> str:
-    limits = {"kept": common_settings.EVENTS_KEPT, "after": KEPT}
-    return _COMMON % limits + (_GATHER if gather else "") + text
+@functools.lru_cache(maxsize=32)
+def _script(name: str, events_kept: int) -> Any:
+    """Return the script called `name`, its limits put in."""
+    text, gather = _SCRIPTS[name]
+    return redis.script(_COMMON % {"kept": events_kept, "after": KEPT} + (_GATHER if gather else "") + text)
 
 
 def run(name: str, workflow_key: str, *arguments: str | int | float) -> object:
     """Run the script called `name` on a workflow; return its answer. Raises redis errors."""
-    text, gather = _SCRIPTS[name]
-    return redis.script(_source(text, gather=gather))([workflow_key, redis.key("")], arguments, client=redis.client())
+    script = _script(name, common_settings.EVENTS_KEPT)
+    return redis.evaluate(script, [workflow_key, redis.key("")], arguments)
 
 
 _SCRIPTS = {
