@@ -1,48 +1,15 @@
-"""The child process in which foreign files are read: limited memory and time, nothing but JSON to its parent.
+"""The child process in which foreign meshes are read: `common.sandbox` starts it.
 
-Reads one request from standard input: `{"verb", "source", "format", "folder", "options", "memory", "seconds", "parent"}`; writes
-lines of JSON to standard output: `{"progress": [done, of, text]}` and at the end `{"done": {...}}` or `{"problem": text}`.
+Its request is `{"verb", "source", "format", "folder", "options"}` beside the limits.
 """
 
-import ctypes
-import json
-import os
-import resource
-import signal
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-
-def limit(memory: int, seconds: int) -> None:
-    """Limit this process to `memory` bytes of address space, `seconds` of processor time, and no core file."""
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform != "darwin":  # accepted there, and without effect
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-
-
-def die_with(parent: int) -> None:
-    """End this process when its parent ends, even by `kill -9`: nobody is left to hear the answer."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    if sys.platform == "linux":  # there the kernel does it at once, whatever this process is busy with
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def say(**message: Any) -> None:
-    """Write one line to the parent."""
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+from common.sandbox.child import say, serve  # noqa: E402 — only now it is found
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
@@ -89,24 +56,5 @@ def _pictures(mesh: Any, folder: Path, options: dict[str, Any], rendering: Any) 
     return names
 
 
-def main() -> None:
-    """Serve one request."""
-    request = json.load(sys.stdin)
-    die_with(request["parent"])
-    # Before the libraries are loaded: their thread pools would reserve address space for each core.
-    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-    limit(request["memory"], request["seconds"])
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from assets.geometry.formats import MeshProblem
-
-    try:
-        say(done=work(request))
-    except MeshProblem as problem:
-        say(problem=str(problem))
-    except MemoryError:
-        allowed = request["memory"] // 2**20
-        say(problem=f"The mesh needs more than the {allowed} MB that one job may use. Simplify it before uploading.")
-
-
 if __name__ == "__main__":
-    main()
+    serve(work)

@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
+from common.sandbox.child import FileProblem
+
 FORMATS = {"ply": "PLY", "obj": "OBJ", "stl": "STL", "glb": "GLB", "off": "OFF"}
 _HEAD = 4096
 _OBJ_LINE = re.compile(rb"^(#|v |vn |vt |f |o |g |s |mtllib |usemtl |l |p |vp )")
 
 
-class MeshProblem(Exception):
+class MeshProblem(FileProblem):
     """The file is no mesh that we can read; the message says what is wrong and what to do."""
 
 

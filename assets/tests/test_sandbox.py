@@ -85,7 +85,7 @@ def test_a_long_silence_is_told_and_can_be_cancelled(cube, tmp_path, monkeypatch
     script = tmp_path / "sleeps.py"
     script.write_text('import time\nprint(\'{"progress": [1, 2, "Thinking"]}\', flush=True)\ntime.sleep(60)')
     monkeypatch.setattr(sandbox, "_CHILD", Path(script))
-    monkeypatch.setattr(sandbox, "_SIGN_OF_LIFE", 0.5)
+    monkeypatch.setattr("common.sandbox._SIGN_OF_LIFE", 0.5)
     told = []
 
     def progress(*step):
@@ -104,7 +104,7 @@ def test_a_child_that_dies_says_so(cube, tmp_path, monkeypatch):
     script = tmp_path / "dies.py"
     script.write_text("import os, sys; sys.stderr.write('Segmentation fault\\n'); sys.stderr.flush(); os.abort()")
     monkeypatch.setattr(sandbox, "_CHILD", Path(script))
-    with pytest.raises(AssetFailed, match=r"broke on this file \(Segmentation fault\)"):
+    with pytest.raises(AssetFailed, match=r"broke the program that reads it \(Segmentation fault\)"):
         sandbox.run("inspect", cube, "ply", tmp_path)
 
 
