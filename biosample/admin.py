@@ -1,10 +1,11 @@
 """Submissions and their records for the staff; what the machine writes is read-only."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import InlineModelAdmin
+from django.contrib.auth.models import User
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -12,8 +13,10 @@ from django.utils.html import format_html
 from kombu.exceptions import OperationalError
 
 from biosample.exceptions import InvalidTransition
-from biosample.models import Record, State, Submission
+from biosample.models import Annotation, Record, State, Submission
 from common.tasks import enqueue
+from jobs.launching import launch
+from jobs.models import Source
 
 if TYPE_CHECKING:
     Inline = admin.TabularInline[Record, Submission]
@@ -49,8 +52,20 @@ class RecordInline(Inline):
 
     model = Record
     extra = 0
-    fields = ("alias", "kind", "state_badge", "accession", "errors_text")
-    readonly_fields = ("state_badge", "accession", "errors_text")
+    fields = (
+        *(
+            "alias",
+            "kind",
+            "species",
+            "breed",
+            "organism_part",
+            "terms_text",
+            "state_badge",
+            "accession",
+            "errors_text",
+        ),
+    )
+    readonly_fields = ("terms_text", "state_badge", "accession", "errors_text")
 
     def has_add_permission(self, request: HttpRequest, obj: Submission | None = None) -> bool:
         """Records are added until they are sent."""
@@ -64,6 +79,15 @@ class RecordInline(Inline):
         """Records are deleted until they are sent."""
         return super().has_delete_permission(request, obj) and not _sent(obj)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Record]:
+        """Fetch the terms of all of them at once."""
+        return super().get_queryset(request).prefetch_related("annotations")
+
+    @admin.display(description="terms")
+    def terms_text(self, record: Record) -> str:
+        """Return the terms that were found, with how sure they are."""
+        return terms_of(record)
+
     @admin.display(description="state")
     def state_badge(self, record: Record) -> str:
         """Return icon and word of the record's state."""
@@ -73,6 +97,19 @@ class RecordInline(Inline):
     def errors_text(self, record: Record) -> str:
         """Return what USI found wrong."""
         return "\n".join(record.errors) or "-"
+
+
+def terms_of(record: Record) -> str:
+    """Return the terms of a record in one line: id, name and confidence; a value without one says so."""
+    if record._state.adding:
+        return "-"
+    found = []
+    for annotation in record.annotations.all():
+        if annotation.outcome == Annotation.Outcome.FOUND:
+            found.append(f"{annotation.term_id} {annotation.term_name} ({annotation.confidence:.0%})")
+        else:
+            found.append(f"{annotation.value}: {annotation.outcome}")
+    return "; ".join(found) or "-"
 
 
 def _sent(submission: Submission | None) -> bool:
@@ -91,7 +128,7 @@ class SubmissionAdmin(SubmissionModelAdmin):
     search_help_text = "Title, name in USI, owner, alias or accession of a record"
     date_hierarchy = "changed_at"
     autocomplete_fields = ("owner",)
-    actions = ("fetch_status_now", "mark_as_submitted")
+    actions = ("fetch_status_now", "annotate_now", "mark_as_submitted")
     machine_fields = (
         *("state_badge", "message", "problem", "usi_status", "submitted_at", "changed_at", "checked_at"),
         *("mail_due_at", "created_at", "updated_at"),
@@ -161,6 +198,17 @@ class SubmissionAdmin(SubmissionModelAdmin):
             return
         self.message_user(request, f"Job {job.id} asks USI about every submitted submission.", messages.SUCCESS)
 
+    @admin.action(description="Annotate with terms now", permissions=["change"])
+    def annotate_now(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
+        """Send a job for each that looks up the terms of its records."""
+        user = cast("User", request.user)
+        for submission in queryset:
+            arguments = {"submission": submission.pk}
+            launch(task="biosample.annotate_submission", arguments=arguments, by=user, source=Source.PAGE)
+        self.message_user(
+            request, f"Jobs sent: {queryset.count()}. Each submission's page shows its terms.", messages.SUCCESS
+        )
+
     @admin.action(description="Mark as submitted to USI", permissions=["change"])
     def mark_as_submitted(self, request: HttpRequest, queryset: QuerySet[Submission]) -> None:
         """From now on the status is fetched; also takes up one again that we gave up."""
@@ -179,13 +227,22 @@ class SubmissionAdmin(SubmissionModelAdmin):
 class RecordAdmin(RecordModelAdmin):
     """All animals and samples, to look at; they are changed on the page of their submission."""
 
-    list_display = ("alias", "kind", "submission", "state_badge", "accession", "errors_text")
-    list_filter = ("state", "kind")
+    list_display = ("alias", "kind", "submission", "terms_text", "state_badge", "accession", "errors_text")
+    list_filter = ("state", "kind", "annotations__outcome")
     list_select_related = ("submission",)
     list_per_page = 100
     show_full_result_count = False
-    search_fields = ("alias", "accession", "submission__title")
-    search_help_text = "Alias, accession, or title of the submission"
+    search_fields = ("alias", "accession", "submission__title", "annotations__term_id")
+    search_help_text = "Alias, accession, term id, or title of the submission"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Record]:
+        """Fetch the terms of all of them at once."""
+        return super().get_queryset(request).prefetch_related("annotations")
+
+    @admin.display(description="terms")
+    def terms_text(self, record: Record) -> str:
+        """Return the terms that were found, with how sure they are."""
+        return terms_of(record)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Let the link from a submission through."""

@@ -1,11 +1,15 @@
 """System checks of the options of this app."""
 
+import difflib
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ValidationError
 
 from biosample.conf import settings
+from biosample.models import Attribute
+from ontology.models import valid_name
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -14,6 +18,7 @@ def connect() -> None:
     """Register the checks; twice is the same as once."""
     register(addresses)
     register(account)
+    register(vocabularies)
 
 
 def addresses(**kwargs: Any) -> list[CheckMessage]:
@@ -43,3 +48,21 @@ def account(**kwargs: Any) -> list[CheckMessage]:
             id="biosample.W002",
         )
     ]
+
+
+def vocabularies(**kwargs: Any) -> list[CheckMessage]:
+    """Name keys of the option that are no attributes, and values that can be no vocabulary."""
+    found: list[CheckMessage] = []
+    for attribute, name in settings.VOCABULARIES.items():
+        if attribute not in Attribute.values:
+            close = difflib.get_close_matches(attribute, Attribute.values, n=1)
+            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(Attribute.values)}."
+            text = f"BIOSAMPLE_VOCABULARIES names {attribute!r}, which is no attribute of a record."
+            found.append(Error(text, hint=hint, id="biosample.E002"))
+            continue
+        try:
+            valid_name(name)
+        except ValidationError as error:
+            text = f"BIOSAMPLE_VOCABULARIES: {name!r} cannot be the name of a vocabulary."
+            found.append(Error(text, hint=" ".join(error.messages), id="biosample.E003"))
+    return found

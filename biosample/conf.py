@@ -36,6 +36,12 @@ class BiosampleSettings(AppSettings):
     # How often the task is tried again while USI is down, and the seconds before the first time (doubled each time).
     RETRIES: int = 3
     RETRY_PAUSE: float = 30.0
+    # Which vocabulary (its name) each attribute of a record is annotated with.
+    VOCABULARIES: dict[str, str] = {"species": "species", "breed": "breed", "organism_part": "organism_part"}
+    # Seconds that "Annotate All" waits for a vocabulary with which another job annotates.
+    ANNOTATE_WAIT: float = 300.0
+    # How many names are suggested for a value without a term.
+    SUGGESTIONS: int = 3
 
 
 settings = BiosampleSettings()

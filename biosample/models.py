@@ -5,10 +5,11 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
 
 from biosample.exceptions import InvalidTransition
-from biosample.querysets import RecordQuerySet, SubmissionQuerySet
+from biosample.querysets import AnnotationQuerySet, RecordQuerySet, SubmissionQuerySet
 
 
 class State(models.IntegerChoices):
@@ -33,6 +34,14 @@ REACHED_FROM: dict[State, frozenset[State]] = {
     State.ERROR: frozenset({State.WAITING, State.LOADED, State.READY, State.SUBMITTED}),
     State.COMPLETED: frozenset({State.SUBMITTED}),
 }
+
+
+class Attribute(models.TextChoices):
+    """What is written about a record in somebody's words, and is annotated with a term."""
+
+    SPECIES = "species", "species"
+    BREED = "breed", "breed"
+    ORGANISM_PART = "organism_part", "organism part"
 
 
 class Submission(models.Model):
@@ -83,6 +92,10 @@ class Submission(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("biosample:submission", args=[self.pk])
+
     def change_state(self, new: State, **fields: Any) -> None:
         """Change into state `new`, in the database only if nobody changed it meanwhile; `fields` are saved with it.
 
@@ -129,6 +142,9 @@ class Record(models.Model):
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="records")
     alias = models.CharField(max_length=200, help_text="Its name in the submission, as USI knows it.")
     kind = models.CharField(max_length=6, choices=Kind, default=Kind.SAMPLE)
+    species = models.CharField(max_length=200, blank=True, help_text="In the owner's words: cattle.")
+    breed = models.CharField(max_length=200, blank=True, help_text="In the owner's words: Holstein.")
+    organism_part = models.CharField(max_length=200, blank=True, help_text="In the owner's words: liver.")
     accession = models.CharField("BioSamples accession", max_length=50, blank=True, editable=False)
     state = models.PositiveSmallIntegerField(choices=State, default=State.WAITING, editable=False)
     errors = models.JSONField(
@@ -145,3 +161,45 @@ class Record(models.Model):
 
     def __str__(self) -> str:
         return self.alias
+
+
+class Annotation(models.Model):
+    """The term that was found for an attribute of a record, or why none was."""
+
+    class Outcome(models.TextChoices):
+        """What came out."""
+
+        FOUND = "found"
+        AMBIGUOUS = "ambiguous"
+        NOTHING = "nothing"
+        FAILED = "failed"
+
+    record = models.ForeignKey(Record, on_delete=models.CASCADE, related_name="annotations", db_index=False)
+    attribute = models.CharField(max_length=20, choices=Attribute)
+    value = models.CharField(
+        max_length=200, help_text="The words that were looked up; when they change this is outdated."
+    )
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    term_id = models.CharField(max_length=300, blank=True)
+    term_name = models.CharField(max_length=300, blank=True)
+    confidence = models.FloatField(default=0.0, help_text="From 0 to 1.")
+    how = models.CharField(max_length=100, blank=True, help_text="By what it was found: name, exact synonym, …")
+    replaces = models.CharField(max_length=300, blank=True, help_text="The obsolete term that was found at first.")
+    suggestions = models.JSONField(
+        default=list, help_text="Without a term: the nearest ones, each with id, name and score."
+    )
+    problem = models.TextField(blank=True, help_text="Why the value could not be looked up.")
+    vocabulary = models.CharField(max_length=50, help_text="Where it was looked up.")
+    vocabulary_version = models.PositiveIntegerField(default=0)
+    job_id = models.CharField(max_length=255, blank=True)
+    annotated_at = models.DateTimeField(default=timezone.now)
+
+    objects = AnnotationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["record", "attribute"]
+        constraints = [models.UniqueConstraint(fields=["record", "attribute"], name="biosample_annotation_once")]
+        indexes = [models.Index(fields=["attribute", "value"], name="biosample_annotated_value")]
+
+    def __str__(self) -> str:
+        return f"{self.get_attribute_display()}: {self.term_name or self.value}"

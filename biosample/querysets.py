@@ -7,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 if TYPE_CHECKING:
-    from biosample.models import Record, Submission  # noqa: F401 — the models import this module
+    from biosample.models import Annotation, Record, Submission  # noqa: F401 — the models import this module
 
 
 class SubmissionQuerySet(models.QuerySet["Submission"]):
@@ -38,3 +38,24 @@ class RecordQuerySet(models.QuerySet["Record"]):
         if not user.is_active or not user.is_authenticated:
             return self.none()
         return self if user.is_staff else self.filter(submission__owner=user)
+
+    def without_annotation(self, attribute: str, vocabulary: str, version: int) -> Self:
+        """Return those whose value of `attribute` was not looked up in this version of the vocabulary, or in vain."""
+        from biosample.models import Annotation
+
+        done = Annotation.objects.filter(
+            record=models.OuterRef("pk"),
+            attribute=attribute,
+            value=models.OuterRef(attribute),
+            vocabulary=vocabulary,
+            vocabulary_version=version,
+        ).exclude(outcome=Annotation.Outcome.FAILED)
+        return self.exclude(**{attribute: ""}).filter(~models.Exists(done))
+
+
+class AnnotationQuerySet(models.QuerySet["Annotation"]):
+    """Reads of annotations."""
+
+    def outdated(self, attribute: str) -> Self:
+        """Return those of `attribute` whose record says something else by now."""
+        return self.filter(attribute=attribute).exclude(value=models.F(f"record__{attribute}"))

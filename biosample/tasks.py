@@ -1,12 +1,13 @@
 """The tasks of submissions to BioSamples."""
 
 import random
-from typing import Any
+from typing import Annotated, Any
 
 from biosample import services
 from biosample.conf import settings
 from biosample.exceptions import UsiError, UsiNotConfigured, UsiUnavailable
-from common.tasks import BaseTask, NotifyAdminTaskMixin, exclusive_task
+from biosample.models import Submission
+from common.tasks import Argument, BaseTask, ExclusiveLock, JobFailed, NotifyAdminTaskMixin, exclusive_task
 from image.celery import app
 
 # Longest pause in seconds before the task is tried again, whatever USI asks for: beat comes every quarter of an hour.
@@ -44,4 +45,97 @@ class FetchStatusTask(NotifyAdminTaskMixin, BaseTask):
         return services.stop(reason=str(UsiUnavailable()))
 
 
+# Held by whoever annotates with a vocabulary, whichever task it is.
+VOCABULARY_LOCK = "annotate:{vocabulary}"
+
+TheSubmission = Annotated[Submission, Argument(title="Submission", help="Whose records to annotate")]
+
+
+def offered(answers: Any) -> list[tuple[str, str]]:
+    """Return the vocabularies that are annotated with, for a form."""
+    return [(name, name) for name in sorted(set(settings.VOCABULARIES.values()))]
+
+
+class AnnotateRecordsTask(NotifyAdminTaskMixin, BaseTask):
+    """Looks up one kind of words of all records."""
+
+    name = "Annotate records"
+    description = """Find the terms that the breeds, species or organism parts of all records mean.
+
+Only what is new or has changed is looked up, or everything after a new version of the vocabulary. Values without a term are
+listed with the nearest names. Nobody else annotates with the same vocabulary meanwhile.
+"""
+    action = "annotating records with a vocabulary"
+    resources = ("vocabularies",)
+    acks_late = True
+
+    @exclusive_task(task_name="Annotate records", lock_id=VOCABULARY_LOCK)
+    def run(
+        self, vocabulary: Annotated[str, Argument(title="Vocabulary", help="Whose terms to find", choices=offered)]
+    ) -> dict[str, Any]:
+        """Annotate every attribute that belongs to the vocabulary."""
+        return {attribute: self.look_up(attribute) for attribute in services.attributes_of(vocabulary)}
+
+    def look_up(self, attribute: str) -> dict[str, Any]:
+        """Annotate one attribute of all records; return the counts."""
+        index = self.vocabularies[settings.VOCABULARIES[attribute]]
+        job_id = str(self.request.id or "")
+        return services.annotate(attribute=attribute, index=index, teller=self, job_id=job_id).result()
+
+
+class AnnotateAllTask(AnnotateRecordsTask):
+    """Looks up all words of all records."""
+
+    name = "Annotate All"
+    description = """Find the terms of all breeds, species and organism parts.
+
+One vocabulary after the other, and nobody else annotates with it meanwhile. One that another job works with is waited for,
+and left to that job when it takes too long. What goes wrong with one vocabulary does not stop the others.
+"""
+    action = "annotating records with all vocabularies"
+
+    @exclusive_task(task_name="Annotate All", lock_id="AnnotateAll")
+    def run(self) -> dict[str, Any]:  # type: ignore[override]  # it is another task, which works alike
+        """Annotate every attribute."""
+        found: dict[str, Any] = {}
+        problems = []
+        for attribute, vocabulary in settings.VOCABULARIES.items():
+            with self.stage(attribute.replace("_", " "), weight=1, of=len(settings.VOCABULARIES)):
+                try:
+                    found[attribute] = self.alone(attribute, vocabulary)
+                except JobFailed as error:
+                    problems.append(str(error))
+                    found[attribute] = {"summary": str(error)}
+                    self.log("error", str(error), obj=attribute)
+        if len(problems) == len(settings.VOCABULARIES):
+            raise JobFailed(" ".join(problems))
+        return found
+
+    def alone(self, attribute: str, vocabulary: str) -> dict[str, Any]:
+        """Annotate one attribute under the lock of its vocabulary, or say who has that."""
+        lock = ExclusiveLock(VOCABULARY_LOCK.format(vocabulary=vocabulary), task=self.name)
+        if not lock.acquire(settings.ANNOTATE_WAIT):
+            line = f"Left to {lock.refusal.job or 'somebody'}, who annotates with {vocabulary} now."
+            self.log("warning", line, obj=attribute)
+            return {"summary": line}
+        try:
+            return self.look_up(attribute)
+        finally:
+            lock.release()
+
+
+@app.task(bind=True, base=app.Task, name="biosample.annotate_submission", acks_late=True, resources=("vocabularies",))
+def annotate_submission(self: Any, submission: TheSubmission) -> dict[str, Any]:
+    """Find the terms of the breeds, species and organism parts of one submission."""
+    found = {}
+    for attribute, vocabulary in settings.VOCABULARIES.items():
+        index = self.vocabularies[vocabulary]
+        job_id = str(self.request.id or "")
+        counts = services.annotate(attribute=attribute, index=index, teller=self, job_id=job_id, submission=submission)
+        found[attribute] = counts.result()
+    return found
+
+
+app.tasks.register(AnnotateRecordsTask)  # type: ignore[arg-type]  # Celery takes classes too, its stubs do not know
+app.tasks.register(AnnotateAllTask)  # type: ignore[arg-type]
 app.tasks.register(FetchStatusTask)  # type: ignore[arg-type]  # Celery takes classes too, its stubs do not know

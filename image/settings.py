@@ -140,6 +140,7 @@ CELERY_TASK_ROUTES = {
     "Train spam detector": {"queue": "ml"},
     "Retrain spam detector": {"queue": "ml"},
     "Find near-duplicates": {"queue": "ml"},
+    "ontology.load_vocabulary": {"queue": "heavy"},
 }
 # A mail server that is slow holds up mails alone.
 if "email" in QUEUES:
@@ -172,6 +173,7 @@ CELERY_BEAT_SCHEDULE = {
     "Clean up old mails": {"task": "notifications.cleanup_mails", "schedule": crontab(hour=4, minute=0)},
     "Clean up old results": {"task": "jobs.cleanup_results", "schedule": crontab(hour=3, minute=45)},
     "Fetch USI status": {"task": "Fetch USI status", "schedule": crontab(minute="*/15")},
+    "Annotate All": {"task": "Annotate All", "schedule": crontab(day_of_week="sunday", hour=0, minute=0)},
 }
 if TEXT_TRAINING_FILE:
     CELERY_BEAT_SCHEDULE["Retrain spam detector"] = {

@@ -18,6 +18,8 @@ urlpatterns = [
     path("password-reset/<uidb64>/<token>/", auth.PasswordResetConfirmView.as_view(), name="password_reset_confirm"),
     path("password-reset/done/", auth.PasswordResetCompleteView.as_view(), name="password_reset_complete"),
     path("", include("text.urls")),
+    path("", include("ontology.urls")),  # like assets: before the jobs' API
+    path("", include("biosample.urls")),
     path("", include("assets.urls")),  # before the jobs' API, which answers for all other addresses below api/
     path("", include("notifications.urls")),  # the same
     path("api/", include("jobs.api.urls")),

@@ -9,7 +9,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from common.sandbox.child import say, serve  # noqa: E402 — only now it is found
+from common.sandbox.child import say, serve
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""The pages of the submissions, for their owners and the staff."""
+
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from biosample import reading
+from biosample.models import Attribute, Submission
+from jobs.models import ACTIVE, Job
+from jobs.policies import may_launch
+
+# Submissions, and records of one, on a page; and its latest jobs.
+PAGE = 50
+RECORDS = 100
+JOBS = 5
+ANNOTATE = "biosample.annotate_submission"
+
+
+def _user(request: HttpRequest) -> User:
+    return cast("User", request.user)  # login_required has seen to it
+
+
+def _number(request: HttpRequest, name: str) -> int:
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+@login_required
+@never_cache
+@require_safe
+def submission_list(request: HttpRequest) -> HttpResponse:
+    """Show the submissions, newest first."""
+    rows = (
+        Submission.objects.visible_to(_user(request))
+        .select_related("owner")
+        .annotate(count=Count("records"))
+        .order_by("-pk")
+    )
+    before = _number(request, "before")
+    if before:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows[: PAGE + 1])
+    older = found[PAGE - 1].pk if len(found) > PAGE else None
+    context = {"submissions": found[:PAGE], "older": older, "is_first_page": not before}
+    return render(request, "biosample/list.html", context)
+
+
+@login_required
+@never_cache
+@require_safe
+def submission(request: HttpRequest, submission_id: int) -> HttpResponse:
+    """Show one submission with the terms of its records; who may not see it learns nothing, not even that it exists."""
+    user = _user(request)
+    found = get_object_or_404(Submission.objects.visible_to(user).select_related("owner"), pk=submission_id)
+    after = _number(request, "after")
+    records = list(found.records.filter(pk__gt=after).order_by("pk").prefetch_related("annotations")[: RECORDS + 1])
+    ids = [found.pk, str(found.pk)]
+    jobs = Job.objects.visible_to(user).filter(task=ANNOTATE, kwargs__submission__in=ids).newest_first()[:JOBS]
+    context = {
+        "submission": found,
+        "rows": reading.rows(records[:RECORDS]),
+        "attributes": Attribute.labels,
+        "next": records[RECORDS - 1].pk if len(records) > RECORDS else None,
+        "is_first_page": not after,
+        "unmatched": reading.unmatched(found),
+        "counts": reading.counts(found),
+        "jobs": jobs,
+        "active": any(job.state in ACTIVE for job in jobs),
+        "may_annotate": may_launch(user, ANNOTATE),
+        "rendered_at": timezone.now(),
+    }
+    return render(request, "biosample/submission.html", context)

@@ -1,0 +1,21 @@
+"""Reusable reads of vocabularies."""
+
+from typing import TYPE_CHECKING, Self
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db import models
+
+if TYPE_CHECKING:
+    from ontology.models import Vocabulary  # noqa: F401 — named in the base class below
+
+
+class VocabularyQuerySet(models.QuerySet["Vocabulary"]):
+    """Vocabularies, cut down to what somebody may see or use."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Return the vocabularies that `user` may see: everybody who is signed in all of them, strangers none."""
+        return self if user.is_authenticated and user.is_active else self.none()
+
+    def usable(self) -> Self:
+        """Return those that were loaded once."""
+        return self.filter(version__gt=0)

@@ -1,0 +1,185 @@
+"""Writes about vocabularies: what people upload, and what jobs make of it."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.utils import timezone
+
+from common import attachments
+from common.locks import ExclusiveLock
+from common.sandbox import Progress, Sandbox, quiet
+from jobs import files
+from jobs.exceptions import TooLarge
+from jobs.launching import launch
+from jobs.models import Job, Source, StoredFile
+from ontology.conf import settings
+from ontology.exceptions import Refused, VocabularyFailed
+from ontology.models import SHIPPED, Vocabulary, valid_name
+from ontology.policies import LOAD
+from ontology.vocabulary import formats
+
+_CHILD = Path(__file__).parent / "vocabulary" / "child.py"
+# Seconds that a worker waits at its start while another one loads the vocabularies that come with the project.
+_PATIENCE = 120.0
+
+
+def upload(*, name: str, upload: "UploadedFile[Any]", by: User, source: Source) -> Job:
+    """Keep an uploaded file and launch the job that loads it as the vocabulary `name`; return the job.
+
+    Raises Refused when the name or the file is none, and NotAllowed. Of the file only the beginning is read here.
+    """
+    check_name(name)
+    called = files.display_name(upload.name or "")
+    check_size(upload.size or 0)
+    try:
+        formats.check(cast("BinaryIO", upload), called)
+        with transaction.atomic():
+            stored = files.store(upload, by)
+            return launch(task=LOAD, arguments={"name": name, "file": str(stored.pk)}, by=by, source=source)
+    except (formats.VocabularyProblem, TooLarge) as problem:
+        raise Refused("file", str(problem)) from problem
+
+
+def check_name(name: str) -> None:
+    """Raise Refused for what cannot be the name of a vocabulary."""
+    try:
+        valid_name(name)
+    except ValidationError as error:
+        raise Refused("name", " ".join(error.messages)) from error
+
+
+def check_size(size: int) -> None:
+    """Raise Refused for a file of more bytes than allowed."""
+    if size > settings.MAX_BYTES:
+        most = f"{settings.MAX_BYTES / 2**20:,.0f} MB"
+        raise Refused("file", f"The file has {size / 2**20:,.0f} MB; at most {most} are allowed (ONTOLOGY_MAX_BYTES).")
+
+
+def load(
+    *, name: str, source: Path, by: User | None, stored: StoredFile | None = None, job_id: str = "",
+    shipped: bool = False, progress: Progress = quiet,
+) -> Vocabulary:  # fmt: skip
+    """Read the file at `source` in a process of its own and put it into use as the vocabulary `name`; return that.
+
+    `stored` is the file where it is kept already, else a copy is kept. Raises VocabularyFailed with a sentence, which is
+    noted on the vocabulary; the version before stays in use then.
+    """
+    with transaction.atomic():
+        vocabulary, _ = Vocabulary.objects.get_or_create(name=name)
+    try:
+        check_name(name)
+        check_size(source.stat().st_size)
+        return _load(vocabulary, source, stored, {"loaded_by": by, "job_id": job_id, "shipped": shipped}, progress)
+    except (Refused, formats.VocabularyProblem, TooLarge, VocabularyFailed, OSError) as error:
+        Vocabulary.objects.filter(pk=vocabulary.pk).update(error=str(error), failed_at=timezone.now())
+        if isinstance(error, VocabularyFailed):
+            raise
+        raise VocabularyFailed(str(error)) from error
+
+
+def _load(
+    vocabulary: Vocabulary, source: Path, stored: StoredFile | None, values: dict[str, Any], progress: Progress
+) -> Vocabulary:
+    with source.open("rb") as content:
+        file_type = formats.check(content, stored.name if stored else source.name)
+    root = Path(django_settings.VAR) / "ontology"
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as folder:
+        target = Path(folder) / f"{vocabulary.name}.index"
+        found = _index(source, file_type, target, progress)
+        kept = stored or files.store_path(source, values["loaded_by"])
+        index = files.store_path(target, None)
+    return _swap(vocabulary, kept, index, {"format": file_type, **values, **_told(found)})
+
+
+def _index(source: Path, file_type: str, target: Path, progress: Progress) -> dict[str, Any]:
+    sandbox = Sandbox(
+        script=_CHILD,
+        memory=settings.MEMORY,
+        cpu_seconds=settings.CPU_SECONDS,
+        seconds=settings.SECONDS,
+        subject="The ontology",
+        smaller="Load a part of it, such as a slim or a subset.",
+        anew="Export it anew, for example with ROBOT.",
+        error=VocabularyFailed,
+    )
+    request = {"source": str(source), "format": file_type, "target": str(target)}
+    return sandbox.run(request, target.parent, progress)
+
+
+def _told(found: dict[str, Any]) -> dict[str, Any]:
+    counts = {name: found[name] for name in ("terms", "obsolete", "labels", "outside")}
+    return {**counts, **{name: str(found[name])[:200] for name in ("ontology", "data_version")}}
+
+
+def _swap(vocabulary: Vocabulary, file: StoredFile, index: StoredFile, values: dict[str, Any]) -> Vocabulary:
+    """Put a new version into use; who reads the old index goes on reading it."""
+    with transaction.atomic():
+        row = Vocabulary.objects.select_for_update().filter(pk=vocabulary.pk).first()
+        if row is None:
+            _forget([index.pk])
+            raise VocabularyFailed(f"The vocabulary {vocabulary.name} was deleted while it was loaded.")
+        old = {row.file_id, row.index_id} - {None, file.pk}
+        now = timezone.now()
+        for field, value in {**values, "file": file, "index": index, "loaded_at": now, "error": ""}.items():
+            setattr(row, field, value)
+        row.sha256, row.version, row.failed_at = file.sha256, row.version + 1, None
+        row.save()
+        _forget(pk for pk in old if pk is not None)
+    return row
+
+
+def _forget(ids: Iterable[Any]) -> None:
+    """Delete stored files that no vocabulary has any more: their rows now, their content when that is certain."""
+    used = set(Vocabulary.objects.values_list("file_id", flat=True))
+    gone = [pk for pk in ids if pk not in used]
+    StoredFile.objects.filter(pk__in=gone).delete()
+
+    def forget() -> None:
+        for pk in gone:
+            attachments.forget(pk)
+
+    transaction.on_commit(forget)
+
+
+def remove(*, vocabulary: Vocabulary) -> None:
+    """Delete a vocabulary with its files; terms that were written down elsewhere stay there."""
+    with transaction.atomic():
+        ids = [pk for pk in (vocabulary.file_id, vocabulary.index_id) if pk is not None]
+        vocabulary.delete()
+        _forget(ids)
+
+
+def load_shipped() -> None:
+    """Load the vocabularies that come with the project and were never loaded; what fails is noted on its row."""
+    for name in Vocabulary.objects.filter(shipped=True, version=0).values_list("name", flat=True):
+        lock = ExclusiveLock(f"vocabulary:{name}")
+        if not lock.acquire(_PATIENCE):
+            continue
+        try:
+            if Vocabulary.objects.filter(name=name, version=0).exists():
+                _try_shipped(name)
+        finally:
+            lock.release()
+
+
+def _try_shipped(name: str) -> None:
+    try:
+        load(name=name, source=SHIPPED / f"{name}.obo", by=None, shipped=True)
+    except VocabularyFailed:
+        return  # it is noted; the other vocabularies are as good as ever
+
+
+def fingerprint() -> str:
+    """Return a text that changes whenever a vocabulary does."""
+    rows = Vocabulary.objects.values_list("name", "version", "shipped").order_by("name")
+    told = "\n".join(f"{name} {version} {shipped and not version}" for name, version, shipped in rows)
+    return hashlib.sha256(told.encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Vocabularies as files, and what can be asked of them. Pure computation: no Django, no Celery."""
