@@ -6,51 +6,97 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('biosample', '0001_initial'),
+        ("biosample", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='record',
-            name='breed',
+            model_name="record",
+            name="breed",
             field=models.CharField(blank=True, help_text="In the owner's words: Holstein.", max_length=200),
         ),
         migrations.AddField(
-            model_name='record',
-            name='organism_part',
+            model_name="record",
+            name="organism_part",
             field=models.CharField(blank=True, help_text="In the owner's words: liver.", max_length=200),
         ),
         migrations.AddField(
-            model_name='record',
-            name='species',
+            model_name="record",
+            name="species",
             field=models.CharField(blank=True, help_text="In the owner's words: cattle.", max_length=200),
         ),
         migrations.CreateModel(
-            name='Annotation',
+            name="Annotation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('attribute', models.CharField(choices=[('species', 'species'), ('breed', 'breed'), ('organism_part', 'organism part')], max_length=20)),
-                ('value', models.CharField(help_text='The words that were looked up; when they change this is outdated.', max_length=200)),
-                ('outcome', models.CharField(choices=[('found', 'Found'), ('ambiguous', 'Ambiguous'), ('nothing', 'Nothing'), ('failed', 'Failed')], max_length=10)),
-                ('term_id', models.CharField(blank=True, max_length=300)),
-                ('term_name', models.CharField(blank=True, max_length=300)),
-                ('confidence', models.FloatField(default=0.0, help_text='From 0 to 1.')),
-                ('how', models.CharField(blank=True, help_text='By what it was found: name, exact synonym, …', max_length=100)),
-                ('replaces', models.CharField(blank=True, help_text='The obsolete term that was found at first.', max_length=300)),
-                ('suggestions', models.JSONField(default=list, help_text='Without a term: the nearest ones, each with id, name and score.')),
-                ('problem', models.TextField(blank=True, help_text='Why the value could not be looked up.')),
-                ('vocabulary', models.CharField(help_text='Where it was looked up.', max_length=50)),
-                ('vocabulary_version', models.PositiveIntegerField(default=0)),
-                ('job_id', models.CharField(blank=True, max_length=255)),
-                ('annotated_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('record', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='annotations', to='biosample.record')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "attribute",
+                    models.CharField(
+                        choices=[("species", "species"), ("breed", "breed"), ("organism_part", "organism part")],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "value",
+                    models.CharField(
+                        help_text="The words that were looked up; when they change this is outdated.", max_length=200
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("found", "Found"),
+                            ("ambiguous", "Ambiguous"),
+                            ("nothing", "Nothing"),
+                            ("failed", "Failed"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("term_id", models.CharField(blank=True, max_length=300)),
+                ("term_name", models.CharField(blank=True, max_length=300)),
+                ("confidence", models.FloatField(default=0.0, help_text="From 0 to 1.")),
+                (
+                    "how",
+                    models.CharField(
+                        blank=True, help_text="By what it was found: name, exact synonym, …", max_length=100
+                    ),
+                ),
+                (
+                    "replaces",
+                    models.CharField(
+                        blank=True, help_text="The obsolete term that was found at first.", max_length=300
+                    ),
+                ),
+                (
+                    "suggestions",
+                    models.JSONField(
+                        default=list, help_text="Without a term: the nearest ones, each with id, name and score."
+                    ),
+                ),
+                ("problem", models.TextField(blank=True, help_text="Why the value could not be looked up.")),
+                ("vocabulary", models.CharField(help_text="Where it was looked up.", max_length=50)),
+                ("vocabulary_version", models.PositiveIntegerField(default=0)),
+                ("job_id", models.CharField(blank=True, max_length=255)),
+                ("annotated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "record",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="annotations",
+                        to="biosample.record",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['record', 'attribute'],
-                'indexes': [models.Index(fields=['attribute', 'value'], name='biosample_annotated_value')],
-                'constraints': [models.UniqueConstraint(fields=('record', 'attribute'), name='biosample_annotation_once')],
+                "ordering": ["record", "attribute"],
+                "indexes": [models.Index(fields=["attribute", "value"], name="biosample_annotated_value")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("record", "attribute"), name="biosample_annotation_once")
+                ],
             },
         ),
     ]
