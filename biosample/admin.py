@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     Inline = admin.TabularInline[Record, Submission]
     SubmissionModelAdmin = admin.ModelAdmin[Submission]
     RecordModelAdmin = admin.ModelAdmin[Record]
+    AnnotationModelAdmin = admin.ModelAdmin[Annotation]
 else:  # Django's own classes take no parameters
     Inline = admin.TabularInline
-    SubmissionModelAdmin = RecordModelAdmin = admin.ModelAdmin
+    SubmissionModelAdmin = RecordModelAdmin = AnnotationModelAdmin = admin.ModelAdmin
 
 BADGES = {
     State.WAITING: "…",
@@ -162,7 +163,8 @@ class SubmissionAdmin(SubmissionModelAdmin):
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
         """Records go with their submission, though nobody deletes one on its own page."""
         deleted, counts, forbidden, protected = super().get_deleted_objects(objs, request)
-        return deleted, counts, forbidden - {str(Record._meta.verbose_name)}, protected
+        theirs = {str(model._meta.verbose_name) for model in (Record, Annotation)}
+        return deleted, counts, forbidden - theirs, protected
 
     @admin.display(description="all records")
     def all_records(self, submission: Submission) -> str:
@@ -269,3 +271,28 @@ class RecordAdmin(RecordModelAdmin):
     def errors_text(self, record: Record) -> str:
         """Return what USI found wrong."""
         return "; ".join(record.errors) or "-"
+
+
+@admin.register(Annotation)
+class AnnotationAdmin(AnnotationModelAdmin):
+    """The terms of all records, to look at: jobs write them."""
+
+    list_display = ("record", "attribute", "value", "outcome", "term_id", "term_name", "confidence", "vocabulary")
+    list_filter = ("outcome", "attribute", "vocabulary")
+    list_select_related = ("record",)
+    list_per_page = 100
+    show_full_result_count = False
+    search_fields = ("value", "term_id", "term_name", "record__alias")
+    search_help_text = "Value, id or name of the term, or alias of the record"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds one here."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Annotation | None = None) -> bool:
+        """Nobody changes one here."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Annotation | None = None) -> bool:
+        """Nobody deletes one here; it goes with its record."""
+        return False

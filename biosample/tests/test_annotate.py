@@ -261,6 +261,11 @@ def test_the_admin_shows_terms_and_sends_jobs(admin_client, annotated):
     data = {"action": "annotate_now", "_selected_action": [annotated.pk]}
     answer = admin_client.post("/admin/biosample/submission/", data, follow=True)
     assert "Jobs sent: 1" in answer.content.decode()
+    annotations = admin_client.get("/admin/biosample/annotation/?q=Holst").content.decode()
+    assert "Holstein Friesian" in annotations
+    confirmed = admin_client.post(f"/admin/biosample/submission/{annotated.pk}/delete/", {"post": "yes"})
+    assert confirmed.status_code == 302
+    assert Annotation.objects.count() == 0
 
 
 def test_an_option_that_names_no_attribute_is_told(settings):
