@@ -24,6 +24,7 @@ The events of a node of a workflow also name `workflow` and `node`.
 """
 
 import collections
+import dataclasses
 import functools
 import json
 import logging
@@ -55,6 +56,8 @@ REPEATED = "repeated"
 # The same round trip brings back whether somebody has asked to cancel the job, and keeps the mark that it runs (ARGV[3]
 # says which of both is wanted): a job that is cancelled before its start is not told to have started.
 #
+# With KEYS[2] it also keeps a result as Celery's Redis backend does (ARGV[4], for ARGV[5] seconds; 0: for ever).
+#
 # Every argument costs the task a microsecond or two: the limits are part of the text, the keys are made here.
 _EMIT = """
 local prefix, job = string.sub(KEYS[1], 1, -7), ARGV[2]
@@ -69,7 +72,14 @@ if ARGV[3] ~= '' then
   end
 end
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', %(kept)d, '*', 'e', ARGV[1])
-if ARGV[4] then
+if KEYS[2] then
+  if ARGV[5] == '0' then
+    redis.call('SET', KEYS[2], ARGV[4])
+  else
+    redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5])
+  end
+  redis.call('PUBLISH', KEYS[2], ARGV[4])
+elseif ARGV[4] then
   local recent = prefix .. 'recent:' .. job
   redis.call('XADD', recent, 'MAXLEN', '~', %(replay_kept)d, id, 'e', ARGV[1])
   redis.call('EXPIRE', recent, %(replay_seconds)d)
@@ -94,6 +104,17 @@ _to_json = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 # Events that could not be sent go out with the next one; the oldest are given up when Redis stays away.
 Message = tuple[str, str | None, str]  # type, job, text
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """What Celery's Redis backend writes for one job: its key, the text, and for how many seconds (0: for ever)."""
+
+    key: str
+    text: str
+    seconds: int
+
+
 _unsent: collections.deque[Message] = collections.deque(maxlen=10_000)
 _lock = threading.Lock()
 
@@ -200,22 +221,54 @@ def write(event_type: str, job: str | None, data: dict[str, Any]) -> tuple[bool,
         return False, None
 
 
+def write_end(job: str, data: dict[str, Any], result: Result) -> bool:
+    """Write a `finished` event and keep the result of the job in the same step; return False if neither is done."""
+    if _unsent:
+        return False  # what waits goes first
+    text = _to_json({"type": "finished", "job": job, "at": time.time(), **data})
+    url = django_settings.REDIS_URL
+    try:
+        _call(_line(url), _script(url), [*_arguments(("finished", job, text)), result.text, result.seconds], result.key)
+    except (redis.Error, OSError) as error:
+        logger.warning("The end of job %s could not be written together with its result: %s", job, error)
+        return False
+    return True
+
+
 def _send(latest: Message) -> str | None:
     url = django_settings.REDIS_URL
     client, (script, key) = _line(url), _script(url)
     if _unsent:
         return _send_all(client, script, key, latest)
-    arguments = _arguments(latest)
+    return _call(client, (script, key), _arguments(latest))
+
+
+def _call(client: redis.Client, line: tuple[Any, str], arguments: list[Any], *more: str) -> str | None:
+    """Run the script with its key and `more`; return its answer."""
+    script, keys = line[0], [line[1], *more]
     try:
-        answer: str | None = client.execute_command("EVALSHA", script.sha, 1, key, *arguments)  # type: ignore[no-untyped-call]
+        answer: str | None = _ask(client, "EVALSHA", script.sha, len(keys), *keys, *arguments)
     except redis.NoScriptError:
-        return script([key], arguments, client=client) or None
+        return script(keys, arguments, client=client) or None
     except BaseException:
         # A time limit may strike between question and answer; the next caller must not read that answer.
         _line.cache_clear()
         client.close()
         raise
     return answer or None
+
+
+def _ask(client: redis.Client, *command: Any) -> Any:
+    """Send the command and return its answer; what the client does around that is a third of a call's cost."""
+    connection: Any = client.connection
+    if connection is not None:
+        with client.single_connection_lock:
+            try:
+                connection.send_command(*command)
+                return connection.read_response()
+            except (*redis.LostError, OSError):
+                connection.disconnect()
+    return client.execute_command(*command)  # type: ignore[no-untyped-call] # connects, and tries again
 
 
 def _send_all(client: redis.Client, script: Any, key: str, latest: Message) -> str | None:

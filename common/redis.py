@@ -17,6 +17,7 @@ Client = redis.Redis
 Error = redis.RedisError
 ResponseError = redis.ResponseError
 NoScriptError = redis.exceptions.NoScriptError
+LostError = (redis.ConnectionError, redis.TimeoutError)
 
 
 def connect(**options: Any) -> Client:

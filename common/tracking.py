@@ -2,6 +2,7 @@
 
 import contextvars
 import dataclasses
+import functools
 import os
 import time
 import uuid
@@ -38,6 +39,7 @@ class Execution:
     silent: bool = False  # it did not start, so its end is not told either
     answer: dict[str, Any] | None = None  # whose answer it got in place of running: answer_of, likeness
     files: list[dict[str, str]] | None = None  # what it attached: id, name
+    told: bool = False  # its end was written together with its result
     repeated: bool = False  # the job has ended already, or runs elsewhere: this delivery is one too many
     returned: Any = None  # what the task returned
     stored: tuple[str, str] | None = None  # key and text of Celery's result, which the writer stores with the end
@@ -141,7 +143,7 @@ def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: 
 
 def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retval: Any = None, **_: Any) -> None:
     execution = execution_of(sender.request)
-    if execution is None or execution.repeated:
+    if execution is None or execution.repeated or execution.told:
         return
     if execution.silent:
         # Told when it was cancelled, if it waited then; if its worker had vanished, nobody has told it yet.
@@ -150,14 +152,39 @@ def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retva
     if execution.progress is not None:
         execution.progress.flush()
     if state == states.SUCCESS:
-        execution.returned = retval
-        told = execution.answer or {}
-        _finish(
-            task_id, execution, execution.outcome or "succeeded",
-            result=_shown(retval), holder=execution.holder, **told,
-        )  # fmt: skip
+        _succeed(task_id, execution, retval)
     elif state == states.IGNORED and not execution.requeued:
         _finish(task_id, execution, execution.outcome or "succeeded", error=execution.reason)
+
+
+def _succeed(task_id: str, execution: Execution, result: Any, kept: events.Result | None = None) -> bool:
+    execution.returned = result
+    told = execution.answer or {}
+    state = execution.outcome or "succeeded"
+    return _finish(task_id, execution, state, kept, result=_shown(result), holder=execution.holder, **told)
+
+
+def succeeded(request: Any, result: Any, kept: events.Result) -> bool:
+    """Tell that the job has succeeded, and keep its result, in one step; return False where that is not possible.
+
+    It is not where the task has hooks that run between the two: those still belong to the run. The end of a job that is
+    part of something larger takes the result with it, see `Execution.stored`.
+    """
+    execution = execution_of(request)
+    task: Any = get_current_task()
+    if execution is None or execution.is_part or execution.silent or execution.repeated:
+        return False
+    if task is None or _has_hooks(task.__class__):
+        return False
+    if execution.progress is not None:
+        execution.progress.flush()
+    execution.told = _succeed(request.id, execution, result, kept)
+    return execution.told
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_hooks(task: type[Any]) -> bool:
+    return any(getattr(task, name) is not getattr(Task, name) for name in ("on_success", "after_return"))
 
 
 def _failed(
@@ -224,21 +251,24 @@ def _error(exception: BaseException | Any, trace: str, secrets: AbstractSet[str]
     return {"error": hide_in_text(text, secrets), "error_type": name, "traceback": hide_in_text(trace, secrets)}
 
 
-def _finish(task_id: str, execution: Execution | None, state: str, **data: Any) -> None:
+def _finish(
+    task_id: str, execution: Execution | None, state: str, kept: events.Result | None = None, **data: Any
+) -> bool:
+    """Tell the end of a run. With `kept` the job's result is kept in the same step; False: neither was done."""
     finished: dict[str, Any] = {
         "state": state,
         "execution": execution.id if execution else None,
         "runtime": time.monotonic() - execution.began if execution else None,
         **data,
     }
-    _write(execution, "finished", task_id, finished)
+    if kept is not None:
+        return events.write_end(task_id, finished, kept)
+    return _write(execution, "finished", task_id, finished)
 
 
-def _write(execution: Execution | None, event_type: str, job: str, data: dict[str, Any]) -> None:
-    if execution is not None and execution.write is not None:
-        execution.write(event_type, job, data)
-    else:
-        events.emit(event_type, job, **data)
+def _write(execution: Execution | None, event_type: str, job: str, data: dict[str, Any]) -> bool:
+    write = events.write if execution is None or execution.write is None else execution.write
+    return write(event_type, job, data)[0]
 
 
 def _shown(result: Any) -> str | None:

@@ -16,8 +16,8 @@ class JobsSettings(AppSettings):
     # Most rows that one statement deletes.
     CLEANUP_CHUNK: int = 1000
     # Most events that the recorder writes in one transaction.
-    RECORDER_BATCH: int = 1000
-    # Least time in seconds between two batches: fuller batches when much happens.
+    RECORDER_BATCH: int = 3000
+    # Least time in seconds between two batches, unless the book is behind.
     RECORDER_PAUSE: float = 0.02
     # Seconds after which what a recorder has read and not written is written by another.
     RECORDER_TAKE_OVER: float = 10.0

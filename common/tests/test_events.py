@@ -107,7 +107,7 @@ def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next():
         events.emit("file", "j1", message="first")
         line = events._line(django_settings.REDIS_URL)
         with (
-            mock.patch.object(line, "parse_response", side_effect=SoftTimeLimitExceeded),
+            mock.patch.object(line.connection, "read_response", side_effect=SoftTimeLimitExceeded),
             pytest.raises(SoftTimeLimitExceeded),
         ):
             events.emit("file", "j1", message="interrupted after its question was sent")

@@ -18,6 +18,9 @@ STATUS = {
     State.LOST: states.FAILURE,
     State.CANCELLED: states.REVOKED,
 }
+_META = '{"children": []}'
+# Made once: json.dumps makes one for each call that is not plain.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _COLUMNS = [field.name for field in ArchivedResult._meta.concrete_fields if field.name not in {"id", "task_id"}]
 
 
@@ -27,7 +30,8 @@ def write(jobs: Iterable[Job]) -> None:
 
 
 def _archived(job: Job) -> ArchivedResult:
-    return ArchivedResult(
+    return rows.new(
+        ArchivedResult,
         task_id=job.pk,
         periodic_task_name=job.schedule or None,
         task_name=job.task,
@@ -40,7 +44,7 @@ def _archived(job: Job) -> ArchivedResult:
         date_started=job.started_at,
         date_done=job.finished_at or timezone.now(),
         traceback=job.traceback or None,
-        meta=_text({"children": []}),
+        meta=_META,
     )
 
 
@@ -51,4 +55,4 @@ def _result(job: Job) -> Any:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return "null" if value is None else _encode(value)

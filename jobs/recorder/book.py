@@ -61,15 +61,15 @@ def _load(events: Sequence[Event]) -> dict[str, Life]:
     for event in events:
         firsts.setdefault(event.job, event)
     # In the order of their ids, so that two recorders never wait for each other.
-    known = {job.pk: job for job in Job.objects.select_for_update().filter(pk__in=firsts).order_by("pk")}
+    known = {job.pk: job for job in rows.load(Job, "id", firsts, lock=True)}
     lives = {
         job_id: Life(known[job_id], {}, False, known[job_id].state)
         if job_id in known
-        else Life(Job(pk=job_id, created_at=first.at), {}, True, "")
+        else Life(rows.new(Job, id=job_id, created_at=first.at), {}, True, "")
         for job_id, first in firsts.items()
     }
     if known:
-        for attempt in Attempt.objects.filter(job__in=list(known)):
+        for attempt in rows.load(Attempt, "job_id", known):
             lives[attempt.job_id].attempts[attempt.execution] = attempt
     return lives
 

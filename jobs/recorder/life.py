@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.models import FINISHED, Attempt, Job, LogLine, State, StoredFile
+from jobs.recorder import rows
 from jobs.recorder.parse import Event, moment, result_of, state_of
 
 # So many executions are remembered that left no attempt; only events told again ask for them.
@@ -48,10 +49,10 @@ class Life:
     def attempt(self, execution: str) -> Attempt:
         """Return the attempt with that execution, a new one if there is none."""
         if execution in self.job.facts.get("waited", ()):
-            return Attempt(job=self.job, execution=execution)  # known, and not kept
+            return rows.new(Attempt, job_id=self.job.pk, execution=execution)  # known, and not kept
         self.touched.add(execution)
         if execution not in self.attempts:
-            self.attempts[execution] = Attempt(job=self.job, execution=execution)
+            self.attempts[execution] = rows.new(Attempt, job_id=self.job.pk, execution=execution)
         return self.attempts[execution]
 
 

@@ -24,6 +24,9 @@ _AWAY = (OperationalError, InterfaceError)
 _CHORE = "housekeeping"
 # So often may two recorders meet at the same new jobs before the batch is looked at event by event.
 _MEETINGS = 5
+# A recorder that is not behind rests so many times as long as its batch took, but never longer than these seconds.
+_SHARE = 9
+_LONGEST_REST = 0.15
 
 
 class Recorder:
@@ -36,6 +39,7 @@ class Recorder:
         self.take_over_at = 0.0
         self.housekeeping_at = 0.0
         self.trouble = ""
+        self.rest = 0.0  # seconds until the next batch
 
     def stop(self) -> None:
         """Finish the batch at hand and return."""
@@ -52,16 +56,19 @@ class Recorder:
                 self._worse("Redis", error)
             except _AWAY as error:
                 self._worse("the database", error)
-            self.stopping.wait(settings.RECORDER_PAUSE)
+            self.stopping.wait(self.rest)
         self._leave()
 
     def step(self, wait: float = 0.0) -> int:
         """Record one batch; wait up to `wait` seconds for events. Return how many entries it had."""
         self.held = self.held or self._taken_over() or self.reader.read(settings.RECORDER_BATCH, wait)
         count = len(self.held)
+        self.rest = settings.RECORDER_PAUSE
         if count:
+            began = time.monotonic()
             self._record(self.held)
             self.held = []
+            self.rest = _rest(count, time.monotonic() - began)
         return count
 
     def _taken_over(self) -> list[Entry]:
@@ -164,6 +171,17 @@ class Recorder:
             self.reader.leave()
         except RedisUnavailable as error:
             logger.warning("Redis did not hear our good-bye: %s", error)
+
+
+def _rest(count: int, seconds: float) -> float:
+    """Return how long to wait after a batch of `count` entries that took `seconds`: not at all when there are more.
+
+    Each batch costs something however small it is, and the workers want the processor. So where much happens, the
+    batches become fuller.
+    """
+    if count >= settings.RECORDER_BATCH:
+        return 0.0
+    return max(float(settings.RECORDER_PAUSE), min(_SHARE * seconds, _LONGEST_REST))
 
 
 def _tell(signal: Signal, **data: Any) -> None:

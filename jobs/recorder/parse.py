@@ -14,11 +14,15 @@ from jobs.models import FINISHED, State
 # Types that are about a job's life; the others are passed on.
 LIFE = frozenset({"queued", "started", "progress", "log", "file", "waiting", "retrying", "finished"})
 PASSED_ON = frozenset({"mail", "lock", "workflow"})
+_KNOWN = LIFE | PASSED_ON
 _NEEDS_EXECUTION = frozenset({"started", "progress", "log", "waiting"})
 _LONGEST_KEY = 255
+_ENDS = frozenset(state.value for state in FINISHED)
+# Made once: json.loads makes one for each call that is not plain.
+_decode = json.JSONDecoder(parse_constant=str).decode
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Event:
     """One event: its position in the stream, its moment, and what it says."""
 
@@ -47,7 +51,7 @@ def parse(entry: Entry) -> Event:
     if not isinstance(data, dict):
         raise InvalidEvent("The entry is not a JSON object.")
     event_type, job = data.get("type"), data.get("job")
-    if event_type not in LIFE | PASSED_ON:
+    if event_type not in _KNOWN:
         raise InvalidEvent(f"Nobody knows events of type {event_type!r}.")
     if event_type in LIFE:
         _check_life(event_type, job, data)
@@ -66,7 +70,7 @@ def _check_life(event_type: str, job: Any, data: dict[str, Any]) -> None:
         raise InvalidEvent(f"{execution!r} is not the id of an execution.")
     if event_type == "file":
         _check_file(data)
-    if event_type == "finished" and data.get("state") not in {state.value for state in FINISHED}:
+    if event_type == "finished" and data.get("state") not in _ENDS:
         raise InvalidEvent(f"A job does not finish as {data.get('state')!r}.")
     for key, kind in (("args", list), ("kwargs", dict)):
         if not isinstance(data.get(key, kind()), kind):
@@ -116,7 +120,7 @@ def _moment(at: Any) -> datetime:
 
 def _load(text: str) -> Any:
     try:
-        value = json.loads(text, parse_constant=str)
+        value = _decode(text)
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"The entry is not JSON: {error}") from error
     return _storable(value) if "\\u" in text or "\x00" in text else value

@@ -1,19 +1,108 @@
-"""Writes many rows at once. The ORM's bulk_create does the same, but compiles each value of each row anew, which costs
-the recorder three times what the database needs for the writing (bench/tracked_jobs.py).
+"""Reads and writes many rows at once. The ORM does the same, but works each query out anew, makes each row with signals
+and defaults, and compiles each value: several times what the database needs for the work (bench/tracked_jobs.py).
 """
 
 import functools
-import re
-from collections.abc import Callable, Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, tzinfo
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from django.db import connection, models
+from django.db.models.base import ModelState
 
-# Values of exactly these types every database takes as they are; subclasses, such as choices, are converted.
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+Model = TypeVar("Model", bound=models.Model)
+# The place of a column among the others, and what makes of its values (never None) what the other side takes.
+Changes = list[tuple[int, Callable[[Any], Any]]]
 
-# A field's name, whether its plain values go as they are, and what makes of others what the database takes.
-Column = tuple[str, bool, Callable[[Any], Any]]
+_encode = json.JSONEncoder().encode
+
+
+# --- making ------------------------------------------------------------------------------------------------------------
+
+
+def new(model: type[Model], **values: Any) -> Model:
+    """Return a new row as `model(**values)` would, without its signals; name columns, so `job_id` and not `job`."""
+    constants, factories = _defaults(model)
+    row = model.__new__(model)
+    state = vars(row)
+    state["_state"] = ModelState()
+    state.update(constants)
+    for name, factory in factories:
+        if name not in values:
+            state[name] = factory()
+    state.update(values)
+    return row
+
+
+@functools.lru_cache(maxsize=16)
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
+    fields = model._meta.concrete_fields
+    made = [field for field in fields if field.has_default() and callable(field.default)]
+    constants = {field.attname: field.get_default() for field in fields if field not in made}
+    return constants, [(field.attname, field.get_default) for field in made]
+
+
+# --- reading -----------------------------------------------------------------------------------------------------------
+
+
+def load(model: type[Model], column: str, keys: Iterable[str], *, lock: bool = False) -> list[Model]:
+    """Return the rows whose `column` is one of `keys`, in the order of their primary keys; `lock`: until the transaction ends."""
+    statement, names, changes = _selection(connection.vendor, model, column, lock)
+    wanted = list(keys)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [wanted if connection.vendor == "postgresql" else _encode(wanted)])
+        return [_loaded(model, names, changes, found) for found in cursor.fetchall()]
+
+
+def _loaded(model: type[Model], names: list[str], changes: Changes, found: Sequence[Any]) -> Model:
+    row = model.__new__(model)
+    state = vars(row)
+    state["_state"] = stored = ModelState()
+    stored.adding, stored.db = False, connection.alias
+    state.update(zip(names, found, strict=True))
+    for place, change in changes:
+        if found[place] is not None:
+            state[names[place]] = change(found[place])
+    return row
+
+
+@functools.lru_cache(maxsize=16)
+def _selection(vendor: str, model: type[models.Model], column: str, lock: bool) -> tuple[str, list[str], Changes]:
+    meta, quote = model._meta, connection.ops.quote_name
+    fields = meta.concrete_fields
+    columns = ", ".join(quote(str(field.column)) for field in fields)
+    keys = "= ANY(%s)" if vendor == "postgresql" else "IN (SELECT value FROM json_each(%s))"
+    text = f"SELECT {columns} FROM {quote(meta.db_table)} WHERE {quote(column)} {keys}"  # noqa: S608 — names of ours alone
+    text += f" ORDER BY {quote(str(meta.pk.column))}"
+    if lock and connection.features.has_select_for_update:
+        text += " FOR UPDATE"
+    changes = [(place, change) for place, field in enumerate(fields) if (change := _from_database(field)) is not None]
+    return text, [field.attname for field in fields], changes
+
+
+def _from_database(field: "models.Field[Any, Any]") -> Callable[[Any], Any] | None:
+    if isinstance(field, models.JSONField):
+        return _from_json
+    expression = field.get_col(field.model._meta.db_table)
+    converters = [*connection.ops.get_db_converters(expression), *field.get_db_converters(connection)]
+    if not converters:
+        return None
+
+    def change(value: Any) -> Any:
+        for convert in converters:
+            value = convert(value, expression, connection)
+        return value
+
+    return change
+
+
+def _from_json(text: str) -> Any:
+    return [] if text == "[]" else {} if text == "{}" else json.loads(text)
+
+
+# --- writing -----------------------------------------------------------------------------------------------------------
 
 
 def insert(
@@ -29,56 +118,88 @@ def insert(
     """
     if not rows:
         return
-    statement, columns = _statement(connection.vendor, model, tuple(unique), tuple(update))
-    values = [_values(row, columns) for row in rows]
+    statement, names, take, changes = _insertion(connection.vendor, model, tuple(unique), tuple(update))
+    values = [_values(row, take, changes) for row in rows]
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(statement, [list(column) for column in zip(*values, strict=True)])
-        else:
+        if connection.vendor != "postgresql":
             cursor.executemany(statement, values)
+        elif unique:
+            cursor.execute(statement, [_encode([dict(zip(names, row, strict=True)) for row in values])])
+        else:
+            _copy(cursor, statement, values)
 
 
-def _values(row: models.Model, columns: Sequence[Column]) -> list[Any]:
-    found = []
-    for name, plain, prepare in columns:
-        value = getattr(row, name)
-        found.append(value if plain and type(value) in _PLAIN else prepare(value))
-    return found
+def _copy(cursor: Any, statement: str, values: list[list[Any]]) -> None:
+    """Write the rows by PostgreSQL's COPY, which costs a quarter of an INSERT."""
+    with connection.wrap_database_errors, cursor.copy(statement) as copy:
+        for row in values:
+            copy.write_row(row)
 
 
-def _column(field: "models.Field[Any, Any]") -> Column:
-    def prepare(value: Any) -> Any:
-        prepared = field.get_db_prep_save(value, connection)
-        return str(prepared) if isinstance(prepared, str) else prepared  # a choice becomes plain text
-
-    # Text is JSON's too, and must be written as such.
-    return field.attname, not isinstance(field, models.JSONField), prepare
-
-
-def _array(field: "models.Field[Any, Any]") -> str:
-    """Return the type of an array of the column's values; without a length, to which a cast would cut silently."""
-    return re.sub(r"\(\d+\)", "", str(field.db_type(connection))) + "[]"
+def _values(row: models.Model, take: Callable[[Any], tuple[Any, ...]], changes: Changes) -> list[Any]:
+    values = list(take(row))
+    for place, change in changes:
+        if values[place] is not None:
+            values[place] = change(values[place])
+    return values
 
 
 @functools.lru_cache(maxsize=16)
-def _statement(
+def _insertion(
     vendor: str, model: type[models.Model], unique: tuple[str, ...], update: tuple[str, ...]
-) -> tuple[str, list[Column]]:
-    """Return the statement and how to get the value of each column.
+) -> tuple[str, list[str], Callable[[Any], tuple[Any, ...]], Changes]:
+    """Return the statement, the columns, and how to get their values from a row.
 
-    On PostgreSQL its parameters are the columns, as arrays: many rows of placeholders take longer to read than to store.
+    On PostgreSQL rows that may be there already are one JSON text: thousands of placeholders take longer to read than
+    the rows to store.
     """
     meta, quote = model._meta, connection.ops.quote_name
     fields = [field for field in meta.concrete_fields if not isinstance(field, models.AutoField | models.BigAutoField)]
     names = {field.name: quote(str(field.column)) for field in fields}
-    if vendor == "postgresql":
-        arrays = ", ".join(f"%s::{_array(field)}" for field in fields)
-        source = f"SELECT * FROM unnest({arrays})"  # noqa: S608 — types of ours alone
+    table, columns = quote(meta.db_table), ", ".join(names.values())
+    if vendor != "postgresql":
+        text = f"INSERT INTO {table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))})"  # noqa: S608
+    elif unique:
+        text = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)"  # noqa: S608
     else:
-        source = f"VALUES ({', '.join(['%s'] * len(fields))})"
-    text = f"INSERT INTO {quote(meta.db_table)} ({', '.join(names.values())}) {source}"
+        text = f"COPY {table} ({columns}) FROM STDIN"
     if unique:
         keys = ", ".join(names[name] for name in unique)
-        changes = ", ".join(f"{names[name]} = EXCLUDED.{names[name]}" for name in update)
-        text += f" ON CONFLICT ({keys}) DO UPDATE SET {changes}"
-    return text, [_column(field) for field in fields]
+        text += f" ON CONFLICT ({keys}) DO UPDATE SET " + ", ".join(f"{names[n]} = EXCLUDED.{names[n]}" for n in update)
+    as_json = vendor == "postgresql" and bool(unique)
+    changes = [(place, change) for place, field in enumerate(fields) if (change := _to_database(field, as_json))]
+    return text, [str(field.column) for field in fields], attrgetter(*(field.attname for field in fields)), changes
+
+
+def _to_database(field: "models.Field[Any, Any]", as_json: bool) -> Callable[[Any], Any] | None:
+    """Return what makes of the field's value what the statement takes; None where that is the value itself."""
+    if isinstance(field, models.JSONField):
+        return None if as_json else _to_json
+    if isinstance(field, models.DateTimeField):
+        if as_json:
+            return datetime.isoformat
+        return None if connection.vendor == "postgresql" else _naive(connection.timezone or UTC)
+    if field.choices:
+        return str  # a choice becomes plain text
+    if isinstance(field, models.CharField | models.TextField | models.IntegerField | models.FloatField):
+        return None
+    if isinstance(field, models.BooleanField | models.ForeignKey):
+        return None
+
+    def prepare(value: Any) -> Any:
+        return field.get_db_prep_save(value, connection)
+
+    return prepare
+
+
+def _naive(zone: tzinfo) -> Callable[[datetime], str]:
+    """Return what makes of a moment the text that SQLite keeps: without its zone, which is the connection's."""
+
+    def prepare(value: datetime) -> str:
+        return str(value.astimezone(zone).replace(tzinfo=None))
+
+    return prepare
+
+
+def _to_json(value: Any) -> str:
+    return "[]" if value == [] else "{}" if value == {} else _encode(value)
