@@ -214,7 +214,10 @@ class Mail(models.Model):
             )  # fmt: skip
             if taken:
                 self.refresh_from_db()
-                self.attempt_set.create(number=self.attempts, by=by, job_id=job)
+                self.attempt_set.filter(outcome=Outcome.SENDING).update(
+                    outcome=Outcome.LATER, error="Its sender died before it handed the mail over.", ended_at=now
+                )
+                self._attempt = self.attempt_set.create(number=self.attempts, by=by, job_id=job)
         return bool(taken)
 
     def hand_over(self, recipients: Sequence[str]) -> bool:
@@ -236,8 +239,7 @@ class Mail(models.Model):
     def _close_attempt(self, changes: Mapping[str, Any]) -> None:
         now, error = timezone.now(), changes.get("error", "")
         outcome = Outcome.LATER if self.state == State.WAITING else Outcome(self.state)
-        attempt = self.attempt_set.filter(number=self.attempts, outcome__in=[Outcome.SENDING, Outcome.UNKNOWN])
-        attempt.update(outcome=outcome, error=error, ended_at=now)
+        Attempt.objects.filter(pk=self._attempt.pk).update(outcome=outcome, error=error, ended_at=now)
 
     def forget_remains(self, job: str = "") -> bool:
         """Settle an attempt that handed the mail over and died: unknown, or due again if it may arrive twice."""

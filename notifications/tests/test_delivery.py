@@ -291,3 +291,22 @@ def test_the_list_of_failure_mails_hears_of_it(settings):
     delivery.deliver(mail=mail, by="w", job="j1")
     told.refresh_from_db()
     assert (told.state, told.attempts, told.sent_at) == (MailState.SENT, 1, mail.ended_at)
+
+
+def test_a_second_round_leaves_the_first_as_it_was(through_smtp):
+    mail = posted()
+    with mail_server(answers={"content": ["hang up"]}) as server:
+        through_smtp(server.port)
+        delivery.deliver(mail=mail, by="w", job="j1")
+        mail.again("ada")
+        delivery.deliver(mail=mail, by="w", job="j1")
+    assert attempts(mail) == [Outcome.UNKNOWN, Outcome.ASKED, Outcome.SENT]
+    assert list(mail.attempt_set.values_list("number", flat=True)) == [1, 0, 1]
+
+
+def test_an_attempt_whose_sender_died_early_says_so():
+    mail = posted()
+    mail.take("w", "j1")
+    delivery.deliver(mail=Mail.objects.get(), by="w", job="j1")
+    assert attempts(mail) == [Outcome.LATER, Outcome.SENT]
+    assert "died before" in mail.attempt_set.first().error
