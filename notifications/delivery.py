@@ -20,9 +20,10 @@ JITTER = 0.2
 def deliver(*, mail: Mail, by: str, job: str = "") -> bool:
     """Try once to send the mail; return whether it was our turn. `mail` is up to date afterwards.
 
-    `by` is the name of the worker, for people; `job` the id of the job that does it.
+    `mail` was read a moment ago. `by` is the name of the worker, for people; `job` the id of the job that does it.
     """
-    mail.forget_remains(job)
+    if mail.state == State.SENDING:
+        mail.forget_remains(job)
     if not mail.take(by, job):
         mail.refresh_from_db()
         return False

@@ -214,7 +214,8 @@ class Mail(models.Model):
             )  # fmt: skip
             if taken:
                 self.refresh_from_db()
-                self.attempt_set.filter(outcome=Outcome.SENDING).update(
+                left_open = self.attempt_set.filter(outcome=Outcome.SENDING)
+                left_open.update(
                     outcome=Outcome.LATER, error="Its sender died before it handed the mail over.", ended_at=now
                 )
                 self._attempt = self.attempt_set.create(number=self.attempts, by=by, job_id=job)

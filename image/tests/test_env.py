@@ -102,3 +102,12 @@ def test_mail_goes_to_files_unless_a_server_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("EMAIL_URL", "smtp+tls://ada:pw@mail.example.org:587")
     found = env.email(tmp_path)
     assert (found["EMAIL_HOST"], found["EMAIL_PORT"], found["EMAIL_USE_TLS"]) == ("mail.example.org", 587, True)
+
+
+@pytest.mark.parametrize(("queued", "backend"), [("", "notifications.backends.QueuedBackend"), ("0", "smtp")])
+def test_mail_goes_through_the_queue_unless_told_otherwise(monkeypatch, tmp_path, queued, backend):
+    monkeypatch.setenv("EMAIL_URL", "smtp://mail.example.org:25")
+    monkeypatch.setenv("EMAIL_QUEUED", queued)
+    found = env.email(tmp_path)
+    assert backend in found["EMAIL_BACKEND"]
+    assert found["EMAIL_TRANSPORT"] == "django.core.mail.backends.smtp.EmailBackend"
