@@ -19,7 +19,7 @@ def _one_or_many(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-@shared_task(bind=True, base=BaseTask, name="notifications.send_email", acks_late=True)
+@shared_task(bind=True, base=BaseTask, name="notifications.send_email", acks_late=True, max_retries=None)
 def send_email(
     self: BaseTask,
     to: Annotated[list[Address], BeforeValidator(_one_or_many), Argument(help="Addresses, one a line.")],
@@ -54,7 +54,7 @@ def send_email(
     return _deliver(self, mail)
 
 
-@shared_task(bind=True, base=BaseTask, name=posting.DELIVER, acks_late=True)
+@shared_task(bind=True, base=BaseTask, name=posting.DELIVER, acks_late=True, max_retries=None)
 def deliver_mail(
     self: BaseTask, mail: Annotated[uuid.UUID, Argument(help="The id of a mail, from its page.")]
 ) -> dict[str, Any]:
@@ -82,8 +82,8 @@ def _deliver(task: BaseTask, mail: Mail) -> dict[str, Any]:
         delivery.deliver(mail=mail, by=by, job=job)  # the job had ended, so a person wants it to run again
     told = {"mail": str(mail.pk), "state": mail.state, "delivered": mail.delivered, "refused": mail.refused}
     if mail.state == State.WAITING and job and mail.job_id == job:
-        # The recorder counts the tries by the mail, so Celery's own limit is out of the way.
-        raise task.retry(exc=NotYet(mail.error), eta=mail.next_try, max_retries=None)
+        # The tries are counted by the mail, which is why the tasks themselves have no limit (`max_retries=None`).
+        raise task.retry(exc=NotYet(mail.error), eta=mail.next_try)
     if mail.state == State.FAILED:
         raise JobFailed(f"The mail is not sent: {mail.error}")
     if mail.state == State.UNKNOWN:

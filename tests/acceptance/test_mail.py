@@ -54,11 +54,11 @@ def outcomes():
     return list(Mail.objects.get().attempt_set.values_list("outcome", flat=True))
 
 
-def test_a_server_that_is_down_for_three_tries_gets_the_mail_once_it_is_up():
+def test_a_server_that_is_down_for_five_tries_gets_the_mail_once_it_is_up():
     port = free_port()
     with running(Worker(queues="email", env=room(f"smtp://127.0.0.1:{port}")), Recorder(env=room(""))):
         result = post()
-        wait_until(lambda: Mail.objects.filter(attempts__gte=3, state=State.WAITING).exists(), SLOW)
+        wait_until(lambda: Mail.objects.filter(attempts__gte=5, state=State.WAITING).exists(), SLOW)
         wait_until(lambda: Job.objects.filter(pk=result.id, state=JobState.RETRYING).exists(), SLOW)
         with mail_server(port) as server:
             assert result.get(timeout=SLOW)["delivered"] == [ADA]
