@@ -16,7 +16,8 @@ from common.arguments import WrongArguments
 from common.exceptions import RedisUnavailable
 from jobs import control, launching
 from jobs.exceptions import JobError
-from jobs.filters import MOST_COUNTED, Count, JobFilter
+from jobs.filters import LOOKED, JobFilter
+from jobs.looking import Count, Place, Search
 from jobs.models import Job, Source
 from jobs.querysets import JobQuerySet
 
@@ -28,8 +29,11 @@ TASK = "jobs.bulk"
 AT_ONCE = 100
 # Ids that one request may name; more are chosen by a filter.
 MOST_IDS = 1000
-# Jobs that are read at a time, and reasons of which a list names so many.
+# Jobs that are read at a time.
 CHUNK = 200
+# A plan looks at so many jobs, shows so many of them, and names so many reasons.
+PLANNED = 1000
+SHOWN = 5
 REASONS = 8
 
 _ASK: dict[Action, Callable[[Job, User], str]] = {"cancel": control.why_not_cancel, "retry": control.why_not_retry}
@@ -43,12 +47,15 @@ class Choice:
     ids: Sequence[str] = ()
     until: datetime | None = None
 
-    def rows(self, user: User) -> JobQuerySet:
-        """Return the chosen jobs that `user` may see; the filter is that of the list."""
+    def search(self, user: User, also: Q | None = None) -> Search:
+        """Return how the chosen jobs that `user` may see are found; the filter is that of the list."""
         if self.ids:
-            return Job.objects.visible_to(user).filter(pk__in=list(self.ids)[:MOST_IDS])
-        rows = JobFilter(self.query, user).matching
-        return rows.filter(created_at__lte=self.until) if self.until else rows
+            ids = list(self.ids)[:MOST_IDS]
+            found = Search(Job.objects.visible_to(user).filter(pk__in=ids), [[Q(pk__in=ids)]])
+        else:
+            found = JobFilter(self.query, user).search
+            also = (also or Q()) & (Q(created_at__lte=self.until) if self.until else Q())
+        return Search(found.rows.filter(also), found.paths) if also else found
 
 
 @dataclasses.dataclass
@@ -57,7 +64,8 @@ class Outcome:
 
     done: int = 0
     refused: Counter[str] = dataclasses.field(default_factory=Counter)
-    more: bool = False  # there are more jobs than were looked at
+    more: bool = False  # there may be more jobs than were looked at
+    newest: list[str] = dataclasses.field(default_factory=list)  # ids of the first ones
     stopped: str = ""  # why it went no further
 
     @property
@@ -87,13 +95,13 @@ class Outcome:
 
 
 def plan(action: Action, choice: Choice, user: User) -> Outcome:
-    """Return what `act` would do to the first MOST_COUNTED chosen jobs, without doing anything."""
-    rows = _needed(action, choice.rows(user)).newest_first()
+    """Return what `act` would do to the first PLANNED chosen jobs that a page finds in its time, without doing it."""
     found = Outcome()
-    for job in rows[: MOST_COUNTED + 1].iterator(chunk_size=2000):
-        if found.total == MOST_COUNTED:
-            found.more = True
-            break
+    looked = choice.search(user).look(most=PLANNED, seconds=LOOKED)
+    found.more = looked.upto is not None
+    ids = [pk for _, pk in looked.places]
+    found.newest = ids[:SHOWN]
+    for job in _needed(action).in_bulk(ids).values():
         reason = _ASK[action](job, user)
         if reason:
             found.refused[reason] += 1
@@ -102,10 +110,10 @@ def plan(action: Action, choice: Choice, user: User) -> Outcome:
     return found
 
 
-def _needed(action: Action, rows: JobQuerySet) -> JobQuerySet:
-    """Return the rows with the columns that the reasons look at; only a retry needs the arguments."""
+def _needed(action: Action) -> JobQuerySet:
+    """Return the jobs with the columns that the reasons look at; only a retry needs the arguments."""
     columns = ("pk", "state", "task", "owner")
-    return rows.only(*columns, "args", "kwargs") if action == "retry" else rows.only(*columns)
+    return Job.objects.only(*columns, "args", "kwargs") if action == "retry" else Job.objects.only(*columns)
 
 
 def act(
@@ -146,20 +154,18 @@ def each(choice: Choice, user: User, *, ended_by: datetime | None = None, but: s
         but: the id of a job that is left out.
 
     """
-    rows = choice.rows(user).newest_first().exclude(pk=but)
+    also = ~Q(pk=but)
     if ended_by is not None:
-        rows = rows.filter(Q(finished_at=None) | Q(finished_at__lte=ended_by))
-    place: tuple[datetime, str] | None = None
+        also &= Q(finished_at=None) | Q(finished_at__lte=ended_by)
+    search = choice.search(user, also)
+    place: Place | None = None
     while True:
-        after = rows
-        if place is not None:
-            at, pk = place
-            after = rows.filter(created_at__lte=at).filter(Q(created_at__lt=at) | Q(pk__lt=pk))
-        chunk = list(after[:CHUNK])
-        yield from chunk
-        if len(chunk) < CHUNK:
+        found = search.look(most=CHUNK, seconds=LOOKED, after=place)
+        jobs = Job.objects.in_bulk([pk for _, pk in found.places])
+        yield from (jobs[pk] for _, pk in found.places if pk in jobs)
+        if found.upto is None:
             return
-        place = (chunk[-1].created_at, chunk[-1].pk)
+        place = found.upto
 
 
 def at_once(action: Action, choice: Choice, user: User) -> Outcome:

@@ -1,6 +1,5 @@
 """What a list of jobs shows: read from the address, written back into it."""
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,54 +7,77 @@ from functools import cached_property
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
 from jobs import policies
 from jobs.catalogue import entries
-from jobs.models import Job, State
-from jobs.policies import may_know_of
+from jobs.looking import Count, Found, Path, Place, Search, later, visible_paths
+from jobs.models import ACTIVE, Job, State
+from jobs.policies import may_know_of, may_see_task
 from jobs.querysets import JobQuerySet
 
 # Rows of a page.
 PAGE = 50
 # Nothing is counted beyond this.
 MOST_COUNTED = 10_000
-# A search by words or for a tag looks at so many of the newest jobs that match the rest.
-SEARCHED = 20_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Count:
-    """A number of rows that was counted up to a limit."""
-
-    number: int
-    more: bool
-
-    def __str__(self) -> str:
-        return f"{self.number:,}{'+' if self.more else ''}"
+# Seconds for which a page looks for its rows, and then counts those that match; it says where it stopped.
+LOOKED = 0.03
+COUNTED = 0.01
 
 
 def count(rows: JobQuerySet) -> Count:
-    """Count rows, but never more than MOST_COUNTED of them."""
+    """Count rows that an index has together, but never more than MOST_COUNTED of them."""
     number = rows.order_by().values("pk")[: MOST_COUNTED + 1].count()
     return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
 
 
-def counts(rows: JobQuerySet) -> dict[State, Count]:
-    """Count the rows of each state."""
-    return {state: count(rows.filter(state=state)) for state in State}
+def counts(user: User | AnonymousUser) -> dict[State, Count]:
+    """Count the jobs of each state that the user may see."""
+    visible = Job.objects.visible_to(user)
+    if not policies.sees_by_rule(user):
+        return _counted_by_index(visible)
+    # Of those who see jobs by a rule no index has the states together: all that goes on is looked for by its state, and
+    # what has ended is counted among the newest.
+    ended, more = Search(visible, visible_paths(user)).by_state(newest=MOST_COUNTED // 5)
+    found = {state: Count(ended.get(state, 0), more) for state in State}
+    for state in ACTIVE:
+        search = Search(visible.filter(state=state), [[Q(state=state)]])
+        found[state] = search.tally(most=MOST_COUNTED, seconds=COUNTED / len(ACTIVE))
+    return found
+
+
+def _counted_by_index(rows: JobQuerySet) -> dict[State, Count]:
+    """Count the rows of each state, all with one statement; of an index alone."""
+    found = {state: Count(0, more=False) for state in State}
+    texts: list[str] = []
+    values: list[object] = []
+    for state in State:
+        some = rows.filter(state=state).order_by().values("pk")[: MOST_COUNTED + 1]
+        try:
+            text, parameters = some.query.sql_with_params()
+        except EmptyResultSet:  # of somebody who may see nothing
+            return found
+        texts.append(f"SELECT %s, count(*) FROM ({text}) AS {state.value}_ones")  # noqa: S608 — made by Django
+        values += [state.value, *parameters]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(texts), values)
+        for value, number in cursor.fetchall():
+            found[State(value)] = Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
+    return found
 
 
 class JobFilter:
     """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, owner, tag, q, before.
 
     A value that makes no sense is ignored: a shared address must not break when a task is renamed. `owner` is `me` or a
-    user name; a name that nobody has finds nothing.
+    user name; a name that nobody has finds nothing. A page has `size` rows.
     """
 
-    def __init__(self, query: Mapping[str, str], user: User | AnonymousUser) -> None:
+    def __init__(self, query: Mapping[str, str], user: User | AnonymousUser, size: int = PAGE) -> None:
+        self.size = size
         self.visible = Job.objects.visible_to(user)
         # PostgreSQL refuses this one character.
         query = {key: value.replace("\x00", "")[:400] for key, value in query.items()}
@@ -81,32 +103,58 @@ class JobFilter:
             if value:
                 rows = rows.filter(**{column: value})
         if self.owner:
-            rows = rows.filter(owner=self._owner()).exclude(owner=None)  # for the partial index, as above
-        if self.tag:
-            rows = self._tagged(rows)
+            rows = rows.filter(owner=self._owner) if self._owner else rows.none()
         if self.schedule:
             rows = rows.exclude(schedule="")  # says what the partial index says, or no database would use it
+        if self.tag:
+            rows = self._tagged(rows)
         return self._searched(rows) if self.q else rows
 
+    @cached_property
     def _owner(self) -> int | None:
         if self.owner == "me":
             return self.user.pk
         return User.objects.filter(username=self.owner).values_list("pk", flat=True).first()
 
     def _tagged(self, rows: JobQuerySet) -> JobQuerySet:
-        newest = _newest(rows)
         if connection.features.supports_json_field_contains:
-            return newest.filter(tags__contains=[self.tag])
-        return newest.alias(tags_text=Cast("tags", TextField())).filter(tags_text__contains=json.dumps(self.tag))
+            return rows.filter(tags__contains=[self.tag])
+        return rows.alias(tags_text=Cast("tags", TextField())).filter(tags_text__contains=json.dumps(self.tag))
 
     def _searched(self, rows: JobQuerySet) -> JobQuerySet:
-        exact = rows.filter(pk=self.q)
-        if exact.exists():
-            return exact  # asked for apart: together with the words no database would use the index of the ids
+        if self._is_id:
+            return rows.filter(pk=self.q)
         found = Q()
         for word in self.q.split():
             found &= Q(task__icontains=word) | (self._readable & (Q(label__icontains=word) | Q(error__icontains=word)))
-        return _newest(rows).filter(found)
+        return rows.filter(found)
+
+    @cached_property
+    def _is_id(self) -> bool:
+        """Whether the words are the id of a job that one may see."""
+        return self.visible.filter(pk=self.q).exists()
+
+    @cached_property
+    def _paths(self) -> list[Path]:
+        """The ways along an index: each leads to all jobs that match, and to others."""
+        if self.q and self._is_id:
+            return [[Q(pk=self.q)]]
+        state = {"state": self.state} if self.state else {}
+        paths: list[Path] = [[Q(**{name: getattr(self, name)})] for name in ("task", "queue") if getattr(self, name)]
+        if self.schedule:
+            paths.append([Q(schedule=self.schedule) & ~Q(schedule="")])  # as the partial index says it
+        if self.owner:
+            paths.append([Q(owner=self._owner, owner__isnull=False, **state)])
+        elif state:
+            paths.append([Q(**state)])
+        if not (self.task and may_see_task(self.user, self.task)):
+            paths += visible_paths(self.user, **state)
+        return paths or [[Q()]]
+
+    @cached_property
+    def search(self) -> Search:
+        """How all jobs that match are found, a bounded piece at a time."""
+        return Search(self.matching, self._paths)
 
     @cached_property
     def _readable(self) -> Q:
@@ -116,23 +164,52 @@ class JobFilter:
         return Q(owner=self.user.pk) | Q(task__in=policies.tasks_open_to(self.user, "arguments"))
 
     @cached_property
-    def _rows(self) -> list[Job]:
-        rows = self.matching.without_bulk().select_related("owner").newest_first()
-        if self.before:
-            at, pk = self.before
-            # The first condition is for the index, the second for rows of the same moment.
-            rows = rows.filter(created_at__lte=at).filter(Q(created_at__lt=at) | Q(pk__lt=pk))
-        return list(rows[: PAGE + 1])
+    def _found(self) -> Found:
+        if self._has_one_index:
+            rows = later(self.matching, self.before).newest_first().values_list("created_at", "pk")
+            places = [Place(at, pk) for at, pk in rows[: self.size + 1]]
+            return Found(places, places[-1] if len(places) > self.size else None)
+        return self.search.look(most=self.size + 1, seconds=LOOKED, after=self.before)
 
-    @property
+    @cached_property
     def rows(self) -> list[Job]:
         """The jobs of this page."""
-        return self._rows[:PAGE]
+        jobs = (
+            Job.objects.without_bulk()
+            .select_related("owner")
+            .in_bulk([pk for _, pk in self._found.places[: self.size]])
+        )
+        return sorted(jobs.values(), key=lambda job: (job.created_at, job.pk), reverse=True)
+
+    @cached_property
+    def total(self) -> Count:
+        """How many jobs match, as far as that could be counted."""
+        found = self._found
+        if self.before is None and len(found.places) <= self.size:
+            return Count(len(found.places), found.upto is not None)
+        if self._has_one_index:
+            return count(self.matching)
+        return self.search.tally(most=MOST_COUNTED, seconds=COUNTED)
+
+    @cached_property
+    def _has_one_index(self) -> bool:
+        """Whether one index has all that match together, and nothing else."""
+        if policies.sees_by_rule(self.user) or self.q or self.tag:
+            return False
+        of_somebody = bool(self.owner) or not self.user.is_staff
+        asked = {name for name in self.parts if name != "owner"} | ({"owner"} if of_somebody else set())
+        return len(asked) <= 1 or asked == {"owner", "state"}
+
+    @property
+    def looked_until(self) -> datetime | None:
+        """The moment back to which jobs were looked at, when the page is not full and there are older ones."""
+        found = self._found
+        return found.upto.at if found.upto and len(found.places) <= self.size else None
 
     @property
     def is_empty_book(self) -> bool:
         """Whether there is no job at all that the user may see."""
-        return not self._rows and not self.is_filtered and self.before is None
+        return not self._found.places and not self.is_filtered and self.before is None
 
     @property
     def is_filtered(self) -> bool:
@@ -152,11 +229,10 @@ class JobFilter:
 
     @property
     def next_link(self) -> str:
-        """The query string of the next page, empty on the last."""
-        if len(self._rows) <= PAGE:
-            return ""
-        last = self._rows[PAGE - 1]
-        return self.link(before=f"{last.created_at.isoformat()}~{last.pk}")
+        """The query string of the next page, empty on the last; a page that is not full can have one."""
+        found = self._found
+        last = found.places[self.size - 1] if len(found.places) > self.size else found.upto
+        return self.link(before=f"{last.at.isoformat()}~{last.pk}") if last else ""
 
     @property
     def newest_link(self) -> str:
@@ -169,7 +245,7 @@ class JobFilter:
 
     def tabs(self) -> list[tuple[State | None, Count | None, str, bool]]:
         """Return for each state: the state, how many of all visible jobs are in it, its link, whether it is chosen."""
-        numbers = counts(self.visible)
+        numbers = counts(self.user)
         every = [(None, None, self.link(state=None), self.state is None)]
         return every + [(s, n, self.link(state=s.value), self.state is s) for s, n in numbers.items()]
 
@@ -179,18 +255,11 @@ class JobFilter:
         return sorted(names | ({self.task} if self.task else set()), key=str.lower)
 
 
-def _newest(rows: JobQuerySet) -> JobQuerySet:
-    """Return the newest SEARCHED of the rows (and more when several are of that same moment)."""
-    # A moment, and not a list of ids: the search then goes along the index and ends when the page is full.
-    last = rows.newest_first().values_list("created_at", flat=True)[SEARCHED - 1 : SEARCHED].first()
-    return rows.filter(created_at__gte=last) if last else rows
-
-
-def _cursor(text: str) -> tuple[datetime, str] | None:
+def _cursor(text: str) -> Place | None:
     moment, _, pk = text.partition("~")
     try:
         at = datetime.fromisoformat(moment)
         # In UTC, as a database asks for it: the first and the last days of all have none.
-        return (at.astimezone(UTC), pk) if at.tzinfo and pk else None
+        return Place(at.astimezone(UTC), pk) if at.tzinfo and pk else None
     except (ValueError, OverflowError):
         return None

@@ -27,6 +27,11 @@ def tasks_open_to(user: User | AnonymousUser, right: Right) -> frozenset[str]:
     return kept[right]
 
 
+def sees_by_rule(user: User | AnonymousUser) -> bool:
+    """Return whether a rule lets the user, who is no staff, see jobs of others."""
+    return user.is_authenticated and not user.is_staff and bool(tasks_open_to(user, "see"))
+
+
 def _may(user: User | AnonymousUser, right: Right, task: str) -> bool:
     if not user.is_authenticated or not user.is_active:
         return False

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from jobs import policies
 
@@ -45,10 +45,12 @@ class StoredFileQuerySet(models.QuerySet["StoredFile"]):
         if user.is_staff:
             return self
         shown = policies.tasks_open_to(user, "arguments")
-        jobs = Job.objects.filter(Q(owner=user) | Q(task__in=shown))
+        # Each file's own job is looked up: the list of all jobs that one may see would be long.
+        seen = Job.objects.filter(Q(owner=user) | Q(task__in=shown))
+        maker = seen.filter(pk=OuterRef("job_id"))
         # The answer of another job is an answer with all its files.
-        answered = jobs.filter(state="succeeded").exclude(answer_of="").values("answer_of")
-        return self.filter(Q(owner=user) | Q(job_id__in=jobs.values("pk")) | Q(job_id__in=answered))
+        answered = seen.filter(state="succeeded", answer_of=OuterRef("job_id")).exclude(answer_of="")
+        return self.filter(Q(owner=user) | Exists(maker) | Exists(answered))
 
     def made_by(self, job: "Job") -> "StoredFileQuerySet":
         """Return the files that the job made, and those of the job whose answer it got, oldest first."""

@@ -207,7 +207,7 @@ def test_the_list_has_ticks_and_says_why_not(as_ada, ada):
 
 
 def test_the_plan_stops_counting(staff, monkeypatch):
-    monkeypatch.setattr("jobs.bulk.MOST_COUNTED", 2)
+    monkeypatch.setattr("jobs.bulk.PLANNED", 2)
     for n in range(3):
         make(f"j{n}")
     plan = bulk.plan("cancel", bulk.Choice({}), staff)

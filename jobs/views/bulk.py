@@ -15,11 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from jobs import bulk
-from jobs.filters import JobFilter
+from jobs.filters import LOOKED, JobFilter
+from jobs.models import Job
 from jobs.views.actions import SeeOther
-
-# Rows that the confirmation shows as examples.
-SHOWN = 5
 
 
 @login_required
@@ -36,12 +34,13 @@ def on_many(request: HttpRequest) -> HttpResponse:
         return SeeOther(back)
     if "confirmed" in request.POST:
         return _done(request, action, wanted, user, back)
-    rows = wanted.rows(user).without_bulk().select_related("owner").newest_first()
+    plan = bulk.plan(action, wanted, user)
+    examples = Job.objects.without_bulk().select_related("owner").filter(pk__in=plan.newest).newest_first()
     context = {
         "action": action,
         "choice": wanted,
-        "plan": bulk.plan(action, wanted, user),
-        "examples": list(rows[:SHOWN]),
+        "plan": plan,
+        "examples": list(examples),
         "at_once": bulk.AT_ONCE,
         "back": back,
     }
@@ -68,7 +67,7 @@ def _moment(text: str) -> datetime:
 
 
 def _done(request: HttpRequest, action: bulk.Action, wanted: bulk.Choice, user: User, back: str) -> HttpResponse:
-    if wanted.rows(user).order_by().values("pk")[: bulk.AT_ONCE + 1].count() > bulk.AT_ONCE:
+    if wanted.search(user).look(most=bulk.AT_ONCE + 1, seconds=LOOKED).upto is not None:
         until = wanted.until or timezone.now()
         job = bulk.in_background(action, wanted, user, until)
         messages.success(request, "It goes on in this job, which shows how far it is.")

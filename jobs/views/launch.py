@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from common.arguments import WrongArguments
 from jobs import catalogue, history, launching, policies
 from jobs.exceptions import NotAllowed, UnknownTask
+from jobs.filters import JobFilter
 from jobs.forms import LaunchForm, WhenForm, launch_form
 from jobs.forms.fields import visible_rows
 from jobs.models import Job, Preset, Source
@@ -74,14 +75,13 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
 
 def _page(request: HttpRequest, task: Any, form: LaunchForm, when: WhenForm, status: int = 200) -> HttpResponse:
     user = _user(request)
-    visible = Job.objects.visible_to(user).without_bulk().filter(task=task.name).newest_first()
     context = {
         "task": catalogue.entry(task.name),
         "form": form,
         "when": when,
         "may_launch": policies.may_launch(user, task.name),
         "presets": Preset.objects.filter(owner=user, task=task.name).order_by("name"),
-        "latest": list(visible[:LATEST]),
+        "latest": JobFilter({"task": task.name}, user, LATEST).rows,
         "durations": history.durations(task.name),
     }
     return render(request, "jobs/launch.html", context, status=status)

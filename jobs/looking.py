@@ -1,0 +1,225 @@
+"""Looks through the book for jobs, newest first, a bounded piece at a time.
+
+No index serves every combination of filters, and none a word inside a label: to fill one page with what is rare, a
+database would read the whole book. So a search goes along an index in windows of `WINDOW` rows. For each window it
+takes the index whose rows reach furthest back, which is the one that leaves out most, and it ends when the page is full,
+the book is through, or its time is over. It then says where it stopped, and the next search goes on from there.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db import connection
+from django.db.models import Q
+
+from jobs import policies
+from jobs.models import Job
+from jobs.querysets import JobQuerySet
+
+# Rows of an index that are looked at with one statement.
+WINDOW = 1000
+# What the conditions of most searches are about.
+COLUMNS = (
+    "id",
+    "created_at",
+    "finished_at",
+    "task",
+    "state",
+    "queue",
+    "schedule",
+    "owner_id",
+    "tags",
+    "label",
+    "error",
+)
+_ORDER = "ORDER BY created_at DESC, id DESC"
+
+# One way to all jobs of a search, and maybe to others: conditions of which each has an index that ends in the order of
+# the lists. Together they lead to every job that matches one of them.
+Path = Sequence[Q]
+
+
+class Place(NamedTuple):
+    """The place of a job in the order of the lists."""
+
+    at: datetime
+    pk: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a search came upon."""
+
+    places: list[Place]  # of the jobs that match, newest first
+    upto: Place | None  # the last place that was looked at; None when that was the end of the book
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """A number of jobs that was counted up to a limit."""
+
+    number: int
+    more: bool
+
+    def __str__(self) -> str:
+        return f"{self.number:,}{'+' if self.more else ''}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """The jobs of `rows`, which any of `paths` leads to; `columns` are those that the conditions of `rows` are about."""
+
+    rows: JobQuerySet
+    paths: Sequence[Path]
+    columns: Sequence[str] = COLUMNS
+
+    def look(self, *, most: int, seconds: float, after: Place | None = None) -> Found:
+        """Return the places of at most `most` jobs after `after`; no new window is begun after `seconds`."""
+        found: dict[str, Place] = {}
+        over = time.monotonic() + seconds
+        if self._conditions is None:
+            return Found([], None)
+        for window in _windows(self.paths, after, self.columns):
+            # Twice as many, because a job that two conditions of a path lead to is there twice.
+            limit = (most - len(found)) * min(2, len(window.path))
+            rows = self._within(window, "id, created_at", f"{_ORDER} LIMIT {limit}")
+            found.update({job.pk: Place(job.created_at, job.pk) for job in rows})
+            places = list(found.values())
+            if len(places) >= most:
+                return Found(places[:most], places[most - 1])
+            if window.last is None or time.monotonic() >= over:
+                return Found(places, window.last)
+        return Found([], None)
+
+    def tally(self, *, most: int, seconds: float, after: Place | None = None) -> Count:
+        """Count the jobs after `after`: at most `most`, and what can be counted in `seconds`."""
+        number = 0
+        if self._conditions is None:
+            return Count(0, more=False)
+        over = time.monotonic() + seconds
+        for window in _windows(self.paths, after, self.columns):
+            # The statement must name the key, or Django makes no job of the row.
+            row = next(iter(self._within(window, "'' AS id, count(DISTINCT id) AS number", "")), None)
+            number += row.number if row else 0
+            more = window.last is not None
+            if number > most or not more or time.monotonic() >= over:
+                return Count(min(number, most), number > most or more)
+        return Count(0, more=False)
+
+    def by_state(self, *, newest: int) -> tuple[dict[str, int], bool]:
+        """Return how many of the `newest` jobs of the first path are in each state, and whether there are others."""
+        window = _window(self.paths[0], None, newest, self.columns)
+        rows = self._within(window, "'' AS id, state, count(DISTINCT id) AS number", "GROUP BY state")
+        return {job.state: job.number for job in rows}, window.last is not None
+
+    @cached_property
+    def _conditions(self) -> tuple[str, Sequence[Any]] | None:
+        """What is asked for as Django writes it, with its values; None when nothing can match."""
+        query = self.rows.query
+        try:
+            return query.get_compiler(connection=connection).compile(query.where)
+        except FullResultSet:
+            return "1 = 1", ()
+        except EmptyResultSet:
+            return None
+
+    def _within(self, window: "_Window", columns: str, end: str) -> list[Any]:
+        """Return `columns` of the rows of the window that match."""
+        if self._conditions is None:
+            return []
+        where, values = self._conditions
+        # The window bears the table's name, so that the conditions are about its rows. The database cannot move them
+        # inside, because the window has an end of its own: its plan is always the index of the path.
+        table = connection.ops.quote_name(Job._meta.db_table)
+        text = f"SELECT {columns} FROM ({window.text}) AS {table} WHERE {where} {end}"  # noqa: S608 — made by Django
+        return list(Job.objects.raw(text, [*window.values, *values]))
+
+
+def visible_paths(user: User | AnonymousUser, **also: object) -> list[Path]:
+    """Return the ways to all jobs that the user may see: none is needed for staff."""
+    if user.is_staff or not user.is_authenticated:
+        return []
+    own = Q(owner=user.pk, owner__isnull=False, **also)  # said twice for the partial index
+    return [[own, *(Q(task=task) for task in sorted(policies.tasks_open_to(user, "see")))]]
+
+
+def newest(path: Path, size: int, columns: Sequence[str]) -> list[Job]:
+    """Return the newest jobs of a path with `columns` alone, among them id and created_at; one can be there twice."""
+    text, values = _union(path, None, columns, size)
+    return list(Job.objects.raw(text, values))
+
+
+class _Window(NamedTuple):
+    path: Path
+    text: str
+    values: Sequence[Any]
+    last: Place | None  # None when the path ends in it
+
+
+def _windows(paths: Sequence[Path], after: Place | None, columns: Sequence[str]) -> Iterator[_Window]:
+    """Yield one window after the other until the book is through."""
+    while True:
+        window = _furthest(paths, after, columns)
+        yield window
+        if window.last is None:
+            return
+        after = window.last
+
+
+def _furthest(paths: Sequence[Path], after: Place | None, columns: Sequence[str]) -> _Window:
+    """Return the window of the path whose next rows reach furthest back."""
+    best: _Window | None = None
+    for path in paths:
+        window = _window(path, after, WINDOW, columns)
+        if window.last is None:
+            return window
+        if best is None or best.last is None or window.last < best.last:
+            best = window
+    if best is None:
+        raise ValueError("A search needs a path.")
+    return best
+
+
+def _window(path: Path, after: Place | None, size: int, columns: Sequence[str]) -> _Window:
+    """Return the next `size` rows of a path."""
+    text, values = _union(path, after, columns, size)
+    # Of the index alone, and so without reading a row.
+    ends, parameters = _union(path, after, ("id", "created_at"), size)
+    text_of_last = f"SELECT * FROM ({ends}) AS ends {_ORDER} LIMIT 1 OFFSET {size - 1}"  # noqa: S608 — as above
+    last = list(Job.objects.raw(text_of_last, parameters))
+    place = Place(last[0].created_at, last[0].pk) if last else None
+    return _Window(path, text, values, place)
+
+
+def _union(path: Path, after: Place | None, columns: Sequence[str], size: int) -> tuple[str, Sequence[Any]]:
+    """Return the statement for the newest `size` rows of a path.
+
+    Written by hand, so that both databases merge the branches along their indexes and read no more than is needed:
+    PostgreSQL does that for branches with an order and an end of their own, SQLite for those without.
+    """
+    texts: list[str] = []
+    values: list[Any] = []
+    for number, condition in enumerate(path):
+        rows = later(Job.objects.filter(condition), after).order_by().values_list(*columns)
+        if connection.vendor == "postgresql" and len(path) > 1:
+            text, parameters = rows.newest_first()[:size].query.sql_with_params()
+            text = f"SELECT * FROM ({text}) AS branch_{number}"  # noqa: S608 — made by Django, values apart
+        else:
+            text, parameters = rows.query.sql_with_params()
+        texts.append(text)
+        values.extend(parameters)
+    return f"{' UNION ALL '.join(texts)} {_ORDER} LIMIT {size}", values
+
+
+def later(rows: JobQuerySet, after: Place | None) -> JobQuerySet:
+    """Return the rows that come after a place in the order of the lists."""
+    if after is None:
+        return rows
+    # The first condition is for the index, the second for rows of the same moment.
+    return rows.filter(created_at__lte=after.at).filter(Q(created_at__lt=after.at) | Q(pk__lt=after.pk))
