@@ -1,5 +1,6 @@
 """One job's work on one asset: each step in a process of its own, its results kept with job and asset."""
 
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -108,9 +109,10 @@ class Workbench:
         return f"{files.display_name(self.asset.name)[:200]}-{name}"
 
     def _keep(self, kind: Kind, made: list[services.Made]) -> list[str | None]:
-        """Keep the files with the asset, and with the job."""
-        services.replace_results(asset=self.asset, kind=kind, made=made, job_id=self.job_id)
-        return [self.task.attach(item.path, item.name) for item in made]
+        """Keep the files with the job, and with the asset."""
+        kept = [dataclasses.replace(item, attached=self.task.attach(item.path, item.name)) for item in made]
+        services.replace_results(asset=self.asset, kind=kind, made=kept, job_id=self.job_id)
+        return [item.attached for item in kept]
 
 
 @contextmanager

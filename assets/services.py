@@ -79,12 +79,16 @@ def _delete_files(ids: Iterable[uuid.UUID]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A file that a job made: where it lies now, how people shall call it, and what is known about it."""
+    """A file that a job made: where it lies now, how people shall call it, and what is known about it.
+
+    `attached` is the id under which the job keeps it, None outside a job.
+    """
 
     path: Path
     name: str
     view: str = ""
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    attached: str | None = None
 
 
 def remember_facts(*, asset: Asset, facts: dict[str, Any], job_id: str) -> None:
@@ -95,15 +99,19 @@ def remember_facts(*, asset: Asset, facts: dict[str, Any], job_id: str) -> None:
 
 
 def replace_results(*, asset: Asset, kind: Kind, made: list[Made], job_id: str) -> list[AssetResult]:
-    """Keep copies of the files as the asset's results of this kind, in place of all earlier ones; return them.
+    """Keep the files as the asset's results of this kind, in place of all earlier ones; return them.
 
-    They belong to the asset and its owner: the job's own files go when the job leaves the book, these stay. Raises
+    They belong to the asset and its owner: the job's own files go when the job leaves the book, these stay. On the disk
+    both are the same bytes, which go with the last of them. Raises
     AssetFailed when one is too large to be kept, or the asset was deleted meanwhile.
     """
     kept: list[StoredFile] = []
     try:
         for item in made:
-            kept.append(files.store_path(item.path, asset.owner))
+            if item.attached:
+                kept.append(files.store_same(item.attached, item.name, asset.owner))
+            else:
+                kept.append(files.store_path(item.path, asset.owner))
         with transaction.atomic():
             return _swap(asset, kind, list(zip(made, kept, strict=True)), job_id)
     except BaseException as error:

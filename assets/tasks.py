@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MinLen
 
+from assets.exceptions import AssetFailed
 from assets.models import Asset
 from assets.processing import workbench
 from common.tasks import Argument, BaseTask, NotifyAdminTaskMixin, exclusive_task
@@ -90,6 +91,7 @@ Jobs on one asset run one after the other. A file that is damaged, or needs more
 job fail with a sentence that says so.
 """
     action = "processing an asset"
+    no_mail_for = (AssetFailed,)  # the file's fault, or a limit of ours that it met: its owner reads why
     acks_late = True
 
     @alone("Process asset")

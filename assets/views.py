@@ -20,6 +20,8 @@ from assets.forms import UploadForm
 from assets.geometry.formats import FORMATS
 from assets.models import Asset
 from jobs import policies
+from jobs.filters import LOOKED
+from jobs.looking import COLUMNS, Search
 from jobs.models import ACTIVE, Job
 from jobs.querysets import JobQuerySet
 
@@ -87,7 +89,10 @@ def jobs_of(found: Asset, jobs: JobQuerySet) -> JobQuerySet:
     """Return those of `jobs` that are about the asset, however it was given to them; the newest ones."""
     ids = [found.pk, str(found.pk)]
     about = jobs.filter(Q(kwargs__asset__in=ids) | Q(args__0__in=ids), task__in=TASKS)
-    return about.newest_first()[:JOBS]
+    # No index knows what a job is about: as many as a page has time for are looked at.
+    search = Search(about, [[Q(task=task) for task in TASKS]], columns=(*COLUMNS, "kwargs", "args"))
+    places = search.look(most=JOBS, seconds=LOOKED).places
+    return Job.objects.without_bulk().select_related("owner").filter(pk__in=[pk for _, pk in places]).newest_first()
 
 
 @login_required

@@ -66,6 +66,8 @@ def on_hook(task: Any, exception: BaseException, task_id: str, args: Any, kwargs
         return
     if request is not None:
         request.told = True
+    if isinstance(exception, getattr(task, "no_mail_for", ())):
+        return
     trace = str(einfo) if einfo is not None else ""
     # Outside a worker nothing else can tell the same, and the caller wants to see the mail.
     at_once = request is None or bool(request.is_eager)
@@ -74,7 +76,7 @@ def on_hook(task: Any, exception: BaseException, task_id: str, args: Any, kwargs
 
 def on_signal(task: Any, task_id: str, exception: BaseException, einfo: Any) -> None:
     """Mail about a failure for which Celery calls no `on_failure`: a killed pool process."""
-    if not _is_told_about(task):
+    if not _is_told_about(task, exception):
         return
     request = _request(task, task_id)
     if request is None and task_id in _timed_out:
@@ -90,7 +92,7 @@ def on_signal(task: Any, task_id: str, exception: BaseException, einfo: Any) -> 
 
 def report(task: Any, exception: BaseException, task_id: str, args: Any, kwargs: Any, trace: str) -> None:
     """Mail about a failure that nobody in the worker could tell; other tasks than those that asked for it are skipped."""
-    if not _is_told_about(task):
+    if not _is_told_about(task, exception):
         return
     crowded = bool(_senders())
     thread = _tell(task, exception, task_id, args, kwargs, trace)
@@ -99,10 +101,10 @@ def report(task: Any, exception: BaseException, task_id: str, args: Any, kwargs:
         thread.join(PATIENCE)
 
 
-def _is_told_about(task: Any) -> bool:
+def _is_told_about(task: Any, exception: BaseException) -> bool:
     from common.tasks import NotifyAdminTaskMixin
 
-    return isinstance(task, NotifyAdminTaskMixin)
+    return isinstance(task, NotifyAdminTaskMixin) and not isinstance(exception, task.no_mail_for)
 
 
 def _request(task: Any, task_id: str) -> Any:

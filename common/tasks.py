@@ -144,6 +144,9 @@ class NotifyAdminTaskMixin:
     """Mails every address in `ADMINS` once per final failure, also when the worker or its pool process was killed."""
 
     action: str | None = None
+    # Failures that are no news to the admins, such as data that a person sent and that cannot be used: the job fails and
+    # says why on its page, and nobody is mailed. Children count too.
+    no_mail_for: tuple[type[BaseException], ...] = ()
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Send the mail; a failing mail server is recorded and changes nothing about the job."""

@@ -79,6 +79,18 @@ def store_path(path: Path, owner: User | None) -> StoredFile:
         return _store(_pieces(content), path.name, owner)
 
 
+def store_same(file_id: str, name: str, owner: User | None) -> StoredFile:
+    """Keep a file of a job for `owner` as well, under a row and a life of its own but without a second copy.
+
+    Raises TooLarge beyond JOBS_MAX_UPLOAD, OSError when the content of that file is not there.
+    """
+    if attachments.location(uuid.UUID(file_id)).stat().st_size > settings.MAX_UPLOAD:
+        raise TooLarge(settings.MAX_UPLOAD)
+    new = uuid.uuid4()
+    kept = attachments.share(new, uuid.UUID(file_id))
+    return StoredFile.objects.create(id=new, name=display_name(name), owner=owner, **kept)
+
+
 def _store(chunks: Iterable[bytes], name: str, owner: User | None) -> StoredFile:
     file_id = uuid.uuid4()
     kept = attachments.keep(file_id, _limited(chunks))

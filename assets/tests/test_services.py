@@ -1,11 +1,15 @@
 """What is uploaded is checked and kept; what is made replaces what was made before."""
 
+import hashlib
+import uuid
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from assets import services
 from assets.exceptions import AssetFailed, Refused
 from assets.models import Asset, AssetResult, Kind
+from common import attachments
 from jobs.models import StoredFile
 
 
@@ -127,3 +131,36 @@ def test_deleting_takes_all_files_along(cube, tmp_path, settings, django_capture
         services.remove(asset=cube)
     assert not StoredFile.objects.exists()
     assert on_disk(settings) == []
+
+
+def test_what_a_job_attached_is_kept_once_on_the_disk(cube, tmp_path, settings, django_capture_on_commit_callbacks):
+    made = uuid.uuid4()
+    attachments.keep(made, [b"\x89PNG\r\n\x1a\n", b"a picture"])
+    item = services.Made(tmp_path / "gone.png", "cube-front.png", view="front", attached=str(made))
+    with django_capture_on_commit_callbacks(execute=True):
+        (result,) = services.replace_results(asset=cube, kind=Kind.PICTURE, made=[item], job_id="j1")
+    own = attachments.location(made)
+    assert result.file.path.samefile(own)
+    assert result.file.path != own
+    file = StoredFile.objects.get(pk=result.file_id)
+    assert (file.size, file.content_type, file.name) == (17, "image/png", "cube-front.png")
+    assert file.sha256 == hashlib.sha256(own.read_bytes()).hexdigest()
+    attachments.forget(made)  # the job leaves the book
+    assert file.path.read_bytes().endswith(b"a picture")
+    with django_capture_on_commit_callbacks(execute=True):
+        services.remove(asset=cube)
+    assert on_disk(settings) == []
+
+
+def test_where_the_disk_has_one_name_for_each_file_the_content_is_copied(settings, monkeypatch):
+    made, other = uuid.uuid4(), uuid.uuid4()
+    attachments.keep(made, [b"a mesh"])
+
+    def refuse(*_):
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    assert attachments.share(other, made)["size"] == 6
+    assert attachments.location(other).read_bytes() == b"a mesh"
+    with pytest.raises(FileNotFoundError):
+        attachments.share(uuid.uuid4(), uuid.uuid4())

@@ -216,6 +216,29 @@ def test_a_job_that_says_so_has_no_traceback_in_its_mail(task):
     assert "Traceback" not in mail.outbox[0].body
 
 
+def test_failures_that_are_no_news_are_not_mailed():
+    class Expected(JobFailed):
+        """The sample is no sample."""
+
+    class Weighing2(Weighing):
+        name = "Weigh what people bring"
+        no_mail_for = (Expected,)
+
+    error, einfo = raised(Expected())
+    Weighing2().on_failure(error, "x", [], {}, einfo)
+    failures.on_signal(Weighing2(), "y", error, einfo)
+    failures.report(Weighing2(), error, "z", [], {}, "")
+    failures.wait()
+    assert mail.outbox == []
+    Weighing2().on_failure(*_hooked(JobFailed("The scale is broken.")))
+    assert len(mail.outbox) == 1
+
+
+def _hooked(error):
+    caught, einfo = raised(error)
+    return caught, "x", [], {}, einfo
+
+
 def test_a_soft_time_limit_is_said_in_words(task):
     error, einfo = raised(SoftTimeLimitExceeded())
     task.on_failure(error, "x", [], {}, einfo)

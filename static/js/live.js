@@ -5,6 +5,7 @@ import { refreshNow, setLive } from "./main.js";
 
 const OPEN_TOO_LONG = 35000; // three missed signs of life
 const seen = new Map(); // topic → sequence number
+const asked = new Set(); // topics that the open socket is subscribed to
 let socket = null;
 let tries = 0;
 let watchdog = 0;
@@ -35,6 +36,19 @@ function paintProgress(region, message) {
     const left = Math.max(0, spent / message.fraction - spent);
     rest.textContent = left < 1 ? "should end any moment" : `about ${left < 90 ? `${Math.round(left)} s` : `${Math.round(left / 60)} min`} left`;
   }
+}
+
+/** Moves the bar in the row of one of several jobs; asks for the row anew while it has none. */
+function paintRow(region, message) {
+  const row = (kind) => region.querySelector(`[data-progress${kind}-of="${CSS.escape(message.topic)}"]`);
+  const bar = row("");
+  if (!bar || message.fraction === null || message.fraction === undefined) {
+    refreshNow(region.id);
+    return;
+  }
+  bar.value = message.fraction;
+  const text = row("-text");
+  if (text) text.textContent = [message.stage, message.message].filter(Boolean).join(" · ");
 }
 
 function addLine(region, message) {
@@ -68,8 +82,10 @@ function take(message) {
   if (!region) return;
   const before = seen.get(message.topic);
   if (message.seq) seen.set(message.topic, Math.max(message.seq, before ?? 0));
-  if (message.type === "progress") paintProgress(region, message);
-  else if (message.type === "log") addLine(region, message);
+  // A region with a sequence number is the page of one job; others have a row for each.
+  const alone = region.dataset.seq !== undefined;
+  if (message.type === "progress") (alone ? paintProgress : paintRow)(region, message);
+  else if (message.type === "log") alone && addLine(region, message);
   else if (message.type === "snapshot") {
     // The first one says what the page already shows; a later one comes after a gap.
     if (before !== undefined || message.seq > Number(region.dataset.seq ?? 0)) refreshNow(region.id);
@@ -83,6 +99,17 @@ function arm() {
   watchdog = setTimeout(() => socket?.close(), OPEN_TOO_LONG);
 }
 
+/** Subscribes to what the page shows and has not asked for yet: a refreshed region may be about other jobs. */
+function ask() {
+  if (socket?.readyState !== WebSocket.OPEN) return;
+  for (const topic of topics()) {
+    if (asked.has(topic)) continue;
+    asked.add(topic);
+    const shown = Number(regionOf(topic)?.dataset.seq ?? 0);
+    socket.send(JSON.stringify({ subscribe: topic, after: seen.get(topic) ?? (shown || null) }));
+  }
+}
+
 function connect() {
   const wanted = topics();
   if (!wanted.length) return;
@@ -90,10 +117,8 @@ function connect() {
   socket.addEventListener("open", () => {
     tries = 0;
     arm();
-    for (const topic of topics()) {
-      const shown = Number(regionOf(topic)?.dataset.seq ?? 0);
-      socket.send(JSON.stringify({ subscribe: topic, after: seen.get(topic) ?? (shown || null) }));
-    }
+    asked.clear();
+    ask();
   });
   socket.addEventListener("message", (event) => take(JSON.parse(event.data)));
   socket.addEventListener("close", (event) => {
@@ -106,6 +131,7 @@ function connect() {
 }
 
 connect();
+addEventListener("refreshed", ask);
 // An open socket does not notice that the network is gone; the browser does.
 addEventListener("offline", () => socket?.close());
 addEventListener("online", () => socket?.readyState === WebSocket.OPEN || connect());

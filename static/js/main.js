@@ -52,6 +52,7 @@ async function refresh(region) {
   const newIcon = page.querySelector("link[rel=icon]");
   if (icon && newIcon && icon.href !== newIcon.href) icon.href = newIcon.href;
   tellTimes();
+  dispatchEvent(new Event("refreshed"));
   return next;
 }
 
