@@ -53,7 +53,7 @@ def _counted_by_index(rows: JobQuerySet) -> dict[State, Count]:
     """Count the rows of each state, all with one statement; of an index alone."""
     found = {state: Count(0, more=False) for state in State}
     texts: list[str] = []
-    values: list[object] = []
+    values: list[str | int] = []
     for state in State:
         some = rows.filter(state=state).order_by().values("pk")[: MOST_COUNTED + 1]
         try:

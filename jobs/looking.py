@@ -123,11 +123,12 @@ class Search:
         """What is asked for as Django writes it, with its values; None when nothing can match."""
         query = self.rows.query
         try:
-            return query.get_compiler(connection=connection).compile(query.where)
+            where, values = query.get_compiler(connection=connection).compile(query.where)
         except FullResultSet:
             return "1 = 1", ()
         except EmptyResultSet:
             return None
+        return where, values
 
     def _within(self, window: "_Window", columns: str, end: str) -> list[Any]:
         """Return `columns` of the rows of the window that match."""
@@ -208,7 +209,7 @@ def _union(path: Path, after: Place | None, columns: Sequence[str], size: int) -
     for number, condition in enumerate(path):
         rows = later(Job.objects.filter(condition), after).order_by().values_list(*columns)
         if connection.vendor == "postgresql" and len(path) > 1:
-            text, parameters = rows.newest_first()[:size].query.sql_with_params()
+            text, parameters = rows.order_by("-created_at", "-id")[:size].query.sql_with_params()
             text = f"SELECT * FROM ({text}) AS branch_{number}"  # noqa: S608 — made by Django, values apart
         else:
             text, parameters = rows.query.sql_with_params()

@@ -138,10 +138,11 @@ def _run_times() -> dict[str, float]:
     """Return the mean run time in seconds of the latest successful jobs of each queue."""
 
     def read() -> dict[str, float]:
-        latest = Job.objects.filter(state=State.SUCCEEDED, answer_of="").newest_first()
+        latest = Job.objects.filter(state=State.SUCCEEDED).newest_first()
         seconds = defaultdict(list)
-        for queue, began, ended in latest.values_list("queue", "started_at", "finished_at")[:LOOKED_AT]:
-            if began and ended:
+        columns = latest.values_list("queue", "started_at", "finished_at", "answer_of")
+        for queue, began, ended, answer_of in columns[:LOOKED_AT]:
+            if began and ended and not answer_of:
                 seconds[queue].append(max(0.0, (ended - began).total_seconds()))
         return {queue: fmean(values) for queue, values in seconds.items()}
 
