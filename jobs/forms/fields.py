@@ -7,6 +7,8 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import User
+from django.forms.renderers import TemplatesSetting
+from django.utils.safestring import SafeString
 
 from common.arguments import Parameter
 from jobs.models import StoredFile
@@ -147,6 +149,10 @@ class FileOrStored(forms.ClearableFileInput):
     def __init__(self, parameter: Parameter, user: User | None) -> None:
         super().__init__(attrs={"accept": ",".join(parameter.argument.suffixes)} if parameter.argument.suffixes else {})
         self.user = user
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Render our own template, which Django's default renderer of forms does not find."""
+        return super().render(name, value, attrs, TemplatesSetting())
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         """Return the upload, else the id."""
