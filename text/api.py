@@ -52,7 +52,7 @@ class Promote(APIView):
 
     @extend_schema(request=None, responses={200: SpamModelSerializer, **problems(401, 403, 404, 409)})
     def post(self, request: Request, version: int) -> Response:
-        """Let a version work; workers use it within seconds."""
+        """Let a version work; the next job uses it."""
         found = get_object_or_404(_visible(request), version=version)
         _check(request)
         try:

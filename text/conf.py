@@ -18,7 +18,7 @@ class TextSettings(AppSettings):
     PROMOTE_MARGIN: float = 0.005
     # File on the workers' machine from which "Retrain spam detector" learns; empty: there is nothing to learn from.
     TRAINING_FILE: str = ""
-    # Seconds for which the answer to the same message, or the same file, is kept.
+    # Seconds for which the answer to the same message, or the same file, is kept; 0 keeps none.
     ANSWERS_KEPT: int = 7 * 24 * 3600
 
 

@@ -1,5 +1,6 @@
 """The book of the spam model's versions: add one, judge it, promote, roll back, load."""
 
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Sequence
@@ -112,7 +113,7 @@ def version(number: int) -> SpamModel:
 
 
 def promote(*, number: int, by: User | None = None) -> SpamModel:
-    """Make a version the one that works; workers pick it up by themselves. Raise NoSuchVersion, or ModelRefused.
+    """Make a version the one that works, from the next job on. Raise NoSuchVersion, or ModelRefused.
 
     The file is loaded first: a damaged one is refused here, and the promoted version goes on working.
     """
@@ -154,18 +155,30 @@ def load(row: SpamModel) -> Detector:
     return Detector(row.version, keeping.from_bytes(content))
 
 
-def promoted_version() -> str:
-    """Return the number of the version that works as a text, empty before the first one."""
-    number = SpamModel.objects.filter(state=Standing.PROMOTED).values_list("version", flat=True).first()
-    return "" if number is None else str(number)
+def working_version() -> str:
+    """Return the number of the version that works: the promoted one, else the newest, else the first that will be."""
+    row = SpamModel.objects.promoted() or SpamModel.objects.order_by("-version").first()
+    return "1" if row is None else str(row.version)
 
 
 def detector() -> Detector:
-    """Return the promoted version; where there is no version at all, make the first one. Raise ModelRefused."""
-    row = SpamModel.objects.promoted()
-    if row is None:
-        row = first_version()
-    return load(row)
+    """Return the version that works; where there is none at all, make the first one. Raise ModelRefused."""
+    row = SpamModel.objects.promoted() or SpamModel.objects.order_by("-version").first()
+    return load(row or first_version())
+
+
+def up_to_date(held: Detector) -> Detector:
+    """Return `held`, or the version that works now where that is another one, which workers notice a moment later.
+
+    So no answer of an older version is kept as one of the present version. Raises ModelRefused.
+    """
+    number = working_version()
+    return held if number == str(held.version) else _loaded(number)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(number: str) -> Detector:
+    return load(version(int(number)))
 
 
 def first_version() -> SpamModel:
@@ -182,16 +195,8 @@ def first_version() -> SpamModel:
     try:
         with transaction.atomic():
             if SpamModel.objects.exists():
-                return _chosen()
+                return SpamModel.objects.order_by("-version")[0]
             row = add(trained=trained, source=source, verdict="The first version, made from sentences that came along.")
             return promote(number=row.version)
     except IntegrityError:
-        return _chosen()
-
-
-def _chosen() -> SpamModel:
-    """Return the promoted version; where somebody has none, the newest."""
-    row = SpamModel.objects.promoted() or SpamModel.objects.order_by("-version").first()
-    if row is None:
-        raise NoSuchVersion("There is no version of the spam model. Train one: `manage.py train_spam_detector FILE`.")
-    return row
+        return SpamModel.objects.order_by("-version")[0]

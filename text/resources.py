@@ -7,7 +7,7 @@ from text import languages, registry
 from text.spam.detector import Detector
 
 
-@resource("spam_model", queues=["ml"], version=registry.promoted_version)
+@resource("spam_model", queues=["ml"], version=registry.working_version)
 def spam_model() -> Detector:
     """The promoted version of the spam model; the very first one is made from our own sentences."""
     return registry.detector()

@@ -11,10 +11,9 @@ from pydantic import AfterValidator
 from common.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin, exclusive_task
 from image.celery import app
 from jobs.models import Job
-from text import classifying, duplicates, fingerprints, languages, learning, phrases, reading
+from text import classifying, duplicates, fingerprints, languages, learning, phrases, reading, registry
 from text.conf import settings
 from text.reading import Encoding
-from text.spam.detector import Detector
 
 Recipe = Literal["svm", "logistic", "bayes"]
 
@@ -84,15 +83,24 @@ OtherText = Annotated[
 ]
 HowMany = Annotated[int, Ge(1), Le(100), Argument(title="Phrases", help="How many at most")]
 
+# The same question to the same version is answered once; 0 in the settings: it is computed each time.
+KEPT = settings.ANSWERS_KEPT or None
 # One training at a time, by hand or on schedule.
 TRAINING = "train_spam_detector"
 
 
-@app.task(bind=True, base=app.Task, name="detect_spam", acks_late=True, resources=("spam_model",))
+@app.task(
+    bind=True,
+    base=app.Task,
+    name="detect_spam",
+    acks_late=True,
+    resources=("spam_model",),
+    cache_for=KEPT,
+    version=registry.working_version,
+)
 def detect_spam(self: Any, msg: AMessage) -> dict[str, Any]:
     """Tell whether a message is spam, and how probable that is."""
-    detector: Detector = self.spam_model
-    return detector.detect(msg)
+    return registry.up_to_date(self.spam_model).detect(msg)
 
 
 class ClassifyMessagesTask(NotifyAdminTaskMixin, BaseTask):
@@ -106,11 +114,13 @@ Where the file has labels of its own, the result says how well the model agrees 
     action = "classifying messages"
     acks_late = True
     resources = ("spam_model",)
+    cache_for = KEPT
+    version = registry.working_version
 
     def run(self, file: MessageFile, encoding: TheEncoding = "utf-8") -> dict[str, Any]:
         """Return how many are spam and ham, the version that judged, and the id of the CSV."""
         messages = reading.messages(file.path, encoding)
-        detector: Detector = self.spam_model
+        detector = registry.up_to_date(self.spam_model)
         probabilities = classifying.judged(detector, messages, self)
         found = classifying.counts(messages, probabilities)
         self.log(
@@ -129,8 +139,8 @@ class TrainSpamDetectorTask(NotifyAdminTaskMixin, BaseTask):
     description = """Learn from labelled messages, and keep what was learned as a new version of the spam model.
 
 A fifth of the messages is held out and never learned. The new version is **promoted** when it is better than the promoted
-one on those, and when a cross-validation in five folds confirms it; else it is kept as a candidate. *Spam models* in the menu
-shows all versions.
+one on those, and when a cross-validation in five folds confirms it; else it is kept as a candidate. *Models* in the menu shows
+all versions.
 """
     action = "training the spam detector"
 
@@ -191,6 +201,7 @@ class FindNearDuplicatesTask(BaseTask):
 Two messages are as similar as the pieces of five letters that they share, of all that they have (Jaccard index).
 """
     acks_late = True
+    cache_for = KEPT
 
     def run(
         self, file: MessageFile, similarity: HowSimilar = 0.8, like: Like = "", encoding: TheEncoding = "utf-8"

@@ -90,7 +90,7 @@ def promote(request: HttpRequest, version: int) -> HttpResponse:
     found = get_object_or_404(SpamModel.objects.visible_to(user), version=version)
     try:
         registry.promote(number=found.version, by=user)
-        messages.success(request, f"Version {found.version} is promoted. Workers use it within seconds.")
+        messages.success(request, f"Version {found.version} is promoted.")
     except TextFailed as failed:
         messages.error(request, str(failed))
     return _see_other(found.get_absolute_url())
@@ -103,7 +103,7 @@ def roll_back(request: HttpRequest) -> HttpResponse:
     user = _allowed(request)
     try:
         found = registry.roll_back(by=user)
-        messages.success(request, f"Back to version {found.version}. Workers use it within seconds.")
+        messages.success(request, f"Back to version {found.version}.")
     except TextFailed as failed:
         messages.error(request, str(failed))
     return _see_other(reverse("text:models"))

@@ -40,7 +40,7 @@ def test_one_version_at_a_time_is_promoted_and_the_one_before_is_kept(version, g
     assert registry.roll_back(by=grace).version == 1
     assert states() == {1: "promoted", 2: "candidate", 3: "retired"}
     assert registry.promote(number=1).state == Standing.PROMOTED
-    assert registry.promoted_version() == "1"
+    assert registry.working_version() == "1"
 
 
 def test_there_may_be_nothing_to_go_back_to(version):
@@ -83,6 +83,18 @@ def test_the_very_first_version_is_made_when_it_is_needed():
     assert detector.detect("Shall we have lunch at one?")["label"] == "ham"
     assert registry.detector().version == 1
     assert "sentences" in SpamModel.objects.get().verdict
+
+
+def test_an_older_version_in_hand_is_not_used_after_a_promotion(version):
+    assert registry.working_version() == "1"
+    version(promoted=True)
+    held = registry.detector()
+    assert registry.up_to_date(held) is held
+    version(promoted=True)
+    assert registry.up_to_date(held).version == 2
+    assert registry.working_version() == "2"
+    registry.roll_back()
+    assert registry.up_to_date(held) is held
 
 
 def test_where_only_candidates_are_the_newest_is_used(version):

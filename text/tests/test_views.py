@@ -27,7 +27,7 @@ def test_the_empty_page_teaches(as_grace):
     page = as_grace.get(LIST).content.decode()
     assert "No version yet" in page
     assert "manage.py train_spam_detector" in page
-    assert '<a href="/text/models/" aria-current="page">Spam models</a>' in page
+    assert '<a href="/text/models/" aria-current="page">Models</a>' in page
 
 
 def test_the_list_shows_versions_and_pages(as_grace, version, monkeypatch):
@@ -177,3 +177,12 @@ def test_the_admin_shows_versions_and_changes_none(as_grace, version):
     assert as_grace.get(f"/admin/text/spammodel/{row.pk}/change/").status_code == 200
     assert as_grace.get("/admin/text/spammodel/add/").status_code == 403
     assert as_grace.post(f"/admin/text/spammodel/{row.pk}/delete/").status_code == 403
+
+
+def test_the_launch_form_takes_a_file_or_one_uploaded_before(as_grace, upload, grace):
+    old = upload("ham\thello\n", "old.tsv", grace)
+    for task in ("Train spam detector", "Classify messages", "Find near-duplicates"):
+        page = as_grace.get(f"/tasks/{task}/").content.decode()
+        assert '<input type="file" name="file"' in page
+        assert 'accept=".csv,.tsv,.txt"' in page
+        assert f'<option value="{old.id}">old.tsv</option>' in page
