@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MinLen
 
+from assets import detail
 from assets.exceptions import AssetFailed
 from assets.models import Asset
 from assets.processing import workbench
@@ -21,6 +22,7 @@ Faces = Annotated[
     Le(5_000_000),
     Argument(title="Triangles", help="How many to keep, about; a mesh with fewer stays as it is"),
 ]
+AMesh = Annotated[str | None, Argument(title="Mesh", help="Id of a file to work on instead of the asset's own")]
 TheFormat = Annotated[Format, Argument(title="Format", help="What the converted mesh is written as")]
 Views = Annotated[list[View], MinLen(1), Argument(title="Pictures", help="From where to look at it")]
 
@@ -76,6 +78,26 @@ def pictures(self: Any, asset: AnAsset, views: Views = EVERY_VIEW) -> dict[str, 
     """Picture a mesh from several sides, as PNG with a clear background."""
     with workbench(asset, self) as bench:
         return {"files": bench.pictures(views)}
+
+
+@app.task(bind=True, base=app.Task, name="assets.level", acks_late=True)
+def level(self: Any, asset: AnAsset, faces: Faces, mesh: AMesh = None) -> dict[str, Any]:
+    """Make a copy of a mesh with about so many triangles; jobs for several sizes may run at once.
+
+    Unlike `assets.simplify` it leaves the asset's own results alone: the copy belongs to the job.
+    """
+    return detail.level(asset, self, faces, mesh)
+
+
+@app.task(bind=True, base=app.Task, name="assets.report", acks_late=True)
+def report(
+    self: Any,
+    asset: AnAsset,
+    facts: Annotated[dict[str, Any], Argument(title="Facts", help="What the inspection found")],
+    levels: Annotated[list[dict[str, Any]], Argument(title="Levels", help="What `assets.level` answered")],
+) -> dict[str, Any]:
+    """Write a page about a mesh and the copies of it."""
+    return detail.report(asset, self, facts, levels)
 
 
 class ProcessAssetTask(NotifyAdminTaskMixin, BaseTask):

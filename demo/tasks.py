@@ -103,6 +103,12 @@ def xsum(
     return sum(numbers)
 
 
+@app.task(name="demo.give", acks_late=True)
+def give(value: Annotated[Any, Argument(help="Anything that is JSON.")]) -> Any:
+    """Return what it is given: the beginning of a workflow over a list."""
+    return value
+
+
 @app.task(name="demo.count_words", acks_late=True)
 def count_words(text: Annotated[str, Argument(help="A piece of text.")]) -> dict[str, int]:
     """Count the words of one text: the *map* half of `demo.map_reduce`."""

@@ -171,6 +171,7 @@ CELERY_BEAT_SCHEDULE = {
     "Clear sessions": {"task": "image.celery.clearsessions", "schedule": crontab(hour=12, minute=0)},
     "Clean up old jobs": {"task": "jobs.cleanup_jobs", "schedule": crontab(hour=3, minute=15)},
     "Clean up old mails": {"task": "notifications.cleanup_mails", "schedule": crontab(hour=4, minute=0)},
+    "Clean up old workflows": {"task": "workflows.cleanup", "schedule": crontab(hour=3, minute=5)},
     "Clean up old results": {"task": "jobs.cleanup_results", "schedule": crontab(hour=3, minute=45)},
     "Fetch USI status": {"task": "Fetch USI status", "schedule": crontab(minute="*/15")},
     "Annotate All": {"task": "Annotate All", "schedule": crontab(day_of_week="sunday", hour=0, minute=0)},

@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("biosample.urls")),
     path("", include("assets.urls")),  # before the jobs' API, which answers for all other addresses below api/
     path("", include("notifications.urls")),  # the same
+    path("", include("workflows.api")),
     path("api/", include("jobs.api.urls")),
     path("", include("workers.urls")),
     path("", include("jobs.urls")),

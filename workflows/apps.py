@@ -1,5 +1,7 @@
 """Registers the app with Django and connects it to the rooms below."""
 
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -9,9 +11,21 @@ class WorkflowsConfig(AppConfig):
     name = "workflows"
 
     def ready(self) -> None:
-        """Connect what writes the events of nodes, and what keeps the book."""
+        """Connect what writes the events of nodes, and what keeps the book; find the definitions of all apps."""
+        from django.db.models.signals import post_migrate
+        from django.utils.module_loading import autodiscover_modules
+
         from workflows import receivers
         from workflows.engine import writing
 
         writing.connect()
         receivers.connect()
+        autodiscover_modules("definitions")
+        post_migrate.connect(_sync, sender=self, dispatch_uid="workflows.sync")
+
+
+def _sync(**_: Any) -> None:
+    """Bring the book's definitions up to date with the files of the apps."""
+    from workflows.definitions import registry
+
+    registry.sync()

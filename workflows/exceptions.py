@@ -1,5 +1,9 @@
 """What goes wrong with workflows. A base that is never raised itself, and its children, whose docstring is the message."""
 
+from common.arguments import WrongArguments
+from common.exceptions import RedisUnavailable
+from jobs import exceptions as jobs
+
 
 class WorkflowException(Exception):
     """Something is wrong with a workflow."""
@@ -24,13 +28,23 @@ class UnknownNodeTask(InvalidGraph):
     """A node names a task that is not registered."""
 
 
-class NotNow(WorkflowException):
+# Those below are also what the jobs app calls the same mistake, so that page, API and command treat both alike.
+
+
+class NotNow(WorkflowException, jobs.NotNow):
     """The workflow is not in a state in which this can be done."""
 
 
-class NotAllowed(WorkflowException):
+class NotAllowed(WorkflowException, jobs.NotAllowed):
     """This person may not do that with this workflow."""
 
 
-class EngineUnavailable(WorkflowException):
+class EngineUnavailable(WorkflowException, RedisUnavailable):
     """Redis does not answer, so the workflow cannot be told."""
+
+
+class WrongFields(WorkflowException, WrongArguments):
+    """Some fields are wrong; `errors` has the reasons by name."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        WrongArguments.__init__(self, errors)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -43,6 +44,7 @@ class Definition(models.Model):
     title = models.CharField(max_length=200, blank=True)
     description = models.TextField(blank=True, help_text="Markdown.")
     enabled = models.BooleanField(default=True)
+    launch = models.ManyToManyField(Group, blank=True, related_name="+", help_text="May launch it, beside staff.")
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

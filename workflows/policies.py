@@ -3,7 +3,7 @@
 from django.contrib.auth.models import AnonymousUser, User
 
 from workflows.graph import Node
-from workflows.models import StoredWorkflow
+from workflows.models import Definition, StoredWorkflow
 
 
 def may_see(user: User | AnonymousUser, stored: StoredWorkflow) -> bool:
@@ -24,3 +24,15 @@ def may_decide(user: User | AnonymousUser, stored: StoredWorkflow, node: Node) -
         return True
     groups = node.options.get("groups") or []
     return bool(groups) and user.groups.filter(name__in=groups).exists()
+
+
+def may_launch(user: User | AnonymousUser, definition: Definition) -> bool:
+    """Return whether `user` may launch a definition: staff, and the groups that the admin gave it to."""
+    if not user.is_authenticated or not user.is_active or not definition.enabled:
+        return False
+    return user.is_staff or definition.launch.filter(pk__in=user.groups.values("pk")).exists()
+
+
+def may_write(user: User | AnonymousUser) -> bool:
+    """Return whether `user` may launch a graph of their own, and load definitions: staff, as it may name any task."""
+    return bool(user.is_authenticated and user.is_active and user.is_staff)

@@ -17,6 +17,7 @@ from common.signals import cancel_asked
 from jobs.models import ACTIVE as JOB_ACTIVE
 from jobs.models import Job
 from workflows import policies
+from workflows.conf import settings
 from workflows.engine import keys, loading, reacting, scripts
 from workflows.engine.keys import GOOD, Letter
 from workflows.engine.parts import parts_of
@@ -392,3 +393,20 @@ def decide_overdue(stored: StoredWorkflow, node: Node) -> bool:
     except NotNow:
         return False
     return True
+
+
+# --- leave the book --------------------------------------------------------------------------------------------------
+
+
+def cleanup(days: float | None = None) -> int:
+    """Delete workflows that ended more than `days` (WORKFLOWS_KEEP_DAYS; 0 keeps all) ago; return how many.
+
+    The jobs of their nodes leave the book by the rules of jobs.
+    """
+    days = settings.KEEP_DAYS if days is None else days
+    if not days:
+        return 0
+    limit = timezone.now() - timedelta(days=days)
+    old = StoredWorkflow.objects.filter(state__in=FINISHED, finished_at__lt=limit)
+    count, _ = old.delete()
+    return count

@@ -1,8 +1,53 @@
-"""The processor: what celery-dyrygent needs to be registered, and what here repairs what the engine could not see."""
+"""The tasks of workflows: launch one by its name, and look after all."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from celery import shared_task
+
+from common.tasks import Argument, BaseTask, JobFailed
+from workflows.exceptions import WorkflowException
 from workflows.workflows import Workflow
+
+
+def names(answers: dict[str, Any]) -> list[str]:
+    """Return the names of the definitions that are switched on, for the launch form."""
+    from workflows.models import Definition
+
+    return list(Definition.objects.filter(enabled=True).order_by("name").values_list("name", flat=True))
+
+
+@shared_task(bind=True, base=BaseTask, name="workflows.run")
+def run(
+    self: BaseTask,
+    definition: Annotated[str, Argument(title="Workflow", help="The name of a definition.", choices=names)],
+    payload: Annotated[
+        dict[str, Any] | None, Argument(title="Payload", help="What it is given, as a JSON object.")
+    ] = None,
+) -> dict[str, str]:
+    """Launch a workflow by its name: what a schedule does to run one regularly. Answers its id and address."""
+    from workflows import launching
+    from workflows.owners import owner_of
+
+    by = owner_of(self.request)
+    try:
+        stored = launching.launch(
+            definition=definition,
+            payload=payload or {},
+            by=by,
+            source="schedule" if getattr(self.request, "periodic_task_name", None) else "task",
+            schedule=getattr(self.request, "periodic_task_name", None) or "",
+        )
+    except WorkflowException as error:
+        raise JobFailed(str(error)) from error
+    return {"workflow": stored.pk, "url": stored.get_absolute_url()}
+
+
+@shared_task(base=BaseTask, name="workflows.cleanup", ignore_result=False)
+def cleanup() -> int:
+    """Delete workflows that ended long ago (WORKFLOWS_KEEP_DAYS); answers how many."""
+    from workflows import services
+
+    return services.cleanup()
 
 
 def register_workflow_processor(app: Any, **decorator_kws: Any) -> Any:

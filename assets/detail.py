@@ -1,0 +1,62 @@
+"""Copies of a mesh with fewer triangles, made at the same time, and a page about them."""
+
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from assets import sandbox
+from assets.exceptions import AssetFailed
+from assets.models import Asset
+from assets.processing import Teller, findings
+from common import attachments
+from jobs import files
+
+
+def level(asset: Asset, task: Teller, faces: int, mesh: str | None = None) -> dict[str, Any]:
+    """Make a copy with about `faces` triangles of the asset's file, or of the file with the id `mesh`.
+
+    Returns what was asked for, how many triangles it became, its bytes and the id of the job's file.
+    """
+    path = _content(asset, mesh)
+    root = Path(django_settings.VAR) / "assets"
+    root.mkdir(parents=True, exist_ok=True)
+    name = f"{files.display_name(asset.name)[:200]}-{faces}.{asset.format}"
+    # Not named after the asset: whoever has the asset alone tidies up what is.
+    with tempfile.TemporaryDirectory(prefix="level-", dir=root) as folder:
+        options = {"name": f"level.{asset.format}", "format": asset.format, "faces": faces}
+        done = sandbox.run("simplify", path, asset.format, Path(folder), options, progress=task.progress)["facts"]
+        made = Path(folder) / f"level.{asset.format}"
+        size, kept = made.stat().st_size, task.attach(made, name)
+    task.log("info", f"{done['faces']:,} triangles, {size:,} bytes.", obj=asset.name)
+    return {"asked": faces, "faces": done["faces"], "bytes": size, "file": kept}
+
+
+def _content(asset: Asset, mesh: str | None) -> Path:
+    path = asset.file.path if mesh is None else attachments.location(_id(mesh))
+    if not path.exists():
+        raise AssetFailed("The file of the mesh is not there any more. Run what made it again.")
+    return path
+
+
+def _id(mesh: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(mesh)
+    except ValueError as error:
+        raise AssetFailed(f"“{mesh}” is not the id of a file.") from error
+
+
+def report(asset: Asset, task: Teller, facts: dict[str, Any], levels: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Write a page in Markdown about a mesh and its copies; return its id, and the copies from fine to coarse."""
+    ordered = sorted(levels, key=lambda item: -int(item["faces"]))
+    lines = [f"# {files.display_name(asset.name)}", "", *(f"- {text}" for _, text in findings(facts)), ""]
+    lines += ["| triangles | asked for | bytes |", "|---|---|---|"]
+    lines += [f"| {item['faces']:,} | {item['asked']:,} | {item['bytes']:,} |" for item in ordered]
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "report.md"
+        page.write_text("\n".join(lines) + "\n")
+        kept = task.attach(page, f"{files.display_name(asset.name)[:200]}-report.md")
+    return {"report": kept, "levels": ordered}

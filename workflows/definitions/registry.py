@@ -1,0 +1,161 @@
+"""Which definitions there are: the files of the apps, functions in Python, and what people have loaded.
+
+An app keeps its files in a folder `definitions`, and its functions in its module `definitions`. The book keeps every
+version, and each workflow the version that it was launched from.
+"""
+
+import hashlib
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.db import transaction
+from django.db.models import Max
+
+from workflows.definitions.building import Recipe, WrongPayload, filled
+from workflows.definitions.reading import WrongDefinition
+from workflows.exceptions import WrongFields
+from workflows.models import Definition, DefinitionVersion
+from workflows.workflows import Workflow
+
+logger = logging.getLogger(__name__)
+
+Function = Callable[[dict[str, Any]], Workflow]
+
+
+class UnknownDefinition(WrongFields):
+    """There is no workflow of that name."""
+
+    def __init__(self, name: str) -> None:
+        known = ", ".join(Definition.objects.order_by("name").values_list("name", flat=True)[:20]) or "none yet"
+        super().__init__({"definition": [f"There is no workflow called “{name}”. There are: {known}."]})
+
+    def __str__(self) -> str:
+        """Return the one sentence."""
+        return self.errors["definition"][0]
+
+
+class Written:
+    """A definition in Python: a function that makes the workflow of a payload."""
+
+    def __init__(self, name: str, function: Function, title: str, payload: Mapping[str, Any]) -> None:
+        self.name, self.function, self.title = name, function, title
+        self.payload_schema = {"type": "object", **payload}
+        self.description = inspect.getdoc(function) or ""
+        self.source = inspect.getsource(function)
+        self.origin = f"{function.__module__}.{function.__qualname__}"
+
+
+_functions: dict[str, Written] = {}
+
+
+def workflow_definition(
+    name: str, *, title: str = "", payload: Mapping[str, Any] | None = None
+) -> Callable[[Function], Function]:
+    """Make a function a definition; it is given the payload and returns a `Workflow`. `payload` is a JSON Schema."""
+
+    def register(function: Function) -> Function:
+        _functions[name] = Written(name, function, title or name, payload or {})
+        return function
+
+    return register
+
+
+def files() -> dict[str, Path]:
+    """Return the files of all apps by what they are called."""
+    return {
+        f"{config.label}/{path.name}": path
+        for config in apps.get_app_configs()
+        if config.name != "workflows"  # its own package of that name holds code
+        for path in sorted((Path(config.path) / "definitions").glob("*.yaml"))
+    }
+
+
+def sync() -> list[str]:
+    """Bring the book up to date with files and functions; return what is wrong with those that could not be read."""
+    problems = []
+    for origin, path in files().items():
+        try:
+            keep(path.read_text(), origin=origin)
+        except (WrongDefinition, OSError, UnicodeDecodeError) as error:
+            problems.append(f"{origin}: {error}")
+    for written in _functions.values():
+        _keep(written.name, written.title, written.description, written.source, written.origin)
+    for problem in problems:
+        logger.error("A workflow definition cannot be read. %s", problem)
+    return problems
+
+
+def keep(text: str, *, origin: str, check: bool = True) -> DefinitionVersion:
+    """Keep a text as the newest version of the definition that it names; raise WrongDefinition."""
+    recipe = Recipe(text, source_of)
+    if check:
+        recipe.check()
+    data = recipe.data
+    return _keep(recipe.name, data.get("title", ""), data.get("description", ""), text, origin)
+
+
+@transaction.atomic
+def _keep(name: str, title: str, description: str, source: str, origin: str) -> DefinitionVersion:
+    definition, _ = Definition.objects.get_or_create(name=name)
+    definition = Definition.objects.select_for_update().get(pk=definition.pk)
+    if (definition.title, definition.description) != (title, description):
+        definition.title, definition.description = title, description
+        definition.save(update_fields=["title", "description"])
+    sha256 = hashlib.sha256(source.encode()).hexdigest()
+    newest = definition.versions.order_by("-number").first()
+    if newest is not None and newest.sha256 == sha256:
+        return newest
+    number = (definition.versions.aggregate(Max("number"))["number__max"] or 0) + 1
+    return definition.versions.create(number=number, source=source, sha256=sha256, origin=origin)
+
+
+def newest(name: str) -> DefinitionVersion:
+    """Return the newest version of a definition; raise UnknownDefinition."""
+    found = DefinitionVersion.objects.filter(definition__name=name).select_related("definition")
+    version = found.order_by("-number").first()
+    if version is None:
+        raise UnknownDefinition(name)
+    return version
+
+
+def source_of(name: str) -> str | None:
+    """Return the newest text of a definition, None if there is none in YAML."""
+    found = DefinitionVersion.objects.filter(definition__name=name).order_by("-number").first()
+    return found.source if found is not None and name not in _functions else None
+
+
+def payload_schema(version: DefinitionVersion) -> dict[str, Any]:
+    """Return the JSON Schema of what the definition is launched with."""
+    written = _functions.get(version.definition.name)
+    return dict(written.payload_schema) if written else Recipe(version.source, source_of).payload_schema
+
+
+def build(version: DefinitionVersion, payload: Mapping[str, Any]) -> tuple[Workflow, dict[str, Any]]:
+    """Return the workflow of a definition for a payload, and the payload with its defaults.
+
+    Raises WrongPayload and WrongDefinition.
+    """
+    written = _functions.get(version.definition.name)
+    if written is None:
+        recipe = Recipe(version.source, source_of)
+        return recipe.build(payload), recipe.filled(payload)
+    complete = filled(written.payload_schema, payload)
+    workflow = written.function(complete)
+    workflow.name = workflow.name or written.name
+    return workflow, complete
+
+
+__all__ = [
+    "UnknownDefinition",
+    "WrongPayload",
+    "build",
+    "keep",
+    "newest",
+    "payload_schema",
+    "sync",
+    "workflow_definition",
+]

@@ -1,0 +1,96 @@
+"""The JSON Schema of a definition, version 1; published at /api/workflows/schema/ and in the reference."""
+
+from typing import Any
+
+VERSION = 1
+
+_TEXT = {"type": "string"}
+_SECONDS = {"type": "number", "exclusiveMinimum": 0}
+_RETRY = {
+    "description": "Most retries, or how often and when.",
+    "oneOf": [
+        {"type": "integer", "minimum": 0, "maximum": 100},
+        {
+            "type": "object",
+            "properties": {
+                "max": {"type": "integer", "minimum": 0, "maximum": 100},
+                "delay": {"type": "number", "minimum": 0, "description": "Seconds before the first retry."},
+                "factor": {"type": "number", "minimum": 1, "description": "By which each further pause is longer."},
+            },
+            "additionalProperties": False,
+        },
+    ],
+}
+_OPTIONS: dict[str, Any] = {
+    "queue": _TEXT,
+    "priority": {"type": "integer", "minimum": 0, "maximum": 9},
+    "time_limit": _SECONDS,
+    "soft_time_limit": _SECONDS,
+    "retry": _RETRY,
+}
+_CALL: dict[str, Any] = {
+    "task": {"type": "string", "minLength": 1, "description": "The name of a task, as in the catalogue."},
+    "args": {"type": "array"},
+    "kwargs": {"type": "object"},
+}
+_HANDLER = {
+    "type": "object",
+    "properties": {**_CALL, **_OPTIONS},
+    "required": ["task"],
+    "additionalProperties": False,
+}
+_NEED = {
+    "oneOf": [
+        _TEXT,
+        {
+            "type": "object",
+            "properties": {"node": _TEXT, "when": {"enum": ["success", "failure", "always"]}},
+            "required": ["node"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_NODE = {
+    "type": "object",
+    "properties": {
+        **_CALL,
+        **_OPTIONS,
+        "each": {"type": "string", "description": "A result: the task runs once for each of its items, `${item}`."},
+        "approval": {"type": "string", "description": "A question to a person; the node waits for the answer."},
+        "groups": {"type": "array", "items": _TEXT, "description": "Who may decide, beside staff."},
+        "timeout": {**_SECONDS, "description": "Seconds after which an approval is decided by itself."},
+        "on_timeout": {"enum": ["approve", "deny"]},
+        "workflow": {"type": "string", "description": "Another definition, which runs in this place."},
+        "payload": {"type": "object", "description": "What that one is given."},
+        "needs": {"oneOf": [_TEXT, {"type": "array", "items": _NEED}]},
+        "join": {"enum": ["all", "any"]},
+        "label": _TEXT,
+        "group": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT}]},
+        "weight": {"type": "number", "exclusiveMinimum": 0},
+    },
+    "additionalProperties": False,
+    "oneOf": [{"required": ["task"]}, {"required": ["approval"]}, {"required": ["workflow"]}],
+}
+
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Workflow definition",
+    "type": "object",
+    "properties": {
+        "version": {"const": VERSION},
+        "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,119}$"},
+        "title": _TEXT,
+        "description": {"type": "string", "description": "Markdown."},
+        "payload": {"type": "object", "description": "JSON Schema of what a launch is given."},
+        "defaults": {"type": "object", "properties": _OPTIONS, "additionalProperties": False},
+        "max_processing_time": _SECONDS,
+        "handled_failures": {"enum": ["success", "failure"]},
+        "external": {"type": "array", "items": _TEXT, "description": "Patterns of tasks that live elsewhere."},
+        "nodes": {"type": "object", "minProperties": 1, "additionalProperties": _NODE},
+        "on_failure": _HANDLER,
+        "finally": _HANDLER,
+        "result": {},
+    },
+    "required": ["name", "nodes"],
+    "additionalProperties": False,
+}

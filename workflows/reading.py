@@ -1,0 +1,28 @@
+"""One workflow exactly: with what the book does not hold yet."""
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser, User
+
+from common import redis
+from workflows.engine import keys
+from workflows.models import FINISHED, StoredWorkflow
+
+
+def visible_workflow(workflow_id: str, user: User | AnonymousUser) -> StoredWorkflow | None:
+    """Return the workflow if `user` may see it."""
+    found = StoredWorkflow.objects.visible_to(user).select_related("owner", "definition__definition")
+    return found.filter(pk=workflow_id[:64]).first()
+
+
+def letters_now(stored: StoredWorkflow) -> str:
+    """Return the letter of each node as the engine has it, of the book where the workflow has ended or Redis is away."""
+    if stored.state in FINISHED:
+        return stored.letters
+    try:
+        known: Any = redis.client().hgetall(keys.workflow(stored.pk, "s"))
+    except (redis.Error, OSError):
+        return stored.letters
+    if not known:
+        return stored.letters
+    return "".join(known.get(str(index), "w") for index in range(len(stored.letters)))
