@@ -13,7 +13,8 @@ nodes_changed = Signal()
 # A receiver returns their ids (set of str), or None when it cannot tell.
 messages_asked = Signal()
 
-# A batch of events is in the book. Argument: job_ids (list of str), the jobs that the events were about.
+# A batch of events is in the book. Arguments: job_ids (list of str), the jobs that the events were about; ended (list of
+# triples job id, task, state), those of them that the batch brought to an end.
 jobs_recorded = Signal()
 
 # An event that is not about a job's life was recorded. Arguments: event (dict, see common.events).

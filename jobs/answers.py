@@ -6,7 +6,7 @@ was killed or it failed, the recorder tells, and this settles it. Everything her
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from celery import current_app, states
@@ -108,6 +108,16 @@ def _follow(job: Job, verdict: Verdict) -> bool:
 
 
 # Ends that nobody handed on --------------------------------------------------------------------------------------------
+
+
+def settle_all(ended: Iterable[tuple[str, str, str]]) -> None:
+    """Deal with the ends (job id, task, state) of many jobs, most of which nobody waits for."""
+    known = current_app.tasks
+    maybe = [end for end in ended if end[1] not in known or keeps_answers(known[end[1]])]
+    asked = flying.with_question([job_id for job_id, _, _ in maybe])
+    for job_id, task, state in maybe:
+        if job_id in asked:
+            settle(job_id, task, state)
 
 
 def settle(job_id: str, task: str, state: str) -> None:

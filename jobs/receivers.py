@@ -10,9 +10,9 @@ from django.db import transaction
 from django.db.models.signals import post_save
 
 from common import redis
-from common.signals import cancel_asked, housekeeping, job_changed, jobs_recorded
+from common.signals import cancel_asked, housekeeping, jobs_recorded
 from jobs import answers, launching
-from jobs.models import FINISHED, Job
+from jobs.models import Job
 from live.publish import publish, watched
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     housekeeping.connect(_send_due, dispatch_uid="jobs.send_due")
     housekeeping.connect(_sweep_answers, dispatch_uid="jobs.sweep_answers")
-    job_changed.connect(_settle, dispatch_uid="jobs.settle")
+    jobs_recorded.connect(_settle, dispatch_uid="jobs.settle")
     jobs_recorded.connect(_recorded, dispatch_uid="jobs.recorded")
     cancel_asked.connect(_asked, dispatch_uid="jobs.asked")
     post_save.connect(_launched, sender=Job, dispatch_uid="jobs.launched")
@@ -40,14 +40,12 @@ def _sweep_answers(**_: Any) -> None:
     answers.safely()
 
 
-def _settle(job_id: str, task: str, state: str, **_: Any) -> None:
-    """Give those who wait for the job its end; what is out of reach now, housekeeping does."""
-    if state not in FINISHED:
-        return
+def _settle(ended: list[tuple[str, str, str]], **_: Any) -> None:
+    """Give those who wait for the jobs their ends; what is out of reach now, housekeeping does."""
     try:
-        answers.settle(job_id, task, state)
+        answers.settle_all(ended)
     except (redis.Error, OSError, OperationalError) as error:
-        logger.warning("Those who wait for job %s wait for Redis: %s", job_id, error)
+        logger.warning("Those who wait for jobs that have ended wait for Redis: %s", error)
 
 
 def _recorded(job_ids: list[str], **_: Any) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -236,6 +237,12 @@ def question_of(job: str) -> str | None:
     """Return the question that the job leads or waits for."""
     found: Any = redis.client().get(_key("of", job))
     return found or None
+
+
+def with_question(jobs: Sequence[str]) -> set[str]:
+    """Return those of the jobs that lead or wait for a question."""
+    found: Any = redis.client().mget([_key("of", job) for job in jobs]) if jobs else []
+    return {job for job, question in zip(jobs, found, strict=True) if question}
 
 
 def drop(question: str) -> bool:

@@ -14,6 +14,7 @@ from common.exceptions import RedisUnavailable
 from common.stream import Entry, Reader
 from jobs.conf import settings
 from jobs.exceptions import InvalidEvent
+from jobs.models import FINISHED
 from jobs.recorder import book
 from jobs.recorder.parse import LIFE, Event, parse
 
@@ -98,7 +99,8 @@ class Recorder:
                 previous=change.previous,
             )
         if lived := list(dict.fromkeys(event.job for _, event in events if event.type in LIFE)):
-            _tell(signals.jobs_recorded, job_ids=lived)
+            ended = [(change.job_id, change.task, change.state) for change in changes if change.state in FINISHED]
+            _tell(signals.jobs_recorded, job_ids=lived, ended=ended)
         self.reader.done(entries)
 
     def _parsed(self, entries: Iterable[Entry]) -> list[tuple[Entry, Event]]:
