@@ -235,6 +235,12 @@ def write_end(job: str, data: dict[str, Any], result: Result) -> bool:
     return True
 
 
+def connect() -> None:
+    """Connect this process, so that its first event is not the slow one; raises the errors of Redis."""
+    script, _ = _script(django_settings.REDIS_URL)
+    _line(django_settings.REDIS_URL).script_exists(script.sha)
+
+
 def _send(latest: Message) -> str | None:
     url = django_settings.REDIS_URL
     client, (script, key) = _line(url), _script(url)
@@ -285,6 +291,10 @@ def _send_all(client: redis.Client, script: Any, key: str, latest: Message) -> s
 def _line(url: str) -> redis.Client:
     """Return a client with one connection of its own: a pool's book-keeping is a fifth of a call's cost."""
     return redis.connect(single_connection_client=True)
+
+
+# Two processes must not talk on one connection, and a connection outside a pool does not notice a fork.
+os.register_at_fork(after_in_child=_line.cache_clear)
 
 
 @functools.lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from celery import signals
@@ -104,6 +104,24 @@ def forget(name: str) -> None:
     client = redis.client()
     client.zrem(index_key(), name)
     client.delete(data_key(name))
+
+
+def note_vanished(worker: Worker, seconds: float) -> None:
+    """Remember for so long that the worker vanished and what it was at, for whoever looks at its successor."""
+    loading = [row["name"] for row in worker.resources if row["state"] in {"loading", "waiting"}]
+    note = {"pid": worker.pid, "at": worker.seen, "held": len(worker.held), "loading": loading}
+    redis.client().set(redis.key("vanished", worker.name), json.dumps(note), ex=max(1, int(seconds)))
+
+
+def vanished(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return of those workers `names` whose last process vanished what was noted; `ago` is in seconds."""
+    if not names:
+        return {}
+    client = redis.client()
+    texts: list[str | None] = client.mget([redis.key("vanished", name) for name in names])  # type: ignore[assignment]
+    now = redis.now(client)
+    notes = {name: json.loads(text) for name, text in zip(names, texts, strict=True) if text}
+    return {name: {**note, "ago": max(0.0, now - note["at"])} for name, note in notes.items()}
 
 
 class Heartbeat(threading.Thread):

@@ -23,7 +23,7 @@ urlpatterns = [
     path("", include("assets.urls")),  # before the jobs' API, which answers for all other addresses below api/
     path("", include("notifications.urls")),  # the same
     path("", include("workflows.api")),
-    path("api/", include("jobs.api.urls")),
     path("", include("workers.urls")),
+    path("api/", include("jobs.api.urls")),
     path("", include("jobs.urls")),
 ]

@@ -30,6 +30,7 @@ class Waiting:
     ahead: int  # jobs of the queue that were queued before it, at most MOST_AHEAD
     processes: int | None  # pool processes that serve the queue; None when nobody knows
     typical: float | None  # mean run time of the queue's latest jobs in seconds
+    missing: tuple[str, ...] = ()  # resources without which no worker takes jobs from the queue now
 
     @property
     def more(self) -> bool:
@@ -39,7 +40,7 @@ class Waiting:
     @property
     def unserved(self) -> bool:
         """Whether no live worker serves the queue."""
-        return self.processes == 0
+        return self.processes == 0 and not self.missing
 
     @property
     def seconds(self) -> float | None:
@@ -67,7 +68,14 @@ class Waiting:
         """The line of a list."""
         if self.unserved:
             return f"no worker serves the queue {self.queue}"
+        if self.missing:
+            return f"its queue waits for {self.waits_for}"
         return ", ".join(part for part in (self.place, self.start) if part)
+
+    @property
+    def waits_for(self) -> str:
+        """The resources that its workers are without, in words; empty when there are none."""
+        return f"the resource{'s' * (len(self.missing) > 1)} {', '.join(self.missing)}" if self.missing else ""
 
     @property
     def served_by(self) -> str:
@@ -93,12 +101,14 @@ def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
         return {}
     queues = sorted({job.queue for job in found})
     places, times, pools = _places(queues), _run_times(), _pools()
+    missing = pools.missing if pools is not None else {}
     return {
         job.pk: Waiting(
             queue=job.queue,
             ahead=places[job.queue].get(job.pk, len(places[job.queue])),
-            processes=None if pools is None else pools.get(job.queue, 0),
+            processes=None if pools is None else pools.processes.get(job.queue, 0),
             typical=times.get(job.queue),
+            missing=missing.get(job.queue, ()),
         )
         for job in found
     }
@@ -149,17 +159,30 @@ def _run_times() -> dict[str, float]:
     return cast("dict[str, float]", cache.get_or_set("jobs.run_times", read, KEPT))
 
 
-def _pools() -> dict[str, int] | None:
-    """Return the number of live pool processes that serve each queue; None when Redis does not answer."""
+@dataclasses.dataclass(frozen=True)
+class Pools:
+    """Who serves the queues."""
 
-    def read() -> dict[str, int]:
-        pools: dict[str, int] = defaultdict(int)
+    processes: dict[str, int]  # of live workers that take jobs, by queue
+    missing: dict[str, tuple[str, ...]]  # of queues that no worker takes jobs from, the resources that they wait for
+
+
+def _pools() -> Pools | None:
+    """Return who serves each queue; None when Redis does not answer."""
+
+    def read() -> Pools:
+        processes: dict[str, int] = defaultdict(int)
+        missing: dict[str, set[str]] = defaultdict(set)
         for worker in heartbeat.workers():
             for queue in worker.queues if worker.alive else ():
-                pools[queue] += max(1, worker.concurrency)
-        return dict(pools)
+                if queue in worker.waiting:
+                    missing[queue].update(worker.waiting[queue])
+                else:
+                    processes[queue] += max(1, worker.concurrency)
+        waits = {queue: tuple(sorted(names)) for queue, names in missing.items() if queue not in processes}
+        return Pools(dict(processes), waits)
 
     try:
-        return cast("dict[str, int]", cache.get_or_set("jobs.pools", read, KEPT))
+        return cast("Pools", cache.get_or_set("jobs.pools", read, KEPT))
     except (redis.Error, RedisUnavailable, OSError):
         return None

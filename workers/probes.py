@@ -86,7 +86,9 @@ def _workers() -> Part:
     missing = [queue for queue in django_settings.QUEUES if queue not in served]
     if missing:
         return Part(ok=False, detail=f"No worker serves {', '.join(missing)}.")
-    return Part(ok=True, detail=f"{len(living)} workers serve {', '.join(sorted(served))}.")
+    waits = sorted({f"{queue} for {', '.join(names)}" for worker in living for queue, names in worker.waiting.items()})
+    held_up = f" Waiting for resources: {'; '.join(waits)}." if waits else ""
+    return Part(ok=True, detail=f"{len(living)} workers serve {', '.join(sorted(served))}.{held_up}")
 
 
 def _beat() -> Part:

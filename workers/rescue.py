@@ -255,6 +255,7 @@ class Round:
         successors = {worker.name for worker in self.living}
         for worker in self.gone:
             if worker.name in successors or worker.silent > settings.REMEMBER_VANISHED:
+                heartbeat.note_vanished(worker, settings.REMEMBER_VANISHED)
                 heartbeat.forget(worker.instance)
                 self.report.forgotten.append(worker.instance)
 

@@ -5,12 +5,13 @@ import dataclasses
 from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from common import heartbeat, redis
+from common import redis
 from workers import probes
-from workers.rescue import living_and_gone
+from workers.overview import overview
 
 
 @require_safe
@@ -35,8 +36,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def workers(request: HttpRequest) -> HttpResponse:
     """Show every worker that was seen and did not say good-bye."""
     try:
-        living, gone = living_and_gone(heartbeat.workers())
+        found = overview()
     except (redis.Error, OSError):
-        return render(request, "workers/workers.html", {"away": True}, status=503)
-    rows = [(worker, worker in living) for worker in sorted([*living, *gone], key=lambda worker: worker.name)]
-    return render(request, "workers/workers.html", {"rows": rows})
+        return render(request, "workers/workers.html", {"away": True, "rendered_at": timezone.now()}, status=503)
+    return render(request, "workers/workers.html", {"found": found, "rendered_at": timezone.now()})

@@ -14,7 +14,7 @@ from typing import Any
 SLOTS = 512
 SLOT = 16 * 1024  # bytes; pages that nobody writes take no memory
 _HEAD = struct.Struct("<IIQ")  # length, checksum, process id
-_GENERATION = struct.Struct("<Q")
+_NUMBER = struct.Struct("<Q")
 
 
 class Board:
@@ -26,11 +26,20 @@ class Board:
     @property
     def generation(self) -> int:
         """How often the inherited resources have changed; a child of an older generation is outdated."""
-        return int(_GENERATION.unpack_from(self._memory, 0)[0])
+        return int(_NUMBER.unpack_from(self._memory, 0)[0])
 
     @generation.setter
     def generation(self, value: int) -> None:
-        _GENERATION.pack_into(self._memory, 0, value)
+        _NUMBER.pack_into(self._memory, 0, value)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the worker is being stopped, so that a child which still loads need not go on."""
+        return bool(_NUMBER.unpack_from(self._memory, _NUMBER.size)[0])
+
+    def close(self) -> None:
+        """Say that the worker is being stopped."""
+        _NUMBER.pack_into(self._memory, _NUMBER.size, 1)
 
     def write(self, slot: int, pid: int, rows: list[dict[str, Any]]) -> None:
         """Write what child `pid` says; without errors' texts if it would not fit."""

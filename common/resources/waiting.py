@@ -4,7 +4,6 @@ from typing import Any
 
 from celery.exceptions import Ignore
 
-from common import events
 from common.locks.waiting import RESOURCE_HEADER, send_again
 from common.resources.exceptions import ResourceNotReady
 
@@ -19,7 +18,7 @@ def wait_for_resource(task: Any, why: ResourceNotReady) -> None:
         return
     execution = getattr(request, "execution", None)
     if execution is not None:
-        events.emit("waiting", request.id, execution=execution.id, lock="", holder="", resource=why.name)
+        execution.tell("waiting", request.id, execution=execution.id, lock="", holder="", resource=why.name)
     send_again(request, min(why.wait, LONGEST), {RESOURCE_HEADER: [why.name, request.retries or 0]})
     if execution is not None:
         execution.requeued = True

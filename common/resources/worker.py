@@ -24,8 +24,9 @@ from common.resources.board import Board
 from common.resources.declaring import Resource, served_by
 from common.resources.gate import Gate
 from common.resources.holding import Held, State
-from common.resources.keeping import Keeper
+from common.resources.keeping import TICK, Keeper
 from common.resources.reporting import together
+from common.resources.warming import warm_connections, warm_schemas
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +57,12 @@ class WorkerResources:
         if not self.planned:
             return
         heartbeat.extra = self.describe
+        warm_schemas(self.app, [made.name for made in self.planned])
         if self.forks:
             self._prepare_fork()
         else:
             using.held.update(self.own)
+            warm_connections(self.app)
             self.keeper.start()
         self.gate.close_before_start(self.waiting())
 
@@ -152,7 +155,10 @@ class WorkerResources:
         report()
         keeper = Keeper(using.held.values())
         keeper.start()
-        keeper.tried.wait()
+        warm_connections(self.app)
+        while not keeper.tried.wait(TICK):
+            if board.closing:
+                os._exit(0)  # the pool waits for its children before it ends, and this one has no work
 
 
 def _forks(controller: Any) -> bool:
@@ -164,16 +170,22 @@ def _forks(controller: Any) -> bool:
     return module == "celery.concurrency.prefork" and get_start_method() == "fork"
 
 
+class _Told(BaseException):
+    """The process was told to end; no loader's error, so that nobody takes it for one."""
+
+
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
     """End the process in order when it is told to while it loads: Celery has no handlers yet."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(0)
+        raise _Told
 
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
+    except _Told:
+        raise SystemExit(0) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -199,6 +211,11 @@ def _be_child(**_: Any) -> None:
         _worker.be_child()
 
 
+def _close(**_: Any) -> None:
+    if _worker is not None and _worker.board is not None:
+        _worker.board.close()
+
+
 def _be_worker(**_: Any) -> None:
     using.be_worker()
 
@@ -208,4 +225,5 @@ def connect() -> None:
     signals.worker_init.connect(_be_worker, dispatch_uid="common.resources")
     signals.celeryd_after_setup.connect(_prepare, dispatch_uid="common.resources")
     signals.worker_ready.connect(_begin, dispatch_uid="common.resources")
+    signals.worker_shutting_down.connect(_close, dispatch_uid="common.resources")
     signals.worker_process_init.connect(_be_child, dispatch_uid="common.resources")

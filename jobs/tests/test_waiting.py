@@ -23,12 +23,12 @@ def _nothing_remembered():
     cache.clear()
 
 
-def worker(name: str, queues: list[str], concurrency: int = 1, *, silent: float = 0.0) -> None:
+def worker(name: str, queues: list[str], concurrency: int = 1, *, silent: float = 0.0, **more) -> None:
     """Let a worker have said that it lives, `silent` seconds ago."""
     instance = f"{name}@host/1-2"
     said = {
         "instance": instance, "name": f"{name}@host", "host": "host", "pid": 1, "queues": queues, "pool": "prefork",
-        "concurrency": concurrency, "started": 0.0, "held": [], "tags": [],
+        "concurrency": concurrency, "started": 0.0, "held": [], "tags": [], **more,
     }  # fmt: skip
     client = redis.client()
     client.set(heartbeat.data_key(instance), json.dumps(said))
@@ -132,3 +132,15 @@ def test_others_have_no_place(values, django_assert_num_queries):
 )
 def test_the_start_in_words(ahead, typical, words):
     assert Waiting("default", ahead, 1, typical).start == words
+
+
+def test_a_queue_that_waits_for_a_resource_is_told(admin_client):
+    (job,) = queue(1)
+    worker("default", ["default"], waiting={"default": ["spam_model"]})
+    found = waiting([job])[job.pk]
+    assert (found.unserved, found.short) == (False, "its queue waits for the resource spam_model")
+    text = " ".join(admin_client.get(f"/jobs/{job.pk}/").content.decode().split())
+    assert "Its queue waits for the resource spam_model." in text
+    cache.clear()
+    worker("second", ["default"])
+    assert waiting([job])[job.pk].short == "next in its queue"

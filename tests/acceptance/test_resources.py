@@ -11,7 +11,7 @@ from common.testing import wait_until
 from common.testing.processes import Worker
 from tests.acceptance import resource_app as tasks
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180), pytest.mark.django_db(transaction=True)]
 
 APP = "tests.acceptance.resource_app"
 IMPATIENT = {
@@ -151,3 +151,66 @@ def test_no_job_is_lost_while_versions_change(folder):
         versions = [int(result.get(timeout=30)["version"]) for result in results]
         assert versions == sorted(versions) or set(versions) == {1, 2, 3, 4}
         assert send(tasks.shared).get(timeout=20)["version"] == "4"
+
+
+def test_one_that_is_not_used_is_dropped_and_the_next_job_loads_it(folder):
+    with worker(folder, "idle", concurrency=1) as process:
+        send(tasks.idle).get(timeout=20)
+        wait_until(lambda: state(process, "idle_model") == "unloaded", 20)
+        assert send(tasks.idle).get(timeout=20)["version"] == "0"
+        assert len(tasks.loads()) == 2
+
+
+def test_an_unhealthy_one_is_replaced(folder):
+    with worker(folder, "own", concurrency=1) as process:
+        is_loaded(process, "own_model")
+        (folder / "version").write_text("2")
+        wait_until(lambda: send(tasks.own).get(timeout=20)["version"] == "2", 20)
+        (folder / "poison-2").touch()
+        wait_until(lambda: len(tasks.loads()) >= 3, 20)
+
+
+def test_a_worker_killed_while_it_loads_is_told_and_its_job_is_done_by_the_next(folder, admin_client):
+    slow = folder / "shared_model-is-slow"
+    slow.touch()
+    waiting = send(tasks.shared)
+    with worker(folder, "shared", concurrency=1, name="first") as process:
+        wait_until(lambda: state(process, "shared_model") == "loading")
+        assert told(process)[0].starting
+        assert "Loading" in admin_client.get("/workers/").content.decode()
+        process.kill()
+        wait_until(lambda: not told(process)[0].alive, 30)
+        text = " ".join(admin_client.get("/workers/").content.decode().split())
+        assert "while it was loading shared_model" in text
+    slow.unlink()
+    with worker(folder, "shared", concurrency=1, name="second"):
+        assert waiting.get(timeout=30)["version"] == "1"
+
+
+def test_a_worker_ends_in_order_while_it_loads(folder):
+    for queue in ("shared", "own"):
+        (folder / f"{queue}_model-is-slow").touch()
+        with worker(folder, queue, concurrency=1) as process:
+            wait_until(tasks.loads)
+            began = time.monotonic()
+            process.popen.terminate()
+            process.popen.wait(20)
+            assert time.monotonic() - began < 15
+        assert [found.pid for found in heartbeat.workers() if found.pid == process.pid] == []
+        (folder / "loads").unlink()
+
+
+def test_a_child_that_max_tasks_per_child_replaces_has_it_too(folder):
+    with worker(folder, "own", "--max-tasks-per-child", "1", concurrency=1):
+        results = [send(tasks.own).get(timeout=20) for _ in range(3)]
+        assert len({result["pid"] for result in results}) == 3
+        assert all(result["loader"] == result["pid"] for result in results)
+
+
+def test_children_that_the_autoscaler_adds_have_it_too(folder):
+    with worker(folder, "own", "--autoscale", "3,1", concurrency=1) as process:
+        is_loaded(process, "own_model")
+        going = [send(tasks.Long(), str(folder / "go")) for _ in range(3)]
+        wait_until(lambda: told(process)[1]["own_model"]["processes"] == 3, 30)
+        (folder / "go").touch()
+        assert [result.get(timeout=30) for result in going] == [["1", "1"]] * 3

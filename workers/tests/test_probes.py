@@ -130,7 +130,8 @@ def test_the_page_shows_living_and_silent_workers(staff):
     worker("default@a/1", held=["job-1"])
     worker("ml@a/2", queues=["ml"], silent=60)
     page = staff.get("/workers/").content.decode()
-    assert page.index("default@a") < page.index("alive") < page.index("ml@a") < page.index("silent")
+    page = page[page.index('class="workers"') :]
+    assert page.index("default@a") < page.index("Alive") < page.index("ml@a") < page.index("Silent")
     assert "job-1" in page
 
 
@@ -139,3 +140,11 @@ def test_the_page_teaches_when_no_worker_was_seen_and_when_redis_is_away(staff, 
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     response = staff.get("/workers/")
     assert (response.status_code, b"Redis does not answer" in response.content) == (503, True)
+
+
+def test_a_queue_that_waits_for_a_resource_is_told_and_counts_as_served(client):
+    all_there()
+    worker("ml@a/2", queues=["ml"], waiting={"ml": ["spam_model"]})
+    part = parts(client)["workers"]
+    assert part["ok"]
+    assert "Waiting for resources: ml for spam_model." in part["detail"]
