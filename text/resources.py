@@ -7,13 +7,14 @@ from text import languages, registry
 from text.spam.detector import Detector
 
 
-@resource("spam_model", queues=["ml"], version=registry.working_version)
+# A broken model must not keep its queue from the training that replaces it.
+@resource("spam_model", queues=["ml"], version=registry.working_version, holds="jobs")
 def spam_model() -> Detector:
     """The promoted version of the spam model; the very first one is made from our own sentences."""
     return registry.detector()
 
 
-@resource("language_identifier", queues=["ml"])
+@resource("language_identifier", queues=["ml"], holds="jobs")
 def language_identifier() -> Any:
     """The classifier of languages, py3langid's."""
     return languages.identifier()

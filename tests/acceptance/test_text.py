@@ -134,3 +134,15 @@ def test_the_same_file_is_answered_once(owner):
     assert second.result == first.result
     assert second.answer_of == first.pk
     assert not other.answer_of
+
+
+def test_a_broken_model_lets_its_jobs_wait_until_a_training_replaces_it(owner):
+    broken = registry.first_version()
+    broken.file.path.write_bytes(b"broken")
+    with Recorder(), models():
+        waiting = start(owner, "detect_spam", msg=f"river candle {SECRET}")
+        trained = finished(start(owner, "Train spam detector", file=upload(owner, messages(40))))
+        assert (trained.state, trained.result["state"]) == (State.SUCCEEDED, "promoted")
+        assert "cannot be used any more" in trained.result["verdict"]
+        answered = finished(waiting)
+    assert (answered.state, answered.result["label"]) == (State.SUCCEEDED, "spam")
