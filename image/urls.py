@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("notifications.urls")),  # the same
     path("", include("workflows.api")),
     path("", include("workers.urls")),
+    path("workflows/", include("workflows.urls")),
     path("api/", include("jobs.api.urls")),
     path("", include("jobs.urls")),
 ]

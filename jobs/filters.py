@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import Q, TextField
+from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from jobs import policies
@@ -28,7 +29,7 @@ LOOKED = 0.03
 COUNTED = 0.01
 
 
-def count(rows: JobQuerySet) -> Count:
+def count(rows: QuerySet[Any]) -> Count:
     """Count rows that an index has together, but never more than MOST_COUNTED of them."""
     number = rows.order_by().values("pk")[: MOST_COUNTED + 1].count()
     return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
@@ -90,7 +91,7 @@ class JobFilter:
         self.tag = query.get("tag", "").strip()[:50]
         self.user = user
         self.q = query.get("q", "").strip()[:255]
-        self.before = _cursor(query.get("before", ""))
+        self.before = cursor(query.get("before", ""))
 
     @cached_property
     def matching(self) -> JobQuerySet:
@@ -255,7 +256,8 @@ class JobFilter:
         return sorted(names | ({self.task} if self.task else set()), key=str.lower)
 
 
-def _cursor(text: str) -> Place | None:
+def cursor(text: str) -> Place | None:
+    """Return the place after which a page begins; None if the text is none."""
     moment, _, pk = text.partition("~")
     try:
         at = datetime.fromisoformat(moment)

@@ -11,15 +11,16 @@ class WorkflowsConfig(AppConfig):
     name = "workflows"
 
     def ready(self) -> None:
-        """Connect what writes the events of nodes, and what keeps the book; find the definitions of all apps."""
+        """Connect what writes the events of nodes, what keeps the book, and what live pages listen to; find the definitions of all apps."""
         from django.db.models.signals import post_migrate
         from django.utils.module_loading import autodiscover_modules
 
-        from workflows import receivers
+        from workflows import receivers, topics
         from workflows.engine import writing
 
         writing.connect()
         receivers.connect()
+        topics.connect()
         autodiscover_modules("definitions")
         post_migrate.connect(_sync, sender=self, dispatch_uid="workflows.sync")
 

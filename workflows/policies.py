@@ -3,7 +3,7 @@
 from django.contrib.auth.models import AnonymousUser, User
 
 from workflows.graph import Node
-from workflows.models import Definition, StoredWorkflow
+from workflows.models import FINISHED, Definition, State, StoredWorkflow
 
 
 def may_see(user: User | AnonymousUser, stored: StoredWorkflow) -> bool:
@@ -36,3 +36,21 @@ def may_launch(user: User | AnonymousUser, definition: Definition) -> bool:
 def may_write(user: User | AnonymousUser) -> bool:
     """Return whether `user` may launch a graph of their own, and load definitions: staff, as it may name any task."""
     return bool(user.is_authenticated and user.is_active and user.is_staff)
+
+
+def why_not(action: str, user: User | AnonymousUser, stored: StoredWorkflow) -> str:
+    """Return why `user` cannot `pause`, `unpause`, `cancel`, `resume` or run it `again` now; empty if nothing is against it."""
+    if not may_act(user, stored):
+        return "Only its owner and staff may do that."
+    state = stored.get_state_display().lower()
+    if action == "pause" and stored.state != State.RUNNING:
+        return f"It can be paused only while it runs. It is {state}."
+    if action == "unpause" and stored.state != State.PAUSED:
+        return "It is not paused."
+    if action == "cancel" and stored.state in FINISHED:
+        return f"It has ended already: {state}."
+    if action == "cancel" and stored.cancel_at is not None:
+        return f"{stored.cancel_by} asked for its end already."
+    if action == "resume" and stored.state not in FINISHED:
+        return f"It has not ended. It is {state}."
+    return "It succeeded. Run it again instead." if action == "resume" and stored.state == State.SUCCESS else ""

@@ -302,6 +302,25 @@ def resume(
     return list(again.values())
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resumption:
+    """What a resume would do."""
+
+    bad: list[Node]  # nodes that did not end well and run again
+    following: list[Node]  # nodes that wait for them, and run again or at last
+    kept: int  # nodes whose results are kept
+
+
+def resumption(stored: StoredWorkflow, graph: Graph, changed: Iterable[str] = ()) -> Resumption:
+    """Return what `resume` would do now, with other arguments for the nodes `changed`; nothing happens."""
+    kept, again = _kept(graph, loading.standing_of(stored), set(changed))
+    whole = {int(name) for name in kept if name.isdecimal()}
+    work = [node for node in graph.nodes if node.index not in graph.handlers]
+    following = [node for node in work if node.index not in whole and node.index not in again]
+    bad = [node for node in again.values() if node.index not in graph.handlers]
+    return Resumption(bad, following, len(work) - len(bad) - len(following))
+
+
 def _allowance(stored: StoredWorkflow) -> timedelta:
     return timedelta(seconds=stored.options.get("max_processing_time") or 7 * 24 * 3600)
 

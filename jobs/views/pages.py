@@ -34,7 +34,7 @@ def _user(request: HttpRequest) -> User:
     return cast("User", request.user)  # login_required has seen to it
 
 
-def _freshness() -> dict[str, object]:
+def freshness() -> dict[str, object]:
     """Return what a page says about how far the book is behind."""
     try:
         lag = stream.lag()
@@ -65,7 +65,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "running": _newest(user, State.RUNNING),
             "failures": _newest(user, State.FAILED, State.LOST),
             "latest": _newest(user, ""),
-            **_freshness(),
+            **freshness(),
         },
     )
 
@@ -86,7 +86,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         if may_act
         else "You may only look at these jobs: their owners, staff, and groups with the right may act.",
     }
-    return render(request, "jobs/list.html", {**context, **_freshness()})
+    return render(request, "jobs/list.html", {**context, **freshness()})
 
 
 @login_required
@@ -125,7 +125,7 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
                 .exclude(parent_id="")
                 .order_by("created_at")[:ATTEMPTS]
             ),
-            **_freshness(),
+            **freshness(),
         },
     )
 

@@ -36,7 +36,7 @@ async function refresh(region) {
   const typing = document.activeElement?.matches("input, select, textarea") && region.contains(document.activeElement);
   if (document.hidden && !region.dataset.live) return region;
   if (typing || String(getSelection() ?? "") !== "") return region;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+  const answer = await fetch(region.dataset.source ?? location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
   if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.getElementById(region.id);
@@ -45,6 +45,7 @@ async function refresh(region) {
   const ticked = new Set([...region.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.value));
   for (const box of next.querySelectorAll("input[type=checkbox]")) box.checked = ticked.has(box.value);
   const focused = region.contains(document.activeElement) ? document.activeElement?.id : "";
+  if (region.dataset.source) next.dataset.source = region.dataset.source;
   region.replaceWith(next);
   if (focused) document.getElementById(focused)?.focus();
   document.title = page.title;

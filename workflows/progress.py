@@ -1,0 +1,353 @@
+"""Reads how far a workflow has come, for its pages: few queries, whatever the number of its nodes.
+
+All of it is from the book, as fresh as the recorder keeps it.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Count, F, Max, Min, Value
+from django.db.models.functions import StrIndex, Substr
+from django.utils import timezone
+
+from jobs import history
+from jobs.models import Job
+from jobs.models import State as JobState
+from jobs.querysets import JobQuerySet
+from workflows import explaining
+from workflows.drawing import Drawing, draw
+from workflows.engine.keys import ENDED, GOOD, Letter
+from workflows.explaining import LOOKS, ORDER
+from workflows.graph import Graph, Kind, Node
+from workflows.models import State, StoredWorkflow
+
+# Running jobs whose progress is looked at; more than any pool is likely to run of one workflow.
+RUNNING = 500
+# Seconds for which the usual run times of tasks are remembered.
+KEPT = 30
+_AT_WORK = frozenset({Letter.QUEUED, Letter.RUNNING, Letter.EXPANDING})
+
+
+@functools.lru_cache(maxsize=8)
+def _graph(workflow_id: str, epoch: int) -> Graph:
+    return StoredWorkflow.objects.only("graph").get(pk=workflow_id, epoch=epoch).read_graph()
+
+
+def graph_of(stored: StoredWorkflow) -> Graph:
+    """Return the graph, to be read and not to be changed: it changes in the book only when the workflow is resumed."""
+    try:
+        return _graph(stored.pk, stored.epoch)
+    except StoredWorkflow.DoesNotExist:  # resumed in this moment
+        return stored.read_graph()
+
+
+@functools.lru_cache(maxsize=32)
+def _drawing(workflow_id: str, epoch: int, changed: frozenset[str]) -> Drawing:
+    return draw(_graph(workflow_id, epoch), changed)
+
+
+def drawing_of(stored: StoredWorkflow, changed: frozenset[str]) -> Drawing:
+    """Return the picture of the graph, with the boxes `changed` opened or shut other than they are at first."""
+    try:
+        return _drawing(stored.pk, stored.epoch, changed)
+    except StoredWorkflow.DoesNotExist:
+        return draw(graph_of(stored), changed)
+
+
+def node_called(graph: Graph, key: str) -> Node | None:
+    """Return the node of that key."""
+    return next((node for node in graph.nodes if node.key == key), None)
+
+
+def jobs_of(stored: StoredWorkflow) -> JobQuerySet:
+    """Return the jobs of all nodes."""
+    return Job.objects.filter(workflow_id=stored.pk).exclude(workflow_id="")  # the second is what the index says
+
+
+def job_of(stored: StoredWorkflow, node: Node) -> Job | None:
+    """Return the job of a node, None as long as it was not sent."""
+    return jobs_of(stored).filter(node=str(node.index)).first()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Items:
+    """The jobs of one fan-out."""
+
+    total: int
+    ended: int
+    bad: int
+
+    @property
+    def share(self) -> float:
+        """How many of them have ended, of 1."""
+        return self.ended / self.total if self.total else 1.0
+
+
+@dataclasses.dataclass
+class Now:
+    """How far a workflow has come."""
+
+    stored: StoredWorkflow
+    graph: Graph
+    letters: str
+    running: dict[int, float]  # share of 1 that running nodes report; those that report nothing are not in it
+    started: dict[int, datetime]  # of running nodes
+    items: dict[int, Items]
+
+    @functools.cached_property
+    def work(self) -> list[Node]:
+        """The nodes that count: all but the handlers."""
+        handlers = self.graph.handlers
+        return [node for node in self.graph.nodes if node.index not in handlers]
+
+    @functools.cached_property
+    def ended(self) -> int:
+        """How many nodes have ended."""
+        return sum(self.letters[node.index] in ENDED for node in self.work)
+
+    def share(self, node: Node) -> float:
+        """Return how much of a node is done, 0 to 1."""
+        letter = self.letters[node.index]
+        if letter in ENDED:
+            return 1.0
+        if letter == Letter.EXPANDING and node.index in self.items:
+            return self.items[node.index].share
+        return self.running.get(node.index, 0.0) if letter == Letter.RUNNING else 0.0
+
+    @functools.cached_property
+    def progress(self) -> float:
+        """How much is done, 0 to 1: each node by its weight, running ones by what they report."""
+        weight = sum(node.weight for node in self.work)
+        if not weight:
+            return 1.0 if self.stored.is_finished else 0.0
+        return min(1.0, sum(node.weight * self.share(node) for node in self.work) / weight)
+
+    def counts(self, nodes: Sequence[int]) -> dict[str, int]:
+        """Return how many of some nodes are in which state, by letter."""
+        found: dict[str, int] = defaultdict(int)
+        for index in nodes:
+            found[self.letters[index]] += 1
+        return dict(found)
+
+
+def now_of(stored: StoredWorkflow) -> Now:
+    """Return how far the workflow has come; at most three queries."""
+    graph = graph_of(stored)
+    letters = stored.letters.ljust(len(graph.nodes), Letter.WAITING)
+    running: dict[int, float] = {}
+    started: dict[int, datetime] = {}
+    if Letter.RUNNING in letters:
+        jobs = jobs_of(stored).filter(state=JobState.RUNNING).exclude(node__contains=".")
+        for job in jobs.only("node", "state", "progress", "execution", "started_at")[:RUNNING]:
+            index = _index(job.node, len(letters))
+            if index is None:
+                continue
+            if job.fraction is not None:
+                running[index] = min(1.0, max(0.0, job.fraction))
+            if job.started_at:
+                started[index] = job.started_at
+    return Now(stored, graph, letters, running, started, _items(stored, letters))
+
+
+def _index(node: str, count: int) -> int | None:
+    return int(node) if node.isdecimal() and int(node) < count else None
+
+
+def _items(stored: StoredWorkflow, letters: str) -> dict[int, Items]:
+    """Return the jobs of the fan-outs; they are counted only where that is not known without."""
+    totals = {int(node): int(count) for node, count in stored.items.items() if _index(node, len(letters)) is not None}
+    found = {index: Items(total, total, 0) for index, total in totals.items() if letters[index] in GOOD}
+    unknown = totals.keys() - found.keys()
+    if unknown:
+        ended, bad = _counted(stored)
+        found |= {index: Items(totals[index], ended.get(index, 0), bad.get(index, 0)) for index in unknown}
+    return found
+
+
+def _counted(stored: StoredWorkflow) -> tuple[dict[int, int], dict[int, int]]:
+    """Return for each fan-out how many of its jobs have ended, and how many of them badly; one query."""
+    ended: dict[int, int] = defaultdict(int)
+    bad: dict[int, int] = defaultdict(int)
+    rows = _by_fan_out(stored).values("fan_out", "state").annotate(number=Count("pk"))
+    for row in rows.values_list("fan_out", "state", "number"):
+        state, number = JobState(row[1]), int(row[2])
+        if not str(row[0]).isdecimal() or state in {
+            JobState.SCHEDULED,
+            JobState.QUEUED,
+            JobState.RUNNING,
+            JobState.RETRYING,
+        }:
+            continue
+        ended[int(row[0])] += number
+        if state not in {JobState.SUCCEEDED, JobState.SKIPPED}:
+            bad[int(row[0])] += number
+    return ended, bad
+
+
+def _by_fan_out(stored: StoredWorkflow) -> Any:
+    head = Substr("node", 1, StrIndex(F("node"), Value(".")) - 1)
+    return jobs_of(stored).filter(node__contains=".").order_by().annotate(fan_out=head)
+
+
+@dataclasses.dataclass(slots=True)
+class Span:
+    """When a node waited for a worker, and when it ran."""
+
+    index: int
+    state: str
+    queued: datetime | None
+    started: datetime | None
+    finished: datetime | None
+
+
+def spans(stored: StoredWorkflow, count: int) -> dict[int, Span]:
+    """Return the times of all nodes that were sent; of a fan-out, those of its jobs together. Two queries."""
+    found: dict[int, Span] = {}
+    columns = ("node", "state", "queued_at", "created_at", "started_at", "finished_at")
+    for node, state, queued, created, started, finished in (
+        jobs_of(stored).exclude(node__contains=".").order_by().values_list(*columns)
+    ):
+        index = _index(node, count)
+        if index is not None:
+            found[index] = Span(index, state, queued or created, started, finished)
+    if stored.items:
+        rows = _by_fan_out(stored).values("fan_out")
+        rows = rows.annotate(a=Min("created_at"), b=Min("started_at"), c=Max("finished_at"))
+        for node, queued, started, finished in rows.values_list("fan_out", "a", "b", "c"):
+            index = _index(str(node), count)
+            if index is not None:
+                found[index] = Span(index, "", queued, started, finished)
+    return found
+
+
+# --- when it should end ----------------------------------------------------------------------------------------------
+
+
+def typical() -> Mapping[str, float]:
+    """Return how many seconds jobs of each task usually take, by the latest ones that succeeded."""
+
+    def ask() -> dict[str, float]:
+        found = history.lately(Job.objects.all())
+        return {task: one.typical for task, one in found.items() if one.typical is not None}
+
+    times: Mapping[str, float] = cache.get_or_set("workflows.typical", ask, KEPT) or {}
+    return times
+
+
+def left(now: Now) -> str:
+    """Return in words how long it should still take; empty when it has ended.
+
+    The longest path through what is left, each node by what its task usually takes, or all that is left shared among as
+    many as run now, whichever is longer. Says that nobody knows where a task has never ended well, or a person decides.
+    """
+    if now.stored.is_finished:
+        return ""
+    if now.stored.state == State.PAUSED:
+        return "paused"
+    seconds = _seconds_left(now)
+    if seconds is None:
+        return "end unknown"
+    return "should end any moment" if seconds < 1 else f"about {_rough(seconds)} left"
+
+
+def _seconds_left(now: Now) -> float | None:
+    times, moment = typical(), timezone.now()
+    path = [0.0] * len(now.graph.nodes)
+    total = longest = 0.0
+    for index in _order(now.stored, now.graph):
+        node, letter = now.graph.nodes[index], now.letters[index]
+        if letter in ENDED or index in now.graph.handlers:
+            continue
+        seconds = _node_left(now, node, times, moment)
+        if seconds is None:
+            return None
+        path[index] = seconds + max((path[parent] for parent, _ in node.parents), default=0.0)
+        total += seconds
+        longest = max(longest, path[index])
+    at_work = sum(letter == Letter.RUNNING for letter in now.letters)
+    return max(longest, total / at_work) if at_work else longest
+
+
+def _order(stored: StoredWorkflow, graph: Graph) -> Sequence[int]:
+    try:
+        return _kept_order(stored.pk, stored.epoch)
+    except StoredWorkflow.DoesNotExist:
+        return graph.order()
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_order(workflow_id: str, epoch: int) -> list[int]:
+    return _graph(workflow_id, epoch).order()
+
+
+def _node_left(now: Now, node: Node, times: Mapping[str, float], moment: datetime) -> float | None:
+    """Return the seconds that a node will still take, None when nobody knows."""
+    if node.kind == Kind.VALUE:
+        return 0.0
+    if node.kind == Kind.APPROVAL:
+        return None
+    share, begun = now.running.get(node.index), now.started.get(node.index)
+    if share is not None and share >= 0.05 and begun is not None:
+        spent = (moment - begun).total_seconds()
+        return max(0.0, spent / share - spent)
+    usual = times.get(node.task)
+    if usual is None:
+        return None
+    if node.kind == Kind.FAN_OUT:
+        items = now.items.get(node.index)
+        return None if items is None else usual * (items.total - items.ended)
+    return max(0.0, usual - (moment - begun).total_seconds()) if begun is not None else usual
+
+
+def _rough(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+# --- what an open page asks for again and again ----------------------------------------------------------------------
+
+
+def states(now: Now) -> dict[str, Any]:
+    """Return what an open page needs to paint the workflow anew, small and without the graph."""
+    stored = now.stored
+    counts = now.counts([node.index for node in now.work])
+    whole = sum(counts.values()) or 1
+    return {
+        "state": stored.state,
+        "letters": now.letters,
+        "items": {index: [one.total, one.ended, one.bad] for index, one in sorted(now.items.items())},
+        "running": {index: round(share, 3) for index, share in sorted(now.running.items())},
+        "progress": round(now.progress, 4),
+        "ended": now.ended,
+        "total": stored.total,
+        "left": left(now),
+        "words": explaining.counted(counts),
+        "bar": [[LOOKS[one].css, round(counts[one] / whole, 4)] for one in ORDER if counts.get(one)],
+        "finished": stored.is_finished,
+        "head": head_of(now),
+    }
+
+
+def head_of(now: Now) -> str:
+    """Return a text that changes when the upper part of the page has to be fetched anew."""
+    stored = now.stored
+    waiting = [index for index, letter in enumerate(now.letters) if letter == Letter.APPROVAL]
+    bad = sum(letter in ENDED - GOOD for letter in now.letters)
+    parts = [
+        stored.state,
+        stored.epoch,
+        str(stored.cancel_at),
+        stored.error,
+        waiting,
+        sorted(stored.decisions),
+        bool(bad),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

@@ -1,0 +1,38 @@
+"""Finds what an address means for the person who asks; who may not see it learns nothing, not even that it exists."""
+
+from typing import cast
+
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+
+from workflows import progress
+from workflows.graph import Graph, Node
+from workflows.models import StoredWorkflow
+
+
+class SeeOther(HttpResponseRedirect):
+    """Sends the browser on with GET (RFC 9110, 15.4.4)."""
+
+    status_code = 303
+
+
+def person(request: HttpRequest) -> User:
+    """Return who asks; the view has seen to it that somebody does."""
+    return cast("User", request.user)
+
+
+def workflow_or_404(request: HttpRequest, workflow_id: str) -> StoredWorkflow:
+    """Return the workflow without its graph, which is kept elsewhere; raise Http404."""
+    visible = StoredWorkflow.objects.visible_to(person(request)).defer("graph")
+    return get_object_or_404(
+        visible.select_related("owner", "definition__definition"), pk=workflow_id.replace("\x00", "")
+    )
+
+
+def node_or_404(graph: Graph, key: str) -> Node:
+    """Return the node of that key; raise Http404."""
+    found = progress.node_called(graph, key)
+    if found is None:
+        raise Http404
+    return found
