@@ -11,7 +11,7 @@ class WorkflowsConfig(AppConfig):
     name = "workflows"
 
     def ready(self) -> None:
-        """Connect what writes the events of nodes, what keeps the book, and what live pages listen to; find the definitions of all apps."""
+        """Connect writers, receivers and topics, and find the definitions of all apps."""
         from django.db.models.signals import post_migrate
         from django.utils.module_loading import autodiscover_modules
 

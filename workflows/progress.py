@@ -17,7 +17,6 @@ from django.db.models import Count, F, Max, Min, Value
 from django.db.models.functions import StrIndex, Substr
 from django.utils import timezone
 
-from jobs import history
 from jobs.models import Job
 from jobs.models import State as JobState
 from jobs.querysets import JobQuerySet
@@ -30,6 +29,8 @@ from workflows.models import State, StoredWorkflow
 
 # Running jobs whose progress is looked at; more than any pool is likely to run of one workflow.
 RUNNING = 500
+# Jobs that tell how long one takes, the latest of all tasks.
+LATEST = 2000
 # Seconds for which the usual run times of tasks are remembered.
 KEPT = 30
 _AT_WORK = frozenset({Letter.QUEUED, Letter.RUNNING, Letter.EXPANDING})
@@ -234,8 +235,12 @@ def typical() -> Mapping[str, float]:
     """Return how many seconds jobs of each task usually take, by the latest ones that succeeded."""
 
     def ask() -> dict[str, float]:
-        found = history.lately(Job.objects.all())
-        return {task: one.typical for task, one in found.items() if one.typical is not None}
+        seconds: dict[str, list[float]] = defaultdict(list)
+        rows = Job.objects.filter(state=JobState.SUCCEEDED).newest_first()
+        for task, start, end, answer_of in rows.values_list("task", "started_at", "finished_at", "answer_of")[:LATEST]:
+            if start and end and not answer_of:
+                seconds[task].append((end - start).total_seconds())
+        return {task: sorted(times)[len(times) // 2] for task, times in seconds.items()}
 
     times: Mapping[str, float] = cache.get_or_set("workflows.typical", ask, KEPT) or {}
     return times

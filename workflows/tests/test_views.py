@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -15,6 +16,12 @@ from workflows.models import State, StoredWorkflow
 from workflows.tests.books import chain, fan, job, layers, node, store
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    cache.delete("workflows.typical")
+
 
 TABS = ["graph", "timeline", "grid", "nodes", "result"]
 
