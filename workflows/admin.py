@@ -1,9 +1,11 @@
 """Workflows and their definitions, for staff: to read, never to change."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -73,12 +75,24 @@ class VersionInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Definition)
-class DefinitionAdmin(ReadOnlyAdmin):
-    """Definitions: they come from files of the apps."""
+class DefinitionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Definitions come from files; here is decided who may launch them, and whether anybody may."""
 
     list_display = ("name", "title", "enabled", "created_at")
+    ordering = ("name",)
     search_fields = ("name", "title")
+    fields = ("name", "title", "description", "enabled", "launch", "created_at")
+    readonly_fields = ("name", "title", "description", "created_at")
+    formfield_overrides: ClassVar[Any] = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     inlines = (VersionInline,)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody adds here: a definition is a file of an app, or is loaded by a command."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes here: workflows keep the version that they were launched from."""
+        return False
 
 
 @admin.register(DefinitionVersion)
