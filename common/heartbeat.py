@@ -138,7 +138,7 @@ class Heartbeat(threading.Thread):
     def describe(self) -> dict[str, Any]:
         """Return what the worker says of itself."""
         held = self._holding() if self.consumer is not None else {}
-        told = extra()
+        told = self._extra()
         return {
             "instance": instance(),
             "name": self.controller.hostname,
@@ -155,6 +155,13 @@ class Heartbeat(threading.Thread):
             "clock": time.time(),
             **told,
         }
+
+    def _extra(self) -> dict[str, Any]:
+        try:
+            return extra()
+        except Exception:  # the boundary: a worker that lives must not look dead because of what else it tells
+            logger.exception("The heartbeat tells nothing of resources")
+            return {}
 
     def _pool(self) -> Any:
         return type(self.consumer.pool) if self.consumer is not None else self.controller.pool_cls

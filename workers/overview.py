@@ -46,6 +46,11 @@ class ResourceRow:
     ready: int  # of which so many have it
     shared: bool  # one copy, inherited by all
 
+    @property
+    def description(self) -> str:
+        """What its author says of it; empty where this process does not know it."""
+        return declared[self.name].description if self.name in declared else ""
+
 
 @dataclasses.dataclass(frozen=True)
 class WorkerRow:

@@ -31,7 +31,9 @@ class Gate:
     def _adjust(self, wanted: set[str]) -> None:
         for name in wanted - set(self.closed):
             if self._take(name):
-                self.consumer.task_consumer.cancel_by_queue(self.closed[name].name)
+                # While the connection is made anew there is no consumer, and the next one begins without the queue.
+                if self.consumer.task_consumer is not None:
+                    self.consumer.task_consumer.cancel_by_queue(self.closed[name].name)
                 logger.warning("Queue %s waits: a resource that it needs is not loaded", name)
         for name in set(self.closed) - wanted:
             self._give_back(name)

@@ -62,6 +62,7 @@ class Held:
         self.refused: str | None = None  # a version that failed while the old one goes on
         self.last_used = 0.0
         self.users = 0
+        self.counting = threading.Lock()
         self.inherited = False  # by fork: this process never loads it
         self.checked = 0.0
         self.examined = 0.0
@@ -76,15 +77,19 @@ class Held:
     @contextmanager
     def use(self) -> Iterator[Any]:
         """Give the object for as long as the block lasts; raise ResourceNotReady when there is none to be had now."""
-        self.users += 1
+        self._count(1)
         try:
             loaded = self.loaded or self._obtain()
             self.last_used = time.time()
             yield loaded.value
         finally:
-            self.users -= 1
+            self._count(-1)
             self.last_used = time.time()
             self.changed()
+
+    def _count(self, more: int) -> None:
+        with self.counting:
+            self.users += more
 
     def _obtain(self) -> Loaded:
         """Wait for a load that goes on, or load what was dropped."""

@@ -25,9 +25,12 @@ class Keeper(threading.Thread):
     def run(self) -> None:
         """Look after them until told to stop."""
         while not self.stopped.is_set():
-            for held in list(self.held):
-                held.step()
-            self._settle()
+            try:
+                for held in list(self.held):
+                    held.step()
+                self._settle()
+            except Exception:  # the boundary: without this thread nothing would be loaded any more
+                logger.exception("Looking after resources went wrong; it goes on")
             self.stopped.wait(TICK)
 
     def _settle(self) -> None:

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from billiard import get_start_method
 from celery import signals
+from celery.concurrency import get_implementation
 
 from common import heartbeat
 from common.conf import settings
@@ -38,8 +40,9 @@ class WorkerResources:
         self.controller = controller
         self.app = controller.app
         self.queues = list(self.app.amqp.queues.consume_from)
-        self.planned = served_by(self.queues)
-        self.forks = _forks(controller)
+        self.forks = _is_prefork(controller)
+        # Processes that are not forked know nothing of this one: each loads at its first job.
+        self.planned = served_by(self.queues) if not self.forks or get_start_method() == "fork" else []
         own = [made for made in self.planned if not self.forks or self._by_fork(made)]
         self.own = {made.name: Held(made) for made in own}  # in this process
         self.board = Board() if self.forks else None
@@ -161,13 +164,9 @@ class WorkerResources:
                 os._exit(0)  # the pool waits for its children before it ends, and this one has no work
 
 
-def _forks(controller: Any) -> bool:
-    """Return whether jobs run in processes that are forked from this one."""
-    from billiard import get_start_method
-    from celery.concurrency import get_implementation
-
-    module = get_implementation(controller.pool_cls).__module__
-    return module == "celery.concurrency.prefork" and get_start_method() == "fork"
+def _is_prefork(controller: Any) -> bool:
+    """Return whether jobs run in pool processes."""
+    return bool(get_implementation(controller.pool_cls).__module__ == "celery.concurrency.prefork")
 
 
 class _Told(BaseException):
