@@ -43,7 +43,7 @@ class Vocabularies:
 @resource("vocabularies", queues=["default"], version=services.fingerprint, holds="jobs")
 def vocabularies() -> Vocabularies:
     """Vocabularies of terms, opened; those that come with the project are loaded at the first start."""
-    services.load_shipped()
+    services.make_ready()
     found = Vocabularies()
     found.warm_up()
     return found

@@ -158,22 +158,41 @@ def remove(*, vocabulary: Vocabulary) -> None:
         _forget(ids)
 
 
-def load_shipped() -> None:
-    """Load the vocabularies that come with the project and were never loaded; what fails is noted on its row."""
-    for name in Vocabulary.objects.filter(shipped=True, version=0).values_list("name", flat=True):
-        lock = ExclusiveLock(f"vocabulary:{name}")
+def make_ready() -> None:
+    """Load the vocabularies that come with the project, once, and again those whose index cannot be read any more.
+
+    That is so after an upgrade that changed the index. What fails is noted on its row.
+    """
+    for row in Vocabulary.objects.select_related("index"):
+        if _is_ready(row):
+            continue
+        lock = ExclusiveLock(f"vocabulary:{row.name}")
         if not lock.acquire(_PATIENCE):
             continue
         try:
-            if Vocabulary.objects.filter(name=name, version=0).exists():
-                _try_shipped(name)
+            _make_ready(row.name)
         finally:
             lock.release()
 
 
-def _try_shipped(name: str) -> None:
+def _is_ready(row: Vocabulary) -> bool:
+    if not row.version:
+        return not row.shipped  # the first load of one that somebody uploaded failed, and would again
     try:
-        load(name=name, source=SHIPPED / f"{name}.obo", by=None, shipped=True)
+        row.open().close()
+    except VocabularyFailed:
+        return False
+    return True
+
+
+def _make_ready(name: str) -> None:
+    row = Vocabulary.objects.select_related("file", "index", "loaded_by").filter(name=name).first()
+    if row is None or _is_ready(row):
+        return  # another worker was faster
+    kept = None if row.shipped else row.file
+    source = kept.path if kept else SHIPPED / f"{name}.obo"
+    try:
+        load(name=name, source=source, by=row.loaded_by, stored=kept, job_id=row.job_id, shipped=row.shipped)
     except VocabularyFailed:
         return  # it is noted; the other vocabularies are as good as ever
 

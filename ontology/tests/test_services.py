@@ -137,8 +137,8 @@ def test_the_vocabularies_of_the_project_are_loaded_once(db, empty_redis):
     names = set(Vocabulary.objects.values_list("name", flat=True))
     assert names == {"breed", "organism_part", "species"}
     before = services.fingerprint()
-    services.load_shipped()
-    services.load_shipped()
+    services.make_ready()
+    services.make_ready()
     rows = list(Vocabulary.objects.all())
     assert [(row.version, row.shipped, row.error) for row in rows] == [(1, True, "")] * 3
     assert services.fingerprint() != before
@@ -148,13 +148,23 @@ def test_who_waits_for_another_worker_does_not_load_again(no_vocabularies, empty
     Vocabulary.objects.create(name="breed", shipped=True)
     monkeypatch.setattr(services, "_PATIENCE", 0.0)
     with ExclusiveLock("vocabulary:breed"):
-        services.load_shipped()
+        services.make_ready()
     assert Vocabulary.objects.get().version == 0
+
+
+def test_an_index_that_cannot_be_read_is_made_again_from_the_file(tiny):
+    tiny.index.path.write_bytes(b"of another time")
+    services.make_ready()
+    tiny.refresh_from_db()
+    assert (tiny.version, tiny.terms, tiny.error) == (2, 6, "")
+    services.make_ready()
+    tiny.refresh_from_db()
+    assert tiny.version == 2
 
 
 def test_a_shipped_file_that_cannot_be_loaded_stops_no_worker(no_vocabularies, empty_redis):
     Vocabulary.objects.create(name="absent", shipped=True)
-    services.load_shipped()
+    services.make_ready()
     assert "No such file" in Vocabulary.objects.get().error
 
 

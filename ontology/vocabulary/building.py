@@ -3,12 +3,14 @@
 It is an SQLite database that never changes after it was written. Tables: `terms` (row, id, name, definition, obsolete),
 `ids` (every id that leads to a term, alternative ones too), `replacements` (of obsolete terms), `labels` (names and synonyms as
 they are compared, with their scope), `first` (how many words the longest label that begins with a word has), `grams` (for
-names that are only similar), `edges` (child, parent, relation) and `meta`.
+names that are only similar: the rows of the labels that have a group of three letters, as 32-bit numbers), `lengths` (how many
+different groups each label has, in the order of the labels), `edges` (child, parent, relation) and `meta`.
 """
 
 import dataclasses
 import json
 import sqlite3
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ CREATE TABLE replacements (term INTEGER NOT NULL, id TEXT NOT NULL, certain INTE
 CREATE TABLE labels (row INTEGER PRIMARY KEY, term INTEGER NOT NULL, text TEXT NOT NULL, scope INTEGER NOT NULL,
                      key TEXT NOT NULL, stem TEXT NOT NULL);
 CREATE TABLE first (word TEXT PRIMARY KEY, longest INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE grams (gram TEXT NOT NULL, label INTEGER NOT NULL, PRIMARY KEY (gram, label)) WITHOUT ROWID;
+CREATE TABLE grams (gram TEXT PRIMARY KEY, labels BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE lengths (counts BLOB NOT NULL);
 CREATE TABLE edges (child INTEGER NOT NULL, parent INTEGER NOT NULL, relation TEXT NOT NULL,
                     PRIMARY KEY (child, parent, relation)) WITHOUT ROWID;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -125,6 +128,8 @@ def _fill_labels(
     progress: Callable[[float, float, str], None],
 ) -> int:
     longest: dict[str, int] = {}
+    having: dict[str, array[int]] = {}
+    lengths = array("H")
     count = 0
     for number, term in enumerate(terms, start=1):
         seen = set()
@@ -138,9 +143,16 @@ def _fill_labels(
             stem = " ".join(word.stem for word in found)
             label = (count, rows[term.id], text, SCOPES.index(scope), key, stem)
             connection.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?, ?)", label)
-            connection.executemany("INSERT INTO grams VALUES (?, ?)", ((gram, count) for gram in words.grams(key)))
+            grams = words.grams(key)
+            lengths.append(len(grams))
+            for gram in grams:
+                having.setdefault(gram, array("I")).append(count)
             longest[found[0].stem] = max(len(found), longest.get(found[0].stem, 0))
         if number % 2000 == 0:
             progress(2, 3, f"Indexing: {number:,} of {len(rows):,} terms")
     connection.executemany("INSERT INTO first VALUES (?, ?)", longest.items())
+    connection.executemany(
+        "INSERT INTO grams VALUES (?, ?)", ((gram, found.tobytes()) for gram, found in having.items())
+    )
+    connection.execute("INSERT INTO lengths VALUES (?)", (lengths.tobytes(),))
     return count

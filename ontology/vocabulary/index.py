@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from ontology.vocabulary import words
 from ontology.vocabulary.building import SCOPES, VERSION
 
@@ -28,11 +30,8 @@ WHERE parent = ? AND relation IN (SELECT value FROM json_each(?)) ORDER BY terms
 _LABELS_OF = "SELECT row, term, text, scope, key, stem FROM labels WHERE term = ? ORDER BY scope, text"
 _LABELS_BY_KEY = "SELECT row, term, text, scope, key, stem FROM labels WHERE key = ?"
 _LABELS_BY_STEM = "SELECT row, term, text, scope, key, stem FROM labels WHERE stem = ?"
-_SHARING = """
-SELECT row, term, text, scope, key, stem FROM labels JOIN (
-  SELECT label, COUNT(*) AS shared FROM grams WHERE gram IN (SELECT value FROM json_each(?)) GROUP BY label
-) ON label = row ORDER BY 2.0 * shared / (LENGTH(key) + ?) DESC, row LIMIT ?
-"""
+_LABELS_AT = "SELECT row, term, text, scope, key, stem FROM labels WHERE row IN (SELECT value FROM json_each(?))"
+_POSTINGS = "SELECT labels FROM grams WHERE gram IN (SELECT value FROM json_each(?))"
 
 
 class IndexUnusable(Exception):
@@ -185,8 +184,15 @@ class Index:
         return int(found[0][0]) if found else 0
 
     def sharing(self, grams: set[str], limit: int) -> list[Label]:
-        """Return the labels that share most groups of three letters with a text, for their length, the best first."""
-        return [_label(row) for row in self._rows(_SHARING, (json.dumps(sorted(grams)), len(grams), limit))]
+        """Return the labels that share most groups of three letters with a text (Dice's coefficient), by their rows."""
+        found = [np.frombuffer(blob, np.uint32) for (blob,) in self._rows(_POSTINGS, (json.dumps(sorted(grams)),))]
+        if not found:
+            return []
+        rows, shared = np.unique(np.concatenate(found), return_counts=True)
+        ((blob,),) = self._rows("SELECT counts FROM lengths")
+        alike = 2 * shared / (np.frombuffer(blob, np.uint16)[rows - 1] + len(grams))
+        best = np.lexsort((rows, -alike))[:limit]
+        return [_label(row) for row in self._rows(_LABELS_AT, (json.dumps(rows[best].tolist()),))]
 
     def search(self, text: str, limit: int, offset: int = 0) -> list[tuple[Term, str]]:
         """Return terms by id, or by name or synonym that begins with the text or has a word that does, names first.

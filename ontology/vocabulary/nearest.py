@@ -8,7 +8,7 @@ from ontology.vocabulary import words
 from ontology.vocabulary.index import Index, Term
 
 # So many labels that share letters with the text are compared whole, and so many letters of each.
-_COMPARED = 200
+_COMPARED = 60
 _LETTERS = 200
 # Words in common say less than letters in common.
 _WORDS = 0.9
