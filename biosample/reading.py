@@ -20,6 +20,11 @@ class Cell:
     annotation: Annotation | None
 
     @property
+    def label(self) -> str:
+        """What the attribute is called."""
+        return str(Attribute(self.attribute).label)
+
+    @property
     def outcome(self) -> str:
         """What came out: one of Annotation.Outcome; "waiting" when this value was not looked up, "" without a value."""
         if not self.value:

@@ -131,7 +131,10 @@ def annotate_submission(self: Any, submission: TheSubmission) -> dict[str, Any]:
     for attribute, vocabulary in settings.VOCABULARIES.items():
         index = self.vocabularies[vocabulary]
         job_id = str(self.request.id or "")
-        counts = services.annotate(attribute=attribute, index=index, teller=self, job_id=job_id, submission=submission)
+        with self.stage(attribute.replace("_", " "), weight=1, of=len(settings.VOCABULARIES)):
+            counts = services.annotate(
+                attribute=attribute, index=index, teller=self, job_id=job_id, submission=submission
+            )
         found[attribute] = counts.result()
     return found
 

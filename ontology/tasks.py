@@ -30,7 +30,7 @@ AVocabulary = Annotated[str, Argument(title="Vocabulary", choices=usable, order=
 Vocabularies = Annotated[
     list[str], MinLen(1), Argument(title="Vocabularies", help="Where to look for terms", choices=usable, order=1)
 ]
-ATerm = Annotated[str, MinLen(1), MaxLen(300), Argument(title="Term", help="Its id or its exact name: liver")]
+ATerm = Annotated[str, MinLen(1), MaxLen(300), Argument(title="Term", help="Its id or its name, such as liver")]
 Count = Annotated[int, Ge(1), Le(100), Argument(title="How many", help="At most so many terms")]
 WithParts = Annotated[
     bool, Argument(title="Parts too", help="Also go from a part to what it is part of, not only to the more general")
@@ -72,7 +72,7 @@ def load_vocabulary(
 @app.task(bind=True, base=app.Task, name="ontology.annotate_text", acks_late=True, resources=("vocabularies",))
 def annotate_text(
     self: Any,
-    text: Annotated[str, Argument(title="Text", help="Liver of a Holstein cow", multiline=True)],
+    text: Annotated[str, Argument(title="Text", help="Such as: liver of a Holstein cow", multiline=True)],
     vocabularies: Vocabularies,
 ) -> dict[str, Any]:
     """Find the terms of vocabularies in a text, by name, synonym or id.
@@ -101,7 +101,9 @@ def _check_length(text: str) -> None:
 @app.task(bind=True, base=app.Task, name="ontology.annotate_values", acks_late=True, resources=("vocabularies",))
 def annotate_values(
     self: Any,
-    values: Annotated[list[str], MinLen(1), MaxLen(10_000), Argument(title="Values", help="One a line: holstein")],
+    values: Annotated[
+        list[str], MinLen(1), MaxLen(10_000), Argument(title="Values", help="One a line, such as holsteins")
+    ],
     vocabulary: AVocabulary,
 ) -> dict[str, Any]:
     """Find the term that each value means as a whole, such as the breeds of a table.
@@ -129,7 +131,9 @@ def meaning(index: Index, value: str) -> dict[str, Any]:
 @app.task(bind=True, base=app.Task, name="ontology.nearest_terms", acks_late=True, resources=("vocabularies",))
 def nearest_terms(
     self: Any,
-    text: Annotated[str, MinLen(1), MaxLen(300), Argument(title="Text", help="A name as somebody wrote it: holstien")],
+    text: Annotated[
+        str, MinLen(1), MaxLen(300), Argument(title="Text", help="A name as somebody wrote it, such as holstien")
+    ],
     vocabulary: AVocabulary,
     count: Count = 10,
     least: Annotated[
