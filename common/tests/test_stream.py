@@ -59,6 +59,19 @@ def test_an_emptied_redis_gets_its_group_back():
     assert len(read_all(reader)) == 1
 
 
+def test_a_reader_that_is_given_nothing_is_not_taken_for_gone():
+    reader = stream.Reader("quiet")
+    read_all(reader)
+
+    def idle():
+        (told,) = redis.client().xinfo_consumers(events.stream(), stream.GROUP)
+        return told["idle"]
+
+    wait_until(lambda: idle() > 100)
+    read_all(reader)
+    assert idle() < 100
+
+
 def test_lag_counts_what_is_not_done():
     assert stream.lag() == stream.Lag(0, 0.0)
     events.emit("log", "a")
