@@ -81,12 +81,13 @@ class Reader:
         return part
 
     def _group(self, canvas: Any, before: Part, given: Given) -> Part:
-        parts = self._members(list(canvas.tasks), before, given.inside(self._box("group")))
+        tasks = list(canvas.tasks)
+        parts = self._members(tasks, before, given.inside(self._box("group")))
         if not parts:
             return Part(before.ends, [])
         for link in given.links:  # as group.link does: on the first member alone
             parts[0].ends[0].embed.setdefault("callbacks", []).append(link)
-        return Part(_ends(parts), [part.value for part in parts])
+        return Part(_ends(parts), _values(tasks, parts))
 
     def _members(self, tasks: Sequence[Any], before: Part, given: Given) -> list[Part]:
         return [self.read(task, before, given) for task in tasks]
@@ -96,7 +97,7 @@ class Reader:
         header = canvas.tasks
         tasks = list(header.tasks) if isinstance(header, group) else list(header)
         parts = self._members(tasks, before, Given(given.args, (), (), (*given.boxes, box)))
-        gathered = Part(_ends(parts) or before.ends, [part.value for part in parts])
+        gathered = Part(_ends(parts) or before.ends, _values(tasks, parts))
         body: Any = maybe_signature(canvas.body, app=self.app)
         inner = Given((), given.links, given.errbacks, (*given.boxes, box))
         if not isinstance(body, _chain | chord | group | chunks):
@@ -119,6 +120,17 @@ def _result(node: Node) -> Any:
 
 def _ends(parts: Sequence[Part]) -> list[Node]:
     return list({node.index: node for part in parts for node in part.ends}.values())
+
+
+def _values(tasks: Sequence[Any], parts: Sequence[Part]) -> list[Any]:
+    """Return the list that the members of a group return; a group in a group adds its members to it."""
+    found: list[Any] = []
+    for task, part in zip(tasks, parts, strict=True):
+        if task.get("subtask_type") == "group":
+            found.extend(part.value)
+        else:
+            found.append(part.value)
+    return found
 
 
 def _unrolled(step: Any) -> Any:

@@ -348,12 +348,12 @@ def _kept(graph: Graph, standing: loading.Standing, changed: set[str]) -> tuple[
 
 
 def _want_again(graph: Graph, standing: loading.Standing, kept: Mapping[str, Letter]) -> None:
-    """Forget that jobs were cancelled which shall run now."""
-    cancelled = [name for name, letter in standing.letters.items() if letter == Letter.CANCELLED and name not in kept]
-    ids = [job_id(graph, name) for name in cancelled]
-    for job in Job.objects.filter(pk__in=ids).values_list("pk", flat=True):
+    """Forget that jobs were asked to end which shall run now, also of those that ended otherwise before they noticed."""
+    ids = [job_id(graph, name) for name in standing.letters if name not in kept]
+    asked = Job.objects.filter(pk__in=ids, cancel_at__isnull=False)
+    for job in asked.values_list("pk", flat=True):
         cancelling.withdraw(job)
-    Job.objects.filter(pk__in=ids).update(cancel_by="", cancel_at=None)
+    asked.update(cancel_by="", cancel_at=None)
 
 
 # --- approvals -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import fnmatch
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from celery import current_app
@@ -114,11 +115,16 @@ def _set(node: Node, options: Mapping[str, Any]) -> None:
         elif name == "group":
             node.group = list(value)
         elif name in _KEPT:
-            node.options[name] = value
+            node.options[name] = _plain(value)
         else:
             raise WorkflowException(f"A node has no option {name!r}.")
     if node.join not in {"all", "any"}:
         raise WorkflowException(f"`join` is all or any, not {node.join!r}.")
+
+
+def _plain(value: Any) -> Any:
+    """Return a moment as messages have it; anything else as it is."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _retry(value: Any) -> list[float]:
@@ -172,10 +178,15 @@ class Workflow(Hooks):
 
     # Writing
 
-    def add_celery_canvas(self, canvas: Any, dependencies: Sequence[WorkflowNode] | None = None) -> list[WorkflowNode]:
-        """Add any canvas of Celery; return the nodes that what comes after it has to wait for."""
+    def add_celery_canvas(
+        self, canvas: Any, dependencies: Sequence[WorkflowNode] | None = None, *, args: Sequence[Any] = ()
+    ) -> list[WorkflowNode]:
+        """Add any canvas of Celery; return the nodes that what comes after it has to wait for.
+
+        `args` are partial arguments, as those of its `apply_async`.
+        """
         ends = [node.node for node in dependencies or ()]
-        part = Reader(self._add, current_app).read(canvas, Part(ends), Given())
+        part = Reader(self._add, current_app).read(canvas, Part(ends), Given(tuple(args)))
         self._value = part.value
         return [self.nodes[node.id] for node in part.ends]
 
@@ -305,7 +316,9 @@ class Workflow(Hooks):
         node.task, node.args, node.kwargs = str(signature.task), args, dict(signature.kwargs)
         node.parents = [(parent.index, When.SUCCESS) for parent in before]
         node.group = list(given.boxes)
-        node.options = {name: value for name, value in signature.options.items() if name in _KEPT and value is not None}
+        node.options = {
+            name: _plain(value) for name, value in signature.options.items() if name in _KEPT and value is not None
+        }
         node.embed = {
             name: [dict(item) for item in found]
             for name, found in (("callbacks", given.links), ("errbacks", given.errbacks))
@@ -354,9 +367,10 @@ class Workflow(Hooks):
             )
         for node in self.graph.nodes:
             self._check_node(node)
-        self.graph.check()
         if self._value is not NOTHING and self.graph.result is None:
             self.graph.result = self._value
+        if self.graph.nodes or self.graph.result is None:  # an empty group is done at once
+            self.graph.check()
         self.checked = True
 
     def _check_node(self, node: Node) -> None:

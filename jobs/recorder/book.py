@@ -37,6 +37,8 @@ def _columns(model: type[models.Model], kept: set[str]) -> list[str]:
 def write(events: Sequence[Event]) -> list[Change]:
     """Apply events about the life of jobs, all or none; return what changed its state.
 
+    Of a job that is a node also what began or ended once more: its workflow may have forgotten that it had.
+
     Raises IntegrityError when another recorder wrote one of the new jobs at the same moment: do it again.
     """
     now = timezone.now()
@@ -51,7 +53,7 @@ def write(events: Sequence[Event]) -> list[Change]:
     return [
         Change(life.job.pk, life.job.task, life.job.state, life.before, life.job.workflow_id, life.job.node)
         for life in lives.values()
-        if life.job.state != life.before
+        if life.job.state != life.before or (life.job.workflow_id and life.touched)
     ]
 
 

@@ -91,6 +91,8 @@ class Recorder:
         if nodes := [(c.workflow_id, c.node, c.state, c.job_id) for c in changes if c.workflow_id]:
             _tell(signals.nodes_changed, nodes=nodes)
         for change in changes:
+            if change.state == change.previous:
+                continue
             _tell(
                 signals.job_changed,
                 job_id=change.job_id,

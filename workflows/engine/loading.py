@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from kombu.transport.redis import Channel
 from kombu.utils.encoding import bytes_to_str
 
-from common import redis
+from common import events, redis
 from common.results import ResultBackend
 from workflows.engine import keys, reacting, scripts
 from workflows.engine.keys import BAD, ENDED, GOOD, Letter
@@ -54,13 +54,22 @@ def load(stored: StoredWorkflow, graph: Graph, standing: Standing | None = None)
     with _alone(stored.pk) as mine:
         if not mine:
             return False
-        plan = Plan(graph, standing or Standing())
+        plan = Plan(graph, standing or Standing(), cancelled=stored.cancel_at is not None)
         _write(stored, graph, plan)
+        _tell_book(stored, plan)
         answer = scripts.run("begin", keys.workflow(stored.pk), *plan.ready)
         reacting.react(stored.pk, answer)
         for name in plan.expanding():
             reacting.expand_fan_out(stored.pk, name)  # the jobs that it lacks
         return True
+
+
+def _tell_book(stored: StoredWorkflow, plan: "Plan") -> None:
+    """Tell the book of nodes that have ended by what follows from others, before anything else is told."""
+    found = {name: letter for name, letter in plan.letters.items() if letter in ENDED and "." not in name}
+    news = {name: letter for name, letter in found.items() if stored.letters[int(name)] != letter}
+    if news:
+        events.emit("workflow", None, workflow=stored.pk, letters=news)
 
 
 @contextlib.contextmanager
@@ -101,7 +110,7 @@ def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
         "total": len(graph.nodes) - len(graph.handlers),
         "left": plan.left,
         "failed": plan.failed,
-        "paused": int(stored.state == "PAUSED"),
+        "paused": int(stored.state == "PAUSED" and stored.cancel_at is None),
         "cancelled": int(stored.cancel_at is not None),
         "common": f'"root_id":{json.dumps(stored.pk)},"parent_id":null,"origin":"workflow","workflow":{json.dumps(stored.pk)}',
         "owner": json.dumps(stored.owner_id),
@@ -118,9 +127,10 @@ def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
 class Plan:
     """What follows from how far the workflow has come: who has ended, who is blocked, who can go."""
 
-    def __init__(self, graph: Graph, standing: Standing) -> None:
+    def __init__(self, graph: Graph, standing: Standing, *, cancelled: bool = False) -> None:
         self.graph = graph
         self.standing = standing
+        self.cancelled = cancelled  # the workflow: that one of its jobs alone was cancelled is a failure
         self.letters: dict[str, str] = {}
         self.counts: dict[str, int] = {}
         self.extras: dict[str, Any] = {}
@@ -159,7 +169,8 @@ class Plan:
             self.letters[name] = str(letter)
         if letter not in ENDED:
             return
-        if letter in BAD and not (self.graph.lenient and any(when != When.SUCCESS for _, when in children)):
+        handled = self.graph.lenient and any(when != When.SUCCESS for _, when in children)
+        if (letter in BAD and not handled) or (letter == Letter.CANCELLED and not self.cancelled):
             self.failed += 1
         for child, when in children:
             true = when == When.ALWAYS or letter in (GOOD if when == When.SUCCESS else BAD)

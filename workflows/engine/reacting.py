@@ -71,7 +71,8 @@ def send(workflow_id: str, node: str) -> None:
         root_id=common.get("root_id"),
         ignore_result=head.pop("ignore_result", False),
         countdown=found.get("z"),
-        expires=head.pop("expires", None),
+        eta=head.pop("eta", None),
+        expires=head.pop("expires", found.get("v")),
         headers={
             **{k: v for k, v in head.items() if k not in {"retries", "shadow"}},
             "workflow": workflow_id,

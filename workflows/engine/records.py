@@ -104,13 +104,18 @@ def _record(node: Node, wants: list[Path] | None, children: list[list[int]], lis
     record |= {"t": node.task, "n": queue, "p": priority, "h": _headers(node, wants), "b": _body(node)}
     if lists is not None:
         record["q"] = lists.key(queue, priority)
-    if node.options.get("countdown"):
-        record["z"] = float(node.options["countdown"])
+    record |= _delays(node)
     if node.embed.get("errbacks") and node.options.get("chord_body"):
         record["e"] = 1
     if node.kind == Kind.FAN_OUT:
         record["o"] = field(as_reference(node.over))
     return json.dumps(record, separators=(",", ":"))
+
+
+def _delays(node: Node) -> dict[str, float]:
+    """Return seconds that count from when the message is sent: until it may run, until it may not any more."""
+    names = {"z": node.options.get("countdown"), "v": node.options.get("expires")}
+    return {name: float(value) for name, value in names.items() if value and isinstance(value, int | float)}
 
 
 def _headers(node: Node, wants: list[Path] | None) -> str:
@@ -119,7 +124,8 @@ def _headers(node: Node, wants: list[Path] | None) -> str:
     headers: dict[str, Any] = {"task": node.task, "retries": 0}
     limits = [options.get("time_limit"), options.get("soft_time_limit")]
     headers["timelimit"] = limits
-    headers |= {name: options[name] for name in ("expires", "shadow", "ignore_result") if options.get(name)}
+    headers |= {name: options[name] for name in ("shadow", "ignore_result") if options.get(name)}
+    headers |= {name: options[name] for name in ("eta", "expires") if isinstance(options.get(name), str)}
     if options.get("retry"):
         headers["retry_policy"] = options["retry"]
     if wants and wants != [()]:

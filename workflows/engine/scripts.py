@@ -120,6 +120,7 @@ local function send(node, rec, item)
   local number = call('HINCRBY', W .. ':x', 'n' .. node, 1)
   local eta = ''
   if rec.z and number == 1 then eta = ',"eta":"' .. iso(tonumber(now()) + rec.z) .. '"' end
+  if rec.v then eta = eta .. ',"expires":"' .. iso(tonumber(now()) + rec.v) .. '"' end
   local headers = '{"lang":"py","id":"' .. id .. '",' .. about('common') .. ',"node":"' .. node .. '"' .. eta .. ',' .. rec.h .. '}'
   local message = '{"body":' .. cjson.encode(body) ..
     ',"content-encoding":"utf-8","content-type":"application/json","headers":' .. headers ..
@@ -218,7 +219,9 @@ local function settle(first, letter)
     call('HSET', S, index, how)
     if index ~= handler and index ~= finalizer then
       call('HINCRBY', W, 'left', -1)
-      if (how == 'f' or how == 'l') and not (rec.y and about('lenient') == '1') then call('HINCRBY', W, 'failed', 1) end
+      if (how == 'f' or how == 'l') and not (rec.y and about('lenient') == '1') or how == 'c' and about('cancelled') ~= '1' then
+        call('HINCRBY', W, 'failed', 1)
+      end
     elseif how == 'f' or how == 'l' then
       call('HINCRBY', W, 'failed', 1)
     end
@@ -251,7 +254,10 @@ if call('HGET', W, 'state') ~= 'LOADED' then return {false, {}, {}, {}} end
 call('HSET', W, 'state', 'RUNNING')
 call('SADD', P .. 'wf:active', wid)
 for _, index in ipairs(ARGV) do
-  if not call('HGET', S, index) and ready(index) then settle(index, 'f') end
+  if not call('HGET', S, index) then
+    if about('cancelled') == '1' then settle(index, 'c')
+    elseif ready(index) then settle(index, 'f') end
+  end
 end
 changed = true
 conclude()
@@ -361,8 +367,9 @@ changed = true
 local rec = record(index)
 for i = 4, #ARGV do
   local node = index .. '.' .. (first + i - 4)
-  if not call('HGET', S, node) and send(node, rec, ARGV[i]) then
-    call('HSET', S, node, 'f')
+  local cancelled = about('cancelled') == '1'
+  if not call('HGET', S, node) and (cancelled or send(node, rec, ARGV[i])) then
+    call('HSET', S, node, cancelled and 'c' or 'f')
     call('HINCRBY', W .. ':x', 'f' .. index, 1)
     call('HINCRBY', W .. ':x', 'd' .. index, 1)
   end
@@ -419,18 +426,20 @@ end
 return outcome()
 """
 
-# Nothing more is sent; what waits, is held or waits for a person ends as cancelled. ARGV: error ('' for none), then all
-# nodes. Answers the nodes whose jobs are with the broker or a worker.
+# Nothing more is sent; what waits, is held or waits for a person ends as cancelled. The handlers run all the same, also
+# if it was paused. ARGV: error ('' for none), then all nodes. Answers the nodes whose jobs are with the broker or a worker.
 _CANCEL = """
 if call('HGET', W, 'state') ~= 'RUNNING' then return {{}, outcome()} end
-call('HSET', W, 'cancelled', '1')
+call('HSET', W, 'cancelled', '1', 'paused', '0')
 if ARGV[1] ~= '' then call('HSET', W, 'error', ARGV[1]) end
 meta = {}
 local live = {}
 for i = 2, #ARGV do
   local index = ARGV[i]
   local letter = call('HGET', S, index)
-  if letter == 'q' or letter == 'r' then live[#live + 1] = index
+  if index == about('handler') or index == about('finalizer') then
+    if letter == 'h' then call('HDEL', S, index) end
+  elseif letter == 'q' or letter == 'r' then live[#live + 1] = index
   elseif letter == 'x' then
     local count = tonumber(call('HGET', W .. ':x', 'm' .. index) or '0')
     for item = 0, count - 1 do
@@ -438,8 +447,7 @@ for i = 2, #ARGV do
       if found == 'q' or found == 'r' then live[#live + 1] = index .. '.' .. item end
     end
     if count == 0 then settle(index, 'c') end
-  elseif letter == 'a' or letter == 'h' or not letter then
-    if index ~= about('handler') and index ~= about('finalizer') and not ENDED[call('HGET', S, index) or ''] then settle(index, 'c') end
+  elseif letter == 'a' or letter == 'h' or not letter then settle(index, 'c')
   end
 end
 conclude()
