@@ -267,11 +267,16 @@ def give_up(stored: StoredWorkflow, reason: str) -> None:
 
 
 def resume(
-    stored: StoredWorkflow, *, by: User | None, changes: Mapping[str, Mapping[str, Any]] | None = None
+    stored: StoredWorkflow,
+    *,
+    by: User | None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    done: Mapping[str, Any] | None = None,
 ) -> list[Node]:
     """Go on at the nodes that did not end well, and keep every other result; return the nodes that run again.
 
-    `changes`: new args and kwargs by key of node. Raises NotAllowed and NotNow.
+    `changes`: new args and kwargs by key of node. `done`: results by key of nodes that somebody has done by hand, or knows
+    to be done although their worker vanished; those do not run again. Raises NotAllowed and NotNow.
     """
     _check(by, stored, policies.may_act)
     if stored.state not in FINISHED - {State.SUCCESS}:
@@ -279,6 +284,7 @@ def resume(
     graph = stored.read_graph()
     apply_changes(graph, changes or {})
     standing = loading.standing_of(stored)
+    decisions = _count_as_done(stored, graph, standing, done or {}, by)
     kept, again = _kept(graph, standing, set(changes or {}))
     now = timezone.now()
     letters = "".join(str(kept.get(str(node.index), Letter.WAITING)) for node in graph.nodes)
@@ -289,7 +295,7 @@ def resume(
     stored.set_letters(letters)
     _move(
         stored, {State(stored.state)}, State.RUNNING, "Somebody was faster.",
-        letters=stored.letters, counts=stored.counts, **fields,
+        letters=stored.letters, counts=stored.counts, decisions=decisions, **fields,
     )  # fmt: skip
     _want_again(graph, standing, kept)
     begun = {name.partition(".")[0] for name in kept}
@@ -319,6 +325,23 @@ def resumption(stored: StoredWorkflow, graph: Graph, changed: Iterable[str] = ()
     following = [node for node in work if node.index not in whole and node.index not in again]
     bad = [node for node in again.values() if node.index not in graph.handlers]
     return Resumption(bad, following, len(work) - len(bad) - len(following))
+
+
+def _count_as_done(
+    stored: StoredWorkflow, graph: Graph, standing: loading.Standing, done: Mapping[str, Any], by: User | None
+) -> dict[str, Any]:
+    """Let nodes stand as succeeded with the results that somebody gives; return the decisions with these."""
+    nodes = {node.key: node for node in graph.nodes}
+    unknown = [key for key in done if key not in nodes or nodes[key].kind != Kind.TASK]
+    if unknown:
+        raise NotNow(f"There is no node {', '.join(unknown)} with a job.")
+    who = by.get_username() if by is not None else "the control room"
+    found = dict(stored.decisions)
+    for key, result in done.items():
+        name = str(nodes[key].index)
+        found[name] = {"done": True, "by": who, "at": timezone.now().isoformat(), "result": result}
+        standing.letters[name], standing.results[name] = Letter.SUCCEEDED, result
+    return found
 
 
 def _allowance(stored: StoredWorkflow) -> timedelta:

@@ -229,7 +229,10 @@ def standing_of(stored: StoredWorkflow, *, keep: Mapping[str, Letter] | None = N
         if letter in GOOD:
             results[job.node] = job.result
     for name, decision in stored.decisions.items():
-        results[name] = decision
+        if decision.get("done"):
+            letters[name], results[name] = Letter.SUCCEEDED, decision["result"]
+        else:
+            results[name] = decision
     if keep is not None:
         letters = dict(keep)
     items = {name: count for name, count in stored.items.items() if letters.get(name) not in (None, Letter.BLOCKED)}

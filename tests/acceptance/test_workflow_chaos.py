@@ -1,0 +1,237 @@
+"""Workflows finish whatever dies: workers, pool processes, recorder, beat, Redis; and messages that come twice.
+
+`CHAOS_SEEDS=20 CHAOS_NODES=1000` makes it the full trial; by default it is a small one.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from common import redis
+from common.runner.redis_server import PrivateServer
+from common.testing import wait_until
+from common.testing.processes import Beat, Recorder, Worker
+from jobs.models import Job
+from tests.acceptance import workflow_tasks as tasks
+from workflows import services
+from workflows.models import FINISHED, State, StoredWorkflow
+from workflows.workflows import Workflow
+
+SEEDS = range(int(os.environ.get("CHAOS_SEEDS", "1")))
+NODES = int(os.environ.get("CHAOS_NODES", "120"))
+SECONDS = 120 + NODES * 0.6
+APP = "tests.acceptance.workflow_tasks"
+# One node in so many may not run twice.
+ONCE = 10
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.serial,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(int(SECONDS) + 120),
+]
+
+
+class Room:
+    """Redis, worker, recorder and beat, each of which may be killed and is started again."""
+
+    def __init__(self, server: PrivateServer, seed: int) -> None:
+        self.server = server
+        self.chance = random.Random(seed)
+        self.env = {"REDIS_URL": server.url}
+        self.redis: subprocess.Popen[bytes] | None = None
+        self.worker: Worker | None = None
+        self.others: dict[str, Any] = {}
+        self.over = threading.Event()
+        self.killed: list[str] = []
+        self.copied = 0
+
+    def start(self) -> None:
+        """Start everything."""
+        self._start_redis()
+        self.worker = Worker(app=APP, env=self.env).start()
+        for name, kind in (("recorder", Recorder), ("beat", Beat)):
+            self.others[name] = kind(env=self.env).start()
+
+    def _start_redis(self) -> None:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.redis = subprocess.Popen(self.server.command(), start_new_session=True, **quiet)
+        self.server.wait(self.redis)
+
+    def restart_redis(self) -> None:
+        """Stop Redis in order and start it again with its data."""
+        assert self.redis is not None
+        self.redis.terminate()
+        self.redis.wait()
+        self._start_redis()
+        self.killed.append("redis")
+
+    def kill_worker(self) -> None:
+        """`kill -9` the worker with its pool, and start another."""
+        assert self.worker is not None
+        self.worker.kill()
+        self.killed.append("worker")
+        self.worker = Worker(app=APP, env=self.env).start()
+
+    def kill_child(self) -> None:
+        """`kill -9` one process of the pool."""
+        assert self.worker is not None
+        with suppress(OSError, IndexError):
+            path = Path(f"/proc/{self.worker.pid}/task/{self.worker.pid}/children")
+            children = path.read_text().split()
+            os.kill(int(self.chance.choice(children)), signal.SIGKILL)
+            self.killed.append("child")
+
+    def kill_recorder(self) -> None:
+        """`kill -9` the recorder, and with it the sweeper."""
+        self._kill_other("recorder")
+
+    def kill_beat(self) -> None:
+        """`kill -9` beat."""
+        self._kill_other("beat")
+
+    def _kill_other(self, name: str) -> None:
+        self.others[name].kill()
+        self.others[name] = type(self.others[name])(env=self.env).start()
+        self.killed.append(name)
+
+    def deliver_twice(self) -> None:
+        """Put a second copy of a waiting message into the queue."""
+        with suppress(redis.Error):
+            client = redis.client()
+            texts: Any = client.lrange("default", 0, 200)
+            if texts:
+                message = json.loads(self.chance.choice(texts))
+                if message["headers"].get("workflow"):
+                    self.copied += 1
+                    message["properties"]["delivery_tag"] += f"/copy{self.copied}"
+                    client.lpush("default", json.dumps(message))
+
+    def rage(self) -> None:
+        """Kill at random until told to stop; Redis is restarted twice."""
+        restarts = 2
+        while not self.over.is_set():
+            self.over.wait(self.chance.uniform(0.3, 2.0))
+            if self.copied < NODES / 20:
+                self.deliver_twice()
+            deaths = [self.kill_worker, self.kill_child, self.kill_recorder, self.kill_beat]
+            weights = [5, 5, 3, 1]
+            if restarts and self.chance.random() < 0.2:
+                restarts -= 1
+                self.restart_redis()
+            else:
+                self.chance.choices(deaths, weights)[0]()
+        for _ in range(restarts):
+            self.restart_redis()
+
+    def stop(self) -> None:
+        """Stop everything."""
+        self.over.set()
+        for process in (*self.others.values(), self.worker):
+            if process is not None:
+                process.stop(seconds=5)
+        if self.redis is not None:
+            self.redis.terminate()
+            self.redis.wait()
+
+
+def written(seed: int) -> Workflow:
+    """Return a random layered graph; each node says that it ran, and some may not do so twice."""
+    chance, width = random.Random(seed), 25
+    workflow = Workflow(name=f"chaos {seed}")
+    nodes: list[Any] = []
+    for number in range(NODES):
+        layer = number // width
+        before = nodes[width * (layer - 1) : width * layer] if layer else []
+        parents = chance.sample(before, min(len(before), chance.randint(1, 3)))
+        task = tasks.once if number % ONCE == ONCE - 1 else tasks.count
+        nodes.append(workflow.add_signature(task.si(f"n{number}"), parents, key=f"n{number}"))
+    return workflow
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_node_has_its_effect_and_none_twice_that_may_not(seed, tmp_path, settings):
+    server = PrivateServer(tmp_path / "redis")
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = server.url
+    room = Room(server, seed)
+    try:
+        room.start()
+        with _broker(server.url):
+            workflow = written(seed)
+            workflow.apply_async()
+            raging = threading.Thread(target=_raging, args=(room,))
+            raging.start()
+            began = time.monotonic()
+            _finish(workflow.id, room, SECONDS * 0.7)
+            room.over.set()
+            raging.join()
+            ended = _finish(workflow.id, room, SECONDS)
+            ran = {key: int(n) for key, n in redis.client().hgetall("flow:ran").items()}
+        sys.stderr.write(
+            f"seed {seed}: {time.monotonic() - began:.1f} s, {len(room.killed)} deaths, {room.copied} copies\n"
+        )
+    finally:
+        room.stop()
+    missing = [f"n{number}" for number in range(NODES) if not ran.get(f"n{number}")]
+    doubled = [key for key, times in ran.items() if times > 1 and int(key[1:]) % ONCE == ONCE - 1]
+    assert (ended.state, missing, doubled) == (State.SUCCESS, [], [])
+    assert ended.letters == "s" * NODES
+    assert Job.objects.filter(workflow_id=workflow.id).count() == NODES
+
+
+def _raging(room: Room) -> None:
+    try:
+        room.rage()
+    finally:
+        connection.close()
+
+
+def _broker(url: str) -> Any:
+    from celery import current_app
+
+    return _Broker(current_app, url)
+
+
+class _Broker:
+    """Lets this process use another broker for a while."""
+
+    def __init__(self, app: Any, url: str) -> None:
+        self.app, self.url, self.before = app, url, app.conf.broker_url
+
+    def __enter__(self) -> None:
+        self.app.conf.broker_url = self.url
+
+    def __exit__(self, *_: object) -> None:
+        self.app.conf.broker_url = self.before
+
+
+def _finish(workflow_id: Any, room: Room, seconds: float) -> StoredWorkflow:
+    """Wait for the end. A node that may not run twice and whose worker was killed is what an operator decides about:
+    it is done if its effect is there, else it is run again."""
+    end = time.monotonic() + seconds
+    while True:
+        stored = wait_until(
+            lambda: StoredWorkflow.objects.filter(pk=workflow_id, state__in=FINISHED).first(),
+            max(1.0, end - time.monotonic()),
+            f"the workflow ends: {StoredWorkflow.objects.get(pk=workflow_id).counts} after {room.killed}",
+        )
+        if stored.state == State.SUCCESS:
+            return stored
+        with suppress(redis.Error):
+            ran = redis.client().hgetall("flow:ran")
+            lost = Job.objects.filter(workflow_id=workflow_id, state__in=["lost", "failed"]).values_list(
+                "node", flat=True
+            )
+            done = {f"n{node}": f"n{node}" for node in lost if f"n{node}" in ran}
+            services.resume(stored, by=None, done=done)
