@@ -213,13 +213,18 @@ def _launch_anew(job: Job) -> None:
     from jobs.launching import has_secrets, resend
 
     logger.warning("Job %s (%s) waited for an answer, and Redis has forgotten that", job.pk, job.task)
-    if has_secrets(job) or job.task not in current_app.tasks:
+    if has_secrets(job):
         events.emit(
             "finished", job.pk, execution=None, state="lost", result=None, error_type="WorkerLost", traceback="",
             error="Redis has forgotten that it waited, and it cannot be sent again: its secrets are kept nowhere.",
         )  # fmt: skip
-    else:
+    elif job.task in current_app.tasks:
         resend(job)
+    else:  # only workers know it
+        options = {"task_id": job.pk, "queue": job.queue, "priority": job.priority}
+        handing.send(
+            {"task": job.task, "args": job.args, "kwargs": job.kwargs, "options": options, "source": job.source}
+        )
 
 
 def safely() -> None:
