@@ -1,16 +1,24 @@
 """The documentation's sample tasks. `IMAGE_DEMO=0` switches them off."""
 
+import enum
+import functools
 import os
 import signal
 import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from celery import chord
 from celery.exceptions import SoftTimeLimitExceeded
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
 
-from common.tasks import Argument, BaseTask, NotifyAdminTaskMixin
+from common.redaction import Secret
+from common.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin
 from image.celery import app
 
 # Seconds between two looks at the clock while a sample pretends to work.
@@ -77,6 +85,63 @@ def answer_once(
     for _ in self.track(range(20), "Thinking"):
         time.sleep(secs / 20)
     return {"words": len(text.split()), "letters": sum(map(str.isalpha, text))}
+
+
+class Flavour(enum.Enum):
+    """What a choice looks like that is an Enum."""
+
+    VANILLA = "vanilla"
+    LEMON = "lemon"
+
+
+SCOOPS = {"cup": [(1, "One"), (2, "Two"), (3, "Three")], "cone": [(1, "One"), (2, "Two")]}
+
+
+def _group(title: str) -> Any:
+    """Return what the fields under one heading have in common."""
+    return functools.partial(Argument, group=title)
+
+
+_words, _numbers, _times, _choices, _things = map(_group, ["Words", "Numbers", "Times", "Choices", "Things"])
+
+
+@app.task(bind=True, base=app.Task, name="demo.every_field", acks_late=True)
+def every_field(
+    self: Any,
+    word: Annotated[str, _words(help="A line of text, from 2 to 20 letters."), MinLen(2), MaxLen(20)] = "Hello",
+    text: Annotated[str, _words(help="Text of several lines.", multiline=True)] = "",
+    password: Annotated[str, Secret, _words(help="A secret: hidden in the book, the log and the mail.")] = "",
+    names: Annotated[list[str], _words(help="Several words.")] = [],  # noqa: B006 — as people write it
+    count: Annotated[int, Ge(1), Le(10), _numbers(help="A whole number from 1 to 10.")] = 3,
+    weight: Annotated[float, Gt(0), _numbers(help="A number above 0, in grams.")] = 1.5,
+    price: Annotated[Decimal, _numbers(help="An exact number.")] = Decimal("9.90"),
+    day: Annotated[date | None, _times(help="A day, or none.")] = None,
+    moment: Annotated[datetime | None, _times(help="A moment, or none.")] = None,
+    pause: Annotated[timedelta, _times(help="A duration, such as 1h 30m.")] = timedelta(minutes=90),
+    loud: Annotated[bool, _choices(help="Yes or no.")] = False,
+    flavour: Annotated[Flavour, _choices(help="One of an Enum.")] = Flavour.VANILLA,
+    vessel: Annotated[Literal["cup", "cone"], _choices(help="Decides how many scoops there can be.")] = "cup",
+    scoops: Annotated[
+        int, _choices(help="A cone holds two.", choices=lambda answers: SCOOPS.get(answers.get("vessel") or "cup", []))
+    ] = 1,
+    lid: Annotated[
+        bool | None, _choices(help="Asked of cups alone.", visible=lambda answers: answers.get("vessel") != "cone")
+    ] = None,
+    extra: Annotated[dict[str, Any] | None, _things(help="JSON, or nothing.")] = None,
+    ticket: Annotated[UUID | None, _things(help="A UUID, or none.")] = None,
+    file: Annotated[File | None, _things(help="An upload, or one of your files, or none.")] = None,
+    person: Annotated[Group | None, _things(title="Group", help="A row of a table, or none.")] = None,
+    groups: Annotated[QuerySet[Group] | None, _things(help="Several rows of a table, or none.")] = None,
+    dry_run: Annotated[bool, Argument(help="Say what would be done, and do nothing.")] = False,
+) -> dict[str, str]:
+    """Show a field of every kind, and answer with what came of each.
+
+    Nothing is done with the answers. **Dry run** launches it with `dry_run`, which a form offers for every task that
+    has an argument of that name.
+    """
+    self.log("info", "A dry run: nothing would be done anyway." if dry_run else "Reading the answers.")
+    given = {name: value for name, value in locals().items() if name not in {"self", "password"}}
+    return {name: f"{type(value).__name__}: {value}" for name, value in given.items()}
 
 
 @app.task(name="demo.add", acks_late=True)

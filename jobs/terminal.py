@@ -92,7 +92,7 @@ def lines_of(job: Job) -> list[str]:
     if job.answer_of:
         rows.append(f"  {story(job)}")
     progress = progress_of(job)
-    if progress and progress["fraction"] is not None:
+    if progress and progress["fraction"] is not None and job.state != State.SUCCEEDED:
         rows.append(f"  progress  {progress['fraction']:.0%} {progress['message']}".rstrip())
     rows += [f"  {name} = {json.dumps(value, ensure_ascii=False)}" for name, value in found["arguments"].items()]
     if job.state == State.SUCCEEDED:

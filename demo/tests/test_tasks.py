@@ -5,6 +5,7 @@ from celery import current_app
 
 from common.arguments import schema_of
 from common.tasks import BaseTask, NotifyAdminTaskMixin
+from jobs.forms import launch_form
 
 SAMPLES = {name: task for name, task in current_app.tasks.items() if name.startswith("demo.")}
 DANGEROUS = {"demo.fail", "demo.killed", "demo.ignores_time_limit"}
@@ -16,6 +17,7 @@ def test_all_samples_are_here():
         "log",
         "wait",
         "progress",
+        "every_field",
         "answer_once",
         "add",
         "mul",
@@ -54,3 +56,24 @@ def test_samples_called_directly():
     assert tasks.progress(0.0, 3) == 3
     with pytest.raises(ValueError, match="always fails"):
         tasks.fail()
+
+
+@pytest.mark.django_db
+def test_the_sample_of_a_form_has_a_field_of_every_kind():
+    schema = schema_of(SAMPLES["demo.every_field"])
+    kinds = {parameter.kind for parameter in schema.parameters}
+    assert kinds == {
+        "text", "integer", "number", "decimal", "boolean", "date", "datetime", "duration", "choice", "list", "json", "uuid",
+        "file", "model", "models",
+    }  # fmt: skip
+    form = launch_form(
+        SAMPLES["demo.every_field"], None, data={"word": "Hi", "count": "4", "pause": "5m", "vessel": "cone"}
+    )
+    assert form.is_valid(), form.errors
+    assert form.has_dry_run
+    assert "lid" not in form.fields
+    given = schema.validate(schema.wire(form.arguments()))
+    found = SAMPLES["demo.every_field"].run(**given)
+    assert found["pause"] == "timedelta: 0:05:00"
+    assert found["flavour"] == "Flavour: Flavour.VANILLA"
+    assert "password" not in found
