@@ -1,5 +1,7 @@
 """The stream of events hands each entry to one reader, and to another when that one vanishes."""
 
+import json
+
 import pytest
 
 from common import events, redis, stream
@@ -108,3 +110,37 @@ def test_a_reader_that_leaves_is_forgotten_unless_it_holds_entries():
     holder.leave()
     names = {row["name"] for row in redis.client().xinfo_consumers(events.stream(), stream.GROUP)}
     assert names == {"holder"}
+
+
+def test_texts_come_as_they_were_written():
+    texts = ['{"a": "é 🙂"}', "line\nline", "", '{"b": 1}']
+    for text in texts:
+        redis.client().xadd(events.stream(), {"e": text, "other": "x"})
+    redis.client().xadd(events.stream(), {"other": "x"})
+    reader = stream.Reader()
+    entries = reader.read(count=100, wait=0)
+    assert [entry.text for entry in entries] == [*texts, ""]
+    reader.done(entries)
+    assert stream.lag().entries == 0
+
+
+def test_a_text_that_holds_the_separator_stays_one_and_is_no_json():
+    for text in ('{"a": 1}', '{"a":\x1e 1}', '{"a": 2}'):
+        redis.client().xadd(events.stream(), {"e": text})
+    first, odd, last = stream.Reader().read(count=100, wait=0)
+    assert (first.text, last.text) == ('{"a": 1}', '{"a": 2}')
+    with pytest.raises(ValueError, match="Extra data"):
+        json.loads(odd.text)
+
+
+def test_many_entries_are_done_at_once():
+    with redis.client().pipeline(transaction=False) as pipe:
+        for number in range(2500):
+            pipe.xadd(events.stream(), {"e": str(number)})
+        pipe.execute()
+    reader = stream.Reader()
+    entries = reader.read(count=2500, wait=0)
+    assert [entry.text for entry in entries] == [str(number) for number in range(2500)]
+    reader.done(entries[:-1])
+    assert stream.lag().entries == 1
+    assert wait_until(lambda: reader.take_over(count=10, idle=0.001)) == entries[-1:]
