@@ -65,8 +65,9 @@ class Room:
             self.others[name] = kind(env=self.env).start()
 
     def _start_redis(self) -> None:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.redis = subprocess.Popen(self.server.command(), start_new_session=True, **quiet)
+        self.redis = subprocess.Popen(
+            self.server.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         self.server.wait(self.redis)
 
     def restart_redis(self) -> None:
@@ -221,13 +222,13 @@ def _finish(workflow_id: Any, room: Room, seconds: float) -> StoredWorkflow:
     it is done if its effect is there, else it is run again."""
     end = time.monotonic() + seconds
     while True:
-        stored = wait_until(
+        stored: Any = wait_until(
             lambda: StoredWorkflow.objects.filter(pk=workflow_id, state__in=FINISHED).first(),
             max(1.0, end - time.monotonic()),
             f"the workflow ends: {StoredWorkflow.objects.get(pk=workflow_id).counts} after {room.killed}",
         )
         if stored.state == State.SUCCESS:
-            return stored
+            return StoredWorkflow.objects.get(pk=workflow_id)
         with suppress(redis.Error):
             ran = redis.client().hgetall("flow:ran")
             lost = Job.objects.filter(workflow_id=workflow_id, state__in=["lost", "failed"]).values_list(
