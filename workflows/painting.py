@@ -11,7 +11,7 @@ from workflows.graph import Kind
 from workflows.progress import Now
 
 # Characters of a box's first line; the whole text is in its title.
-LINE = 24
+LINE = 21
 # Inside of a box where its bar begins, and how long it is.
 BAR_X, BAR_WIDTH = 10.0, 180.0
 # The state of what stands for several nodes is the first of these that one of them has.

@@ -17,7 +17,7 @@ from django.db.models import Count, F, Max, Min, Value
 from django.db.models.functions import StrIndex, Substr
 from django.utils import timezone
 
-from jobs.models import Job
+from jobs.models import FINISHED, Job
 from jobs.models import State as JobState
 from jobs.querysets import JobQuerySet
 from workflows import explaining
@@ -31,9 +31,10 @@ from workflows.models import State, StoredWorkflow
 RUNNING = 500
 # Jobs that tell how long one takes, the latest of all tasks.
 LATEST = 2000
+# Before so much of 1 is done, the pace says little.
+EARLY = 0.1
 # Seconds for which the usual run times of tasks are remembered.
 KEPT = 30
-_AT_WORK = frozenset({Letter.QUEUED, Letter.RUNNING, Letter.EXPANDING})
 
 
 @functools.lru_cache(maxsize=8)
@@ -179,12 +180,7 @@ def _counted(stored: StoredWorkflow) -> tuple[dict[int, int], dict[int, int]]:
     rows = _by_fan_out(stored).values("fan_out", "state").annotate(number=Count("pk"))
     for row in rows.values_list("fan_out", "state", "number"):
         state, number = JobState(row[1]), int(row[2])
-        if not str(row[0]).isdecimal() or state in {
-            JobState.SCHEDULED,
-            JobState.QUEUED,
-            JobState.RUNNING,
-            JobState.RETRYING,
-        }:
+        if not str(row[0]).isdecimal() or state not in FINISHED:
             continue
         ended[int(row[0])] += number
         if state not in {JobState.SUCCEEDED, JobState.SKIPPED}:
@@ -249,8 +245,9 @@ def typical() -> Mapping[str, float]:
 def left(now: Now) -> str:
     """Return in words how long it should still take; empty when it has ended.
 
-    The longest path through what is left, each node by what its task usually takes, or all that is left shared among as
-    many as run now, whichever is longer. Says that nobody knows where a task has never ended well, or a person decides.
+    The longest path through what is left, each node by what its task usually takes; or all that is left shared among as
+    many as run now; or what it takes at the pace so far; whichever is longest. Says that nobody knows where a task has
+    never ended well, or a person decides.
     """
     if now.stored.is_finished:
         return ""
@@ -277,7 +274,17 @@ def _seconds_left(now: Now) -> float | None:
         total += seconds
         longest = max(longest, path[index])
     at_work = sum(letter == Letter.RUNNING for letter in now.letters)
-    return max(longest, total / at_work) if at_work else longest
+    return max(longest, total / at_work if at_work else 0.0, _by_pace(now, moment))
+
+
+def _by_pace(now: Now, moment: datetime) -> float:
+    """Return the seconds that what is left takes at the pace so far; 0 where the pace says little."""
+    stored = now.stored
+    asks = any(node.kind == Kind.APPROVAL for node in now.graph.nodes)
+    if stored.started_at is None or stored.epoch > 1 or asks or now.progress < EARLY:
+        return 0.0
+    spent = (moment - stored.started_at).total_seconds()
+    return spent / now.progress - spent
 
 
 def _order(stored: StoredWorkflow, graph: Graph) -> Sequence[int]:

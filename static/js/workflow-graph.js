@@ -76,7 +76,15 @@ export class Graph {
     this.nodes = this.boxes.filter((box) => !box.isFrame);
     const chosen = this.svg.querySelector(".node.selected") ?? this.nodes[0]?.element;
     for (const box of this.boxes) box.element.setAttribute("tabindex", box.element === chosen ? "0" : "-1");
-    new ResizeObserver(() => this.show()).observe(this.frame);
+    const high = this.frame.clientHeight;
+    const tidy = () => {
+      // A small picture needs no large frame.
+      const wanted = this.whole[1] * Math.min(1, this.frame.clientWidth / this.whole[0]);
+      this.frame.style.height = `${Math.round(Math.min(high, Math.max(220, wanted + 24)))}px`;
+      if (this.view) this.show();
+    };
+    tidy();
+    new ResizeObserver(tidy).observe(this.frame);
   }
 
   // Painting
@@ -113,6 +121,7 @@ export class Graph {
       text = `${word} · ${Math.round(share * 100)}%`;
       pieces = [["running", share]];
     }
+    if (letter === "w" && box.element.dataset.hint) text = `${word} · ${box.element.dataset.hint}`;
     const old = box.element.querySelector(".word");
     if (old.textContent !== text) old.textContent = text;
     if (box.isFrame) return;

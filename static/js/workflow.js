@@ -35,6 +35,8 @@ function refresh(id, part) {
 }
 
 function say(stale) {
+  const at = document.querySelector("#workflow-head .freshness-at time");
+  if (at && !stale) at.textContent = new Date().toTimeString().slice(0, 8);
   document.querySelector("#workflow-head [data-freshness]")?.classList.toggle("stale", stale);
 }
 

@@ -38,7 +38,7 @@ def panel(request: HttpRequest, now: Now, node: Node) -> dict[str, Any]:
     if job is not None:
         lines = list(job.log_lines.order_by("-pk")[: LINES + 1])
         attempts = list(job.attempt_set.order_by("-number")[:ATTEMPTS])
-        found |= {"lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1], "attempts": attempts}
+        found |= {"log_lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1], "attempts": attempts}
     if node.kind == Kind.APPROVAL:
         may = policies.may_decide(person(request), stored, node)
         found["approval"] = explaining.approval(stored, node, may=may)

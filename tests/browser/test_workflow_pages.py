@@ -1,0 +1,128 @@
+"""A workflow in a real browser, with a real worker: watched, resumed, decided, without loading the page anew."""
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import expect
+
+from common import redis
+from common.testing.processes import Recorder, Worker, running
+from tests.acceptance import workflow_tasks as tasks
+from tests.browser.conftest import PHONE
+from workflows.models import StoredWorkflow
+from workflows.tests.books import chain, layers, store
+from workflows.workflows import Workflow
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+
+PATIENCE = 60_000
+
+
+def eight_nodes():
+    """Begin a workflow with a node that fails until somebody sets a key, and one that asks a person."""
+    workflow = Workflow(name="Publish")
+    first = workflow.add_signature(tasks.count.si("first"), key="first")
+    checks = [
+        workflow.add_signature(tasks.count.si(f"check {n}"), [first], key=f"check {n}", group=["checks"])
+        for n in (1, 2)
+    ]
+    shaky = workflow.add_signature(tasks.fail_unless.si("disk"), checks, key="shaky")
+    told = workflow.add_signature(tasks.count.si("told"), key="told")
+    told.add_dependency(shaky, {"when": "failure"})
+    asked = workflow.add_approval("publish?", [shaky], question="Publish it?", groups=["editors"])
+    published = workflow.add_signature(tasks.count.si("published"), [asked], key="published")
+    workflow.add_signature(tasks.count.si("last"), [published], key="last")
+    workflow.apply_async(owner=User.objects.get(username="grace"))
+    return StoredWorkflow.objects.get(pk=workflow.id)
+
+
+def test_a_workflow_is_watched_resumed_and_decided(page):
+    with running(Worker(app="tests.acceptance.workflow_tasks"), Recorder()):
+        stored = eight_nodes()
+        page.goto(f"/workflows/{stored.pk}/")
+        page.evaluate("window.untouched = true")
+        node = page.locator("a.node", has_text="shaky")
+        expect(node).to_have_class("node kind-task state-failed", timeout=PATIENCE)
+        expect(page.locator(".heading .state-failed")).to_be_visible(timeout=PATIENCE)
+        node.click()
+        panel = page.locator("#workflow-panel")
+        expect(panel).to_contain_text("disk is not set")
+        assert "node=shaky" in page.url
+        expect(page.locator("a.node", has_text="published")).to_contain_text("Blocked")
+        assert page.evaluate("window.untouched"), "the page was loaded anew"
+
+        page.get_by_role("link", name="Resume…").click()
+        expect(page.get_by_text("1 node runs again")).to_be_visible()
+        expect(page.get_by_text("3 results are kept")).to_be_visible()
+        redis.client().set("flow:ok:disk", 1)
+        page.get_by_role("button", name="Resume").click()
+        page.evaluate("window.untouched = true")
+        expect(page.get_by_text("Publish it?").first).to_be_visible(timeout=PATIENCE)
+        page.get_by_label("Comment").fill("Looks fine")
+        page.get_by_role("button", name="Approve").click()
+        expect(page.get_by_text("“publish?” is approved.")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator("a.node", has_text="last")).to_contain_text("Succeeded", timeout=PATIENCE)
+        expect(page.locator("#workflow-head .heading .state-succeeded")).to_be_visible(timeout=PATIENCE)
+        page.goto(f"/workflows/{stored.pk}/?tab=result")
+        expect(page.get_by_text("grace approved it: Looks fine.")).to_be_visible()
+    ran = {key: int(number) for key, number in redis.client().hgetall("flow:ran").items()}
+    assert ran == {"first": 1, "check 1": 1, "check 2": 1, "told": 1, "published": 1, "last": 1}
+
+
+def test_without_a_socket_the_page_asks_by_itself(page):
+    page.route_web_socket("**/ws/live/", lambda socket: socket.close())
+    stored = store(chain(3), "srw")
+    page.goto(f"/workflows/{stored.pk}/")
+    expect(page.locator("#n1")).to_contain_text("Running")
+    stored.set_letters("ssr")
+    stored.save(update_fields=["letters", "counts"])
+    expect(page.locator("#n1")).to_contain_text("Succeeded", timeout=PATIENCE)
+    expect(page.locator("#n2 .mark")).to_have_attribute("href", "#icon-running")
+    expect(page.locator("[data-rollup-ended]")).to_have_text("2")
+
+
+def test_the_keyboard_walks_along_the_edges(page):
+    stored = store(chain(4), "srww")
+    page.goto(f"/workflows/{stored.pk}/")
+    page.locator("#n0").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#n2")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel-title")).to_have_text("k1")
+    before = page.locator("#graph").get_attribute("viewBox")
+    page.locator("#n1").focus()
+    page.keyboard.press("+")
+    assert page.locator("#graph").get_attribute("viewBox") != before
+    page.keyboard.press("Escape")
+    expect(page.locator("#workflow-panel")).to_be_hidden()
+    assert "node=" not in page.url
+    page.go_back()
+    expect(page.locator("#panel-title")).to_have_text("k1")
+
+
+def test_following_ends_when_somebody_moves_the_picture(page):
+    stored = store(layers(300, 3), "s" * 240 + "rrr" + "w" * 57, jobs=False)
+    page.goto(f"/workflows/{stored.pk}/")
+    follow = page.get_by_role("button", name="Follow what runs")
+    expect(page.locator("#n240")).not_to_be_in_viewport()
+    follow.click()
+    expect(follow).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#n241")).to_be_in_viewport()
+    frame = page.locator("[data-graph]").bounding_box()
+    page.mouse.move(frame["x"] + 30, frame["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 330, frame["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(follow).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.mark.parametrize("query", ["", "?tab=timeline", "?tab=grid", "?tab=nodes", "?tab=result", "?node=k1"])
+def test_pages_fit_a_phone_in_light_and_dark(page, query):
+    stored = store(chain(6), "sfbbbb", name="a-word-without-a-place-to-break-" * 5, state="FAILURE")
+    page.set_viewport_size(PHONE)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for path in (f"/workflows/{stored.pk}/{query}", "/workflows/"):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
