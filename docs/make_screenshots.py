@@ -41,6 +41,11 @@ PAGES: dict[str, Callable[[], str]] = {
     "launch": lambda: f"/tasks/Process%20asset/?asset={first_asset()}",
     "assets": lambda: "/assets/",
     "asset": lambda: f"/assets/{first_asset()}/",
+    "workflows": lambda: "/workflows/",
+    "workflow": lambda: f"/workflows/{newest_workflow('Publish a mesh')}/?node=render+pictures",
+    "workflow-large": lambda: f"/workflows/{newest_workflow('A thousand nodes')}/",
+    "workflow-timeline": lambda: f"/workflows/{newest_workflow('Publish a mesh', state='FAILURE')}/?tab=timeline",
+    "workflow-grid": lambda: f"/workflows/{newest_workflow('Publish a mesh', state='FAILURE')}/?tab=grid",
     "workers": lambda: "/workers/",
     "schedules": lambda: "/admin/django_celery_beat/periodictask/",
 }
@@ -126,11 +131,95 @@ def fill(meshes: list[Path]) -> None:
     sent += [launch("demo.echo", text="Good morning"), launch("demo.add", x=2, y=40)]
     sent += [launch("demo.fail", message="The disk is full"), launch("demo.countdown", start=100)]
     wait_for(sent)
+    fill_workflows(admin)
     launching.repeat(
         task="Process asset", arguments={"asset": first_asset()}, by=admin, cron="0 6 * * 1-5", name="Bunny at six"
     )
     launch("demo.wait", secs=60, run_after=timezone.now() + timedelta(hours=3))
     launch("demo.progress", secs=600, steps=1200)
+
+
+def fill_workflows(admin: Any) -> None:
+    """Run a small workflow three times, with a node that fails and a decision to make, and begin a large one."""
+    from workflows import deciding, services
+    from workflows.models import FINISHED, StoredWorkflow
+
+    for secs in (1.0, 2.0, 3.0):
+        publish(admin, secs)
+    until(lambda: deciding.waiting().count() == 3, "come to their decision")
+    for stored in deciding.waiting()[1:]:
+        node = next(node for node in stored.read_graph().nodes if node.key == "publish?")
+        services.decide(stored, node, approve=True, by=admin, comment="They look fine")
+    until(lambda: StoredWorkflow.objects.filter(state__in=FINISHED).count() >= 2, "end")
+    large(admin)
+
+
+def until(fact: Callable[[], bool], what: str) -> None:
+    """Wait until something is so; leave with a reason when it does not come."""
+    end = time.monotonic() + PATIENCE
+    while not fact():
+        if time.monotonic() > end:
+            sys.exit(f"The sample workflows do not {what}: is a worker running?")
+        time.sleep(0.2)
+
+
+def publish(admin: Any, secs: float) -> None:
+    """Begin a workflow as a team may have it."""
+    from celery import current_app
+
+    from workflows.workflows import Workflow
+
+    tasks, workflow = current_app.tasks, Workflow(name="Publish a mesh")
+    wait, echo = tasks["demo.wait"], tasks["demo.echo"]
+    inspect = workflow.add_signature(tasks["demo.progress"].si(secs=secs, steps=20), key="inspect")
+    repair = workflow.add_signature(wait.si(secs), [inspect], key="repair")
+    sizes = [
+        workflow.add_signature(wait.si(secs / 2 + part), [repair], key=f"simplify to {share} %", group=["simplify"])
+        for part, share in enumerate((50, 25, 10))
+    ]
+    pictures = workflow.add_signature(tasks["demo.fail"].si("The disk is full"), [repair], key="render pictures")
+    told = workflow.add_signature(tasks["demo.log"].si("No pictures this time"), key="tell the team")
+    told.add_dependency(pictures, {"when": "failure"})
+    asked = workflow.add_approval("publish?", sizes, question="Publish the three versions?", groups=["editors"])
+    workflow.add_signature(echo.si("published"), [asked], key="publish")
+    tidy = workflow.add_signature(echo.si("tidy"), key="tidy up")
+    tidy.add_dependency(pictures, {"when": "always"})
+    workflow.finalizer(tasks["demo.log"].si("The end"))
+    workflow.apply_async(owner=admin, source="page")
+
+
+def large(admin: Any) -> None:
+    """Begin a workflow of a thousand nodes in forty steps, each node after two of the step before."""
+    from celery import current_app
+
+    from workflows.workflows import Workflow
+
+    workflow, wide = Workflow(name="A thousand nodes"), 25
+    rows: list[list[Any]] = []
+    for step in range(40):
+        before = rows[-1] if rows else []
+        rows.append(
+            [
+                workflow.add_signature(
+                    current_app.tasks["demo.wait"].si(0.3),
+                    [before[at], before[(at * 7 + step) % wide]]
+                    if before and (at * 7 + step) % wide != at
+                    else before[at : at + 1],
+                    key=f"step {step + 1}.{at + 1}",
+                )
+                for at in range(wide)
+            ]
+        )
+    workflow.apply_async(owner=admin, source="page")
+
+
+def newest_workflow(name: str, **wanted: str) -> str:
+    """Return the id of the newest such workflow of that name."""
+    from workflows.models import StoredWorkflow
+
+    return str(
+        StoredWorkflow.objects.filter(name=name, **wanted).order_by("-created_at").values_list("pk", flat=True)[0]
+    )
 
 
 def wait_for(jobs: list[str]) -> None:

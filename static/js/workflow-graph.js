@@ -79,7 +79,7 @@ export class Graph {
     const high = this.frame.clientHeight;
     const tidy = () => {
       // A small picture needs no large frame.
-      const wanted = this.whole[1] * Math.min(1, this.frame.clientWidth / this.whole[0]);
+      const wanted = this.whole[1] * Math.min(1, Math.max(0.75, this.frame.clientWidth / this.whole[0]));
       this.frame.style.height = `${Math.round(Math.min(high, Math.max(220, wanted + 24)))}px`;
       if (this.view) this.show();
     };

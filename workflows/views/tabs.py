@@ -25,6 +25,7 @@ NODES, ROWS, RUNS, BARS, EVENTS = 100, 200, 20, 2000, 100
 ARROWS = 600
 # Width of the timeline in its own units.
 WIDE = 1000.0
+SLIVER = 3.0
 
 
 # --- graph -----------------------------------------------------------------------------------------------------------
@@ -96,15 +97,18 @@ def _bar(now: Now, span: Span, begin: datetime, whole: float, end: datetime) -> 
     queued = span.queued or span.started or begin
     started = span.started or span.finished or end
     finished = (span.finished or end) if span.started else started
+    # The shortest node can be seen, also at the very end.
+    width = max(SLIVER, at(finished) - at(started)) if span.started else 0.0
+    x = min(at(started), WIDE - width)
     return Bar(
-        now.graph.nodes[span.index],
-        now.letters[span.index],
-        f"{at(queued):.1f}",
-        f"{max(0.0, at(started) - at(queued)):.1f}",
-        f"{at(started):.1f}",
-        f"{max(2.0, at(finished) - at(started)) if span.started else 0:.1f}",
-        max(started - queued, timedelta()),
-        max(finished - started, timedelta()) if span.started else None,
+        node=now.graph.nodes[span.index],
+        letter=now.letters[span.index],
+        waiting_x=f"{at(queued):.1f}",
+        waiting_width=f"{max(0.0, x - at(queued)):.1f}",
+        x=f"{x:.1f}",
+        width=f"{width:.1f}",
+        waited=max(started - queued, timedelta()),
+        ran=max(finished - started, timedelta()) if span.started else None,
     )
 
 
