@@ -60,9 +60,6 @@ if #ids > 0 then take_off() end
 
 T = TypeVar("T")
 
-# What Redis says where the stream or its group is not there.
-_MISSING = ("NOGROUP", "no such key", "requires the key to exist")
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
@@ -78,11 +75,6 @@ class Lag:
 
     entries: int
     seconds: float
-
-
-def alive_key() -> str:
-    """Return the key of the moment at which a reader last said that it lives, in seconds on the server's clock."""
-    return redis.key("events", "alive")
 
 
 def dead_key() -> str:
@@ -171,17 +163,6 @@ class Reader:
 
         self._in_group(call)
 
-    def say_alive(self) -> None:
-        """Let others know that this reader waits for events: before Redis 7.2 a reader is seen only when it gets some."""
-
-        def call() -> None:
-            with self.client.pipeline(transaction=False) as pipe:
-                pipe.xgroup_createconsumer(events.stream(), GROUP, self.name)
-                pipe.set(alive_key(), redis.now(self.client), ex=int(FORGOTTEN_AFTER))
-                pipe.execute()
-
-        self._in_group(call)
-
     def forget_others(self) -> None:
         """Remove readers from the group that are gone and hold nothing."""
 
@@ -223,7 +204,7 @@ def _call(call: Callable[[], T]) -> T:
         return call()
     except redis.ResponseError as error:
         # EXEC wraps the answer of the command, hence no look at the beginning only.
-        if any(words in str(error) for words in _MISSING):
+        if "NOGROUP" in str(error) or "no such key" in str(error):
             raise _NoGroup(str(error)) from error
         raise RedisUnavailable(str(error)) from error
     except (redis.Error, OSError) as error:

@@ -99,13 +99,6 @@ def _beat() -> Part:
     return Part(ok=silent < settings.SILENT_AFTER, detail=f"Ticked {silent:.0f} s ago.")
 
 
-def _since_a_word() -> float:
-    """Return the seconds since a recorder last said that it lives."""
-    client = redis.client()
-    at: Any = client.get(stream.alive_key())
-    return max(0.0, redis.now(client) - float(at)) if at else float("inf")
-
-
 def _recorder() -> Part:
     try:
         readers: Any = redis.client().xinfo_consumers(events.stream(), stream.GROUP)
@@ -113,7 +106,7 @@ def _recorder() -> Part:
         readers = []  # no stream or no group: nobody has ever read
     if not readers:
         return Part(ok=False, detail="No recorder: start `manage.py record`.")
-    silent = min(*(reader["idle"] / 1000 for reader in readers), _since_a_word())
+    silent = min(reader["idle"] for reader in readers) / 1000
     lag = stream.lag()
     detail = f"Read {silent:.0f} s ago, {lag.entries} events behind by {lag.seconds:.0f} s."
     return Part(ok=silent < settings.SILENT_AFTER, detail=detail)

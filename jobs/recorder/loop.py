@@ -150,7 +150,6 @@ class Recorder:
             return
         pause = settings.HOUSEKEEPING_INTERVAL
         self.housekeeping_at = now + pause / 2
-        self.reader.say_alive()
         if self.reader.turn(_CHORE, 60):
             try:
                 _tell(signals.housekeeping)
