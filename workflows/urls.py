@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from workflows.views import actions, pages
+from workflows.views import actions, definitions, pages
 
 app_name = "workflows"
 urlpatterns = [
     path("", pages.workflow_list, name="workflows"),
     path("decisions/", pages.decisions, name="decisions"),
+    path("definitions/", definitions.definition_list, name="definitions"),
+    path("definitions/<str:name>/", definitions.definition, name="definition"),
     path("<str:workflow_id>/", pages.workflow, name="workflow"),
     path("<str:workflow_id>/states/", pages.states, name="states"),
     path("<str:workflow_id>/pause/", actions.pause, name="pause"),
