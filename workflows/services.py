@@ -10,6 +10,7 @@ from typing import Any
 from celery.utils import uuid
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from common import cancelling, redis
@@ -235,12 +236,12 @@ def cancel(stored: StoredWorkflow, *, by: User | None, name: str = "", error: st
     graph = stored.read_graph()
     waiting = stored.counts.get(Letter.WAITING, 0) - len(graph.handlers)
     live, answer = _tell_engine(stored, "cancel", error, *(node.index for node in graph.nodes))
-    running = _end_jobs(graph, [str(node) for node in live], who)
+    running = end_jobs(graph, [str(node) for node in live], who)
     reacting.react(stored.pk, answer)
     return Cancelled(queued=len(live) - running, running=running, waiting=max(0, waiting))
 
 
-def _end_jobs(graph: Graph, live: list[str], who: str) -> int:
+def end_jobs(graph: Graph, live: list[str], who: str) -> int:
     """Ask for the end of jobs; return how many run and have to notice it."""
     ids = [job_id(graph, node) for node in live]
     Job.objects.filter(pk__in=ids, state__in=JOB_ACTIVE).update(cancel_by=who, cancel_at=timezone.now())
@@ -291,11 +292,13 @@ def resume(
     fields: dict[str, Any] = {
         "epoch": stored.epoch + 1, "graph": graph.dumps(), "error": "", "cancel_by": "", "cancel_at": None,
         "finished_at": None, "result": None, "deadline_at": now + _allowance(stored),
+        "options": {**stored.options, "lives": _lives(stored, graph, kept)},
+        "decisions": {name: decision for name, decision in decisions.items() if name in kept},  # others are asked again
     }  # fmt: skip
     stored.set_letters(letters)
     _move(
         stored, {State(stored.state)}, State.RUNNING, "Somebody was faster.",
-        letters=stored.letters, counts=stored.counts, decisions=decisions, **fields,
+        letters=stored.letters, counts=stored.counts, **fields,
     )  # fmt: skip
     _want_again(graph, standing, kept)
     begun = {name.partition(".")[0] for name in kept}
@@ -342,6 +345,13 @@ def _count_as_done(
         found[name] = {"done": True, "by": who, "at": timezone.now().isoformat(), "result": result}
         standing.letters[name], standing.results[name] = Letter.SUCCEEDED, result
     return found
+
+
+def _lives(stored: StoredWorkflow, graph: Graph, kept: Mapping[str, Letter]) -> dict[str, Any]:
+    """Say which words of jobs are of an earlier life, and of which fan-outs the items that ended well are kept."""
+    last = Job.objects.filter(workflow_id=stored.pk).aggregate(last=Max("last_event"))["last"]
+    items = {name.partition(".")[0] for name in kept if "." in name}
+    return {"before": last or 0, "items": sorted(items)}
 
 
 def _allowance(stored: StoredWorkflow) -> timedelta:

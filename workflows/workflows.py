@@ -330,11 +330,21 @@ class Workflow(Hooks):
         return node
 
     def _new(self, key: str, job_id: str, kind: Kind = Kind.TASK) -> Node:
-        number = self._keys[key] = self._keys.get(key, 0) + 1
-        node = Node(index=len(self.graph.nodes), key=key if number == 1 else f"{key} {number}", id=job_id, kind=kind)
+        node = Node(index=len(self.graph.nodes), key=self._unused(key), id=job_id, kind=kind)
         self.graph.nodes.append(node)
         self.checked = False
         return node
+
+    def _unused(self, key: str) -> str:
+        """Return the key, with a number where others have it."""
+        number, name = self._keys.get(key, 0) + 1, key
+        while name in self._keys:
+            number = max(number, 2)
+            name = f"{key} {number}"
+            number += 1
+        self._keys[key] = max(self._keys.get(key, 0), number - 1, 1)
+        self._keys.setdefault(name, 1)
+        return name
 
     def _wait_for_references(self, node: Node) -> None:
         """Let a node wait for those whose results it is given."""

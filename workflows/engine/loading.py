@@ -5,7 +5,7 @@ import dataclasses
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import current_app
 from django.conf import settings as django_settings
@@ -20,6 +20,9 @@ from workflows.engine.parts import parts_of
 from workflows.engine.records import Lists, records, segments, wanted
 from workflows.graph import Graph, Kind, When
 from workflows.models import StoredWorkflow
+
+if TYPE_CHECKING:
+    from jobs.models import Job
 
 # Fields that one command is given at once.
 CHUNK = 500
@@ -219,11 +222,11 @@ def standing_of(stored: StoredWorkflow, *, keep: Mapping[str, Letter] | None = N
     from jobs.models import Job
 
     letters = {str(i): Letter(letter) for i, letter in enumerate(stored.letters) if letter != Letter.WAITING}
-    jobs = Job.objects.filter(workflow_id=stored.pk).only("node", "state", "result")
+    jobs = Job.objects.filter(workflow_id=stored.pk).only("node", "state", "result", "last_event")
     results = {}
     for job in jobs.iterator(chunk_size=2000):
         letter = LETTERS.get(job.state)
-        if letter is None:
+        if letter is None or _is_over(stored, job, letter):
             continue
         letters[job.node] = letter
         if letter in GOOD:
@@ -237,6 +240,17 @@ def standing_of(stored: StoredWorkflow, *, keep: Mapping[str, Letter] | None = N
         letters = dict(keep)
     items = {name: count for name, count in stored.items.items() if letters.get(name) not in (None, Letter.BLOCKED)}
     return Standing(letters, results, items)
+
+
+def _is_over(stored: StoredWorkflow, job: "Job", letter: Letter) -> bool:
+    """Return whether what the job says is of a life of the workflow before it was resumed, and was not kept."""
+    lives = stored.options.get("lives")
+    if not lives or job.last_event > lives["before"]:
+        return False
+    head, dot, _ = job.node.partition(".")
+    if dot and head in lives["items"]:
+        return letter not in GOOD
+    return stored.letters[int(head)] not in ENDED
 
 
 # The letter of a node by the state of its job.

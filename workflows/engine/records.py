@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 from bisect import bisect
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -11,9 +12,9 @@ from kombu.utils.json import dumps
 
 from workflows.graph import ITEM, Graph, Kind, Node, Path, Ref, When, as_reference, is_reference
 
-# A hole in the text of a message. The character never occurs in JSON other than escaped.
-_MARK = "\x01"
-_HOLE = re.compile(r'"\\u0001(.*?)\\u0001"')
+# A hole in the text of a message: what nobody's text contains, as nobody knows it.
+_MARK = f"hole-{secrets.token_hex(12)}-"
+_HOLE = re.compile(rf'"{_MARK}(.*?){_MARK}"')
 KINDS = {Kind.TASK: 0, Kind.APPROVAL: 1, Kind.FAN_OUT: 2}
 
 # A text in which results are put: literal texts and, at odd places, names of results.
@@ -40,7 +41,7 @@ def field(ref: Ref) -> str:
 def segments(value: Any) -> Segments:
     """Return the JSON text of `value`, cut where results go: text, name of a result, text, name, text ..."""
     text = dumps(_marked(value))
-    if "\\u0001" not in text:
+    if _MARK not in text:
         return [text]
     parts = _HOLE.split(text)
     return [json.loads(f'"{part}"') if at % 2 else part for at, part in enumerate(parts)]

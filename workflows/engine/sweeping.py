@@ -185,7 +185,18 @@ class Round:
         self.stored.epoch += 1
         StoredWorkflow.objects.filter(pk=self.stored.pk).update(epoch=self.stored.epoch)
         logger.warning("Workflow %s is made again from the book", self.stored.pk)
-        return loading.load(self.stored, self.stored.read_graph(), loading.standing_of(self.stored))
+        standing = loading.standing_of(self.stored)
+        loaded = loading.load(self.stored, self.stored.read_graph(), standing)
+        if loaded and self.stored.cancel_at is not None:
+            self._cancel_again(standing)
+        return loaded
+
+    def _cancel_again(self, standing: loading.Standing) -> None:
+        """Ask once more for the end of the jobs that run: Redis has forgotten that somebody has."""
+        from workflows import services
+
+        running = [node for node, letter in standing.letters.items() if letter == Letter.RUNNING]
+        services.end_jobs(self.stored.read_graph(), running, self.stored.cancel_by)
 
     def _begin_again(self) -> bool:
         if self.client.exists(keys.workflow(self.stored.pk, "l")):

@@ -1,5 +1,6 @@
 """Does by hand what brokers, workers and the recorder do, so that a test decides what happens when."""
 
+import base64
 import dataclasses
 import json
 import uuid
@@ -47,7 +48,10 @@ class Run:
 
     def __init__(self, message: dict[str, Any], *, may_rerun: bool = False) -> None:
         self.headers = message["headers"]
-        self.args, self.kwargs, self.embed = json.loads(message["body"])
+        body = message["body"]
+        if message.get("properties", {}).get("body_encoding") == "base64":  # sent by Celery
+            body = base64.b64decode(body)
+        self.args, self.kwargs, self.embed = json.loads(body)
         self.job, self.node = str(self.headers["id"]), str(self.headers["node"])
         self.request = Request(self.headers)
         self.request.execution = Execution(uuid.uuid4().hex[:16])
