@@ -167,8 +167,13 @@ page.addEventListener("live", (event) => {
 });
 ask();
 setInterval(() => {
+  // A region in which somebody typed was left alone.
+  const head = document.getElementById("workflow-head");
+  if (states && head && head.dataset.head !== states.head) refresh("workflow-head", "head");
   if (document.hidden || states?.finished) return;
   const live = document.documentElement.dataset.live === "on";
-  if (Date.now() - asked >= (live ? WITH_SOCKET : WITHOUT_SOCKET)) ask();
+  // How far a running node is, no message tells.
+  const quiet = live && !/[rx]/.test(states?.letters ?? "");
+  if (Date.now() - asked >= (quiet ? WITH_SOCKET : WITHOUT_SOCKET)) ask();
 }, 500);
 document.addEventListener("visibilitychange", () => document.hidden || ask());

@@ -8,6 +8,7 @@ from common import redis
 from common.testing.processes import Recorder, Worker, running
 from tests.acceptance import workflow_tasks as tasks
 from tests.browser.conftest import PHONE
+from workflows.graph import Kind
 from workflows.models import StoredWorkflow
 from workflows.tests.books import chain, layers, store
 from workflows.workflows import Workflow
@@ -126,3 +127,17 @@ def test_pages_fit_a_phone_in_light_and_dark(page, query):
         for path in (f"/workflows/{stored.pk}/{query}", "/workflows/"):
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_comment_in_the_making_is_not_taken_away(page):
+    graph = chain(2)
+    graph.nodes[0].kind, graph.nodes[0].task = Kind.APPROVAL, ""
+    stored = store(graph, "aw", jobs=False)
+    page.goto(f"/workflows/{stored.pk}/")
+    comment = page.get_by_label("Comment")
+    comment.fill("Half a sent")
+    StoredWorkflow.objects.filter(pk=stored.pk).update(error="Something went wrong meanwhile", letters="ar")
+    expect(page.locator("#n1")).to_contain_text("Running", timeout=PATIENCE)
+    expect(comment).to_have_value("Half a sent")
+    comment.blur()
+    expect(page.get_by_text("Something went wrong meanwhile")).to_be_visible(timeout=PATIENCE)
