@@ -8,6 +8,7 @@ _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _WRITE = re.compile(r"Write `([^`]+)`:\s*$")
 _APPEND = re.compile(r"Add to the end of `([^`]+)`:\s*$")
 _REPLACE = re.compile(r"Replace (`(?P<function>\w+)`|the decorator) in `(?P<path>[^`]+)` by\s*$")
+_HEAD = re.compile(r"^def .*: \.\.\.\n\Z", re.MULTILINE)
 _BEGIN = re.compile(r"begin the file with\s*$")
 _SEEN = re.compile(
     r"(?:page `(?P<page>/[^`]*)`|(?P<terminal>first terminal)) (?:shows|says)(?P<each>, once for each process,)? “(?P<text>[^”]+)”"
@@ -120,7 +121,8 @@ def _step(language: str, code: str, said: str, path: str) -> Step | str:
     if match := _APPEND.search(last):
         return Append(match[1], code)
     if match := _REPLACE.search(last):
-        return Replace(match["path"], match["function"] or "", code)
+        # Below a decorator alone stands the head of its function, to show where it belongs.
+        return Replace(match["path"], match["function"] or "", code if match["function"] else _HEAD.sub("", code))
     if _BEGIN.search(last) and path:
         return Begin(path, code)
     raise AssertionError(
