@@ -586,8 +586,8 @@ def test_a_workflow_that_ended_without_a_word_is_ended_in_the_book(patient):
 def test_an_unknown_letter_or_node_harms_nothing():
     hand = chain_of(1)
     hand.record()
-    receivers.set_letters(hand.id, {"7": "s", "0.1": "s"})  # type: ignore[dict-item]
-    receivers.set_letters("nobody", {"0": "s"})  # type: ignore[dict-item]
+    receivers.set_letters(hand.id, {"7": "s", "0.1": "s"})
+    receivers.set_letters("nobody", {"0": "s"})
     assert hand.stored().letters == "q"
     assert hand.stored().counts == {"q": 1}
 
