@@ -250,7 +250,7 @@ def _is_over(stored: StoredWorkflow, job: "Job", letter: Letter) -> bool:
     head, dot, _ = job.node.partition(".")
     if dot and head in lives["items"]:
         return letter not in GOOD
-    return stored.letters[int(head)] not in ENDED
+    return stored.letters[int(head)] != letter  # what was kept has the letter that its job says
 
 
 # The letter of a node by the state of its job.
