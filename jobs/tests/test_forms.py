@@ -196,7 +196,9 @@ class TestWhen:
     def test_now_needs_nothing(self, staff):
         form = self.form(staff, tags="a, b,")
         assert form.is_valid(), form.errors
-        assert form.options() == {"queue": "", "run_after": None, "priority": None, "note": "", "tags": ["a", "b"]}
+        assert form.options() == {
+            "queue": "", "run_after": None, "priority": None, "note": "", "caching": "", "tags": ["a", "b"],
+        }  # fmt: skip
 
     def test_later_needs_a_time_in_the_future(self, staff):
         assert "run_after" in self.form(staff, when="later").errors

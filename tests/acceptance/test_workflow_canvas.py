@@ -11,6 +11,7 @@ import pytest
 from celery import chain, chord, chunks, group
 from celery.result import AsyncResult, GroupResult
 from django.db import connection
+from django_celery_results.models import GroupResult, TaskResult
 
 from common import redis
 from common.testing import wait_until
@@ -303,8 +304,9 @@ def process_group() -> Iterator[None]:
     redis.client().flushdb()
     with running(Worker(app="tests.acceptance.canvas_tasks", queues="default,second"), Recorder()):
         yield
-        StoredWorkflow.objects.all().delete()
-        Job.objects.all().delete()
+    # What the recorder has written is in no test's transaction.
+    for model in (StoredWorkflow, Job, TaskResult, GroupResult):
+        model.objects.all().delete()
     redis.client().flushdb()
 
 

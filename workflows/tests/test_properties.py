@@ -21,7 +21,7 @@ from workflows.workflows import Workflow
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(240)]
 
 quick = settings(
-    max_examples=20,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
