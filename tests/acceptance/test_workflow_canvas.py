@@ -11,7 +11,7 @@ import pytest
 from celery import chain, chord, chunks, group
 from celery.result import AsyncResult, GroupResult
 from django.db import connection
-from django_celery_results.models import GroupResult, TaskResult
+from django_celery_results import models as results
 
 from common import redis
 from common.testing import wait_until
@@ -305,7 +305,7 @@ def process_group() -> Iterator[None]:
     with running(Worker(app="tests.acceptance.canvas_tasks", queues="default,second"), Recorder()):
         yield
     # What the recorder has written is in no test's transaction.
-    for model in (StoredWorkflow, Job, TaskResult, GroupResult):
+    for model in (StoredWorkflow, Job, results.TaskResult, results.GroupResult):
         model.objects.all().delete()
     redis.client().flushdb()
 
