@@ -85,11 +85,12 @@ class Recorder:
         events = self._parsed(entries)
         changes = self._written([(entry, event) for entry, event in events if event.type in LIFE])
         # Told before it is acknowledged: after a crash in between, somebody is told twice rather than never.
+        # A workflow's nodes before its own end: who sees that it has ended shall see how each node did.
+        if nodes := [(c.workflow_id, c.node, c.state, c.job_id) for c in changes if c.workflow_id]:
+            _tell(signals.nodes_changed, nodes=nodes)
         for _, event in events:
             if event.type not in LIFE:
                 _tell(signals.event_recorded, event={**event.data, "seq": event.seq})
-        if nodes := [(c.workflow_id, c.node, c.state, c.job_id) for c in changes if c.workflow_id]:
-            _tell(signals.nodes_changed, nodes=nodes)
         for change in changes:
             if change.state == change.previous:
                 continue
