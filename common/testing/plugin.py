@@ -5,7 +5,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from common.runner.redis_server import PrivateServer
 
@@ -37,3 +40,13 @@ def _stop() -> None:
     _process.terminate()
     _process.wait()
     shutil.rmtree(_folder, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Leave no files of a module's tests to the next one: its own processes may have kept some that no test knows of."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        from django.conf import settings
+
+        shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)

@@ -5,7 +5,7 @@ In CI (variable CI) a skipped tier fails the run: there nobody reads the reasons
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,16 +59,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """Leave no files of a module's tests to the next one: its own processes may have kept some that no test knows of."""
-    yield
-    if nextitem is None or nextitem.path != item.path:
-        from django.conf import settings
-
-        shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

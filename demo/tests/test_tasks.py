@@ -22,6 +22,7 @@ def test_all_samples_are_here():
         "add",
         "mul",
         "xsum",
+        "give",
         "count_words",
         "merge_counts",
         "map_reduce",

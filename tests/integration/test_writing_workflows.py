@@ -190,6 +190,15 @@ def test_only_the_outermost_workflow_has_handlers():
 # --- as celery-dyrygent -------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def processor():
+    """The application may get a processor, and is left without it."""
+    yield
+    app.tasks.pop("workflow-processor", None)
+    Workflow.set_workflow_processor_task(None)
+
+
+@pytest.mark.usefixtures("processor")
 def test_the_processor_is_registered_under_its_name():
     task = register_workflow_processor(app, max_retries=3)
     assert task.name == "workflow-processor"
