@@ -15,6 +15,7 @@ from common import heartbeat, redis
 from common.beat import last_beat_tick
 from common.runner.redis_server import PrivateServer
 from common.testing import wait_until
+from common.testing.brokers import broker
 from common.testing.processes import Beat, Recorder, Worker
 from demo import tasks as demo
 from image.celery import app
@@ -157,14 +158,11 @@ class PersistentRedis:
 
 
 @pytest.fixture
-def persistent(tmp_path, settings, monkeypatch):
+def persistent(tmp_path, settings):
     """A persistent Redis that this process and all it starts use."""
     server = PersistentRedis(PrivateServer(tmp_path / "redis"))
     settings.REDIS_URL = server.server.url
-    with monkeypatch.context() as patch:
-        patch.setattr(app.conf, "broker_url", server.server.url)
-        patch.setattr(app, "_pool", None)
-        patch.setattr(app.amqp, "_producer_pool", None)
+    with broker(server.server.url):
         yield server
     server.kill()
 

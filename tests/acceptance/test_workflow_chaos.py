@@ -21,6 +21,7 @@ from django.db import connection
 from common import redis
 from common.runner.redis_server import PrivateServer
 from common.testing import wait_until
+from common.testing.brokers import broker
 from common.testing.processes import Beat, Recorder, Worker
 from jobs.models import Job
 from tests.acceptance import workflow_tasks as tasks
@@ -168,7 +169,7 @@ def test_every_node_has_its_effect_and_none_twice_that_may_not(seed, tmp_path, s
     room = Room(server, seed)
     try:
         room.start()
-        with _broker(server.url):
+        with broker(server.url):
             workflow = written(seed)
             workflow.apply_async()
             raging = threading.Thread(target=_raging, args=(room,))
@@ -196,25 +197,6 @@ def _raging(room: Room) -> None:
         room.rage()
     finally:
         connection.close()
-
-
-def _broker(url: str) -> Any:
-    from celery import current_app
-
-    return _Broker(current_app, url)
-
-
-class _Broker:
-    """Lets this process use another broker for a while."""
-
-    def __init__(self, app: Any, url: str) -> None:
-        self.app, self.url, self.before = app, url, app.conf.broker_url
-
-    def __enter__(self) -> None:
-        self.app.conf.broker_url = self.url
-
-    def __exit__(self, *_: object) -> None:
-        self.app.conf.broker_url = self.before
 
 
 def _finish(workflow_id: Any, room: Room, seconds: float) -> StoredWorkflow:

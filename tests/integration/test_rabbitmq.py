@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from celery import chain
 from django.conf import settings
-from kombu import pools
 
 from common import redis
 from common.testing import wait_until
+from common.testing.brokers import broker
 from common.testing.processes import Beat, Recorder, Worker, running
 from demo import tasks as demo
 from image.celery import app
@@ -67,33 +67,24 @@ TASKS = """
 """
 
 
-def fresh_pools() -> None:
-    """Close all connections of this process to brokers; new ones go to the broker that is set now."""
-    pools.reset()
-    vars(app)["_pool"] = vars(app.amqp)["_producer_pool"] = None
-
-
 @pytest.fixture
-def broker(rabbitmq_url, monkeypatch):
+def rabbit(rabbitmq_url, monkeypatch):
     """Send this process's messages to RabbitMQ; return the environment in which others do."""
     redis.client().flushdb()
-    with monkeypatch.context() as patch:
-        patch.setattr(app.conf, "broker_url", rabbitmq_url)
-        patch.setitem(app.conf.broker_transport_options, "confirm_publish", True)
-        fresh_pools()
+    monkeypatch.setitem(app.conf.broker_transport_options, "confirm_publish", True)
+    with broker(rabbitmq_url):
         with app.connection_for_write() as connection:
             for queue in settings.QUEUES:
                 connection.default_channel.queue_declare(queue, durable=True, auto_delete=False)
                 connection.default_channel.queue_purge(queue)
         yield {"CELERY_BROKER_URL": rabbitmq_url}
-    fresh_pools()
 
 
 @pytest.fixture
-def env(broker, tmp_path) -> dict[str, str]:
+def env(rabbit, tmp_path) -> dict[str, str]:
     """Return the environment of workers that know the tasks above and may send mail."""
     scratch = ScratchApp(tmp_path, TASKS)
-    return {**scratch.env, **broker, "ADMINS": "ada@example.org"}
+    return {**scratch.env, **rabbit, "ADMINS": "ada@example.org"}
 
 
 def waiting(queue: str = "default") -> int:
@@ -160,9 +151,9 @@ def test_jobs_survive_their_worker_and_rescue_does_no_harm(env, settings, mailou
     assert mails_about(fragile, mailoutbox) == 1
 
 
-def test_a_launch_is_in_the_book_and_the_room_is_ready(broker, admin_user, client):
+def test_a_launch_is_in_the_book_and_the_room_is_ready(rabbit, admin_user, client):
     queues = ",".join(settings.QUEUES)
-    with running(Recorder(env=broker), Beat(env=broker), Worker(queues=queues, env=broker)):
+    with running(Recorder(env=rabbit), Beat(env=rabbit), Worker(queues=queues, env=rabbit)):
         job = launch(task="demo.add", arguments={"x": 2, "y": 3}, by=admin_user, source=Source.API)
         wait_until(lambda: states([job.pk]) == {State.SUCCEEDED: 1}, SLOW)
         ready = wait_until(lambda: (answer := client.get("/readyz")).status_code == 200 and answer, SLOW)

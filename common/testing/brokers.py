@@ -1,0 +1,28 @@
+"""Another broker for this process for a while: the tests of other servers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import current_app
+from kombu import pools
+
+
+def fresh_pools() -> None:
+    """Close all connections of this process to brokers; new ones go to the broker that is set now."""
+    app: Any = current_app
+    pools.reset()
+    app._pool = app.amqp._producer_pool = None
+
+
+@contextmanager
+def broker(url: str) -> Iterator[None]:
+    """Send this process's messages to the broker at `url`; afterwards to the one before, over new connections."""
+    app: Any = current_app
+    before, app.conf.broker_url = app.conf.broker_url, url
+    fresh_pools()
+    try:
+        yield
+    finally:
+        app.conf.broker_url = before
+        fresh_pools()
