@@ -2,11 +2,14 @@
 
 from django.apps import AppConfig
 
+from common.menu import DATA, Entry
+
 
 class AssetsConfig(AppConfig):
     """3D assets: upload, inspect, repair, simplify, convert, picture."""
 
     name = "assets"
+    menu = (Entry("Assets", "assets:assets", group=DATA),)
 
     def ready(self) -> None:
         """Connect our system checks."""

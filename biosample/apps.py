@@ -2,11 +2,14 @@
 
 from django.apps import AppConfig
 
+from common.menu import DATA, Entry
+
 
 class BiosampleConfig(AppConfig):
     """Submissions to the BioSamples archive."""
 
     name = "biosample"
+    menu = (Entry("Submissions", "biosample:submissions", group=DATA),)
 
     def ready(self) -> None:
         """Connect our system checks."""

@@ -139,7 +139,7 @@ class TrainSpamDetectorTask(NotifyAdminTaskMixin, BaseTask):
     description = """Learn from labelled messages, and keep what was learned as a new version of the spam model.
 
 A fifth of the messages is held out and never learned. The new version is **promoted** when it is better than the promoted
-one on those, and when a cross-validation in five folds confirms it; else it is kept as a candidate. *Models* in the menu shows
+one on those, and when a cross-validation in five folds confirms it; else it is kept as a candidate. *Data → Models* in the menu shows
 all versions.
 """
     action = "training the spam detector"

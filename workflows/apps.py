@@ -4,11 +4,14 @@ from typing import Any
 
 from django.apps import AppConfig
 
+from common.menu import Entry
+
 
 class WorkflowsConfig(AppConfig):
     """Any graph of tasks, its engine and its pages."""
 
     name = "workflows"
+    menu = (Entry("Workflows", "workflows:workflows", order=40),)
 
     def ready(self) -> None:
         """Connect writers, receivers and topics, and find the definitions of all apps."""

@@ -117,6 +117,22 @@ function keepFresh(region) {
   setTimeout(turn, pause * 1000);
 }
 
+/** Closes the opened groups of the menu, but the one around `target`. */
+function closeMenus(target) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(target)) menu.open = false;
+  }
+}
+
+document.addEventListener("click", (event) => closeMenus(event.target));
+document.addEventListener("focusin", (event) => closeMenus(event.target));
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
 tellTimes();
 setInterval(tellTimes, 1000);
 document.querySelectorAll("[data-refresh]").forEach(keepFresh);
