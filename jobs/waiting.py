@@ -2,23 +2,27 @@
 
 import dataclasses
 import hashlib
+import heapq
+import math
 from collections import defaultdict
-from collections.abc import Sequence
-from statistics import fmean
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, cast
 
 from django.core.cache import cache
 from django.db import connection
+from django.utils import timezone
 
 from common import heartbeat, redis
 from common.exceptions import RedisUnavailable
+from jobs import history
+from jobs.looking import union_all
 from jobs.models import Job, State
 
 # Nothing is counted beyond this.
 MOST_AHEAD = 1000
-# Run times of so many of the latest successful jobs, of all queues, tell how long one takes.
-LOOKED_AT = 500
-# Seconds for which the workers and the run times are remembered.
+# So many running jobs are asked when they will end: as many as there may be processes.
+MOST_RUNNING = 500
+# Seconds for which places, workers and running jobs are remembered.
 KEPT = 2
 
 
@@ -29,7 +33,8 @@ class Waiting:
     queue: str
     ahead: int  # jobs of the queue that were queued before it, at most MOST_AHEAD
     processes: int | None  # pool processes that serve the queue; None when nobody knows
-    typical: float | None  # mean run time of the queue's latest jobs in seconds
+    seconds: float | None = None  # until a process should be free for it; None when nobody knows
+    unknown: int = 0  # of those before it, how many nobody knows the run time of
     missing: tuple[str, ...] = ()  # resources without which no worker takes jobs from the queue now
 
     @property
@@ -43,13 +48,6 @@ class Waiting:
         return self.processes == 0 and not self.missing
 
     @property
-    def seconds(self) -> float | None:
-        """After how many seconds it should start; None when nobody knows."""
-        if not self.processes or self.typical is None or self.more:
-            return None
-        return self.ahead * self.typical / self.processes
-
-    @property
     def place(self) -> str:
         """How many are ahead, in words."""
         if not self.ahead:
@@ -58,10 +56,15 @@ class Waiting:
 
     @property
     def start(self) -> str:
-        """When it should start, in words; empty when nobody knows."""
-        if self.seconds is None:
+        """When it should start, in words; empty when there is nothing to say."""
+        if not self.processes or self.more:
             return ""
-        return "should start any moment" if self.seconds < 1 else f"should start in about {_rough(self.seconds)}"
+        if self.seconds is None:
+            those = "a job" if self.unknown == 1 else f"{self.unknown:,} jobs"
+            return f"nobody knows yet how long {those} before it will take" if self.unknown else ""
+        if self.seconds < 1:
+            return "should start any moment"
+        return f"should start {'within' if self.unknown else 'in'} about {_rough(self.seconds)}"
 
     @property
     def short(self) -> str:
@@ -91,72 +94,130 @@ def _rough(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
-    """Return what those of `jobs` can expect that wait for a worker, by id; at most two queries, whatever their number.
+class InLine(NamedTuple):
+    """One waiting job in its queue."""
 
-    Places are those of the book, two seconds old at most; jobs with another priority may pass.
+    pk: str
+    task: str
+
+
+class Start(NamedTuple):
+    """When a place in a queue has its turn."""
+
+    seconds: float  # from now; infinite when nobody knows
+    unknown: int  # jobs before it that nobody knows the run time of
+
+
+class Busy(NamedTuple):
+    """A running job, which keeps a process from the queue."""
+
+    task: str
+    spent: float  # seconds since it began
+    left: float | None  # seconds by its own progress; None when it tells none
+
+
+def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
+    """Return what those of `jobs` can expect that wait for a worker, by id; at most three queries, whatever their number.
+
+    Places are those of the book, two seconds old at most; jobs with another priority may pass. The start is what comes
+    out when the processes take the jobs before it one after the other, and each takes as long as its task usually does.
     """
     found = [job for job in jobs if job.state == State.QUEUED and job.queue and not (job.lock or job.answer_of)]
     if not found:
         return {}
     queues = sorted({job.queue for job in found})
-    places, times, pools = _places(queues), _run_times(), _pools()
+    lines, pools = _lines(queues), _pools()
+    served = {} if pools is None else {queue: pools.processes.get(queue, 0) for queue in queues}
+    busy = _busy() if any(served.values()) else {}
+    tasks = {job.task for queue in queues for job in (*lines[queue], *busy.get(queue, ()))}
+    times = history.typical(tasks) if any(served.values()) else {}
+    places = {queue: {job.pk: at for at, job in enumerate(lines[queue])} for queue in queues}
+    starts = {queue: _starts(lines[queue], busy.get(queue, ()), served.get(queue, 0), times) for queue in queues}
     missing = pools.missing if pools is not None else {}
-    return {
-        job.pk: Waiting(
+    expected = {}
+    for job in found:
+        ahead = places[job.queue].get(job.pk, len(lines[job.queue]))
+        start = starts[job.queue][ahead] if served.get(job.queue) else Start(math.inf, 0)
+        expected[job.pk] = Waiting(
             queue=job.queue,
-            ahead=places[job.queue].get(job.pk, len(places[job.queue])),
-            processes=None if pools is None else pools.processes.get(job.queue, 0),
-            typical=times.get(job.queue),
+            ahead=ahead,
+            processes=None if pools is None else served[job.queue],
+            seconds=start.seconds if start.seconds < math.inf else None,
+            unknown=start.unknown,
             missing=missing.get(job.queue, ()),
         )
-        for job in found
-    }
+    return expected
 
 
-def _places(queues: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return for each queue the ids of its first MOST_AHEAD waiting jobs with their places, in one query for all."""
-    keys = {f"jobs.places.{hashlib.sha256(queue.encode()).hexdigest()[:24]}": queue for queue in queues}
+def _starts(line: Sequence[InLine], busy: Iterable[Busy], processes: int, times: Mapping[str, float]) -> list[Start]:
+    """Return the start of each place of the line, and of the one after its last.
+
+    That is a list schedule: the next in line takes the process that is free first. A job of which nobody knows how long it
+    takes keeps its process for good, so a start that comes out nevertheless is the latest to expect.
+    """
+    if not processes:
+        return []
+    ends = sorted(_left(job, times) for job in busy)[:processes]
+    free = [*ends, *[0.0] * (processes - len(ends))]
+    heapq.heapify(free)
+    unknown = free.count(math.inf)
+    starts = [Start(free[0], unknown)]
+    for job in line:
+        seconds = times.get(job.task, math.inf)
+        heapq.heapreplace(free, free[0] + seconds)
+        unknown += seconds == math.inf
+        starts.append(Start(free[0], unknown))
+    return starts
+
+
+def _left(job: Busy, times: Mapping[str, float]) -> float:
+    """Return how many seconds a running job should still take, infinitely many when nobody knows."""
+    if job.left is not None:
+        return job.left
+    return max(0.0, times.get(job.task, math.inf) - job.spent)
+
+
+def _lines(queues: Sequence[str]) -> dict[str, list[InLine]]:
+    """Return for each queue the first MOST_AHEAD waiting jobs in their order, in one query for all."""
+    keys = {f"jobs.lines.{hashlib.sha256(queue.encode()).hexdigest()[:24]}": queue for queue in queues}
     kept = {keys[key]: value for key, value in cache.get_many(keys).items()}
     missing = [queue for queue in queues if queue not in kept]
     if missing:
-        fresh = _read_places(missing)
+        fresh = _read_lines(missing)
         cache.set_many({key: fresh[queue] for key, queue in keys.items() if queue in fresh}, KEPT)
         kept.update(fresh)
     return kept
 
 
-def _read_places(queues: Sequence[str]) -> dict[str, dict[str, int]]:
-    # Written by hand, because Django makes no union of queries that have each their own end on SQLite.
-    texts: list[str] = []
-    values: list[Any] = []
-    for number, queue in enumerate(queues):
+def _read_lines(queues: Sequence[str]) -> dict[str, list[InLine]]:
+    firsts = []
+    for queue in queues:
         first = Job.objects.filter(state=State.QUEUED, queue=queue, queued_at__isnull=False, answer_of="")
-        first = first.order_by("queued_at", "pk")
-        text, parameters = first.values_list("queue", "queued_at", "pk")[:MOST_AHEAD].query.sql_with_params()
-        texts.append(f"SELECT * FROM ({text}) AS of_{number}")  # noqa: S608 — made by Django, values go as parameters
-        values.extend(parameters)
-    places: dict[str, dict[str, int]] = {queue: {} for queue in queues}
+        first = first.order_by("queued_at", "pk")[:MOST_AHEAD]
+        firsts.append(first.values_list("queue", "queued_at", "pk", "task"))
+    lines: dict[str, list[InLine]] = {queue: [] for queue in queues}
     with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(texts), values)
-        for queue, _, pk in sorted(cursor.fetchall()):
-            places[queue][pk] = len(places[queue])
-    return places
+        cursor.execute(*union_all(firsts))
+        for queue, _, pk, task in sorted(cursor.fetchall()):
+            lines[queue].append(InLine(pk, task))
+    return lines
 
 
-def _run_times() -> dict[str, float]:
-    """Return the mean run time in seconds of the latest successful jobs of each queue."""
+def _busy() -> dict[str, list[Busy]]:
+    """Return the running jobs of each queue, without those that wait for the answer of another."""
 
-    def read() -> dict[str, float]:
-        latest = Job.objects.filter(state=State.SUCCEEDED).newest_first()
-        seconds = defaultdict(list)
-        columns = latest.values_list("queue", "started_at", "finished_at", "answer_of")
-        for queue, began, ended, answer_of in columns[:LOOKED_AT]:
-            if began and ended and not answer_of:
-                seconds[queue].append(max(0.0, (ended - began).total_seconds()))
-        return {queue: fmean(values) for queue, values in seconds.items()}
+    def read() -> dict[str, list[Busy]]:
+        moment = timezone.now()
+        found = defaultdict(list)
+        columns = ("id", "task", "queue", "state", "started_at", "answer_of", "progress", "execution")
+        running = Job.objects.filter(state=State.RUNNING, started_at__isnull=False).newest_first().only(*columns)
+        for job in running[:MOST_RUNNING]:
+            if not job.answer_of and job.started_at:
+                spent = max(0.0, (moment - job.started_at).total_seconds())
+                found[job.queue].append(Busy(job.task, spent, history.left_by_progress(job.fraction, spent)))
+        return dict(found)
 
-    return cast("dict[str, float]", cache.get_or_set("jobs.run_times", read, KEPT))
+    return cast("dict[str, list[Busy]]", cache.get_or_set("jobs.busy", read, KEPT))
 
 
 @dataclasses.dataclass(frozen=True)
