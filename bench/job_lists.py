@@ -145,6 +145,8 @@ def ours(middle_job, oldest) -> dict[str, tuple[str, str]]:
         "catalogue of three tasks": ("reader", "/tasks/"),
         "our admin: jobs": ("staff", "/admin/jobs/job/"),
         "our admin: failed jobs": ("staff", "/admin/jobs/job/?state=failed"),
+        "our admin: one task, failed": ("staff", "/admin/jobs/job/?q=bench.task_7&state=failed"),
+        "our admin: one task, succeeded": ("staff", "/admin/jobs/job/?q=bench.task_7&state=succeeded"),
         "API: jobs of three tasks": ("reader", "/api/jobs/"),
         "API: search a word in no job": ("staff", "/api/jobs/?q=hippopotamus"),
         "catalogue of tasks": ("staff", "/tasks/"),

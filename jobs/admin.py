@@ -1,12 +1,14 @@
 """The history, for staff: to read, never to change."""
 
 import uuid
+from datetime import datetime
 from typing import Any, ClassVar, cast
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
@@ -17,10 +19,13 @@ from django_celery_results.models import GroupResult, TaskResult
 
 from jobs import catalogue
 from jobs.authentication import new_token
-from jobs.filters import MOST_COUNTED
+from jobs.filters import LOOKED, MOST_COUNTED, JobFilter
 from jobs.models import ApiToken, Attempt, Job, Preset, State, StoredFile, TaskRule
 from jobs.recorder.archive import STATUS
 from jobs.templatetags.jobs import bar
+
+# So many jobs the list shows of those that no index has together.
+MOST_FOUND = 500
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -65,11 +70,13 @@ class ExactSearchAdmin(ReadOnlyAdmin):
         term = search_term.replace("\x00", "").strip()
         if not term:
             return queryset, False
-        for column in self.exact:
-            found = queryset.filter(**{column: term})
-            if found.exists():
-                return found, False
-        return queryset.none(), False
+        column = self.column_of(term)
+        return (queryset.filter(**{column: term}) if column else queryset.none()), False
+
+    def column_of(self, term: str) -> str | None:
+        """Return the first of the `exact` columns that holds the term in any row; whatever is filtered beside it."""
+        rows = self.model._default_manager.all()
+        return next((column for column in self.exact if rows.filter(**{column: term}).exists()), None)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -122,7 +129,28 @@ class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 class NewestFirst(ChangeList):
-    """Orders by the index of the newest; Django's own would add the key once more and the index would not help."""
+    """Orders by the index of the newest; Django's own would add the key once more and the index would not help.
+
+    Of a task or a schedule and a state together no index knows: of those the list shows what can be found in a moment, as
+    the product's own list does.
+    """
+
+    looked_until: datetime | None = None  # back to when jobs were looked at; None when that is all of them
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Return the jobs that match, those of a combined filter by their keys."""
+        rows = super().get_queryset(request, exclude_parameters)
+        term = self.query.replace("\x00", "").strip()
+        state = request.GET.get("state")
+        owner = cast("JobAdmin", self.model_admin)
+        column = owner.column_of(term) if term and state in State.values else None
+        if column not in ("task", "schedule"):
+            return rows
+        search = JobFilter({column: term, "state": str(state)}, cast("User", request.user)).search
+        found = search.look(most=MOST_FOUND, seconds=LOOKED)
+        self.looked_until = found.upto.at if found.upto else None
+        kept = self.root_queryset.filter(pk__in=[place.pk for place in found.places])
+        return kept.order_by(*owner.ordering)
 
     def _get_deterministic_ordering(self, ordering: list[Any]) -> list[Any]:
         return ordering

@@ -1,9 +1,12 @@
 """The admin shows the history and changes nothing."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Job, State
 from jobs.tests.events import finished, queued, record, started
 
 pytestmark = pytest.mark.django_db
@@ -82,3 +85,50 @@ def test_lists_are_never_counted_to_the_end(as_staff, monkeypatch):
     monkeypatch.setattr("jobs.admin.MOST_COUNTED", 2)
     Job.objects.bulk_create(Job(pk=f"{n}") for n in range(5))
     assert b"2 results" in as_staff.get(reverse("admin:jobs_job_changelist"), {"q": ""}).content
+
+
+@pytest.fixture
+def _small_steps(monkeypatch):
+    """Look at five rows, and begin no second window."""
+    monkeypatch.setattr("jobs.looking.WINDOW", 5)
+    monkeypatch.setattr("jobs.admin.LOOKED", 0)
+
+
+def many(task: str, state: State, count: int, **values) -> None:
+    """Add so many jobs, the last ones the newest."""
+    now = timezone.now()
+    Job.objects.bulk_create(
+        Job(pk=f"{task}-{state}-{n}", task=task, state=state, created_at=now + timedelta(seconds=n), **values)
+        for n in range(count)
+    )
+
+
+def test_a_task_and_a_state_together_are_found(as_staff):
+    many("add", State.FAILED, 3)
+    many("other", State.FAILED, 3)
+    page = as_staff.get(reverse("admin:jobs_job_changelist"), {"q": "add", "state": "failed"}).content.decode()
+    assert "3 jobs" in page
+    assert "other-failed" not in page
+    assert "Looked at the jobs since" not in page
+
+
+def test_a_schedule_and_a_state_together_are_found(as_staff):
+    many("add", State.FAILED, 2, schedule="weekly")
+    page = as_staff.get(reverse("admin:jobs_job_changelist"), {"q": "weekly", "state": "failed"}).content.decode()
+    assert "2 jobs" in page
+
+
+@pytest.mark.usefixtures("_small_steps")
+def test_a_task_and_a_state_are_looked_for_a_bounded_piece_at_a_time(as_staff, django_assert_max_num_queries):
+    many("add", State.SUCCEEDED, 40)
+    many("other", State.FAILED, 40)
+    with django_assert_max_num_queries(14):
+        page = as_staff.get(reverse("admin:jobs_job_changelist"), {"q": "add", "state": "failed"}).content.decode()
+    assert "0 jobs" in page
+    assert "Looked at the jobs since" in page
+
+
+def test_a_term_means_the_same_whatever_is_filtered_beside_it(as_staff):
+    many("nightly", State.FAILED, 1)  # a task that is called like a schedule
+    page = as_staff.get(reverse("admin:jobs_job_changelist"), {"q": "nightly", "state": "succeeded"}).content.decode()
+    assert "0 jobs" in page
