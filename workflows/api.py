@@ -23,6 +23,7 @@ from workflows.graph import Node
 from workflows.models import Definition, StoredWorkflow
 from workflows.serializers import (
     Changes,
+    Decided,
     Decision,
     DefinitionDetail,
     DefinitionRow,
@@ -158,7 +159,7 @@ class DecisionView(APIView):
     @extend_schema(
         operation_id="decide_workflow_node",
         request=Decision,
-        responses={200: Told, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
+        responses={200: Decided, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
     )
     def post(self, request: Request, workflow_id: str, key: str) -> Response:
         """Approve or deny; who may decide may do so without seeing the rest of the workflow."""
@@ -169,7 +170,7 @@ class DecisionView(APIView):
         given = Decision(data=request.data)
         given.is_valid(raise_exception=True)
         services.decide(stored, node, by=person(request), **given.validated_data)
-        return Response({**WorkflowRow(stored).data, "detail": "It is decided."})
+        return Response({"id": stored.pk, "detail": "It is decided."})
 
 
 def _node(stored: StoredWorkflow, key: str) -> Node | None:

@@ -33,7 +33,7 @@ def launch(
 
     Raises UnknownDefinition, NotAllowed, NotNow, WrongPayload (with an entry for each wrong field), WrongDefinition.
     """
-    chosen = _version(definition, version)
+    chosen = _version(definition, version, by)
     if by is not None and not policies.may_launch(by, chosen.definition):
         raise NotAllowed(f"You may not launch {definition}. Ask an administrator to open it to your group.")
     if not chosen.definition.enabled:
@@ -45,13 +45,13 @@ def launch(
     )
 
 
-def _version(name: str, number: int | None) -> DefinitionVersion:
-    if number is None:
-        return registry.newest(name)
-    found = DefinitionVersion.objects.filter(definition__name=name, number=number).select_related("definition").first()
-    if found is None:
-        raise registry.UnknownDefinition(f"{name} {number}")
-    return found
+def _version(name: str, number: int | None, by: User | None) -> DefinitionVersion:
+    try:
+        return registry.newest(name) if number is None else registry.version_of(name, number)
+    except registry.UnknownDefinition as error:
+        if by is None:
+            raise
+        raise registry.UnknownDefinition(name, launchable_by(by)) from error
 
 
 def launch_text(

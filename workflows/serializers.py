@@ -18,6 +18,7 @@ class LaunchRequest(serializers.Serializer[Any]):
         required=False,
         default="",
         allow_blank=True,
+        trim_whitespace=False,
         help_text="A definition in YAML; staff only.",
     )
     payload = serializers.DictField(required=False, default=dict)
@@ -147,6 +148,13 @@ class Told(WorkflowRow):
         read_only_fields = fields
 
 
+class Decided(serializers.Serializer[Any]):
+    """What became of a decision; no more, as who decides may not see the rest of the workflow."""
+
+    id = serializers.CharField()
+    detail = serializers.CharField()
+
+
 class DefinitionRow(serializers.ModelSerializer[Definition]):
     """A definition that one may launch."""
 
@@ -172,4 +180,4 @@ class DefinitionDetail(DefinitionRow):
 class DefinitionText(serializers.Serializer[Any]):
     """A definition to be kept as the newest version of its name."""
 
-    text = serializers.CharField(max_length=1_000_000)
+    text = serializers.CharField(max_length=1_000_000, trim_whitespace=False)

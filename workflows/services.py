@@ -26,6 +26,7 @@ from workflows.engine.records import wanted
 from workflows.exceptions import EngineUnavailable, NotAllowed, NotNow
 from workflows.graph import Graph, Kind, Node
 from workflows.models import FINISHED, DefinitionVersion, State, StoredWorkflow
+from workflows.reading import letters_now
 from workflows.workflows import Workflow
 
 logger = logging.getLogger(__name__)
@@ -234,11 +235,14 @@ def cancel(stored: StoredWorkflow, *, by: User | None, name: str = "", error: st
         stored.refresh_from_db(fields=["state"])
         raise NotNow(f"It has ended already: {stored.get_state_display().lower()}.")
     graph = stored.read_graph()
-    waiting = stored.counts.get(Letter.WAITING, 0) - len(graph.handlers)
+    letters = letters_now(stored)
+    waiting = sum(
+        letters[n.index] in {Letter.WAITING, Letter.HELD} and n.index not in graph.handlers for n in graph.nodes
+    )
     live, answer = _tell_engine(stored, "cancel", error, *(node.index for node in graph.nodes))
     running = end_jobs(graph, [str(node) for node in live], who)
     reacting.react(stored.pk, answer)
-    return Cancelled(queued=len(live) - running, running=running, waiting=max(0, waiting))
+    return Cancelled(queued=len(live) - running, running=running, waiting=waiting)
 
 
 def end_jobs(graph: Graph, live: list[str], who: str) -> int:

@@ -264,7 +264,7 @@ class Workflow(Hooks):
     def add_workflow(self, other: "Workflow", dependencies: Sequence[WorkflowNode] = (), *, key: str = "") -> "Placed":
         """Put another workflow into this one, in a box of its own; its first nodes wait for `dependencies`.
 
-        Returns what follows it has to wait for (`.ends`) and its result (`.result`).
+        Returns its first nodes (`.starts`), what follows it has to wait for (`.ends`) and its result (`.result`).
         """
         return Placed(self, other, [n.node for n in dependencies], key or other.name or "workflow")
 
@@ -516,6 +516,7 @@ class Placed:
             raise WorkflowException(f"The workflow “{key}” has a handler of its own; only the outermost can have one.")
         inner.check()
         children = inner.graph.children()
+        self.starts = [outer.nodes[n.id] for n in inner.graph.nodes if not n.parents]
         self.ends = [outer.nodes[n.id] for n in inner.graph.nodes if not children[n.index]]
         self.result = _shifted(json.loads(json.dumps(inner.graph.result, default=to_json)), first)
 

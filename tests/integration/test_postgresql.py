@@ -11,7 +11,7 @@ from django.conf import settings
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("postgresql"), pytest.mark.timeout(600)]
 
 # Of these, the tests that speak to the database.
-APPS = ("jobs/tests", "schedules/tests", "notifications/tests", "biosample/tests")
+APPS = ("jobs/tests", "schedules/tests", "notifications/tests", "biosample/tests", "workflows/tests")
 TAIL = 80
 
 

@@ -2,30 +2,29 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from celery import current_app, signature
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from jsonschema.exceptions import best_match
 
-from workflows.definitions.reading import WrongDefinition, read
-from workflows.definitions.schema import SCHEMA
-from workflows.exceptions import Cycle, InvalidGraph, UnknownNodeTask, WrongFields
+from workflows.definitions.payloads import WrongPayload, filled, problems
+from workflows.definitions.reading import Path, WrongDefinition, read
+from workflows.definitions.schema import KINDS, SCHEMA
+from workflows.definitions.wording import field_of, place_of, sentence, similar
+from workflows.exceptions import Cycle, InvalidGraph, UnknownNodeTask, WorkflowException, WrongFields
 from workflows.graph import ITEM, Ref
 from workflows.workflows import Workflow, WorkflowNode
 
 _WHOLE = re.compile(r"\$\{([^}]*)\}")
 # Workflows within workflows.
 DEEPEST = 10
+# What begins a ${…} that is not a node.
+_WORDS = frozenset({"payload", "item"})
 _OPTIONS = ("queue", "priority", "time_limit", "soft_time_limit", "retry")
 
 # Gives the text of a definition by its name.
 Find = Callable[[str], str | None]
-
-
-class WrongPayload(WrongFields):
-    """The payload does not fit the definition."""
 
 
 def nothing(name: str) -> str | None:
@@ -43,8 +42,10 @@ class Recipe:
         self._check_shape()
         self.data: dict[str, Any] = self.document.value
         self.nodes: dict[str, dict[str, Any]] = self.data["nodes"]
-        self._check_payload_schema()
+        for message, path in problems(self.payload_schema):
+            raise self.wrong(message, "payload", *path)
         for key in self.nodes:
+            self._check_node(key)
             self._check_needs(key)
         self.order = self._ordered()
 
@@ -69,13 +70,22 @@ class Recipe:
     def _check_shape(self) -> None:
         error = best_match(Draft202012Validator(SCHEMA).iter_errors(self.document.value))
         if error is not None:
-            raise self.wrong(_sentence(error), *error.absolute_path)
+            field = f"`{field_of(error)}`: " if error.absolute_path else ""
+            raise self.wrong(f"{field}{sentence(error)}", *place_of(error))
 
-    def _check_payload_schema(self) -> None:
-        try:
-            Draft202012Validator.check_schema(self.payload_schema)
-        except SchemaError as error:
-            raise self.wrong(f"this is no JSON Schema: {error.message}.", "payload", *error.absolute_path) from error
+    def _check_node(self, key: str) -> None:
+        """Refuse what means nothing for this kind of node, rather than overlook it."""
+        if key in _WORDS or not key.strip() or set(key) & set(".}"):
+            reason = "`payload` and `item` mean something else in ${…}, and `.` and `}` end a name there."
+            raise self.wrong(f"A node cannot be called “{key}”: {reason}", "nodes", key)
+        node = self.nodes[key]
+        kind = next(kind for kind in KINDS if kind in node)
+        for name in node:
+            if name not in KINDS[kind]:
+                raise self.wrong(
+                    f"`nodes.{key}.{name}` means nothing for a node with `{kind}`. It takes {', '.join(KINDS[kind])}.",
+                    *("nodes", key, name),
+                )
 
     def needs(self, key: str) -> list[tuple[str, str]]:
         """Return what a node waits for: keys and conditions, those of its references included."""
@@ -87,24 +97,26 @@ class Recipe:
             )
             for need in listed
         }
-        for other in self._mentioned(self.nodes[key]):
+        for other, _ in self._mentioned(self.nodes[key]):
             found.setdefault(other, "success")
         return list(found.items())
 
-    def _mentioned(self, value: Any) -> Iterable[str]:
-        """Yield the keys of nodes whose results are used in a value."""
-        for text in _texts(value):
+    def _mentioned(self, value: Any) -> Iterable[tuple[str, Path]]:
+        """Yield the keys of nodes whose results are used in a value, and where."""
+        for text, path in _texts(value):
             for inner in _WHOLE.findall(text):
                 head = str(inner).strip().split(".")[0]
-                if head not in {"payload", "item"}:
-                    yield head
+                if head not in _WORDS:
+                    yield head, path
 
     def _check_needs(self, key: str) -> None:
+        mentioned = dict(self._mentioned(self.nodes[key]))
         for other, _ in self.needs(key):
             if other not in self.nodes:
-                similar = get_close_matches(other, self.nodes, n=2)
-                hint = f" Did you mean {' or '.join(similar)}?" if similar else f" There are: {', '.join(self.nodes)}."
-                raise self.wrong(f"node “{key}” needs “{other}”, which does not exist.{hint}", "nodes", key, "needs")
+                others = [name for name in self.nodes if name != key]
+                hint = similar(other, others) if others else ""
+                path = mentioned.get(other, ("needs",))
+                raise self.wrong(f"Node “{key}” needs “{other}”, which does not exist.{hint}", "nodes", key, *path)
 
     def _ordered(self) -> list[str]:
         """Return the keys so that what is needed comes first."""
@@ -155,24 +167,6 @@ class Recipe:
         return filled(self.payload_schema, payload)
 
 
-def filled(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a payload with the defaults of its JSON Schema; raise WrongPayload with an entry for each wrong field."""
-    properties = schema.get("properties", {})
-    found = {name: part["default"] for name, part in properties.items() if "default" in part} | dict(payload)
-    errors: dict[str, list[str]] = {}
-    unknown = [name for name in payload if properties and name not in properties]
-    for name in unknown:
-        similar = get_close_matches(name, properties, n=1)
-        errors[name] = [f"There is no such field.{f' Did you mean {similar[0]}?' if similar else ''}"]
-    for error in Draft202012Validator(schema).iter_errors(found):
-        name = str(error.absolute_path[0]) if error.absolute_path else _missing(error)
-        if name not in unknown:
-            errors.setdefault(name, []).append(_sentence(error))
-    if errors:
-        raise WrongPayload(errors)
-    return found
-
-
 class _Builder:
     """Puts the nodes of a recipe into a workflow."""
 
@@ -190,10 +184,7 @@ class _Builder:
     def build(self) -> None:
         """Add every node, the handlers and the result."""
         for key in self.recipe.order:
-            try:
-                self._node(key, self.recipe.nodes[key])
-            except (UnknownNodeTask, InvalidGraph) as error:
-                raise self.recipe.wrong(str(error), "nodes", key, "task") from error
+            self._place(key)
         data = self.recipe.data
         if "on_failure" in data:
             self.workflow.on_failure(self._signature(data["on_failure"], "on_failure"))
@@ -208,10 +199,19 @@ class _Builder:
         except InvalidGraph as error:
             raise self.recipe.wrong(str(error)) from error
 
+    def _place(self, key: str) -> None:
+        try:
+            self._node(key, self.recipe.nodes[key])
+        except WrongFields:
+            raise  # it names its place
+        except WorkflowException as error:
+            raise self.recipe.wrong(str(error), "nodes", key) from error
+
     def _unknown(self, error: UnknownNodeTask) -> WrongDefinition:
-        for key, node in self.recipe.nodes.items():
-            if f"“{node.get('task')}”" in str(error):
-                return self.recipe.wrong(str(error), "nodes", key, "task")
+        handlers = [((name,), self.recipe.data.get(name, {})) for name in ("on_failure", "finally")]
+        for path, call in [*((("nodes", key), node) for key, node in self.recipe.nodes.items()), *handlers]:
+            if f"“{call.get('task')}”" in str(error):
+                return self.recipe.wrong(str(error), *path, "task")
         return self.recipe.wrong(str(error))
 
     def _node(self, key: str, data: Mapping[str, Any]) -> None:
@@ -263,21 +263,30 @@ class _Builder:
     def _inner(self, key: str, data: Mapping[str, Any], before: list[tuple[list[WorkflowNode], str]]) -> None:
         """Put another definition in this place."""
         if self.recipe.depth >= DEEPEST:
-            raise self.recipe.wrong(f"workflows within workflows, more than {DEEPEST} deep.", "nodes", key, "workflow")
+            raise self.recipe.wrong(
+                f"Workflows within workflows, more than {DEEPEST} deep. Does one contain itself?",
+                "nodes",
+                key,
+                "workflow",
+            )
         text = self.recipe.find(data["workflow"])
         if text is None:
-            raise self.recipe.wrong(f"there is no workflow called “{data['workflow']}”.", "nodes", key, "workflow")
+            raise self.recipe.wrong(f"There is no workflow called “{data['workflow']}”.", "nodes", key, "workflow")
         inner = Recipe(text, self.recipe.find, depth=self.recipe.depth + 1)
         given = self._value(data.get("payload", {}), ("nodes", key, "payload"))
         if any(True for _ in _refs(given)):
-            raise self.recipe.wrong("what an inner workflow is given must be known at launch.", "nodes", key, "payload")
+            raise self.recipe.wrong("What an inner workflow is given must be known at launch.", "nodes", key, "payload")
         workflow = Workflow(name=inner.name, external=inner.data.get("external", ()))
+        # Before a launch nothing is known of what the outer payload gives.
+        lenient = self.lenient and any("${" in text for text, _ in _texts(data.get("payload", {})))
         try:
-            payload = given if self.lenient else inner.filled(given)
+            payload = given if lenient else inner.filled(given)
         except WrongPayload as error:
             raise self.recipe.wrong(f"“{data['workflow']}”: {error}", "nodes", key, "payload") from error
-        _Builder(inner, workflow, payload, lenient=self.lenient).build()
-        placed = self.workflow.add_workflow(workflow, [end for ends, _ in before for end in ends], key=key)
+        _Builder(inner, workflow, payload, lenient=lenient).build()
+        placed = self.workflow.add_workflow(workflow, key=key)
+        for first in placed.starts:
+            self._wait(first, before)
         self.ends[key], self.results[key] = placed.ends, placed.result
 
     # Values
@@ -290,6 +299,8 @@ class _Builder:
             return [self._value(item, (*path, index)) for index, item in enumerate(value)]
         if not isinstance(value, str) or "${" not in value:
             return value
+        if "${" in _WHOLE.sub("", value):
+            raise self.recipe.wrong("`${` has no `}`.", *path)
         whole = _WHOLE.fullmatch(value)
         if whole:
             return self._lookup(whole[1].strip(), path)
@@ -306,11 +317,14 @@ class _Builder:
     def _lookup(self, name: str, path: tuple[str | int, ...]) -> Any:
         head, *rest = name.split(".")
         if head == "item":
-            if rest:
-                raise self.recipe.wrong("${item} stands for the whole item.", *path)
-            return {ITEM: True}
+            return self._item(rest, path)
         if head == "payload":
             return self._of_payload(rest, name, path)
+        if path[0] in {"on_failure", "finally"}:
+            raise self.recipe.wrong(
+                f"`{path[0]}` runs whatever became of the nodes, so it is given no results; values of the payload only.",
+                *path,
+            )
         if rest[:1] != ["result"] or head not in self.results:
             raise self.recipe.wrong(
                 f"${{{name}}} is unknown. There are ${{payload.…}}, ${{item}}, and ${{node.result.…}}.", *path
@@ -320,63 +334,37 @@ class _Builder:
             found = found[int(part) if part.lstrip("-").isdecimal() else part]
         return found
 
+    def _item(self, rest: list[str], path: tuple[str | int, ...]) -> dict[str, Any]:
+        if rest:
+            raise self.recipe.wrong("${item} stands for the whole item.", *path)
+        if path[0] != "nodes" or "each" not in self.recipe.nodes[str(path[1])]:
+            raise self.recipe.wrong("${item} is the item of a fan-out, but there is no `each` here.", *path)
+        return {ITEM: True}
+
     def _of_payload(self, rest: list[str], name: str, path: tuple[str | int, ...]) -> Any:
         found: Any = self.payload
         for part in rest:
             try:
                 found = found[int(part)] if isinstance(found, list) else found[part]
             except (KeyError, IndexError, ValueError, TypeError):
-                if self.lenient:
-                    return None
-                known = self.recipe.payload_schema.get("properties", {})
-                if rest[0] in known:
+                known = list(self.recipe.payload_schema.get("properties", {}))
+                if rest[0] in known or (self.lenient and not known):
                     return None  # it may be left out
-                raise self.recipe.wrong(f"the payload has no {name.partition('.')[2]}.", *path) from None
+                hint = similar(rest[0], known) if known else " Say in `payload` what a launch is given."
+                raise self.recipe.wrong(f"The payload has no {name.partition('.')[2]}.{hint}", *path) from None
         return found
 
 
-def _texts(value: Any) -> Iterable[str]:
+def _texts(value: Any, path: Path = ()) -> Iterable[tuple[str, Path]]:
+    """Yield the texts in a value, and where they stand."""
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
+        yield value, path
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(item, (*path, key))
 
 
 def _refs(value: Any) -> Iterable[Ref]:
     from workflows.graph import references
 
     return references(value)
-
-
-def _missing(error: ValidationError) -> str:
-    """Return the name of the property that is missing."""
-    found = re.match(r"'(.*?)' is a required property", error.message)
-    return found[1] if found else "payload"
-
-
-def _sentence(error: ValidationError) -> str:
-    """Return what is wrong in words for people who do not know JSON Schema."""
-    if error.validator == "required":
-        return f"“{_missing(error)}” is missing."
-    if error.validator == "additionalProperties":
-        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
-        known = list(error.schema.get("properties", {}))
-        similar = [match for name in unknown for match in get_close_matches(name, known, n=1)]
-        hint = f" Did you mean {', '.join(similar)}?" if similar else f" There are: {', '.join(known)}."
-        return f"“{', '.join(unknown)}” is unknown here.{hint}"
-    if error.validator == "type":
-        return f"{_short(error.instance)} is not of the type {error.validator_value}."
-    if error.validator == "enum":
-        return f"{_short(error.instance)} is none of {', '.join(map(str, error.validator_value))}."
-    if error.validator == "oneOf" and isinstance(error.instance, dict):
-        return "a node has exactly one of `task`, `approval` and `workflow`."
-    return f"{error.message}."
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return f"“{text[:60]}{'…' if len(text) > 60 else ''}”"

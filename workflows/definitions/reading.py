@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from common.storable import unstorable
 from workflows.exceptions import WrongFields
 
 # Longest text of a definition, in characters, and most values in it: names that repeat each other can grow without end.
@@ -67,10 +68,14 @@ def read(text: str) -> Document:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = f"this is no YAML: {error.problem or error}."
+        problem = f"This is no YAML: {error.problem or error}."
         raise WrongDefinition(problem, _place(mark) if mark else None) from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = Place(before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1)
+        raise WrongDefinition(f"The character U+{error.character:04X} cannot stand in YAML.", place) from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise WrongDefinition(f"This is no YAML: {error}") from error
+        raise WrongDefinition("This is no YAML: it is nested too deep.") from error
     if root is None:
         raise WrongDefinition("There is nothing in it. A definition has at least `name` and `nodes`.", Place(1, 1))
     document = Document(None)
@@ -112,11 +117,23 @@ class _Values:
         return found
 
     def _scalar(self, node: Node) -> Any:
+        place = _place(node.start_mark)
         if not isinstance(node, ScalarNode):
-            raise WrongDefinition("A name must be a text.", _place(node.start_mark))
+            raise WrongDefinition("A name must be a text.", place)
         if node.tag == "tag:yaml.org,2002:timestamp":
             return node.value  # JSON knows no dates
+        if node.tag == "tag:yaml.org,2002:merge":
+            raise WrongDefinition("Merging with `<<` is not known here. Use `defaults`, or write it out.", place)
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag not in self.constructor.yaml_constructors:
+            raise WrongDefinition(f"“{node.value}” has a tag that is not known here. Leave it out.", place)
         try:
-            return self.constructor.construct_object(node)
-        except yaml.YAMLError as error:
-            raise WrongDefinition(f"“{node.value}” cannot be read: {error}", _place(node.start_mark)) from error
+            value = self.constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            raise WrongDefinition(
+                f"“{node.value[:60]}” cannot be read as {node.tag.rpartition(':')[2]}.", place
+            ) from error
+        for reason in unstorable({"": value}).get("", ()):
+            raise WrongDefinition(reason, place)
+        if isinstance(value, bytes):
+            raise WrongDefinition("Bytes cannot be written as JSON. Use a text.", place)
+        return value

@@ -13,10 +13,10 @@ from typing import Any
 
 from django.apps import apps
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
-from workflows.definitions.building import Recipe, WrongPayload, filled
-from workflows.definitions.reading import WrongDefinition
+from workflows.definitions.building import Recipe
+from workflows.definitions.payloads import WrongPayload, filled
 from workflows.exceptions import WrongFields
 from workflows.models import Definition, DefinitionVersion
 from workflows.workflows import Workflow
@@ -27,10 +27,11 @@ Function = Callable[[dict[str, Any]], Workflow]
 
 
 class UnknownDefinition(WrongFields):
-    """There is no workflow of that name."""
+    """There is no workflow of that name; `open_to` are those that the person may launch, None for all."""
 
-    def __init__(self, name: str) -> None:
-        known = ", ".join(Definition.objects.order_by("name").values_list("name", flat=True)[:20]) or "none yet"
+    def __init__(self, name: str, open_to: "QuerySet[Definition] | None" = None) -> None:
+        rows = Definition.objects.order_by("name") if open_to is None else open_to
+        known = ", ".join(rows.values_list("name", flat=True)[:20]) or "none yet"
         super().__init__({"definition": [f"There is no workflow called “{name}”. There are: {known}."]})
 
     def __str__(self) -> str:
@@ -75,18 +76,39 @@ def files() -> dict[str, Path]:
 
 
 def sync() -> list[str]:
-    """Bring the book up to date with files and functions; return what is wrong with those that could not be read."""
-    problems = []
-    for origin, path in files().items():
-        try:
-            keep(path.read_text(), origin=origin)
-        except (WrongDefinition, OSError, UnicodeDecodeError) as error:
-            problems.append(f"{origin}: {error}")
+    """Bring the book up to date with files and functions; return what is wrong with those that could not be read.
+
+    A file that has not changed since it was last taken over makes no version: what people have loaded meanwhile stays.
+    """
+    problems: dict[str, str] = {}
+    left = files()
+    while left:  # one may contain another that comes later
+        problems = {origin: problem for origin, path in left.items() if (problem := _take_over(origin, path))}
+        if len(problems) == len(left):
+            break
+        left = {origin: left[origin] for origin in problems}
     for written in _functions.values():
         _keep(written.name, written.title, written.description, written.source, written.origin)
-    for problem in problems:
+    found = [f"{origin}: {problem}" for origin, problem in problems.items()]
+    for problem in found:
         logger.error("A workflow definition cannot be read. %s", problem)
-    return problems
+    return found
+
+
+def _take_over(origin: str, path: Path) -> str:
+    """Keep the text of a file, if it is another than last time; return what is wrong with it."""
+    try:
+        text = path.read_text()
+        last = DefinitionVersion.objects.filter(origin=origin).order_by("-number").first()
+        if last is None or last.sha256 != _sha256(text):
+            keep(text, origin=origin)
+    except (WrongFields, OSError, UnicodeDecodeError) as error:
+        return str(error)
+    return ""
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def keep(text: str, *, origin: str, check: bool = True) -> DefinitionVersion:
@@ -94,6 +116,9 @@ def keep(text: str, *, origin: str, check: bool = True) -> DefinitionVersion:
     recipe = Recipe(text, source_of)
     if check:
         recipe.check()
+    if (written := _functions.get(recipe.name)) is not None:
+        problem = f"“{recipe.name}” is written in Python, by {written.origin}. Give the file another name."
+        raise recipe.wrong(problem, "name")
     data = recipe.data
     return _keep(recipe.name, data.get("title", ""), data.get("description", ""), text, origin)
 
@@ -105,7 +130,7 @@ def _keep(name: str, title: str, description: str, source: str, origin: str) -> 
     if (definition.title, definition.description) != (title, description):
         definition.title, definition.description = title, description
         definition.save(update_fields=["title", "description"])
-    sha256 = hashlib.sha256(source.encode()).hexdigest()
+    sha256 = _sha256(source)
     newest = definition.versions.order_by("-number").first()
     if newest is not None and newest.sha256 == sha256:
         return newest
@@ -120,6 +145,20 @@ def newest(name: str) -> DefinitionVersion:
     if version is None:
         raise UnknownDefinition(name)
     return version
+
+
+def version_of(name: str, number: int) -> DefinitionVersion:
+    """Return one version of a definition; raise UnknownDefinition, and WrongFields where it cannot be run any more."""
+    last = newest(name)
+    if number == last.number:
+        return last
+    if name in _functions:
+        problem = f"“{name}” is written in Python; only what is written now can be launched, version {last.number}."
+        raise WrongFields({"version": [problem]})
+    found = last.definition.versions.filter(number=number).select_related("definition").first()
+    if found is None:
+        raise WrongFields({"version": [f"“{name}” has no version {number}. The newest is {last.number}."]})
+    return found
 
 
 def source_of(name: str) -> str | None:

@@ -5,9 +5,9 @@ from typing import Any
 VERSION = 1
 
 _TEXT = {"type": "string"}
-_SECONDS = {"type": "number", "exclusiveMinimum": 0}
+_SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": 10 * 365 * 24 * 3600}
 _RETRY = {
-    "description": "Most retries, or how often and when.",
+    "description": "Most retries, or {max, delay, factor}: how often and when.",
     "oneOf": [
         {"type": "integer", "minimum": 0, "maximum": 100},
         {
@@ -40,6 +40,7 @@ _HANDLER = {
     "additionalProperties": False,
 }
 _NEED = {
+    "description": "It is the key of a node, or {node: key, when: success, failure or always}.",
     "oneOf": [
         _TEXT,
         {
@@ -48,7 +49,7 @@ _NEED = {
             "required": ["node"],
             "additionalProperties": False,
         },
-    ]
+    ],
 }
 _NODE = {
     "type": "object",
@@ -62,14 +63,28 @@ _NODE = {
         "on_timeout": {"enum": ["approve", "deny"]},
         "workflow": {"type": "string", "description": "Another definition, which runs in this place."},
         "payload": {"type": "object", "description": "What that one is given."},
-        "needs": {"oneOf": [_TEXT, {"type": "array", "items": _NEED}]},
+        "needs": {
+            "description": "It is the key of a node, or a list of keys and of {node: key, when: success, failure or always}.",
+            "oneOf": [_TEXT, {"type": "array", "items": _NEED}],
+        },
         "join": {"enum": ["all", "any"]},
         "label": _TEXT,
-        "group": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT}]},
+        "group": {
+            "description": "It is the name of a box, or a list of names, the outermost first.",
+            "oneOf": [_TEXT, {"type": "array", "items": _TEXT}],
+        },
         "weight": {"type": "number", "exclusiveMinimum": 0},
     },
     "additionalProperties": False,
+    "description": "A node has exactly one of `task`, `approval` and `workflow`.",
     "oneOf": [{"required": ["task"]}, {"required": ["approval"]}, {"required": ["workflow"]}],
+}
+# The keys that mean something for each kind of node.
+_PLACE = ("needs", "join", "label", "group", "weight")
+KINDS: dict[str, tuple[str, ...]] = {
+    "task": ("task", "args", "kwargs", "each", *_OPTIONS, *_PLACE),
+    "approval": ("approval", "groups", "timeout", "on_timeout", *_PLACE),
+    "workflow": ("workflow", "payload", "needs"),
 }
 
 SCHEMA: dict[str, Any] = {
@@ -78,8 +93,12 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "version": {"const": VERSION},
-        "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,119}$"},
-        "title": _TEXT,
+        "name": {
+            "type": "string",
+            "description": "Small letters, digits, `.`, `_` and `-`; at most 120.",
+            "pattern": "^[a-z0-9][a-z0-9_.-]{0,119}$",
+        },
+        "title": {"type": "string", "maxLength": 200},
         "description": {"type": "string", "description": "Markdown."},
         "payload": {"type": "object", "description": "JSON Schema of what a launch is given."},
         "defaults": {"type": "object", "properties": _OPTIONS, "additionalProperties": False},

@@ -70,7 +70,7 @@ def test_a_launch_keeps_payload_version_and_owner(client, staff, sums):
         ({"a": ""}, "required"),
         ({"a": "0"}, "greater than or equal to 1"),
         ({"a": "1", "rows": "[1,"}, "This is not JSON"),
-        ({"a": "1", "rows": '["x"]'}, "is not of the type integer"),
+        ({"a": "1", "rows": '["x"]'}, "At 0: “x” is not a whole number."),
         ({"a": "1", "how": "never"}, "not one of the available choices"),
     ],
 )

@@ -12,10 +12,10 @@ from django.db import transaction
 from common.arguments import WrongArguments
 from common.exceptions import RedisUnavailable
 from jobs import terminal as jobs_terminal
-from workflows import launching, services, terminal
+from workflows import launching, policies, services, terminal
 from workflows.definitions import registry
 from workflows.definitions.building import Recipe
-from workflows.exceptions import WorkflowException
+from workflows.exceptions import NotAllowed, WorkflowException
 from workflows.models import Definition, State, StoredWorkflow
 
 ACTIONS = ("show", "cancel", "pause", "unpause", "resume")
@@ -102,32 +102,33 @@ class Command(BaseCommand):
     # One workflow
 
     def _show(self, options: dict[str, Any]) -> None:
-        self._show_one(_called(options["id"]), quiet=options["json"])
+        self._show_one(_called(options), quiet=options["json"])
 
     def _cancel(self, options: dict[str, Any]) -> None:
-        done = services.cancel(
-            _called(options["id"]), by=jobs_terminal.person(options["user"]), name="the command line"
-        )
+        done = services.cancel(_called(options), by=jobs_terminal.person(options["user"]), name="the command line")
         self._say(options, str(done))
 
     def _pause(self, options: dict[str, Any]) -> None:
-        services.pause(_called(options["id"]), by=jobs_terminal.person(options["user"]))
+        services.pause(_called(options), by=jobs_terminal.person(options["user"]))
         self._say(options, "Nothing more is begun; what runs goes on.")
 
     def _unpause(self, options: dict[str, Any]) -> None:
-        services.unpause(_called(options["id"]), by=jobs_terminal.person(options["user"]))
+        services.unpause(_called(options), by=jobs_terminal.person(options["user"]))
         self._say(options, "It goes on.")
 
     def _resume(self, options: dict[str, Any]) -> None:
-        again = services.resume(_called(options["id"]), by=jobs_terminal.person(options["user"]))
+        again = services.resume(_called(options), by=jobs_terminal.person(options["user"]))
         self._say(options, f"Goes on at {', '.join(node.key for node in again) or 'what had not been begun'}.")
 
     def _decide(self, options: dict[str, Any]) -> None:
-        stored = _called(options["id"])
+        by = jobs_terminal.person(options["user"])
+        stored = _called({**options, "user": None})
         node = next((node for node in stored.read_graph().nodes if node.key == options["node"]), None)
+        known = by is None or policies.may_see(by, stored)
+        if not known and (node is None or not policies.may_decide(by, stored, node)):
+            jobs_terminal.refuse(f"There is no workflow {options['id']}.")
         if node is None:
             jobs_terminal.refuse(f"The workflow has no node “{options['node']}”.")
-        by = jobs_terminal.person(options["user"])
         services.decide(stored, node, approve=options["answer"] == "approve", by=by, comment=options["comment"])
         self._say(options, "It is decided.")
 
@@ -168,6 +169,9 @@ class Command(BaseCommand):
         self._say({**options, "id": recipe.name}, f"“{recipe.name}” is right: {len(recipe.nodes)} nodes.")
 
     def _load(self, options: dict[str, Any]) -> None:
+        by = jobs_terminal.person(options["user"])
+        if by is not None and not policies.may_write(by):
+            raise NotAllowed("Only staff may load definitions, as they may name any task.")
         version = registry.keep(_text(options["file"]), origin=str(options["file"].name))
         self._say(
             {**options, "id": version.definition.name},
@@ -204,12 +208,12 @@ def _value(text: str) -> Any:
         return text
 
 
-def _called(workflow_id: str) -> StoredWorkflow:
-    likely = StoredWorkflow.objects.filter(pk__startswith=workflow_id)
-    found = list(likely[:2]) if len(workflow_id) > 3 else []
-    exact = next((row for row in found if row.pk == workflow_id), None)
-    if exact is None and len(found) != 1:
-        jobs_terminal.refuse(
-            f"There is no workflow {workflow_id}." if not found else f"More than one begins with {workflow_id}."
-        )
-    return exact or found[0]
+def _called(options: dict[str, Any]) -> StoredWorkflow:
+    """Return the workflow that is meant, if the person may see it; the beginning of its id is enough if only one has it."""
+    workflow_id, by = options["id"].replace("\x00", ""), jobs_terminal.person(options["user"])
+    rows = StoredWorkflow.objects.all() if by is None else StoredWorkflow.objects.visible_to(by)
+    found = list(rows.filter(pk__startswith=workflow_id).order_by("pk")[:2]) if len(workflow_id) > 3 else []
+    if found and (len(found) == 1 or found[0].pk == workflow_id):
+        return found[0]
+    nobody = f"There is no workflow {workflow_id}."
+    return jobs_terminal.refuse(f"More than one begins with {workflow_id}." if found else nobody)
