@@ -1,17 +1,13 @@
 """Workflows that are launched by a job: what a schedule does."""
 
-import json
-
 import pytest
 from django.contrib.auth.models import Group
 from django.test import TestCase
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from common.tasks import JobFailed
 from image.celery import app
 from jobs.launching import launch
 from jobs.models import Source
-from schedules.services import running
 from workflows import tasks
 from workflows.definitions import registry
 from workflows.models import Definition, StoredWorkflow
@@ -53,20 +49,6 @@ def test_it_answers_id_and_address(sums):
     stored = StoredWorkflow.objects.get()
     assert answer == {"workflow": stored.pk, "url": f"/workflows/{stored.pk}/"}
     assert (stored.payload, stored.source, stored.owner, stored.schedule) == ({"a": 1}, "task", None, "")
-
-
-def test_a_schedule_leaves_its_name(sums):
-    every = IntervalSchedule.objects.create(every=1, period="days")
-    row = PeriodicTask.objects.create(
-        name="Nightly sums",
-        task="workflows.run",
-        interval=every,
-        kwargs=json.dumps({"definition": "sums", "payload": {"a": 4}}),
-    )
-    _, kwargs, options = running.message(row)
-    run(**kwargs, headers=options["headers"])
-    stored = StoredWorkflow.objects.get()
-    assert (stored.source, stored.schedule, stored.payload) == ("schedule", "Nightly sums", {"a": 4})
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,8 @@ class Command(BaseCommand):
         by = jobs_terminal.person(options["user"])
         stored = _called({**options, "user": None})
         node = next((node for node in stored.read_graph().nodes if node.key == options["node"]), None)
-        known = by is None or policies.may_see(by, stored)
-        if not known and (node is None or not policies.may_decide(by, stored, node)):
+        asked = by is not None and node is not None and policies.may_decide(by, stored, node)
+        if by is not None and not asked and not policies.may_see(by, stored):
             jobs_terminal.refuse(f"There is no workflow {options['id']}.")
         if node is None:
             jobs_terminal.refuse(f"The workflow has no node “{options['node']}”.")
