@@ -8,6 +8,7 @@ from workflows.definitions.payloads import WrongPayload
 from workflows.definitions.reading import WrongDefinition
 from workflows.exceptions import NotNow, WrongFields
 from workflows.models import Definition, DefinitionVersion, StoredWorkflow
+from workflows.tests.hand import signature
 from workflows.workflows import Workflow
 
 pytestmark = pytest.mark.django_db
@@ -37,10 +38,8 @@ def doubling(folder):
     @registry.workflow_definition("doubling", payload={"properties": {"n": {"type": "integer", "default": 2}}})
     def doubling(payload):
         """Add a number to itself."""
-        from demo.tasks import add
-
         workflow = Workflow()
-        workflow.returns(workflow.add_signature(add.si(payload["n"], payload["n"])).result)
+        workflow.returns(workflow.add_signature(signature("demo.add", payload["n"], payload["n"])).result)
         return workflow
 
     registry.sync()
