@@ -16,7 +16,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -30,7 +30,8 @@ from common.exceptions import TaskError
 from common.redaction import Secret, is_secret_name
 from common.resources.declaring import is_marked
 
-Choices = list[tuple[Any, str]]
+# Pairs of value and label, or plain values that are their own labels.
+Choices = Sequence[Any]
 Answers = Mapping[str, Any]
 
 

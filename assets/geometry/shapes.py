@@ -22,7 +22,7 @@ def load(path: Path, file_type: str) -> trimesh.Trimesh:
     except MemoryError:
         raise
     except Exception as error:
-        raise MeshProblem(f"The {FORMATS[file_type]} file is damaged: {_short(error)}.") from error
+        raise MeshProblem(f"The {FORMATS[file_type]} file {_why(error)} Export it again.") from error
     mesh = found.to_geometry() if isinstance(found, trimesh.Scene) else found
     if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
         raise MeshProblem("The file has no triangles: a point cloud or an empty scene. Export it as a mesh.")
@@ -34,9 +34,18 @@ def load(path: Path, file_type: str) -> trimesh.Trimesh:
     return mesh
 
 
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}…"
+# What these say is about the file. Other exceptions are accidents of a reader that trusted it, and their texts are about code.
+_TELLING = (ValueError, EOFError, UnicodeError)
+
+
+def _why(error: Exception) -> str:
+    """Return what is wrong with a file that could not be read, for the person who uploaded it."""
+    text = " ".join(str(error).split()).rstrip(".!")
+    if "://" in text:
+        return "names another file; only what is in it is read."
+    if not isinstance(error, _TELLING) or not text:
+        return "is damaged: it ends too early, or what it says of itself does not fit its content."
+    return f"is damaged: {text if len(text) <= 200 else f'{text[:200]}…'}."
 
 
 def inspect(mesh: trimesh.Trimesh) -> dict[str, Any]:

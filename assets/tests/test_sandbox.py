@@ -1,7 +1,9 @@
 """Whatever a file does to the child process, the worker lives and says why."""
 
+import json
 import os
 import re
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -115,3 +117,29 @@ def test_a_child_that_uses_up_its_processor_time_says_so(cube, tmp_path, monkeyp
     monkeypatch.setattr(sandbox, "_CHILD", Path(script))
     with pytest.raises(AssetFailed, match="more than 1 s of work"):
         sandbox.run("inspect", cube, "ply", tmp_path)
+
+
+def glb(**scene) -> bytes:
+    """Return a GLB file with that scene and nothing in it."""
+    text = json.dumps({"asset": {"version": "2.0"}, **scene}).encode()
+    text += b" " * (-len(text) % 4)
+    return b"glTF" + struct.pack("<IIII", 2, 20 + len(text), len(text), 0x4E4F534A) + text
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [
+        ({"buffers": [{"byteLength": 36, "uri": "file:///etc/passwd"}]}, "names another file"),
+        ({"buffers": [{"byteLength": 4_000_000_000}]}, "is damaged: it ends too early"),
+    ],
+)
+def test_the_reader_s_own_accidents_are_no_text_for_people(tmp_path, scene, words):
+    path = tmp_path / "x.glb"
+    mesh = {"primitives": [{"attributes": {"POSITION": 0}}]}
+    views = [{"buffer": 0, "byteLength": 36}]
+    corners = [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}]
+    path.write_bytes(glb(meshes=[mesh], bufferViews=views, accessors=corners, nodes=[{"mesh": 0}], **scene))
+    with pytest.raises(AssetFailed, match=words) as caught:
+        sandbox.run("inspect", path, "glb", tmp_path)
+    assert "Error" not in str(caught.value)
+    assert "/etc/passwd" not in str(caught.value)

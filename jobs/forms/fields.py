@@ -48,7 +48,11 @@ class ArgumentField(forms.Field):
         self.user = user
         argument = parameter.argument
         choices = argument.choices(answers) if callable(argument.choices) else argument.choices
-        self.choices = list(choices if choices is not None else parameter.choices)
+        # A plain value is its own label.
+        self.choices = [
+            one if isinstance(one, (tuple, list)) else (one, str(one))
+            for one in (choices if choices is not None else parameter.choices)
+        ]
         default = argument.default(answers) if argument.default else parameter.default
         super().__init__(
             required=False,  # the schema says what is missing, in the same words for page and API

@@ -214,3 +214,15 @@ class TestWhen:
     def test_only_allowed_queues_can_be_chosen(self, staff, ada):
         assert self.form(staff, queue="heavy").is_valid()
         assert "queue" in self.form(ada, queue="heavy").errors
+
+
+def test_a_choice_may_be_a_plain_value_and_is_its_own_label():
+    @app.task(name="scratch.plain", shared=False)
+    def plain(size: Annotated[int | str, Argument(choices=lambda answers: ["small", 7, ("l", "Large")])] = 7):
+        return None
+
+    try:
+        shown = str(launch_form(plain, None)["size"])
+    finally:
+        app.tasks.pop("scratch.plain")
+    assert [f">{label}</option>" in shown for label in ("small", "7", "Large")] == [True] * 3

@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from common.redaction import HIDDEN
 from image.celery import app
+from jobs import catalogue
 from jobs.models import Job, Preset, State, TaskRule
 
 pytestmark = pytest.mark.django_db
@@ -140,7 +141,7 @@ def test_a_dry_run_is_a_button(as_staff, ada, rows_task):
 
 
 def test_fields_are_asked_again_without_being_checked(as_staff):
-    page = as_staff.post("/tasks/demo.wait/", {"refresh": "1", "secs": "long"})
+    page = as_staff.post("/tasks/demo.wait/", {"launch-refresh": "1", "secs": "long"})
     assert page.status_code == 200
     assert b"<html" not in page.content
     assert b'value="long"' in page.content
@@ -182,3 +183,33 @@ def test_a_note_is_kept(as_ada, job):
     as_ada.post(reverse("jobs:note", args=["j1"]), {"note": "for the museum", "tags": "a, b"})
     job.refresh_from_db()
     assert (job.note, job.tags) == ("for the museum", ["a", "b"])
+
+
+def test_the_page_of_every_task_opens(as_staff):
+    for entry in catalogue.entries():
+        if entry.tracked:
+            assert as_staff.get(reverse("jobs:launch", args=[entry.name])).status_code == 200, entry.name
+
+
+@pytest.fixture
+def odd():
+    """A task whose arguments are called like what a form, or the page, has of its own."""
+
+    @app.task(name="jobs.tests.odd")
+    def odd(groups: str, fields: str, errors: str, refresh: str, non_field_errors: str = "", depends: str = "") -> str:
+        """Take anything."""
+        return groups
+
+    yield odd
+    app.tasks.pop(odd.name)
+
+
+def test_an_argument_may_be_called_anything(as_staff, odd):
+    address = reverse("jobs:launch", args=[odd.name])
+    page = as_staff.get(address).content.decode()
+    names = ("groups", "fields", "errors", "refresh", "non_field_errors", "depends")
+    assert all(f'name="{name}"' in page for name in names)
+    assert post(as_staff, address, groups="", fields="f").status_code == 422
+    answer = post(as_staff, address, groups="g", fields="f", errors="e", refresh="r")
+    assert answer.status_code == 303
+    assert Job.objects.get().kwargs["refresh"] == "r"

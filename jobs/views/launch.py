@@ -77,7 +77,11 @@ def _page(request: HttpRequest, task: Any, form: LaunchForm, when: WhenForm, sta
     user = _user(request)
     context = {
         "task": catalogue.entry(task.name),
-        "form": form,
+        # Taken out of the form here: in a template its arguments go before its attributes, and any may be called `groups`.
+        "groups": form.groups(),
+        "wrong": form.non_field_errors(),
+        "depends": form.depends,
+        "has_dry_run": form.has_dry_run,
         "when": when,
         "may_launch": policies.may_launch(user, task.name),
         "presets": Preset.objects.filter(owner=user, task=task.name).order_by("name"),
@@ -93,10 +97,10 @@ def _posted(request: HttpRequest, task: Any, user: User) -> HttpResponse:
         data["dry_run"] = "on"
     form = launch_form(task, user, data=data, files=request.FILES)
     when = WhenForm(task, user, request.POST)
-    if "refresh" in request.POST:
+    if "launch-refresh" in request.POST:
         # Some answers changed what may be asked: the same fields again, nothing checked yet.
         form = launch_form(task, user, initial=_typed(form))
-        return render(request, "jobs/launch_fields.html", {"form": form})
+        return render(request, "jobs/launch_fields.html", {"groups": form.groups()})
     if form.is_valid() & when.is_valid():
         try:
             return _launched(request, task, form, when)

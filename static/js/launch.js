@@ -18,7 +18,7 @@ function followTime() {
 /** Fetches the fields anew, as some depend on others; keeps the focus where it is. */
 async function askAgain() {
   const data = new FormData(form);
-  data.set("refresh", "1");
+  data.set("launch-refresh", "1");
   for (const [name, value] of [...data.entries()]) if (value instanceof File) data.delete(name);
   const answer = await fetch(form.action, { method: "POST", body: data, headers: { Accept: "text/html" } });
   if (!answer.ok) return;
