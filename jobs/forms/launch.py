@@ -69,7 +69,8 @@ class LaunchForm(forms.Form):
             if isinstance(field, ArgumentField):
                 with contextlib.suppress(Unfinished):
                     raw |= self._read(name, field)
-        return {} if self.errors else self._checked(raw)
+        # All at once, also beside an answer that could not even be read: nobody likes to be told of one after the other.
+        return self._checked(raw)
 
     def _read(self, name: str, field: ArgumentField) -> dict[str, Any]:
         try:
@@ -90,8 +91,9 @@ class LaunchForm(forms.Form):
 
     def add_errors(self, wrong: WrongArguments) -> None:
         """Show what the schema, or the launch, says is wrong at the fields it names."""
+        told = set(self.errors)  # an answer that could not be read is absent for the schema
         for name, texts in wrong.errors.items():
-            for text in texts:
+            for text in texts if name not in told else ():
                 self.add_error(
                     name if name in self.fields else None, text if name in self.fields else f"{name}: {text}"
                 )

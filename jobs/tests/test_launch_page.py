@@ -69,6 +69,7 @@ def test_errors_stand_at_their_fields_and_nothing_typed_is_lost(as_staff):
     assert 'value="long"' in text
     assert 'value="because"' in text
     assert "Give the day and time" in text
+    assert '<a href="#id_secs">Secs</a>, <a href="#id_launch-run_after">Time</a>.' in text
     assert not Job.objects.exists()
 
 

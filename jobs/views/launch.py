@@ -80,6 +80,7 @@ def _page(request: HttpRequest, task: Any, form: LaunchForm, when: WhenForm, sta
         # Taken out of the form here: in a template its arguments go before its attributes, and any may be called `groups`.
         "groups": form.groups(),
         "wrong": form.non_field_errors(),
+        "to_change": [field for each in (form, when) for field in each if field.errors],
         "depends": form.depends,
         "has_dry_run": form.has_dry_run,
         "when": when,
