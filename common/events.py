@@ -124,7 +124,6 @@ def _begin_anew() -> None:
     global _lock  # noqa: PLW0603 — a lock that another thread held at the fork would stay locked for ever
     _lock = threading.Lock()
     _unsent.clear()
-    _line.cache_clear()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
@@ -226,9 +225,9 @@ def write_end(job: str, data: dict[str, Any], result: Result) -> bool:
     if _unsent:
         return False  # what waits goes first
     text = _to_json({"type": "finished", "job": job, "at": time.time(), **data})
-    url = django_settings.REDIS_URL
+    script, key = _script(django_settings.REDIS_URL)
     try:
-        _call(_line(url), _script(url), [*_arguments(("finished", job, text)), result.text, result.seconds], result.key)
+        redis.evaluate(script, [key, result.key], [*_arguments(("finished", job, text)), result.text, result.seconds])
     except (redis.Error, OSError) as error:
         logger.warning("The end of job %s could not be written together with its result: %s", job, error)
         return False
@@ -238,43 +237,14 @@ def write_end(job: str, data: dict[str, Any], result: Result) -> bool:
 def connect() -> None:
     """Connect this process, so that its first event is not the slow one; raises the errors of Redis."""
     script, _ = _script(django_settings.REDIS_URL)
-    _line(django_settings.REDIS_URL).script_exists(script.sha)
+    redis.line().script_exists(script.sha)
 
 
 def _send(latest: Message) -> str | None:
-    url = django_settings.REDIS_URL
-    client, (script, key) = _line(url), _script(url)
+    script, key = _script(django_settings.REDIS_URL)
     if _unsent:
-        return _send_all(client, script, key, latest)
-    return _call(client, (script, key), _arguments(latest))
-
-
-def _call(client: redis.Client, line: tuple[Any, str], arguments: list[Any], *more: str) -> str | None:
-    """Run the script with its key and `more`; return its answer."""
-    script, keys = line[0], [line[1], *more]
-    try:
-        answer: str | None = _ask(client, "EVALSHA", script.sha, len(keys), *keys, *arguments)
-    except redis.NoScriptError:
-        return script(keys, arguments, client=client) or None
-    except BaseException:
-        # A time limit may strike between question and answer; the next caller must not read that answer.
-        _line.cache_clear()
-        client.close()
-        raise
-    return answer or None
-
-
-def _ask(client: redis.Client, *command: Any) -> Any:
-    """Send the command and return its answer; what the client does around that is a third of a call's cost."""
-    connection: Any = client.connection
-    if connection is not None:
-        with client.single_connection_lock:
-            try:
-                connection.send_command(*command)
-                return connection.read_response()
-            except (*redis.LostError, OSError):
-                connection.disconnect()
-    return client.execute_command(*command)  # type: ignore[no-untyped-call] # connects, and tries again
+        return _send_all(redis.line(), script, key, latest)
+    return redis.evaluate(script, [key], _arguments(latest)) or None
 
 
 def _send_all(client: redis.Client, script: Any, key: str, latest: Message) -> str | None:
@@ -285,16 +255,6 @@ def _send_all(client: redis.Client, script: Any, key: str, latest: Message) -> s
             asked = pipe.execute()[-1]
         _unsent.clear()
     return asked or None
-
-
-@functools.lru_cache(maxsize=4)
-def _line(url: str) -> redis.Client:
-    """Return a client with one connection of its own: a pool's book-keeping is a fifth of a call's cost."""
-    return redis.connect(single_connection_client=True)
-
-
-# Two processes must not talk on one connection, and a connection outside a pool does not notice a fork.
-os.register_at_fork(after_in_child=_line.cache_clear)
 
 
 @functools.lru_cache(maxsize=4)

@@ -23,7 +23,8 @@ class ResultBackend(RedisBackend):
         self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
     ) -> None:
         """Keep the result of a job that succeeded."""
-        if store_result and request is not None and tracking.execution_of(request) is not None:
+        execution = tracking.execution_of(request)
+        if store_result and execution is not None and not execution.is_part:
             store_result = not self._kept_with_end(task_id, result, request, state)
         super().mark_as_done(task_id, result, request=request, store_result=store_result, state=state)
 

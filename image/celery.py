@@ -8,8 +8,11 @@ from celery import Celery
 from celery.signals import setup_logging
 from django.core import management
 
+from common import transport
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
 
+transport.register()
 # task_cls: every task, also `@app.task(base=app.Task)`, is a BaseTask: it is tracked and carries debug_task().
 app = Celery("proj", task_cls="common.tasks:BaseTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")

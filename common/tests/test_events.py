@@ -5,7 +5,6 @@ from unittest import mock
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
-from django.conf import settings as django_settings
 
 from common import events, redis
 
@@ -46,7 +45,7 @@ def test_what_cannot_be_written_is_logged_and_kills_nothing(caplog):
 
 
 def test_events_wait_for_redis_and_keep_their_order(caplog):
-    with mock.patch.object(events, "_line", side_effect=redis.Error("away")):
+    with mock.patch.object(redis, "line", side_effect=redis.Error("away")):
         assert events.emit("log", "j1", message="first") is False
         assert events.emit("log", "j1", message="second") is False
     assert "waits for Redis" in caplog.text
@@ -105,7 +104,7 @@ def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next():
     redis.client().set(events.cancel_key("j1"), "asked")
     try:
         events.emit("file", "j1", message="first")
-        line = events._line(django_settings.REDIS_URL)
+        line = redis.line()
         with (
             mock.patch.object(line.connection, "read_response", side_effect=SoftTimeLimitExceeded),
             pytest.raises(SoftTimeLimitExceeded),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from celery import current_app
 
-from common import checks, events
+from common import checks, events, redis
 from common.arguments import schema_of
 from common.resources import (
     Resource,
@@ -365,11 +365,11 @@ def test_the_board_leaves_out_errors_that_do_not_fit():
 
 def test_a_forked_process_has_its_own_connection_for_events():
     events.emit("mail", None)
-    assert events._line.cache_info().currsize == 1
+    assert redis._line.cache_info().currsize == 1
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.write(writer, str(events._line.cache_info().currsize).encode())
+        os.write(writer, str(redis._line.cache_info().currsize).encode())
         os._exit(0)
     os.waitpid(pid, 0)
     assert os.read(reader, 10) == b"0"

@@ -116,7 +116,7 @@ def test_hooks_still_find_the_result_and_belong_to_the_run():
 
 
 def test_if_both_cannot_go_out_together_each_goes_alone(caplog):
-    with mock.patch.object(events, "_call", side_effect=[None, redis.Error("away"), None]):
+    with mock.patch.object(redis, "evaluate", side_effect=[None, redis.Error("away"), None]):
         run(Scratch)
     assert app.AsyncResult("j5").result == {"n": 1}
     assert "could not be written together" in caplog.text
