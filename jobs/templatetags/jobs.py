@@ -1,5 +1,6 @@
 """How states, times and values look on every page."""
 
+import functools
 import inspect
 import json
 from datetime import datetime, timedelta
@@ -111,6 +112,7 @@ def pretty(value: Any) -> str:
 
 
 @register.filter
+@functools.lru_cache(maxsize=512)  # the catalogue shows the same hundred texts each time
 def prose(text: str) -> SafeString:
     """Return a description, written in Markdown, as HTML; HTML in it is shown as text."""
     return SafeString(_markdown.render(inspect.cleandoc(text)))  # the renderer escapes everything that it is given
