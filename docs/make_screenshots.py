@@ -46,7 +46,13 @@ PAGES: dict[str, Callable[[], str]] = {
     "workflow-large": lambda: f"/workflows/{newest_workflow('A thousand nodes')}/",
     "workflow-timeline": lambda: f"/workflows/{newest_workflow('Publish a mesh', state='FAILURE')}/?tab=timeline",
     "workflow-grid": lambda: f"/workflows/{newest_workflow('Publish a mesh', state='FAILURE')}/?tab=grid",
+    "models": lambda: "/text/models/",
+    "model": lambda: "/text/models/1/",
+    "vocabularies": lambda: "/vocabularies/",
+    "vocabulary": lambda: "/vocabularies/organism_part/?q=liver",
     "workers": lambda: "/workers/",
+    "mails": lambda: "/mails/",
+    "answers": lambda: "/answers/",
     "schedules": lambda: "/admin/django_celery_beat/periodictask/",
 }
 
@@ -130,7 +136,12 @@ def fill(meshes: list[Path]) -> None:
     sent = [launch("Process asset", asset=first_asset() + number) for number in reversed(range(len(meshes)))]
     sent += [launch("demo.echo", text="Good morning"), launch("demo.add", x=2, y=40)]
     sent += [launch("demo.fail", message="The disk is full"), launch("demo.countdown", start=100)]
+    sent += [
+        launch("notifications.send_email", to=["ada@example.org"], subject="The mesh is ready", text="Come and see.")
+    ]
+    sent += [launch("demo.answer_once", text=text, secs=0.5) for text in ("Good morning", "Good evening")]
     wait_for(sent)
+    wait_for([launch("demo.answer_once", text="good  morning")])
     fill_workflows(admin)
     launching.repeat(
         task="Process asset", arguments={"asset": first_asset()}, by=admin, cron="0 6 * * 1-5", name="Bunny at six"
