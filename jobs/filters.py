@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import EmptyResultSet
@@ -15,13 +14,12 @@ from django.db.models.functions import Cast
 
 from jobs import policies
 from jobs.catalogue import entries
+from jobs.listing import PAGE, Listing, clean
 from jobs.looking import Count, Found, Path, Place, Search, later, visible_paths
 from jobs.models import ACTIVE, Job, State
 from jobs.policies import may_know_of, may_see_task
 from jobs.querysets import JobQuerySet
 
-# Rows of a page.
-PAGE = 50
 # Nothing is counted beyond this.
 MOST_COUNTED = 10_000
 # Seconds for which a page looks for its rows, and then counts those that match; it says where it stopped.
@@ -70,18 +68,19 @@ def _counted_by_index(rows: JobQuerySet) -> dict[State, Count]:
     return found
 
 
-class JobFilter:
+class JobFilter(Listing):
     """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, owner, tag, q, before.
 
     A value that makes no sense is ignored: a shared address must not break when a task is renamed. `owner` is `me` or a
     user name; a name that nobody has finds nothing. A page has `size` rows.
     """
 
+    names = ("state", "task", "queue", "schedule", "owner", "tag", "q")
+
     def __init__(self, query: Mapping[str, str], user: User | AnonymousUser, size: int = PAGE) -> None:
         self.size = size
         self.visible = Job.objects.visible_to(user)
-        # PostgreSQL refuses this one character.
-        query = {key: value.replace("\x00", "")[:400] for key, value in query.items()}
+        query = clean(query)
         states = query.get("state", "")
         self.state = State(states) if states in State.values else None
         self.task = query.get("task", "")[:255]
@@ -213,17 +212,6 @@ class JobFilter:
         return not self._found.places and not self.is_filtered and self.before is None
 
     @property
-    def is_filtered(self) -> bool:
-        """Whether the address asks for anything in particular."""
-        return bool(self.parts)
-
-    @property
-    def parts(self) -> dict[str, str]:
-        """What the address asks for, without the place to begin at."""
-        names = ("state", "task", "queue", "schedule", "owner", "tag", "q")
-        return {name: str(value) for name in names if (value := getattr(self, name))}
-
-    @property
     def chips(self) -> list[tuple[str, str, str]]:
         """Return name, value and the link without it of each part that the page has no field for."""
         return [(n, v, self.link(**{n: None})) for n, v in self.parts.items() if n in {"queue", "schedule", "tag"}]
@@ -233,16 +221,7 @@ class JobFilter:
         """The query string of the next page, empty on the last; a page that is not full can have one."""
         found = self._found
         last = found.places[self.size - 1] if len(found.places) > self.size else found.upto
-        return self.link(before=f"{last.at.isoformat()}~{last.pk}") if last else ""
-
-    @property
-    def newest_link(self) -> str:
-        """The query string of the first page, empty when this is it."""
-        return self.link() if self.before else ""
-
-    def link(self, **changes: str | None) -> str:
-        """Return the query string of this list with changes; None removes a part. Paging starts again."""
-        return "?" + urlencode({key: value for key, value in {**self.parts, **changes}.items() if value})
+        return self.link_after(last) if last else ""
 
     def tabs(self) -> list[tuple[State | None, Count | None, str, bool]]:
         """Return for each state: the state, how many of all visible jobs are in it, its link, whether it is chosen."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -39,6 +39,8 @@ COLUMNS = (
     "error",
 )
 _ORDER = "ORDER BY created_at DESC, id DESC"
+
+Rows = TypeVar("Rows", bound="QuerySet[Any, Any]")
 
 # One way to all jobs of a search, and maybe to others: conditions of which each has an index that ends in the order of
 # the lists. Together they lead to every job that matches one of them.
@@ -232,7 +234,7 @@ def union_all(queries: Sequence[QuerySet[Job, Any]]) -> tuple[str, Sequence[Any]
     return " UNION ALL ".join(texts), values
 
 
-def later(rows: JobQuerySet, after: Place | None) -> JobQuerySet:
+def later(rows: Rows, after: Place | None) -> Rows:
     """Return the rows that come after a place in the order of the lists."""
     if after is None:
         return rows

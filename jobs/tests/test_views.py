@@ -9,7 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs.filters import PAGE, JobFilter
+from jobs.filters import JobFilter
+from jobs.listing import PAGE
 from jobs.models import Attempt, Job, LogLine, State, TaskRule
 from jobs.signals import schedules_asked
 from jobs.templatetags.jobs import prose

@@ -8,8 +8,8 @@ from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 from django.utils import timezone
 
+from jobs.listing import PAGE
 from notifications import content, posting
-from notifications.filters import PAGE
 from notifications.models import AdminMail, Attempt, Mail, MailState, State
 
 pytestmark = pytest.mark.django_db

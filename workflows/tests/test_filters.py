@@ -6,7 +6,8 @@ import pytest
 from django.http import QueryDict
 from django.utils import timezone
 
-from workflows.filters import PAGE, WorkflowFilter
+from jobs.listing import PAGE
+from workflows.filters import WorkflowFilter
 from workflows.models import State, StoredWorkflow
 from workflows.tests.books import chain, store
 
