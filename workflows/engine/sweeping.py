@@ -3,6 +3,7 @@ a worker without our code. It compares the book, Redis and the broker; everythin
 """
 
 import dataclasses
+import fnmatch
 import json
 import logging
 import time
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 MOST = 500
 # Nodes that are asked for at once.
 CHUNK = 1000
+# The execution of a job in a worker that does not load this code: it told nobody of one.
+ELSEWHERE = "elsewhere"
 _CELERY = {"SUCCESS": Letter.SUCCEEDED, "FAILURE": Letter.FAILED, "REVOKED": Letter.CANCELLED}
 
 
@@ -75,9 +78,28 @@ def _end(workflow_id: str, node: str, letter: Letter, meta: Mapping[str, Any] | 
         parts = parts_of(node, _result(job, meta), _wants(record, node))
         whole = parts.pop(node, "")
     flat = [text for pair in parts.items() for text in pair]
-    answer = scripts.run("end", keys.workflow(workflow_id), node, str(letter), job, "", "", "", 0, whole, *flat)
+    word = _word(workflow_id, node, letter, job, record, meta) if meta is not None else ""
+    answer = scripts.run("end", keys.workflow(workflow_id), node, str(letter), job, word, "", "", 0, whole, *flat)
     reacting.react(workflow_id, answer)
     logger.warning("Node %s of workflow %s ended as %s, and it did not say so itself", node, workflow_id, letter.name)
+
+
+def _word(
+    workflow_id: str, node: str, letter: Letter, job: str, record: Mapping[str, Any], meta: Mapping[str, Any]
+) -> str:
+    """Return the event that the job did not send itself: what Celery keeps of its end, for the book."""
+    from jobs.models import Job
+
+    execution = Job.objects.filter(pk=job).values_list("execution", flat=True).first()
+    event = {"type": "finished", "job": job, "at": redis.now(), "task": record["t"], "state": letter.name.lower()}
+    event |= {"execution": execution or ELSEWHERE, "workflow": workflow_id, "node": node}
+    result = meta.get("result")
+    if letter in keys.GOOD:
+        text = json.dumps(result, default=str)
+        event |= {"result": text} if len(text) <= settings.RESULT_LIMIT else {}
+    else:
+        event |= {"error": str(result), "error_type": type(result).__name__, "traceback": meta.get("traceback") or ""}
+    return json.dumps(event)
 
 
 def _job_id(record: Mapping[str, Any], node: str) -> str:
@@ -284,6 +306,11 @@ class Round:
             job is not None and job[0] in ACTIVE and job[1] > 0 and bool(record.get("h", "").find("retry_policy") >= 0)
         )
 
+    def _is_foreign(self, record: Mapping[str, Any]) -> bool:
+        """Return whether the node lives in other workers: they do not say that they have begun it, so it never goes twice."""
+        patterns = self.stored.options.get("external") or ()
+        return record["t"] not in current_app.tasks or any(fnmatch.fnmatch(record["t"], name) for name in patterns)
+
     def _missing(self, nodes: list[str], quiet: Mapping[str, Seen]) -> list[str]:
         """Send nodes again whose messages nobody has: lost between the broker's list and a worker that was killed."""
         records = self._records(nodes)
@@ -297,7 +324,7 @@ class Round:
         gone = []
         for node in nodes:
             record = records.get(node.partition(".")[0])
-            if record is None or _job_id(record, node) in known:
+            if record is None or _job_id(record, node) in known or self._is_foreign(record):
                 quiet[node].missing = 0
                 continue
             quiet[node].missing += 1
