@@ -69,13 +69,13 @@ def _counted_by_index(rows: JobQuerySet) -> dict[State, Count]:
 
 
 class JobFilter(Listing):
-    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, owner, tag, q, before.
+    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, workflow, owner, tag, q, before.
 
     A value that makes no sense is ignored: a shared address must not break when a task is renamed. `owner` is `me` or a
     user name; a name that nobody has finds nothing. A page has `size` rows.
     """
 
-    names = ("state", "task", "queue", "schedule", "owner", "tag", "q")
+    names = ("state", "task", "queue", "schedule", "workflow", "owner", "tag", "q")
 
     def __init__(self, query: Mapping[str, str], user: User | AnonymousUser, size: int = PAGE) -> None:
         self.size = size
@@ -86,6 +86,7 @@ class JobFilter(Listing):
         self.task = query.get("task", "")[:255]
         self.queue = query.get("queue", "")[:255]
         self.schedule = query.get("schedule", "")[:255]
+        self.workflow_id = query.get("workflow", "").strip()[:64]
         self.owner = query.get("owner", "").strip()[:150]
         self.tag = query.get("tag", "").strip()[:50]
         self.user = user
@@ -98,12 +99,14 @@ class JobFilter(Listing):
         rows = self.visible
         if self.state:
             rows = rows.filter(state=self.state)
-        for column in ("task", "queue", "schedule"):
+        for column in ("task", "queue", "schedule", "workflow_id"):
             value = getattr(self, column)
             if value:
                 rows = rows.filter(**{column: value})
         if self.owner:
             rows = rows.filter(owner=self._owner) if self._owner else rows.none()
+        if self.workflow_id:
+            rows = rows.exclude(workflow_id="")
         if self.schedule:
             rows = rows.exclude(schedule="")  # says what the partial index says, or no database would use it
         if self.tag:
@@ -143,6 +146,8 @@ class JobFilter(Listing):
         paths: list[Path] = [[Q(**{name: getattr(self, name)})] for name in ("task", "queue") if getattr(self, name)]
         if self.schedule:
             paths.append([Q(schedule=self.schedule) & ~Q(schedule="")])  # as the partial index says it
+        if self.workflow_id:
+            paths.append([Q(workflow_id=self.workflow_id) & ~Q(workflow_id="")])
         if self.owner:
             paths.append([Q(owner=self._owner, owner__isnull=False, **state)])
         elif state:
@@ -212,9 +217,18 @@ class JobFilter(Listing):
         return not self._found.places and not self.is_filtered and self.before is None
 
     @property
+    def workflow(self) -> str:
+        """The id of the workflow whose jobs are asked for."""
+        return self.workflow_id
+
+    @property
     def chips(self) -> list[tuple[str, str, str]]:
         """Return name, value and the link without it of each part that the page has no field for."""
-        return [(n, v, self.link(**{n: None})) for n, v in self.parts.items() if n in {"queue", "schedule", "tag"}]
+        return [
+            (n, v, self.link(**{n: None}))
+            for n, v in self.parts.items()
+            if n in {"queue", "schedule", "workflow", "tag"}
+        ]
 
     @property
     def next_link(self) -> str:

@@ -33,6 +33,7 @@ COLUMNS = (
     "state",
     "queue",
     "schedule",
+    "workflow_id",
     "owner_id",
     "tags",
     "label",

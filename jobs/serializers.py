@@ -58,6 +58,7 @@ class ListQuery(serializers.Serializer[Any]):
     task = serializers.CharField(max_length=255, required=False)
     queue = serializers.CharField(max_length=255, required=False)
     schedule = serializers.CharField(max_length=255, required=False)
+    workflow = serializers.CharField(max_length=64, required=False)
     owner = serializers.CharField(max_length=150, required=False, help_text="User name.")
     q = serializers.CharField(max_length=255, required=False, help_text="Words in label, task or error, or an id.")
     before = serializers.CharField(max_length=400, required=False, help_text="From `next` of the page before.")

@@ -30,6 +30,7 @@ from workflows.serializers import (
     DefinitionText,
     LaunchRequest,
     ListQuery,
+    Resumption,
     Told,
     WorkflowDetail,
     WorkflowPage,
@@ -144,7 +145,7 @@ def _unpause(stored: StoredWorkflow, by: Any, asked: Any) -> str:
 
 
 def _resume(stored: StoredWorkflow, by: Any, asked: Any) -> str:
-    again = services.resume(stored, by=by, changes=asked["changes"])
+    again = services.resume(stored, by=by, changes=asked["changes"], done=asked["done"])
     return f"Goes on at {', '.join(node.key for node in again[:20]) or 'what had not been begun'}."
 
 
@@ -244,7 +245,7 @@ urlpatterns = [
     path(f"{_ID}cancel/", action("cancel", _cancel, "Begin nothing more, and end what is at work.").as_view()),
     path(f"{_ID}pause/", action("pause", _pause, "Begin nothing more until it is let go on.").as_view()),
     path(f"{_ID}unpause/", action("unpause", _unpause, "Let a paused workflow go on.").as_view()),
-    path(f"{_ID}resume/", action("resume", _resume, "Go on at the nodes that ended badly.", Changes).as_view()),
+    path(f"{_ID}resume/", action("resume", _resume, "Go on at the nodes that ended badly.", Resumption).as_view()),
     path(f"{_ID}rerun/", action("rerun", _rerun, "Run the same graph as a new workflow.", Changes).as_view()),
     path(f"{_ID}nodes/<str:key>/decision/", DecisionView.as_view(), name="decision"),
 ]

@@ -7,7 +7,7 @@ import dataclasses
 import enum
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from workflows.exceptions import Cycle, InvalidGraph
@@ -127,12 +127,12 @@ class Graph:
                 found[parent].append((node.index, when))
         return found
 
-    def descendants(self, start: Iterable[int]) -> set[int]:
-        """Return all nodes that wait, directly or not, for one of `start`."""
+    def descendants(self, start: Iterable[int], but: Container[int] = ()) -> set[int]:
+        """Return all nodes that wait, directly or not, for one of `start`; not `but`, nor what waits for those alone."""
         children, found, queue = self.children(), set[int](), deque(start)
         while queue:
             for child, _ in children[queue.popleft()]:
-                if child not in found:
+                if child not in found and child not in but:
                     found.add(child)
                     queue.append(child)
         return found

@@ -26,6 +26,7 @@ from workflows.engine.keys import ENDED, GOOD, Letter
 from workflows.explaining import LOOKS, ORDER
 from workflows.graph import Graph, Kind, Node
 from workflows.models import State, StoredWorkflow
+from workflows.reading import letters_now
 
 # Running jobs whose progress is looked at; more than any pool is likely to run of one workflow.
 RUNNING = 500
@@ -142,7 +143,7 @@ class Now:
 def now_of(stored: StoredWorkflow) -> Now:
     """Return how far the workflow has come; at most three queries."""
     graph = graph_of(stored)
-    letters = stored.letters.ljust(len(graph.nodes), Letter.WAITING)
+    letters = letters_now(stored).ljust(len(graph.nodes), Letter.WAITING)
     running: dict[int, float] = {}
     started: dict[int, datetime] = {}
     if Letter.RUNNING in letters:

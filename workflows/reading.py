@@ -19,10 +19,9 @@ def letters_now(stored: StoredWorkflow) -> str:
     """Return the letter of each node as the engine has it, of the book where the workflow has ended or Redis is away."""
     if stored.state in FINISHED:
         return stored.letters
+    names = [str(index) for index in range(len(stored.letters))]
     try:
-        known: Any = redis.client().hgetall(keys.workflow(stored.pk, "s"))
+        known: Any = redis.client().hmget(keys.workflow(stored.pk, "s"), names) if names else []
     except (redis.Error, OSError):
         return stored.letters
-    if not known:
-        return stored.letters
-    return "".join(known.get(str(index), "w") for index in range(len(stored.letters)))
+    return "".join(letter or "w" for letter in known) if any(known) else stored.letters

@@ -40,6 +40,14 @@ class Changes(serializers.Serializer[Any]):
     note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
 
 
+class Resumption(Changes):
+    """What a resume changes."""
+
+    done = serializers.DictField(
+        required=False, default=dict, help_text='Results by key of nodes that need not run: {"node": …}'
+    )
+
+
 class Decision(serializers.Serializer[Any]):
     """The answer to an approval."""
 

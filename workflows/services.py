@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from celery import current_app
+from celery.backends.redis import RedisBackend
 from celery.utils import uuid
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -31,6 +33,8 @@ from workflows.workflows import Workflow
 
 logger = logging.getLogger(__name__)
 
+# Results that are deleted at once.
+CHUNK = 500
 # Who decides when nobody has.
 TIMEOUT = "the time limit"
 
@@ -290,7 +294,7 @@ def resume(
     apply_changes(graph, changes or {})
     standing = loading.standing_of(stored)
     decisions = _count_as_done(stored, graph, standing, done or {}, by)
-    kept, again = _kept(graph, standing, set(changes or {}))
+    kept, again = _kept(graph, standing, set(changes or {}), set(done or {}))
     now = timezone.now()
     letters = "".join(str(kept.get(str(node.index), Letter.WAITING)) for node in graph.nodes)
     fields: dict[str, Any] = {
@@ -304,11 +308,11 @@ def resume(
         stored, {State(stored.state)}, State.RUNNING, "Somebody was faster.",
         letters=stored.letters, counts=stored.counts, **fields,
     )  # fmt: skip
-    _want_again(graph, standing, kept)
     begun = {name.partition(".")[0] for name in kept}
     items = {name: count for name, count in standing.items.items() if name in begun}
-    standing = dataclasses.replace(standing, letters=kept, items=items)
+    before, standing = standing, dataclasses.replace(standing, letters=kept, items=items)
     try:
+        _want_again(graph, before, kept)
         loading.load(stored, graph, standing)
     except (redis.Error, OSError) as error:
         logger.warning("Workflow %s waits for Redis: %s", stored.pk, error)
@@ -362,16 +366,22 @@ def _allowance(stored: StoredWorkflow) -> timedelta:
     return timedelta(seconds=stored.options.get("max_processing_time") or 7 * 24 * 3600)
 
 
-def _kept(graph: Graph, standing: loading.Standing, changed: set[str]) -> tuple[dict[str, Letter], dict[int, Node]]:
-    """Return the letters that stand, and the nodes that run again: those that ended badly, and all that follow them."""
+def _kept(
+    graph: Graph, standing: loading.Standing, changed: set[str], done: Container[str] = ()
+) -> tuple[dict[str, Letter], dict[int, Node]]:
+    """Return the letters that stand, and the nodes that run again: those that ended badly, and all that follow them.
+
+    What is `done` by somebody's word stands, whatever runs again before it.
+    """
+    told = {node.index for node in graph.nodes if node.key in done}
     bad = {
         node.index
         for node in graph.nodes
         if node.key in changed or standing.letters.get(str(node.index)) not in {*GOOD, Letter.BLOCKED, None}
-    }
+    } - told
     open_nodes = {n.index for n in graph.nodes if standing.letters.get(str(n.index)) in {None, Letter.BLOCKED}}
-    reset = bad | graph.descendants(bad) | open_nodes | graph.handlers
-    moved = bad | graph.descendants(bad)
+    moved = bad | graph.descendants(bad, told)
+    reset = moved | open_nodes | graph.handlers
     kept = {name: letter for name, letter in standing.letters.items() if int(name.partition(".")[0]) not in reset}
     for name, letter in standing.letters.items():
         head, dot, _ = name.partition(".")
@@ -391,6 +401,16 @@ def _want_again(graph: Graph, standing: loading.Standing, kept: Mapping[str, Let
     for job in asked.values_list("pk", flat=True):
         cancelling.withdraw(job)
     asked.update(cancel_by="", cancel_at=None)
+    _forget_results(ids)
+
+
+def _forget_results(ids: list[str]) -> None:
+    """Delete what Celery keeps of ends that do not count any more, or the sweeper would take them for those to come."""
+    backend: Any = current_app.backend
+    if not isinstance(backend, RedisBackend):
+        return
+    for start in range(0, len(ids), CHUNK):
+        backend.client.delete(*(backend.get_key_for_task(job) for job in ids[start : start + CHUNK]))
 
 
 # --- approvals -------------------------------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ def _record(node: Node, wants: list[Path] | None, children: list[list[int]], lis
     if lists is not None:
         record["q"] = lists.key(queue, priority)
     record |= _delays(node)
+    if isinstance(node.options.get("eta"), str):
+        record["a"] = node.options["eta"]  # for the book; the message has it among its headers
     if node.embed.get("errbacks") and node.options.get("chord_body"):
         record["e"] = 1
     if node.kind == Kind.FAN_OUT:

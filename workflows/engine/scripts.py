@@ -120,6 +120,7 @@ local function send(node, rec, item)
   local number = call('HINCRBY', W .. ':x', 'n' .. node, 1)
   local eta = ''
   if rec.z and number == 1 then eta = ',"eta":"' .. iso(tonumber(now()) + rec.z) .. '"' end
+  local due = rec.a and ',"eta":' .. cjson.encode(rec.a) or eta
   if rec.v then eta = eta .. ',"expires":"' .. iso(tonumber(now()) + rec.v) .. '"' end
   local headers = '{"lang":"py","id":"' .. id .. '",' .. about('common') .. ',"node":"' .. node .. '"' .. eta .. ',' .. rec.h .. '}'
   local message = '{"body":' .. cjson.encode(body) ..
@@ -129,7 +130,7 @@ local function send(node, rec, item)
   call('LPUSH', rec.q, message)
   call('HSET', S, node, 'q')
   emit(id, '{"type":"queued","job":"' .. id .. '","at":' .. now() .. ',"task":' .. cjson.encode(rec.t) .. ',"queue":' .. cjson.encode(rec.n) ..
-    ',"retries":0,"priority":' .. rec.p .. ',"source":"workflow","owner":' .. about('owner') .. ',"workflow":"' .. wid .. '","node":"' .. node .. '"}')
+    ',"retries":0,"priority":' .. rec.p .. due .. ',"source":"workflow","owner":' .. about('owner') .. ',"workflow":"' .. wid .. '","node":"' .. node .. '"}')
 end
 local expand = {}
 local failing = {}

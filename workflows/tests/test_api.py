@@ -295,6 +295,52 @@ def test_the_owner_alone_does_not_decide(as_ada, ada):
     problem(post(as_ada, f"{stored.pk}/nodes/k0/decision/", {"approve": True}), 404)
 
 
+def test_a_resume_is_told_what_is_done(as_ada, ada):
+    hand = two(ada)
+    hand.take_one().whole("failed")
+    hand.record()
+    assert problem(post(as_ada, f"{hand.id}/resume/", {"done": {"third": 1}}), 409)["detail"] == (
+        "There is no node third with a job."
+    )
+    assert "done" in problem(post(as_ada, f"{hand.id}/resume/", {"done": ["first"]}), 400)["errors"]
+    assert post(as_ada, f"{hand.id}/resume/", {"done": {"first": {"n": 1}}}).status_code == 200
+    assert hand.take_one().index == 1
+    assert hand.stored().decisions["0"]["by"] == "ada"
+
+
+def test_a_failed_node_is_known_at_once_while_others_run(as_ada, ada):
+    workflow = new_workflow()
+    workflow.add_signature(signature(), key="bad")
+    before = []
+    for number in range(5):
+        before = [workflow.add_signature(signature(), before, key=f"k{number}")]
+    hand = Hand(workflow, owner=ada)
+    bad, beside = hand.take()
+    beside.start()
+    bad.whole("failed")
+    # Not a hop later, and before the recorder has come by.
+    shown = as_ada.get(f"/api/workflows/{hand.id}/").json()
+    assert shown["state"] == "RUNNING"
+    assert [node["state"] for node in shown["nodes"]][:3] == ["failed", "running", "waiting"]
+    page = as_ada.get(f"/workflows/{hand.id}/").content.decode()
+    assert "did not end well" in page
+    assert f"/jobs/?workflow={hand.id}" in page
+    hand.record()
+    assert StoredWorkflow.objects.get(pk=hand.id).counts == {"f": 1, "r": 1, "w": 4}
+
+
+def test_jobs_are_listed_by_their_workflow(as_ada, ada, staff):
+    stored, other = store(chain(2), "sr", owner=ada), store(chain(1), "r", owner=ada)
+    store(chain(1), "r", owner=staff)
+    found = as_ada.get(f"/api/jobs/?workflow={stored.pk}").json()["results"]
+    assert {row["id"] for row in found} == {f"{stored.pk}-0", f"{stored.pk}-1"}
+    page = as_ada.get(f"/jobs/?workflow={stored.pk}&state=running").content.decode()
+    assert f"/jobs/{stored.pk}-1/" in page
+    assert f"/jobs/{stored.pk}-0/" not in page
+    assert f"/jobs/{other.pk}-0/" not in page
+    assert as_ada.get("/api/jobs/?workflow=nope").json()["results"] == []
+
+
 # --- definitions -----------------------------------------------------------------------------------------------------
 
 

@@ -191,6 +191,19 @@ def test_resume_runs_the_failed_node_again(run):
     assert refused("cancel", hand.id) == (2, "It has ended already: succeeded.")
 
 
+def test_resume_is_told_other_arguments_and_what_is_done(run):
+    hand = two()
+    hand.take_one().whole("failed")
+    hand.record()
+    assert refused("resume", hand.id, "--change", "first={")[1].startswith("--change first: { is not JSON")
+    assert refused("resume", hand.id, "--change", "first=[1]")[1].startswith("--change first is given a JSON object")
+    assert "There is no node “third”" in refused("resume", hand.id, "--change", "third={}")[1]
+    assert refused("resume", hand.id, "--done", "third")[1] == "There is no node third with a job."
+    run("resume", hand.id, "--done", "first=5", "--change", 'second={"args": [7]}')
+    again = hand.take_one()
+    assert (again.index, again.args) == (1, [7])
+
+
 def test_what_is_somebody_elses_does_not_exist_for_a_person(run, staff, ada):
     hand = two(staff)
     for action in ("show", "cancel", "pause", "unpause", "resume"):

@@ -519,13 +519,25 @@ def test_a_failure_that_only_celery_knows_is_found(patient):
 
 
 def test_a_message_that_nobody_has_is_sent_again(patient):
-    hand = chain_of(1)
+    workflow = new_workflow()
+    workflow.add_signature(signature("demo.add"))
+    hand = Hand(workflow)
     hand.take_one()  # and the worker that took it is killed before it said so
     hand.record()
     for _ in range(4):
         sweeping.sweep()
     hand.take_one().whole()
     assert hand.stored().state == "SUCCESS"
+
+
+def test_a_message_of_a_foreign_task_is_not_sent_again_as_nobody_knows_whether_it_runs(patient):
+    hand = chain_of(1)
+    hand.take_one()
+    hand.record()
+    for _ in range(4):
+        sweeping.sweep()
+    assert not hand.take()
+    assert hand.letters() == {"0": "q"}
 
 
 def test_a_message_that_waits_is_not_sent_again(patient):
@@ -609,3 +621,76 @@ def test_for_another_broker_messages_are_sent_by_celery(monkeypatch):
     assert message["headers"]["expires"]
     assert message["properties"]["priority"] == 3
     assert not redis.client().smembers(keys.workflow(hand.id, "o"))
+
+
+# --- moments ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options", [{"countdown": 600}, {"eta": timezone.now() + timedelta(hours=1)}], ids=["countdown", "eta"]
+)
+def test_a_node_that_waits_for_its_time_is_scheduled(options):
+    workflow = new_workflow()
+    workflow.add_signature(signature(), key="later", **options)
+    workflow.add_signature(signature(), key="now")
+    hand = Hand(workflow)
+    hand.record()
+    later, now = Job.objects.filter(workflow_id=hand.id).order_by("node")
+    assert (later.state, now.state) == ("scheduled", "queued")
+    assert later.run_after > timezone.now() + timedelta(seconds=500)
+    message = next(run for run in hand.take() if run.index == 0)
+    assert message.headers["eta"] == later.run_after.isoformat().replace("+00:00", message.headers["eta"][-6:])
+
+
+# --- done by somebody's word -------------------------------------------------------------------------------------------
+
+
+def test_what_is_said_to_be_done_stands_although_something_before_it_runs_again():
+    workflow = new_workflow()
+    bad = workflow.add_signature(signature(), key="bad")
+    told = workflow.add_signature(signature("hand.task", bad.result), [bad], key="told")
+    beside = workflow.add_signature(signature(), [bad], key="beside")
+    workflow.add_signature(signature("hand.task", told.result), [told, beside], key="last")
+    hand = Hand(workflow)
+    hand.take_one().whole("failed")
+    again = services.resume(hand.stored(), by=None, done={"told": "by hand"})
+    assert [node.key for node in again] == ["bad"]
+    assert hand.letters() == {"0": "q", "1": "s"}
+    hand.take_one().whole(value=1)
+    run = hand.take_one()
+    assert run.index == 2
+    run.whole()
+    last = hand.take_one()
+    assert (last.index, last.args) == (3, ["by hand"])
+    last.whole()
+    assert hand.stored().state == "SUCCESS"
+
+
+def test_what_follows_only_what_is_done_is_kept():
+    workflow = new_workflow()
+    bad = workflow.add_signature(signature(), key="bad")
+    told = workflow.add_signature(signature(), key="told")
+    told.add_dependency(bad, {"when": "always"})
+    after = workflow.add_signature(signature(), key="after")
+    after.add_dependency(told, {"when": "always"})
+    hand = Hand(workflow)
+    hand.take_one().whole("failed")
+    hand.take_one().whole("failed")
+    hand.take_one().whole(value=3)
+    services.resume(hand.stored(), by=None, done={"told": 2})
+    assert hand.letters() == {"0": "q", "1": "s", "2": "s"}
+    hand.take_one().whole()
+    assert hand.stored().state == "SUCCESS"
+
+
+def test_the_end_of_an_earlier_life_is_not_taken_for_the_next(patient):
+    from celery import current_app
+
+    hand = chain_of(2)
+    run = hand.take_one()
+    run.whole("failed")
+    current_app.backend.store_result(run.job, ValueError("as asked"), "FAILURE")
+    services.resume(hand.stored(), by=None)
+    for _ in range(3):
+        sweeping.sweep()
+    assert hand.letters() == {"0": "q"}

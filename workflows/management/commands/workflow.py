@@ -38,6 +38,13 @@ class Command(BaseCommand):
         run.add_argument("--note", default="")
         for name in ACTIONS:
             parts.add_parser(name).add_argument("id", help="its beginning is enough if only one has it")
+        resume = parts.choices["resume"]
+        resume.add_argument(
+            "--change", action="append", default=[], metavar="NODE=JSON", help="its new args and kwargs"
+        )
+        resume.add_argument(
+            "--done", action="append", default=[], metavar="NODE=JSON", help="it need not run; its result"
+        )
         decide = parts.add_parser("decide", help="answer an approval")
         decide.add_argument("id")
         decide.add_argument("node", help="key of the node")
@@ -117,7 +124,9 @@ class Command(BaseCommand):
         self._say(options, "It goes on.")
 
     def _resume(self, options: dict[str, Any]) -> None:
-        again = services.resume(_called(options), by=jobs_terminal.person(options["user"]))
+        changes, done = _by_node(options, "change"), _by_node(options, "done")
+        by = jobs_terminal.person(options["user"])
+        again = services.resume(_called(options), by=by, changes=changes, done=done)
         self._say(options, f"Goes on at {', '.join(node.key for node in again) or 'what had not been begun'}.")
 
     def _decide(self, options: dict[str, Any]) -> None:
@@ -198,6 +207,20 @@ def _payload(options: dict[str, Any]) -> dict[str, Any]:
         if not sign:
             jobs_terminal.refuse(f"--set {pair} is not NAME=VALUE.")
         found[name] = _value(value)
+    return found
+
+
+def _by_node(options: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what is said of nodes, by their keys."""
+    found = {}
+    for pair in options[name]:
+        key, sign, text = pair.partition("=")
+        try:
+            found[key] = json.loads(text if sign else "null")
+        except ValueError as error:
+            jobs_terminal.refuse(f"--{name} {key}: {text} is not JSON: {error}")
+        if name == "change" and not isinstance(found[key], dict):
+            jobs_terminal.refuse(f'--change {key} is given a JSON object, such as {{"args": [1]}}.')
     return found
 
 
