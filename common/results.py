@@ -1,5 +1,7 @@
 """Celery's Redis result backend, with fewer round trips for a job that succeeded."""
 
+import functools
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import states
@@ -38,11 +40,29 @@ class ResultBackend(RedisBackend):
 
     def _entry(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> tuple[str, str]:
         """Return key and text of a result."""
-        meta: dict[str, Any] = self._get_result_meta(  # type: ignore[attr-defined]
-            result=result, state=state, traceback=traceback, request=request
-        )
+        meta = self._meta(result, state, traceback, request)
         meta["task_id"] = bytes_to_str(task_id)
         return bytes_to_str(self.get_key_for_task(task_id)), bytes_to_str(self.encode(meta))
+
+    def _meta(self, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
+        """Return what Celery keeps of an end: the same, with fewer look-ups of its options and of the time zone."""
+        if self._extended:
+            return self._get_result_meta(result=result, state=state, traceback=traceback, request=request)  # type: ignore[attr-defined,no-any-return]
+        meta = {
+            "status": state,
+            "result": result,
+            "traceback": traceback,
+            "children": self.current_task_children(request),
+            "date_done": datetime.now(UTC).isoformat(),
+        }
+        for key, name in (("group_id", "group"), ("parent_id", "parent_id")):
+            if value := getattr(request, name, None):
+                meta[key] = value
+        return meta
+
+    @functools.cached_property
+    def _extended(self) -> bool:
+        return bool(self.app.conf.find_value_for_key("extended", "result"))  # type: ignore[attr-defined]
 
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any

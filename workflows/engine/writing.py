@@ -1,5 +1,6 @@
 """Writes the events of the runs of nodes: what a job tells of itself, and in the same step what its end sets off."""
 
+import functools
 import json
 import logging
 import time
@@ -108,7 +109,9 @@ def _text(event_type: str, job: str, data: dict[str, Any]) -> str:
     return _to_json({"type": event_type, "job": job, "at": time.time(), **data})
 
 
+@functools.cache
 def _expiry() -> int:
+    """Return for how many seconds Celery keeps a result."""
     from celery import current_app
 
     return int(current_app.conf.result_expires or 86400)
