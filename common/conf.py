@@ -49,6 +49,8 @@ class CommonSettings(AppSettings):
 
     # Every key of ours in Redis begins with this.
     REDIS_PREFIX: str = "image:"
+    # Requests that the web server works on at the same time; those that wait for a job are not counted.
+    SERVER_THREADS: int = 12
     # Seconds after which the lock of a vanished holder is free again.
     LOCK_TTL: float = 30.0
     # Longest time in seconds that a blocking exclusive task waits for its lock.

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
+from servestatic.middleware import ServeStaticMiddleware
 
 # Only files of our own, no inline script or style, no frame around us, forms to ourselves alone.
 POLICY = (
@@ -33,5 +34,26 @@ def content_security_policy(
 
     def middleware(request: HttpRequest) -> HttpResponse:
         return told(get_response(request))
+
+    return middleware
+
+
+def static_files(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Serve what lies below STATIC_URL; all else passes by, in the thread that it is in.
+
+    ServeStatic's own middleware is for the event loop alone, so every request would change threads for it twice.
+    """
+
+    async def nothing(request: HttpRequest) -> None:
+        return None
+
+    serve = ServeStaticMiddleware(nothing)
+
+    def middleware(request: HttpRequest) -> Any:
+        if request.path_info.startswith(serve.static_prefix):
+            found = async_to_sync(serve)(request)
+            if found is not None:
+                return found
+        return get_response(request)
 
     return middleware

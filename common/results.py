@@ -38,6 +38,18 @@ class ResultBackend(RedisBackend):
             return False
         return tracking.succeeded(request, result, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
 
+    def kept_with_end(self, task_id: str, result: Any, state: str, told: dict[str, Any]) -> bool:
+        """Keep the result of a job that was answered without running and tell its end (`told`), in one step.
+
+        Returns False where that cannot be; then nothing is done.
+        """
+        if state != states.SUCCESS or self.url != django_settings.REDIS_URL:  # type: ignore[attr-defined]
+            return False
+        key, text = self._entry(task_id, self.encode_result(result, state), state, None, None)
+        if len(text) > self._MAX_STR_VALUE_SIZE:  # type: ignore[attr-defined]
+            return False
+        return events.write_end(task_id, told, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
+
     def _entry(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> tuple[str, str]:
         """Return key and text of a result."""
         meta = self._meta(result, state, traceback, request)

@@ -223,13 +223,19 @@ def _entries(rows: Any) -> list[Entry]:
     return [Entry(at, fields.get("e", "")) for at, fields in rows if fields is not None]
 
 
-def unrecorded(job: str, most: int) -> list[Entry]:
-    """Return the entries about `job` that are not in the book yet, among the oldest `most` of all that are not.
+def unrecorded(job: str, most: int, since: float = 0.0) -> list[Entry]:
+    """Return the entries about `job` among those that `all_unrecorded` returns."""
+    return [entry for entry in all_unrecorded(most, since) if job in entry.text]
 
+
+def all_unrecorded(most: int, since: float = 0.0) -> list[Entry]:
+    """Return the oldest entries, at most so many, that are not in the book yet.
+
+    With `since` (seconds since 1970, by a clock that is at most ten seconds ahead of Redis') older ones are left out.
     Raises RedisUnavailable.
     """
-    rows: Any = _call(lambda: _impatient(django_settings.REDIS_URL).xrange(events.stream(), count=most))
-    return [entry for entry in _entries(rows) if job in entry.text]
+    first = f"{max(0, int((since - 10) * 1000))}-0"
+    return _entries(_call(lambda: _impatient(django_settings.REDIS_URL).xrange(events.stream(), min=first, count=most)))
 
 
 @functools.lru_cache(maxsize=4)

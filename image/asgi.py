@@ -2,15 +2,16 @@
 
 import os
 
+import django
 from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
 
-pages = get_asgi_application()
+django.setup(set_prefix=False)
 
 # Imported when Django is set up: the consumers use models.
 from common.body_limit import BodyLimit  # noqa: E402
+from common.serving import Handler  # noqa: E402
 from live.routing import websocket_application  # noqa: E402
 
-application = ProtocolTypeRouter({"http": BodyLimit(pages), "websocket": websocket_application()})
+application = ProtocolTypeRouter({"http": BodyLimit(Handler()), "websocket": websocket_application()})

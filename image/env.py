@@ -82,6 +82,8 @@ def database(var: Path) -> dict[str, Any]:
     entry = dict(_read("DATABASE_URL", "db_url", {}, expected)) or {"NAME": str(var / "db.sqlite3")}
     if scheme == "sqlite":
         entry["ENGINE"] = "django.db.backends.sqlite3"
+        # Opening the file and preparing the connection takes longer than most requests read.
+        entry["CONN_MAX_AGE"] = 60
         entry["OPTIONS"] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -33,14 +34,24 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
+# Written out, because every request of a program asks this, and making the statement anew takes ten times as long.
+_OWNER = """
+SELECT owner.*, token.id AS token, (token.last_used_at IS NULL OR token.last_used_at < %s) AS unnoted
+FROM {tokens} token JOIN {users} owner ON owner.id = token.user_id
+WHERE token.digest = %s AND token.revoked_at IS NULL
+"""
+
+
 def _user_of_api_token(text: str) -> User | None:
-    token = ApiToken.objects.select_related("user").filter(digest=_digest(text), revoked_at=None).first()
-    if token is None or not token.user.is_active:
-        return None
     now = timezone.now()
-    if token.last_used_at is None or token.last_used_at < now - NOTED:
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-    return token.user
+    statement = _OWNER.format(tokens=ApiToken._meta.db_table, users=User._meta.db_table)
+    before = connection.ops.adapt_datetimefield_value(now - NOTED)
+    owner: Any = next(iter(User.objects.raw(statement, [before, _digest(text)])), None)
+    if owner is None or not owner.is_active:
+        return None
+    if owner.unnoted:
+        ApiToken.objects.filter(pk=owner.token).update(last_used_at=now)
+    return owner  # type: ignore[no-any-return]
 
 
 def _user_of_jwt(text: str) -> User | None:

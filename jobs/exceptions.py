@@ -48,3 +48,14 @@ class TooLarge(JobError):
 
 class NotNow(JobError):
     """This cannot be done in the state the job is in; the message says why."""
+
+
+class NotCommitted(JobError):
+    """A launch cannot wait inside an open transaction: the job is sent only when that is committed.
+
+    Launch after the `transaction.atomic()` block, or launch in it without `wait`, and wait after it with
+    `jobs.ends.blocked(job, seconds)`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(" ".join((type(self).__doc__ or "").split()))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from celery import current_app
 from celery.exceptions import OperationalError
 from django.contrib.auth.models import User
@@ -19,9 +20,9 @@ from common.answers.handing import HEADER
 from common.arguments import Schema, WrongArguments, schema_of
 from common.redaction import HIDDEN, hide_arguments
 from common.storable import unstorable
-from jobs import answers, files, policies
+from jobs import answers, ends, files, policies
 from jobs.conf import settings
-from jobs.exceptions import NotAllowed, SecretsNotKept, UnknownTask
+from jobs.exceptions import NotAllowed, NotCommitted, SecretsNotKept, UnknownTask
 from jobs.models import Caching, Job, Source, State
 from jobs.recorder.life import label
 from jobs.signals import repetition_wanted
@@ -56,14 +57,19 @@ def launch(
     note: str = "",
     tags: Sequence[str] = (),
     caching: str = Caching.USE,
+    wait: float = 0.0,
 ) -> Job:
     """Write the job into the book and send it when the transaction commits; return it.
 
     `by` None means the machine itself, which may everything. Where the task keeps its answers (`cache_for`) and one fits,
-    the job has succeeded already, and nothing is sent; `caching` may say otherwise. Raises UnknownTask, NotAllowed, and
-    WrongArguments with an entry for each wrong field, those of the launch itself (`queue`, `run_after`, `priority`)
-    included.
+    the job has succeeded already, and nothing is sent; `caching` may say otherwise. With `wait` it is returned as it is
+    when it has ended, or after so many seconds: `job.is_finished` tells which. The calling thread is held meanwhile.
+
+    Raises UnknownTask, NotAllowed, and WrongArguments with an entry for each wrong field, those of the launch itself
+    (`queue`, `run_after`, `priority`) included; NotCommitted when it shall wait inside an open transaction.
     """
+    if wait:
+        _check_committed()
     found = task_called(task)
     if by is not None and not policies.may_launch(by, task):
         raise NotAllowed(f"You may not launch {task}. Ask an administrator for a rule that opens it to your group.")
@@ -76,7 +82,7 @@ def launch(
     plain_args, plain_kwargs = hide_arguments(found.run, args, kwargs)
     later = run_after is not None and run_after > timezone.now()
     answer = None if later else answers.kept(answers.asked(found, sent, caching), caching)
-    job = Job.objects.create(
+    job = Job(
         id=str(uuid.uuid4()),
         task=task,
         args=plain_args,
@@ -94,14 +100,32 @@ def launch(
         caching=caching,
         **(_answered(answer) if answer is not None else {"state": State.SCHEDULED if later else State.QUEUED}),
     )
+    job.save(force_insert=True)
     if answer is not None:
+        job.may_have_files = bool(answer.files)
         transaction.on_commit(lambda: answers.tell(job, answer))
-        return job
-    secret = has_secrets(job)
-    if later and not secret and run_after is not None and run_after > timezone.now() + _held():
-        return job  # sent by `send_due` shortly before its time: a worker would only hold it in its memory
-    transaction.on_commit(lambda: _send(found, job, args, kwargs))
-    return job
+    elif job.run_after is None or has_secrets(job) or job.run_after <= timezone.now() + _held():
+        transaction.on_commit(lambda: _send(found, job, args, kwargs))
+    # Else it is sent by `send_due` shortly before its time: a worker would only hold it in its memory.
+    return job if not wait or job.is_finished else ends.blocked(job, wait)
+
+
+async def alaunch(*, wait: float = 0.0, **options: Any) -> Job:
+    """Do what `launch` does, with the same options, without holding a thread while it waits."""
+
+    def begin() -> Job:
+        if wait:
+            _check_committed()
+        return launch(**options)
+
+    job = await sync_to_async(begin)()
+    return job if not wait or job.is_finished else await ends.ended(job, wait)
+
+
+def _check_committed() -> None:
+    """Refuse to wait for a job that would be sent only when the waiting is over."""
+    if transaction.get_connection().in_atomic_block:
+        raise NotCommitted
 
 
 def _answered(answer: Answer) -> dict[str, Any]:
@@ -182,8 +206,9 @@ def _held() -> timedelta:
 
 def _check_launch(task: Any, by: User | None, queue: str, priority: int | None) -> None:
     errors: dict[str, list[str]] = {}
-    if by is not None:
-        allowed = policies.queues_for(by, task.name, default_queue(task))
+    # The task's own queue is open to everybody who may launch it.
+    if by is not None and queue != (default := default_queue(task)):
+        allowed = policies.queues_for(by, task.name, default)
         if queue not in allowed:
             errors["queue"] = [f"“{queue}” cannot be chosen for this task. Allowed: {', '.join(allowed)}."]
     if priority is not None and not 0 <= priority <= 9:

@@ -170,6 +170,9 @@ class Job(models.Model):
         """Return the address of the job's page."""
         return reverse("jobs:job", args=[self.pk])
 
+    # Of an object that was just made, not of the row: whether a look for its files is worth it.
+    may_have_files = True
+
     @property
     def is_finished(self) -> bool:
         """Whether nothing more is expected of the job."""

@@ -21,16 +21,17 @@ logger = logging.getLogger(__name__)
 LOOKED_AT = 5000
 
 
-def job(job_id: str) -> Job | None:
+def job(job_id: str, *, since: float = 0.0) -> Job | None:
     """Return the job as it is now, None when nobody has heard of it.
 
-    The object is to be shown, not to be saved: what is not in the book is the recorder's to write.
+    The object is to be shown, not to be saved: what is not in the book is the recorder's to write. Who knows that nothing
+    happened to the job before `since` (seconds since 1970) spares a long look at what is not in the book yet.
     """
     job_id = job_id.replace("\x00", "")
     if not 0 < len(job_id) <= 255:
         return None
     # First the stream: an entry that is recorded in between is then in the book, and applying it again changes nothing.
-    news = _news(job_id)
+    news = _news(job_id, since)
     found = Job.objects.select_related("owner").filter(pk=job_id).first()
     return _with(found, news, timezone.now()) if news else found
 
@@ -41,9 +42,9 @@ def visible_job(job_id: str, user: User | AnonymousUser) -> Job | None:
     return found if found is not None and policies.may_see(user, found) else None
 
 
-def _news(job_id: str) -> list[Event]:
+def _news(job_id: str, since: float) -> list[Event]:
     try:
-        entries = stream.unrecorded(job_id, LOOKED_AT)
+        entries = stream.unrecorded(job_id, LOOKED_AT, since)
     except RedisUnavailable:
         return []
     found = [event for entry in entries if (event := _parsed(entry)) is not None]

@@ -61,6 +61,8 @@ def _asked(job_id: str, **_: Any) -> None:
 
 
 def _launched(instance: Job, **_: Any) -> None:
+    if instance.is_finished:
+        return  # the event that tells its end says more
     transaction.on_commit(lambda: _tell(instance.pk), robust=True)
 
 

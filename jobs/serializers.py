@@ -1,5 +1,6 @@
 """What the API takes and gives, checked and described."""
 
+import threading
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -17,6 +18,30 @@ from jobs.topics import progress_of
 LONGEST_WAIT = 60
 # The greatest whole number that JavaScript holds exactly.
 GREATEST = 2**53 - 1
+
+
+class _Kept(threading.local):
+    """Serializers of one thread: making one anew for every answer takes longer than all that it is used for."""
+
+    def __init__(self) -> None:
+        self.made: dict[type[serializers.BaseSerializer[Any]], serializers.BaseSerializer[Any]] = {}
+
+    def shown(self, kind: type[serializers.BaseSerializer[Any]], row: Any, **context: Any) -> dict[str, Any]:
+        """Return the row as a serializer of that kind shows it."""
+        serializer = self.made.get(kind) or self.made.setdefault(kind, kind())
+        serializer._context = context
+        try:
+            return dict(serializer.to_representation(row))
+        finally:
+            serializer._context = {}
+
+    def checked(self, kind: type[serializers.BaseSerializer[Any]], data: Any) -> dict[str, Any]:
+        """Return the values of what a client sent; raise ValidationError, which names the fields that are wrong."""
+        serializer = self.made.get(kind) or self.made.setdefault(kind, kind())
+        return dict(serializer.run_validation(data))
+
+
+_kept = _Kept()
 
 
 class LaunchRequest(serializers.Serializer[Any]):
@@ -49,6 +74,11 @@ class WaitQuery(serializers.Serializer[Any]):
     """How long a launch waits for its result."""
 
     wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, required=False, default=0)
+
+
+def launch_of(query: Any, data: Any) -> tuple[dict[str, Any], float]:
+    """Return what a request wants launched, and for how many seconds it waits; raise ValidationError."""
+    return _kept.checked(LaunchRequest, data), _kept.checked(WaitQuery, query)["wait"]
 
 
 class ListQuery(serializers.Serializer[Any]):
@@ -179,7 +209,9 @@ class Hidden(serializers.Serializer[Job]):
     @extend_schema_field(FileRow(many=True))
     def get_files(self, job: Job) -> Any:
         """Return the files that the job made, or that came with the answer it got."""
-        return FileRow(StoredFile.objects.made_by(job), many=True).data
+        if not job.may_have_files:
+            return []
+        return [_kept.shown(FileRow, stored) for stored in StoredFile.objects.made_by(job)]
 
 
 class Whether(serializers.Serializer[Any]):
@@ -214,7 +246,7 @@ class JobDetail(JobRow):
     @extend_schema_field(Hidden(allow_null=True))
     def get_content(self, job: Job) -> Any:
         """Return arguments, result, error and files for who may read them."""
-        return Hidden(job).data if policies.may_see_arguments(self.user, job) else None
+        return _kept.shown(Hidden, job) if policies.may_see_arguments(self.user, job) else None
 
     @extend_schema_field(Whether)
     def get_why_not(self, job: Job) -> dict[str, str | None]:
@@ -225,6 +257,11 @@ class JobDetail(JobRow):
             "cancel": control.why_not_cancel(job, self.user) or None,
             "retry": control.why_not_retry(job, self.user) or None,
         }
+
+
+def detail_of(job: Job, user: User) -> dict[str, Any]:
+    """Return the job as `user` may see it."""
+    return _kept.shown(JobDetail, job, user=user)
 
 
 class JobPage(serializers.Serializer[Any]):

@@ -1,27 +1,31 @@
 """Waits until something happens on a topic, without holding a thread: for views that answer when it has happened."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from live import hub
 
 
 class Bell:
-    """Rings when something worth a look happens; `quiet` are the types of messages that are not."""
+    """Rings when something worth a look happens: `rings` says of a message (its type, and all of it) whether it is."""
 
-    def __init__(self, quiet: frozenset[str]) -> None:
-        self._quiet = quiet
+    def __init__(self, rings: Callable[[str, str], bool]) -> None:
+        self._rings = rings
         self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Ring: somebody knows that a look is worth it."""
+        self._rung.set()
 
     def offer(self, topic: str, kind: str, seq: int, text: str) -> None:
         """Ring for a message of the topic."""
-        if kind not in self._quiet:
-            self._rung.set()
+        if self._rings(kind, text):
+            self.ring()
 
     def overflow(self, topic: str) -> None:
         """Ring, as messages may have been lost."""
-        self._rung.set()
+        self.ring()
 
     def say(self, text: str) -> None:
         """Ignore signs of life."""
@@ -37,9 +41,9 @@ class Bell:
 
 
 @asynccontextmanager
-async def bell(topic: str, *, quiet: frozenset[str] = frozenset()) -> AsyncIterator[Bell]:
+async def bell(topic: str, *, rings: Callable[[str, str], bool]) -> AsyncIterator[Bell]:
     """Give a bell for `topic`; it hears from the moment the block is entered, or Redis is back."""
-    one, current = Bell(quiet), hub.current()
+    one, current = Bell(rings), hub.current()
     joining = asyncio.create_task(current.join(topic, one))
     try:
         # Without Redis nobody confirms the subscription; whoever waits then looks by the clock.

@@ -89,17 +89,19 @@ def tell(job: str, task_name: str, end: End) -> None:
     else:
         result, state = SameFailed(end["error"]), states.FAILURE
         data = {key: end.get(key, "") for key in ("error", "error_type", "traceback")}
-    if task is None or not task.ignore_result:
-        current_app.backend.store_result(job, result, state)
-    events.emit(
-        "finished",
-        job,
-        state=end["state"],
-        execution=None,
-        answer_of=end["answer_of"],
-        likeness=end.get("likeness"),
+    told = {
+        "state": end["state"],
+        "execution": None,
+        "answer_of": end["answer_of"],
+        "likeness": end.get("likeness"),
         **data,
-    )
+    }
+    backend: Any = current_app.backend
+    if task is not None and task.ignore_result:
+        events.emit("finished", job, **told)
+    elif not backend.kept_with_end(job, result, state, told):
+        backend.store_result(job, result, state)
+        events.emit("finished", job, **told)
 
 
 def shown(text: str) -> str | None:

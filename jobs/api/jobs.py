@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from django.db import transaction
-from django.http import Http404
+from django.http import Http404, HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
@@ -29,6 +28,8 @@ from jobs.serializers import (
     ListQuery,
     Told,
     WaitQuery,
+    detail_of,
+    launch_of,
 )
 from jobs.topics import render
 
@@ -68,18 +69,16 @@ class JobList(APIView):
             **problems(400, 401, 403, 413, 415, 503),
         },
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponseBase:
         """Launch a task; with `wait`, answer with the result if it is there in time."""
-        query, given = WaitQuery(data=request.query_params), LaunchRequest(data=request.data)
-        query.is_valid(raise_exception=True)
-        given.is_valid(raise_exception=True)
-        with transaction.atomic():
-            job = launch(**given.validated_data, by=person(request), source=Source.API)
-        answer = Response(Launched(job).data, status=status.HTTP_201_CREATED, headers={"Location": job_url(job)})
-        if seconds := query.validated_data["wait"]:
-            # Taken up by `jobs.api.waiting.patient`, which has no thread to hold.
-            answer.wait = Wait(job.pk, seconds, person(request))  # type: ignore[attr-defined]
-        return answer
+        given, seconds = launch_of(request.query_params, request.data)
+        job = launch(**given, by=person(request), source=Source.API)
+        if seconds and job.is_finished:  # it was answered before it was ever sent
+            return Response(detail_of(job, person(request)))
+        now = Response(Launched(job).data, status=status.HTTP_201_CREATED, headers={"Location": job_url(job)})
+        if not seconds:
+            return now
+        return Wait(job, seconds, person(request)).answer(request._request, now)
 
 
 def job_url(job: Job) -> str:
@@ -93,7 +92,7 @@ class JobView(APIView):
     @extend_schema(operation_id="show_job", responses={200: JobDetail, **problems(401, 404)})
     def get(self, request: Request, job_id: str) -> Response:
         """Show a job as it is now, also when the book is behind."""
-        return Response(JobDetail(seen_by(request, job_id), context={"user": person(request)}).data)
+        return Response(detail_of(seen_by(request, job_id), person(request)))
 
 
 class JobEvents(APIView):

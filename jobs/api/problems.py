@@ -1,10 +1,12 @@
 """Errors as `application/problem+json` (RFC 9457), with the fields that are wrong named in `errors`."""
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import ValidationError
@@ -15,6 +17,8 @@ from common import redis
 from common.arguments import WrongArguments
 from common.exceptions import RedisUnavailable
 from jobs.exceptions import NotAllowed, NotNow, SecretsNotKept, TooLarge, UnknownTask
+
+logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 _STATUS: list[tuple[type[Exception], HTTPStatus]] = [
@@ -28,6 +32,7 @@ _STATUS: list[tuple[type[Exception], HTTPStatus]] = [
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (RedisUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (redis.Error, HTTPStatus.SERVICE_UNAVAILABLE),
+    (OperationalError, HTTPStatus.SERVICE_UNAVAILABLE),
 ]
 UPLOAD = "Upload files at /api/files/ and name their ids."
 
@@ -56,6 +61,9 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _said(error: Exception, status: HTTPStatus) -> str:
+    if isinstance(error, OperationalError):
+        logger.error("The database refused a request of the API", exc_info=error)
+        return "The database is busy or does not answer, so this cannot be done now. Try again in a minute."
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return "Redis does not answer, so this cannot be done now. Try again in a minute."
     if isinstance(error, RequestDataTooBig):

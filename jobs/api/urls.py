@@ -6,7 +6,6 @@ from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from jobs.api import problems, views
 from jobs.api.jobs import JobCancel, JobEvents, JobList, JobRetry, JobView
-from jobs.api.waiting import patient
 
 app_name = "api"
 urlpatterns = [
@@ -17,7 +16,7 @@ urlpatterns = [
     path("tokens/<int:token_id>/", views.TokenView.as_view(), name="api-token"),
     path("tasks/", views.TaskList.as_view(), name="tasks"),
     path("tasks/<path:name>/", views.TaskView.as_view(), name="task"),
-    path("jobs/", patient(JobList), name="jobs"),
+    path("jobs/", JobList.as_view(), name="jobs"),
     path("jobs/<str:job_id>/", JobView.as_view(), name="job"),
     path("jobs/<str:job_id>/events/", JobEvents.as_view(), name="job-events"),
     path("jobs/<str:job_id>/cancel/", JobCancel.as_view(), name="job-cancel"),

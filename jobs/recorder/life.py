@@ -151,15 +151,19 @@ def _ended(life: Life, event: Event) -> None:
 
 
 def _answered(life: Life, event: Event) -> None:
-    """Note whose answer the job waits for, or got."""
-    if event.seq > life.job.facts.get("answered", {}).get("event", 0):
+    """Note whose answer the job waits for, or got.
+
+    Two notes: who launches a job may tell that it waits after another process has already told its end.
+    """
+    note = "awaited" if event.type == "waiting" else "answered"
+    if event.seq > life.job.facts.get(note, {}).get("event", 0):
         likeness = event.data.get("likeness")
-        answered = {
+        told = {
             "event": event.seq,
             "answer_of": event.text("answer_of"),
             "likeness": float(likeness) if isinstance(likeness, int | float) else None,
         }
-        life.job.facts = {**life.job.facts, "answered": answered}
+        life.job.facts = {**life.job.facts, note: told}
         life.results[event.seq] = result_of(event)
 
 
@@ -333,13 +337,17 @@ def _write(job: Job, attempts: list[Attempt], verdict: _Verdict) -> None:
     job.lock, job.holder = (current.lock, current.holder) if blocked else ("", "")
 
 
+_NO_ANSWER: dict[str, Any] = {"event": 0, "answer_of": "", "likeness": None}
+
+
 def _write_answer(life: Life, verdict: _Verdict) -> None:
     """Say whose answer the job waits for, or got, as long as nothing newer is known of it."""
     job = life.job
-    told = job.facts.get("answered") or {"event": 0, "answer_of": "", "likeness": None}
-    decides = told["event"] == verdict.event
-    waits = job.state in _WAITS and told["event"] > max(job.queued_event, verdict.event)
-    valid = bool(told["event"]) and (decides or waits)
+    told = job.facts.get("answered") or _NO_ANSWER
+    valid = bool(told["event"]) and told["event"] == verdict.event
+    if not valid and job.state in _WAITS:
+        told = job.facts.get("awaited") or _NO_ANSWER
+        valid = told["event"] >= verdict.event and told["event"] > job.queued_event
     job.answer_of = told["answer_of"] if valid else ""
     job.likeness = told["likeness"] if valid and job.is_finished else None
     if (

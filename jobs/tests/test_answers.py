@@ -367,6 +367,16 @@ def test_events_of_an_answer_in_any_order_and_twice_give_the_same_row():
         assert found == (State.SUCCEEDED, "leader", 0.97, {"n": 1}, 0)
 
 
+def test_a_job_that_is_told_to_wait_after_its_end_has_its_answer_all_the_same():
+    """Its launch joins, the one that computes gives it its end, and only then the launch tells that it waits."""
+    told = [finished(2, None, answer_of="leader", result='"known"'), made_event(3, "waiting", answer_of="leader")]
+    for order in (told, told[::-1]):
+        Job.objects.all().delete()
+        for one in order:
+            job = record(one)
+        assert (job.state, job.answer_of, job.result) == (State.SUCCEEDED, "leader", "known")
+
+
 def test_a_job_that_is_sent_after_all_waits_for_nobody():
     record(queued(1), started(2, "a"))
     job = record(made_event(3, "waiting", execution="a", answer_of="leader"))

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -373,3 +374,12 @@ def test_an_address_with_a_line_break_is_a_problem_like_any_other(client, db):
     answer = client.get("/api/tasks/%0Aab/")
     assert answer.status_code in {401, 403, 404}
     assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_database_that_refuses_is_a_problem_too(as_staff, monkeypatch):
+    def refuse(**_):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("jobs.api.jobs.launch", refuse)
+    told = problem(post(as_staff, "/api/jobs/", {"task": "demo.echo"}), 503)
+    assert "database is busy" in told["detail"]
