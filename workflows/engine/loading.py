@@ -42,7 +42,7 @@ class Standing:
 def lists() -> Lists | None:
     """Return how the broker names its lists; None where messages must be sent by Celery."""
     options: Mapping[str, Any] = current_app.conf.broker_transport_options or {}
-    if django_settings.CELERY_BROKER_URL != django_settings.REDIS_URL or options.get("global_keyprefix"):
+    if current_app.conf.broker_url != django_settings.REDIS_URL or options.get("global_keyprefix"):
         return None
     return Lists(
         sep=str(options.get("sep") or Channel.sep), steps=tuple(options.get("priority_steps") or Channel.priority_steps)
