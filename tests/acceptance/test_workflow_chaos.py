@@ -37,6 +37,8 @@ APP = "tests.acceptance.workflow_tasks"
 ONCE = 10
 # So many messages are delivered twice.
 COPIES = NODES // 20
+# Most deaths. The sweeper repairs a lost message after it has looked twice, for which it has to live a while.
+DEATHS = 25 + NODES // 50
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -122,9 +124,9 @@ class Room:
                 client.lpush("default", json.dumps(message))
 
     def rage(self) -> None:
-        """Kill at random until told to stop; Redis is restarted twice."""
+        """Kill at random until told to stop or it is enough; Redis is restarted twice."""
         restarts = 2
-        while not self.over.is_set():
+        while not self.over.is_set() and len(self.killed) < DEATHS:
             self.over.wait(self.chance.uniform(0.3, 2.0))
             self.deliver_twice()
             deaths = [self.kill_worker, self.kill_child, self.kill_recorder, self.kill_beat]
