@@ -3,6 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const CLOSEST = 2;
+const READABLE = 0.6;
 const FAR = 0.45; // below this scale words cannot be read, so boxes are filled with the colour of their state
 const BAR = [10, 180];
 const ENDED = "sklfcb";
@@ -147,7 +148,8 @@ export class Graph {
   begin() {
     const selected = this.svg.querySelector(".node.selected");
     this.fit();
-    if (selected) this.look(this.byId.get(selected.id), Math.max(0.8, this.fitting));
+    // Where the whole can be read, all of it is shown, with what stands beside the chosen node.
+    if (selected && this.fitting < READABLE) this.look(this.byId.get(selected.id), Math.max(0.8, this.fitting));
     else if (this.fitting < FAR) {
       // Too small to be read: begin at the left, where it begins.
       const [width, height] = this.size;
