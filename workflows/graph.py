@@ -111,13 +111,15 @@ class Graph:
     result: Any = None  # JSON with references: what the workflow returns
     lenient: bool = False  # a failure that a failure edge deals with does not make the workflow fail
 
-    def __post_init__(self) -> None:
-        """Leave the lists as they are given."""
-
     @property
     def handlers(self) -> frozenset[int]:
         """The nodes that do not count as work: the failure handler and the finalizer."""
         return frozenset(index for index in (self.on_failure, self.finalizer) if index is not None)
+
+    def job_id(self, node: str) -> str:
+        """Return the id of the job of a node, or of one item of a fan-out."""
+        head, dot, item = node.partition(".")
+        return f"{self.nodes[int(head)].id}{dot}{item}"
 
     def children(self) -> list[list[tuple[int, When]]]:
         """Return for each node those that wait for it."""

@@ -3,26 +3,23 @@
 import dataclasses
 import json
 import logging
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from celery import current_app
-from celery.backends.redis import RedisBackend
 from celery.utils import uuid
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from common import cancelling, redis
 from common.signals import cancel_asked
 from jobs.models import ACTIVE as JOB_ACTIVE
 from jobs.models import Job
-from workflows import policies
+from workflows import policies, resuming
 from workflows.conf import settings
 from workflows.engine import keys, loading, reacting, scripts
-from workflows.engine.keys import GOOD, Letter
+from workflows.engine.keys import Letter
 from workflows.engine.parts import parts_of
 from workflows.engine.records import wanted
 from workflows.exceptions import EngineUnavailable, NotAllowed, NotNow
@@ -33,8 +30,6 @@ from workflows.workflows import Workflow
 
 logger = logging.getLogger(__name__)
 
-# Results that are deleted at once.
-CHUNK = 500
 # Who decides when nobody has.
 TIMEOUT = "the time limit"
 
@@ -251,19 +246,13 @@ def cancel(stored: StoredWorkflow, *, by: User | None, name: str = "", error: st
 
 def end_jobs(graph: Graph, live: list[str], who: str) -> int:
     """Ask for the end of jobs; return how many run and have to notice it."""
-    ids = [job_id(graph, node) for node in live]
+    ids = [graph.job_id(node) for node in live]
     Job.objects.filter(pk__in=ids, state__in=JOB_ACTIVE).update(cancel_by=who, cancel_at=timezone.now())
     running = 0
     for job in ids:
         running += cancelling.request(job, who)
         cancel_asked.send(sender=Job, job_id=job)
     return running
-
-
-def job_id(graph: Graph, node: str) -> str:
-    """Return the id of the job of a node, or of one item of a fan-out."""
-    head, dot, item = node.partition(".")
-    return f"{graph.nodes[int(head)].id}{dot}{item}"
 
 
 def give_up(stored: StoredWorkflow, reason: str) -> None:
@@ -293,14 +282,14 @@ def resume(
     graph = stored.read_graph()
     apply_changes(graph, changes or {})
     standing = loading.standing_of(stored)
-    decisions = _count_as_done(stored, graph, standing, done or {}, by)
-    kept, again = _kept(graph, standing, set(changes or {}), set(done or {}))
+    decisions = resuming.count_as_done(stored, graph, standing, done or {}, by)
+    kept, again = resuming.plan(graph, standing, set(changes or {}), set(done or {}))
     now = timezone.now()
     letters = "".join(str(kept.get(str(node.index), Letter.WAITING)) for node in graph.nodes)
     fields: dict[str, Any] = {
         "epoch": stored.epoch + 1, "graph": graph.dumps(), "error": "", "cancel_by": "", "cancel_at": None,
-        "finished_at": None, "result": None, "deadline_at": now + _allowance(stored),
-        "options": {**stored.options, "lives": _lives(stored, graph, kept)},
+        "finished_at": None, "result": None, "deadline_at": now + resuming.allowance(stored),
+        "options": {**stored.options, "lives": resuming.lives_of(stored, graph, kept)},
         "decisions": {name: decision for name, decision in decisions.items() if name in kept},  # others are asked again
     }  # fmt: skip
     stored.set_letters(letters)
@@ -312,105 +301,11 @@ def resume(
     items = {name: count for name, count in standing.items.items() if name in begun}
     before, standing = standing, dataclasses.replace(standing, letters=kept, items=items)
     try:
-        _want_again(graph, before, kept)
+        resuming.want_again(graph, before, kept)
         loading.load(stored, graph, standing)
     except (redis.Error, OSError) as error:
         logger.warning("Workflow %s waits for Redis: %s", stored.pk, error)
     return list(again.values())
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Resumption:
-    """What a resume would do."""
-
-    bad: list[Node]  # nodes that did not end well and run again
-    following: list[Node]  # nodes that wait for them, and run again or at last
-    kept: int  # nodes whose results are kept
-
-
-def resumption(stored: StoredWorkflow, graph: Graph, changed: Iterable[str] = ()) -> Resumption:
-    """Return what `resume` would do now, with other arguments for the nodes `changed`; nothing happens."""
-    kept, again = _kept(graph, loading.standing_of(stored), set(changed))
-    whole = {int(name) for name in kept if name.isdecimal()}
-    work = [node for node in graph.nodes if node.index not in graph.handlers]
-    following = [node for node in work if node.index not in whole and node.index not in again]
-    bad = [node for node in again.values() if node.index not in graph.handlers]
-    return Resumption(bad, following, len(work) - len(bad) - len(following))
-
-
-def _count_as_done(
-    stored: StoredWorkflow, graph: Graph, standing: loading.Standing, done: Mapping[str, Any], by: User | None
-) -> dict[str, Any]:
-    """Let nodes stand as succeeded with the results that somebody gives; return the decisions with these."""
-    nodes = {node.key: node for node in graph.nodes}
-    unknown = [key for key in done if key not in nodes or nodes[key].kind != Kind.TASK]
-    if unknown:
-        raise NotNow(f"There is no node {', '.join(unknown)} with a job.")
-    who = by.get_username() if by is not None else "the control room"
-    found = dict(stored.decisions)
-    for key, result in done.items():
-        name = str(nodes[key].index)
-        found[name] = {"done": True, "by": who, "at": timezone.now().isoformat(), "result": result}
-        standing.letters[name], standing.results[name] = Letter.SUCCEEDED, result
-    return found
-
-
-def _lives(stored: StoredWorkflow, graph: Graph, kept: Mapping[str, Letter]) -> dict[str, Any]:
-    """Say which words of jobs are of an earlier life, and of which fan-outs the items that ended well are kept."""
-    last = Job.objects.filter(workflow_id=stored.pk).aggregate(last=Max("last_event"))["last"]
-    items = {name.partition(".")[0] for name in kept if "." in name}
-    return {"before": last or 0, "items": sorted(items)}
-
-
-def _allowance(stored: StoredWorkflow) -> timedelta:
-    return timedelta(seconds=stored.options.get("max_processing_time") or 7 * 24 * 3600)
-
-
-def _kept(
-    graph: Graph, standing: loading.Standing, changed: set[str], done: Container[str] = ()
-) -> tuple[dict[str, Letter], dict[int, Node]]:
-    """Return the letters that stand, and the nodes that run again: those that ended badly, and all that follow them.
-
-    What is `done` by somebody's word stands, whatever runs again before it.
-    """
-    told = {node.index for node in graph.nodes if node.key in done}
-    bad = {
-        node.index
-        for node in graph.nodes
-        if node.key in changed or standing.letters.get(str(node.index)) not in {*GOOD, Letter.BLOCKED, None}
-    } - told
-    open_nodes = {n.index for n in graph.nodes if standing.letters.get(str(n.index)) in {None, Letter.BLOCKED}}
-    moved = bad | graph.descendants(bad, told)
-    reset = moved | open_nodes | graph.handlers
-    kept = {name: letter for name, letter in standing.letters.items() if int(name.partition(".")[0]) not in reset}
-    for name, letter in standing.letters.items():
-        head, dot, _ = name.partition(".")
-        # Of a fan-out that failed, the items that ended well are kept, unless what they run over is made again.
-        if not dot or letter not in GOOD or int(head) not in bad or graph.nodes[int(head)].key in changed:
-            continue
-        if not graph.ancestors(int(head)) & moved:
-            kept[name] = letter
-    again = {index: graph.nodes[index] for index in sorted(bad)}
-    return kept, again
-
-
-def _want_again(graph: Graph, standing: loading.Standing, kept: Mapping[str, Letter]) -> None:
-    """Forget that jobs were asked to end which shall run now, also of those that ended otherwise before they noticed."""
-    ids = [job_id(graph, name) for name in standing.letters if name not in kept]
-    asked = Job.objects.filter(pk__in=ids, cancel_at__isnull=False)
-    for job in asked.values_list("pk", flat=True):
-        cancelling.withdraw(job)
-    asked.update(cancel_by="", cancel_at=None)
-    _forget_results(ids)
-
-
-def _forget_results(ids: list[str]) -> None:
-    """Delete what Celery keeps of ends that do not count any more, or the sweeper would take them for those to come."""
-    backend: Any = current_app.backend
-    if not isinstance(backend, RedisBackend):
-        return
-    for start in range(0, len(ids), CHUNK):
-        backend.client.delete(*(backend.get_key_for_task(job) for job in ids[start : start + CHUNK]))
 
 
 # --- approvals -------------------------------------------------------------------------------------------------------

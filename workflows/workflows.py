@@ -3,7 +3,6 @@
 import fnmatch
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar
 
 from celery import current_app
@@ -16,24 +15,10 @@ from workflows.conf import settings
 from workflows.exceptions import InvalidGraph, UnknownNodeTask, WorkflowException
 from workflows.graph import ITEM, Graph, Kind, Node, Ref, When, to_json
 from workflows.hooks import Hooks
+from workflows.nodes import KEPT, WorkflowNode, plain, set_options
+from workflows.placing import Placed
 
 VERSION = 2
-_WHEN = {"success": When.SUCCESS, "failure": When.FAILURE, "always": When.ALWAYS}
-# Options of a signature that its node keeps.
-_KEPT = frozenset(
-    {
-        "queue",
-        "priority",
-        "time_limit",
-        "soft_time_limit",
-        "expires",
-        "shadow",
-        "countdown",
-        "eta",
-        "ignore_result",
-        "headers",
-    }
-)
 
 
 class WorkflowState:
@@ -46,94 +31,6 @@ class WorkflowState:
     FAILURE = "FAILURE"
     ERROR = "ERROR"
     CANCELLED = "CANCELLED"
-
-
-class WorkflowNode:
-    """One node while the workflow is written."""
-
-    def __init__(self, workflow: "Workflow", node: Node, signature: Any = None) -> None:
-        self.workflow = workflow
-        self.node = node
-        self.signature = signature
-
-    def __repr__(self) -> str:
-        return f"<node {self.node.key} of {self.workflow!r}>"
-
-    @property
-    def id(self) -> str:
-        """The id of its job."""
-        return self.node.id
-
-    @property
-    def result(self) -> Ref:
-        """What it will return, to be used in the arguments of later nodes: `node.result`, `node.result["total"]`."""
-        return Ref(self.node.index)
-
-    @property
-    def custom_payload(self) -> dict[str, Any]:
-        """Your own data about the node; kept with the workflow, not sent to the task."""
-        return self.node.payload
-
-    @property
-    def dependencies(self) -> dict[str, dict[str, Any] | None]:
-        """The ids of the nodes that it waits for, each with its options."""
-        nodes = self.workflow.graph.nodes
-        return {nodes[p].id: None if w == When.SUCCESS else {"when": w.name.lower()} for p, w in self.node.parents}
-
-    def add_dependency(self, other_node: "WorkflowNode", options: Mapping[str, Any] | None = None) -> None:
-        """Let the node wait for another. Options: `when` is success (default), failure or always."""
-        when = _when((options or {}).get("when", "success"))
-        if any(parent == other_node.node.index for parent, _ in self.node.parents):
-            raise WorkflowException(f"“{self.node.key}” depends on “{other_node.node.key}” already.")
-        self.node.parents.append((other_node.node.index, when))
-        self.workflow.checked = False
-
-    def set(self, **options: Any) -> "WorkflowNode":
-        """Set options of the node; return it.
-
-        `queue`, `priority`, `time_limit` and `soft_time_limit` (seconds), `retry` (most retries, or a dict with `max`,
-        `delay` in seconds and `factor`), `join` (all, any), `weight` (its share of the progress), `label`, `group`
-        (names of the boxes it lies in, outermost first).
-        """
-        _set(self.node, options)
-        return self
-
-
-def _when(name: str) -> When:
-    try:
-        return _WHEN[name]
-    except KeyError:
-        raise WorkflowException(f"`when` is success, failure or always, not {name!r}.") from None
-
-
-def _set(node: Node, options: Mapping[str, Any]) -> None:
-    for name, value in options.items():
-        if name == "retry":
-            node.options["retry"] = _retry(value)
-        elif name in {"join", "weight", "label"}:
-            setattr(node, name, value)
-        elif name == "group":
-            node.group = list(value)
-        elif name in _KEPT:
-            node.options[name] = _plain(value)
-        else:
-            raise WorkflowException(f"A node has no option {name!r}.")
-    if node.join not in {"all", "any"}:
-        raise WorkflowException(f"`join` is all or any, not {node.join!r}.")
-
-
-def _plain(value: Any) -> Any:
-    """Return a moment as messages have it; anything else as it is."""
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _retry(value: Any) -> list[float]:
-    if isinstance(value, int):
-        return [value, 1.0, 2.0]
-    unknown = set(value) - {"max", "delay", "factor"}
-    if unknown:
-        raise WorkflowException(f"`retry` has max, delay and factor, not {', '.join(sorted(unknown))}.")
-    return [int(value.get("max", 3)), float(value.get("delay", 1.0)), float(value.get("factor", 2.0))]
 
 
 class Workflow(Hooks):
@@ -205,7 +102,7 @@ class Workflow(Hooks):
         self._link(node, signature)
         self._value = NOTHING
         self._wait_for_references(node)
-        _set(node, options)
+        set_options(node, options)
         return self.nodes[node.id]
 
     def add_fan_out(
@@ -230,7 +127,7 @@ class Workflow(Hooks):
         node.kind, node.over = Kind.FAN_OUT, ref
         self._link(node, signature)
         self._wait_for_references(node)
-        _set(node, options)
+        set_options(node, options)
         return self.nodes[node.id]
 
     def add_approval(
@@ -258,10 +155,10 @@ class Workflow(Hooks):
             node.options["timeout"] = float(timeout)
         node.parents = [(n.node.index, When.SUCCESS) for n in dependencies]
         self.nodes[node.id] = WorkflowNode(self, node)
-        _set(node, options)
+        set_options(node, options)
         return self.nodes[node.id]
 
-    def add_workflow(self, other: "Workflow", dependencies: Sequence[WorkflowNode] = (), *, key: str = "") -> "Placed":
+    def add_workflow(self, other: "Workflow", dependencies: Sequence[WorkflowNode] = (), *, key: str = "") -> Placed:
         """Put another workflow into this one, in a box of its own; its first nodes wait for `dependencies`.
 
         Returns its first nodes (`.starts`), what follows it has to wait for (`.ends`) and its result (`.result`).
@@ -317,7 +214,7 @@ class Workflow(Hooks):
         node.parents = [(parent.index, When.SUCCESS) for parent in before]
         node.group = list(given.boxes)
         node.options = {
-            name: _plain(value) for name, value in signature.options.items() if name in _KEPT and value is not None
+            name: plain(value) for name, value in signature.options.items() if name in KEPT and value is not None
         }
         node.embed = {
             name: [dict(item) for item in found]
@@ -492,42 +389,6 @@ class Workflow(Hooks):
     def set_workflow_processor_task(cls, task: Any) -> None:
         """Remember the processor, see `workflows.tasks.register_workflow_processor`."""
         cls.workflow_processor_task = task
-
-
-class Placed:
-    """A workflow inside another one."""
-
-    def __init__(self, outer: Workflow, inner: Workflow, before: Sequence[Node], key: str) -> None:
-        first = len(outer.graph.nodes)
-        for node in inner.graph.nodes:
-            if node.id in outer.nodes:
-                raise WorkflowException(f"The workflow “{key}” is in this workflow already. Make it anew.")
-            made = outer._new(f"{key}: {node.key}", node.id, node.kind)
-            moved = _shifted(json.loads(json.dumps(node.plain(), default=to_json)), first)
-            for name, value in moved.items():
-                if name not in {"key", "id", "kind", "parents"}:
-                    setattr(made, name, value)
-            made.parents = [(parent + first, when) for parent, when in node.parents]
-            if not made.parents and node.index not in inner.graph.handlers:
-                made.parents = [(parent.index, When.SUCCESS) for parent in before]
-            made.group = [key, *node.group]
-            outer.nodes[made.id] = WorkflowNode(outer, made)
-        if inner.graph.handlers:
-            raise WorkflowException(f"The workflow “{key}” has a handler of its own; only the outermost can have one.")
-        inner.check()
-        children = inner.graph.children()
-        self.starts = [outer.nodes[n.id] for n in inner.graph.nodes if not n.parents]
-        self.ends = [outer.nodes[n.id] for n in inner.graph.nodes if not children[n.index]]
-        self.result = _shifted(json.loads(json.dumps(inner.graph.result, default=to_json)), first)
-
-
-def _shifted(value: Any, by: int) -> Any:
-    """Return JSON with every reference moved by so many places."""
-    if isinstance(value, dict):
-        if "$node" in value and set(value) <= {"$node", "path"}:
-            return {**value, "$node": value["$node"] + by}
-        return {key: _shifted(item, by) for key, item in value.items()}
-    return [_shifted(item, by) for item in value] if isinstance(value, list) else value
 
 
 def _unknown(node: Node) -> str:

@@ -14,7 +14,8 @@ from workflows.definitions.schema import KINDS, SCHEMA
 from workflows.definitions.wording import field_of, place_of, sentence, similar
 from workflows.exceptions import Cycle, InvalidGraph, UnknownNodeTask, WorkflowException, WrongFields
 from workflows.graph import ITEM, Ref
-from workflows.workflows import Workflow, WorkflowNode
+from workflows.nodes import WorkflowNode
+from workflows.workflows import Workflow
 
 _WHOLE = re.compile(r"\$\{([^}]*)\}")
 # Workflows within workflows.

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from workflows import explaining, policies, progress, services
+from workflows import explaining, policies, progress, resuming, services
 from workflows.exceptions import NotNow, WorkflowException
 from workflows.graph import Graph, Kind, Node
 from workflows.models import StoredWorkflow
@@ -143,7 +143,7 @@ def resume(request: HttpRequest, workflow_id: str) -> HttpResponse:
     if reason := policies.why_not("resume", person(request), stored):
         messages.error(request, reason)
         return SeeOther(stored.get_absolute_url())
-    plan = services.resumption(stored, graph)
+    plan = resuming.resumption(stored, graph)
     fields = _fields(plan.bad, request.POST if request.method == "POST" else None)
     error = ""
     if request.method == "POST":
@@ -158,7 +158,7 @@ def resume(request: HttpRequest, workflow_id: str) -> HttpResponse:
     return render(request, "workflows/resume.html", context, status=422 if error else 200)
 
 
-def _resumed(plan: services.Resumption) -> str:
+def _resumed(plan: resuming.Resumption) -> str:
     again, kept = len(plan.bad) + len(plan.following), plan.kept
     return f"It goes on: {again:,} node{'s' * (again != 1)} run, {kept:,} result{'s' * (kept != 1)} kept."
 
