@@ -307,9 +307,11 @@ class Round:
         )
 
     def _is_foreign(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the node lives in other workers: they do not say that they have begun it, so it never goes twice."""
-        patterns = self.stored.options.get("external") or ()
-        return record["t"] not in current_app.tasks or any(fnmatch.fnmatch(record["t"], name) for name in patterns)
+        """Return whether the node lives in other workers: they do not say that they have begun it, so it never goes twice.
+
+        That this process does not know the task says nothing: who wrote the workflow knew it, or had to name it.
+        """
+        return any(fnmatch.fnmatch(record["t"], name) for name in self.stored.options.get("external") or ())
 
     def _missing(self, nodes: list[str], quiet: Mapping[str, Seen]) -> list[str]:
         """Send nodes again whose messages nobody has: lost between the broker's list and a worker that was killed."""
