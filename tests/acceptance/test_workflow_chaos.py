@@ -118,7 +118,7 @@ class Room:
             client = redis.client()
             texts: Any = client.lrange("default", 0, 200)
             messages = [message for message in map(json.loads, texts) if message["headers"].get("workflow")]
-            for message in self.chance.sample(messages, min(len(messages), 1 + NODES // 100, COPIES - self.copied)):
+            for message in self.chance.sample(messages, min(len(messages), 1 + COPIES // 3, COPIES - self.copied)):
                 self.copied += 1
                 message["properties"]["delivery_tag"] += f"/copy{self.copied}"
                 client.lpush("default", json.dumps(message))
@@ -127,8 +127,8 @@ class Room:
         """Kill at random until told to stop or it is enough; Redis is restarted twice."""
         restarts = 2
         while not self.over.is_set() and len(self.killed) < DEATHS:
-            self.over.wait(self.chance.uniform(0.3, 2.0))
             self.deliver_twice()
+            self.over.wait(self.chance.uniform(0.3, 2.0))
             deaths = [self.kill_worker, self.kill_child, self.kill_recorder, self.kill_beat]
             weights = [5, 5, 3, 1]
             if restarts and self.chance.random() < 0.2:
