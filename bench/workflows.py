@@ -255,7 +255,7 @@ class Engine:
             [sys.executable, "-c", DRIVER, self.kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **self.env}, cwd=surroundings.ROOT,
         )  # fmt: skip
-        self.run("fan20", 60)
+        self.run("chain20" if self.name == "canvas" else "fan20", 60)
         self.results.clear()
 
     def can(self, name: str, number: int) -> bool:
