@@ -12,7 +12,7 @@ from workflows.models import FINISHED, StoredWorkflow
 def visible_workflow(workflow_id: str, user: User | AnonymousUser) -> StoredWorkflow | None:
     """Return the workflow if `user` may see it."""
     found = StoredWorkflow.objects.visible_to(user).select_related("owner", "definition__definition")
-    return found.filter(pk=workflow_id[:64]).first()
+    return found.filter(pk=workflow_id[:64].replace("\x00", "")).first()
 
 
 def letters_now(stored: StoredWorkflow) -> str:

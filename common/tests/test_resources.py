@@ -364,6 +364,7 @@ def test_the_board_leaves_out_errors_that_do_not_fit():
 
 
 def test_a_forked_process_has_its_own_connection_for_events():
+    redis._line.cache_clear()
     events.emit("mail", None)
     assert redis._line.cache_info().currsize == 1
     reader, writer = os.pipe()

@@ -13,8 +13,10 @@ from common.runner.stopping import Stopper, StopPlan, exists
 from common.testing import wait_until
 
 GENTLE = "import time; print('up', flush=True); time.sleep(60)"
+# A shell lets what it starts in the background ignore SIGQUIT, and that is inherited.
 DEAF = (
-    "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    "import signal, time; signal.signal(signal.SIGQUIT, signal.SIG_DFL); "
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 )
 STUBBORN = DEAF.replace("print", "signal.signal(signal.SIGQUIT, signal.SIG_IGN); print")
 
