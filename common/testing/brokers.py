@@ -17,7 +17,10 @@ def fresh_pools() -> None:
 
 @contextmanager
 def broker(url: str) -> Iterator[None]:
-    """Send this process's messages to the broker at `url`; afterwards to the one before, over new connections."""
+    """Send this process's messages to the broker at `url`; afterwards to the one before, over new connections.
+
+    Celery reads Django's CELERY_BROKER_URL when it is asked: leave that setting alone, or "the one before" is the new one.
+    """
     app: Any = current_app
     before, app.conf.broker_url = app.conf.broker_url, url
     fresh_pools()

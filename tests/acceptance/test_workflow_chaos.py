@@ -167,7 +167,7 @@ def written(seed: int) -> Workflow:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_node_has_its_effect_and_none_twice_that_may_not(seed, tmp_path, settings):
     server = PrivateServer(tmp_path / "redis")
-    settings.REDIS_URL = settings.CELERY_BROKER_URL = server.url
+    settings.REDIS_URL = server.url
     room = Room(server, seed)
     try:
         room.start()
