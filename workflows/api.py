@@ -164,7 +164,7 @@ class DecisionView(APIView):
     )
     def post(self, request: Request, workflow_id: str, key: str) -> Response:
         """Approve or deny; who may decide may do so without seeing the rest of the workflow."""
-        stored = StoredWorkflow.objects.filter(pk=workflow_id[:64].replace("\x00", "")).first()
+        stored = StoredWorkflow.objects.filter(pk=reading.as_key(workflow_id)).first()
         node = _node(stored, key) if stored is not None else None
         if stored is None or node is None or not policies.may_decide(person(request), stored, node):
             raise Http404("There is no such approval, or it is not yours to decide.")

@@ -76,3 +76,13 @@ def job(stored: StoredWorkflow, name: str, state: JobState, **fields: Any) -> Jo
         owner=stored.owner, execution="a", queued_at=now, started_at=None if state == JobState.QUEUED else now,
         finished_at=now if ended else None, error="It broke" if state == JobState.FAILED else "", **fields,
     )  # fmt: skip
+
+
+# A definition with a payload.
+SUMS = """
+name: sums
+title: Sums
+payload: {required: [a], properties: {a: {type: integer, minimum: 1}, b: {type: number, default: 2}}}
+nodes:
+  add: {task: demo.add, args: ["${payload.a}", "${payload.b}"]}
+"""

@@ -11,28 +11,15 @@ from workflows.definitions import registry
 from workflows.engine.keys import Letter
 from workflows.graph import Kind
 from workflows.models import Definition, State, StoredWorkflow
-from workflows.tests.books import chain, node, store
+from workflows.tests.books import SUMS, chain, node, store
 from workflows.tests.hand import Hand, new_workflow, signature
 
-pytestmark = pytest.mark.django_db
-
-TEXT = """
-name: sums
-title: Sums
-payload: {required: [a], properties: {a: {type: integer, minimum: 1}, b: {type: number, default: 2}}}
-nodes:
-  add: {task: demo.add, args: ["${payload.a}", "${payload.b}"]}
-"""
-
-
-@pytest.fixture(autouse=True)
-def clean(empty_redis):
-    Definition.objects.all().delete()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_definitions")]
 
 
 @pytest.fixture
 def sums():
-    return registry.keep(TEXT, origin="a test").definition
+    return registry.keep(SUMS, origin="a test").definition
 
 
 def post(client, address, data=None, **headers):
@@ -95,8 +82,8 @@ def test_who_may_launch_nothing_learns_no_names(as_ada, sums):
     problem(as_ada.get("/api/workflows/definitions/sums/"), 404)
     assert "Ask an administrator" in problem(post(as_ada, "", {"definition": "sums"}), 403)["detail"]
     assert "sums" not in json.dumps(problem(post(as_ada, "", {"definition": "sun"}), 400)["errors"])
-    assert "Only staff" in problem(post(as_ada, "", {"text": TEXT, "payload": {"a": 1}}), 403)["detail"]
-    assert "Only staff" in problem(post(as_ada, "definitions/", {"text": TEXT}), 403)["detail"]
+    assert "Only staff" in problem(post(as_ada, "", {"text": SUMS, "payload": {"a": 1}}), 403)["detail"]
+    assert "Only staff" in problem(post(as_ada, "definitions/", {"text": SUMS}), 403)["detail"]
     assert not StoredWorkflow.objects.exists()
 
 
@@ -130,7 +117,7 @@ def test_a_launch_answers_where_it_is(as_staff, staff, sums):
 
 
 def test_a_text_is_launched_without_being_kept(as_staff):
-    made = post(as_staff, "", {"text": TEXT, "payload": {"a": 1}})
+    made = post(as_staff, "", {"text": SUMS, "payload": {"a": 1}})
     assert (made.status_code, made.json()["name"], made.json()["definition"]) == (201, "sums", None)
     assert not Definition.objects.exists()
 
@@ -139,7 +126,7 @@ def test_a_text_is_launched_without_being_kept(as_staff):
     ("body", "errors"),
     [
         ({}, {"definition": ["Name a definition, or give one in YAML as `text`."]}),
-        ({"definition": "sums", "text": TEXT}, {"definition": ["Name a definition, or give one in YAML as `text`."]}),
+        ({"definition": "sums", "text": SUMS}, {"definition": ["Name a definition, or give one in YAML as `text`."]}),
         ({"definition": "sum"}, {"definition": ["There is no workflow called “sum”. There are: sums."]}),
         ({"definition": "sums"}, {"a": ["“a” is missing."]}),
         ({"definition": "sums", "payload": {"a": "x"}}, {"a": ["“x” is not a whole number."]}),
@@ -345,9 +332,9 @@ def test_jobs_are_listed_by_their_workflow(as_ada, ada, staff):
 
 
 def test_definitions_are_kept_shown_and_listed(as_staff):
-    assert post(as_staff, "definitions/", {"text": TEXT}).status_code == 201
-    assert post(as_staff, "definitions/", {"text": TEXT}).json()["version"] == 1
-    assert post(as_staff, "definitions/", {"text": TEXT + "# changed\n"}).json()["version"] == 2
+    assert post(as_staff, "definitions/", {"text": SUMS}).status_code == 201
+    assert post(as_staff, "definitions/", {"text": SUMS}).json()["version"] == 1
+    assert post(as_staff, "definitions/", {"text": SUMS + "# changed\n"}).json()["version"] == 2
     assert as_staff.get("/api/workflows/definitions/").json() == [
         {"name": "sums", "title": "Sums", "description": "", "version": 2}
     ]

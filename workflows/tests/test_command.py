@@ -8,29 +8,16 @@ from django.test import TestCase
 
 from workflows.definitions import registry
 from workflows.models import Definition, State, StoredWorkflow
-from workflows.tests.books import chain, store
+from workflows.tests.books import SUMS, chain, store
 from workflows.tests.hand import Hand, new_workflow, signature
 
-pytestmark = pytest.mark.django_db
-
-TEXT = """
-name: sums
-title: Sums
-payload: {required: [a], properties: {a: {type: integer, minimum: 1}, b: {type: number, default: 2}}}
-nodes:
-  add: {task: demo.add, args: ["${payload.a}", "${payload.b}"]}
-"""
-
-
-@pytest.fixture(autouse=True)
-def clean(empty_redis):
-    Definition.objects.all().delete()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_definitions")]
 
 
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "sums.yaml"
-    path.write_text(TEXT)
+    path.write_text(SUMS)
     return str(path)
 
 

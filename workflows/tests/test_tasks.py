@@ -12,7 +12,7 @@ from workflows import tasks
 from workflows.definitions import registry
 from workflows.models import Definition, StoredWorkflow
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_definitions")]
 
 TEXT = """
 name: sums
@@ -20,11 +20,6 @@ payload: {required: [a], properties: {a: {type: integer}}}
 nodes:
   add: {task: demo.add, args: ["${payload.a}", 1]}
 """
-
-
-@pytest.fixture(autouse=True)
-def clean(empty_redis):
-    Definition.objects.all().delete()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from workflows import explaining, policies, progress, resuming, services
 from workflows.exceptions import NotNow, WorkflowException
 from workflows.graph import Graph, Kind, Node
 from workflows.models import StoredWorkflow
+from workflows.reading import as_key
 from workflows.views.finding import SeeOther, node_or_404, person, workflow_or_404
 
 # Nodes whose arguments the form to run again offers.
@@ -206,7 +207,7 @@ def _offered(graph: Graph, key: str) -> list[Node]:
 def decide(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Approve or deny; also for members of the node's groups, who may see the question and nothing else."""
     user = person(request)
-    stored = get_object_or_404(StoredWorkflow, pk=workflow_id.replace("\x00", ""))
+    stored = get_object_or_404(StoredWorkflow, pk=as_key(workflow_id))
     node = node_or_404(progress.graph_of(stored), request.POST.get("node", ""))
     visible = policies.may_see(user, stored)
     if not visible and not policies.may_decide(user, stored, node):

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from workflows import progress
 from workflows.graph import Graph, Node
 from workflows.models import StoredWorkflow
+from workflows.reading import as_key
 
 
 class SeeOther(HttpResponseRedirect):
@@ -25,9 +26,7 @@ def person(request: HttpRequest) -> User:
 def workflow_or_404(request: HttpRequest, workflow_id: str) -> StoredWorkflow:
     """Return the workflow without its graph, which is kept elsewhere; raise Http404."""
     visible = StoredWorkflow.objects.visible_to(person(request)).defer("graph")
-    return get_object_or_404(
-        visible.select_related("owner", "definition__definition"), pk=workflow_id.replace("\x00", "")
-    )
+    return get_object_or_404(visible.select_related("owner", "definition__definition"), pk=as_key(workflow_id))
 
 
 def node_or_404(graph: Graph, key: str) -> Node:
