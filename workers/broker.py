@@ -35,9 +35,14 @@ class Broker:
     def __init__(self, channel: Any) -> None:
         self.channel = channel
 
-    def received(self) -> list[str]:
-        """Return the delivery tags of all messages that are not acknowledged, oldest first."""
-        return [_text(tag) for tag in self.channel.client.zrange(self.channel.unacked_index_key, 0, -1)]
+    def receipts(self) -> dict[str, float]:
+        """Return the delivery tags of all messages that are not acknowledged, oldest first, with the time of receipt.
+
+        The time is that of the receiver's clock, seconds since the epoch. A message keeps its tag when it goes back and
+        comes again; its receipt is another one then.
+        """
+        found = self.channel.client.zrange(self.channel.unacked_index_key, 0, -1, withscores=True)
+        return {_text(tag): float(time) for tag, time in found}
 
     def read(self, tags: Iterable[str]) -> list[Message]:
         """Return those of the messages `tags` that are still there."""
@@ -102,10 +107,10 @@ def jobs_known(queues: Iterable[str]) -> set[str] | None:
     with connect() as found:
         if found is None:
             return None
-        known = {message.job for message in found.read(found.received())}
+        known = {message.job for message in found.read(found.receipts())}
         for queue in queues:
             known.update(found.waiting(queue))
-        return known | {message.job for message in found.read(found.received())}
+        return known | {message.job for message in found.read(found.receipts())}
 
 
 def _text(value: bytes | str) -> str:

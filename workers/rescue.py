@@ -111,13 +111,14 @@ class Round:
             return
         held = {tag for worker in self.living for tag in worker.tags}
         watch = Watch(self.client, "message", self.now)
-        confirmed = watch.confirmed(tag for tag in self.broker.received() if tag not in held)
-        messages = self.broker.read(confirmed)
+        # A suspicion is about one receipt: whoever has received the message since then must be given the time to say so.
+        tags = {f"{tag} {time!r}": tag for tag, time in self.broker.receipts().items() if tag not in held}
+        noticed = {tags[name]: watch.since[name] for name in watch.confirmed(tags)}
+        messages = self.broker.read(noticed)
         book = Job.objects.without_bulk().in_bulk({message.job for message in messages})
         for message in messages:
-            if self._nobody_can_have(message, watch.since[message.tag]):
+            if self._nobody_can_have(message, noticed[message.tag]):
                 self._settle(message, book.get(message.job))
-                watch.clear(message.tag)  # whoever receives it next must be given the time to say so
 
     def _nobody_can_have(self, message: Message, since: float) -> bool:
         """Return whether all who serve the queue have said, after the message was noticed, that they do not hold it."""
@@ -226,7 +227,7 @@ class Round:
         """Return all jobs of which a message is with somebody, dead or alive; read last, for messages that moved."""
         if self.broker is None:
             return set()
-        return {message.job for message in self.broker.read(self.broker.received())}
+        return {message.job for message in self.broker.read(self.broker.receipts())}
 
     def _requeued(self, job: Job, error: str) -> None:
         events.emit(

@@ -32,11 +32,6 @@ class Watch:
         self.save()
         return [name for name, since in self.since.items() if self.now - since >= settings.RESCUE_MARGIN]
 
-    def clear(self, name: str) -> None:
-        """Forget one: it has been dealt with."""
-        self.since.pop(name, None)
-        self.save()
-
     def save(self) -> None:
         """Keep the memory for the next look."""
         self.client.set(f"{key()}:{self.kind}", json.dumps(self.since), ex=MEMORY)

@@ -1,6 +1,9 @@
 """Loading vocabularies: what is kept, what is replaced, and what a failed load leaves."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from common.locks import ExclusiveLock
@@ -10,6 +13,8 @@ from ontology.exceptions import Refused, VocabularyFailed
 from ontology.models import Vocabulary
 from ontology.resources import Vocabularies
 from ontology.tests.conftest import TINY
+
+announcing = import_module("ontology.migrations.0002_shipped")
 
 
 def kept():
@@ -133,7 +138,8 @@ def test_a_file_of_two_vocabularies_stays_until_both_are_gone(tiny, django_captu
     assert StoredFile.objects.count() == 0
 
 
-def test_the_vocabularies_of_the_project_are_loaded_once(db, empty_redis):
+def test_the_vocabularies_of_the_project_are_loaded_once(no_vocabularies, empty_redis):
+    announcing.announce(apps, None)
     names = set(Vocabulary.objects.values_list("name", flat=True))
     assert names == {"breed", "organism_part", "species"}
     before = services.fingerprint()

@@ -9,7 +9,7 @@ from common.signals import housekeeping
 from jobs.models import Attempt, Job, State
 from workers import receivers, rescue
 from workers.broker import connect
-from workers.tests.engine import received, told, unacknowledged, waiting, worker
+from workers.tests.engine import receive, received, told, unacknowledged, waiting, worker
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -100,6 +100,22 @@ def test_a_message_stays_until_every_reader_of_its_queue_has_spoken_again():
     assert look().put_back == []
     worker(ALIVE)
     assert look().put_back == ["a"]
+
+
+def test_a_message_that_went_back_and_was_received_again_is_no_old_suspect():
+    tag = received(LATE, "a")
+    book("a")
+    worker(ALIVE)
+    assert look().put_back == []
+    with connect() as broker:
+        assert broker is not None
+        broker.put_back(tag)
+    worker(ALIVE)  # speaks after the suspicion, and before it receives the message
+    assert receive() == tag
+    assert look() == rescue.Report()
+    worker(ALIVE, tags=[tag], held=["a"])
+    assert look() == rescue.Report()
+    assert unacknowledged() == 1
 
 
 def test_nothing_is_believed_before_the_margin(settings):
