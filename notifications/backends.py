@@ -38,7 +38,7 @@ class QueuedBackend(BaseEmailBackend):
                 continue
             try:
                 posting.post(message)
-            except Exception:
+            except Exception:  # the boundary: Django promises that whoever asks to fail silently hears of nothing
                 if not self.fail_silently:
                     raise
             else:

@@ -7,6 +7,7 @@ import time
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
+from django.utils import timezone
 
 from common import events, redis
 from common.testing import wait_until
@@ -15,6 +16,7 @@ from jobs.exceptions import NotCommitted
 from jobs.launching import alaunch, launch
 from jobs.models import Job, Source, State
 from live import topics
+from live.waiting import Bell
 
 WHAT = {"task": "demo.add", "arguments": {"x": 1, "y": 2}, "by": None, "source": Source.COMMAND, "queue": "nobody"}
 
@@ -122,3 +124,26 @@ def test_the_round_finds_what_nobody_told():
     events.emit("finished", told.pk, execution="e", state="failed", error="no")
     ids = [job.pk for job in (going, booked, gone, told)]
     assert ends.over(ids, going.created_at.timestamp()) == {booked.pk, gone.pk, told.pk}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_round_goes_on_after_a_fault(monkeypatch, caplog):
+    asked = []
+
+    def faulty(ids, since):
+        asked.append(list(ids))
+        if len(asked) == 1:
+            raise ValueError("nobody expected this")
+        return set(ids)
+
+    monkeypatch.setattr(ends, "over", faulty)
+    monkeypatch.setattr(ends, "AT_LEAST", 0.05)
+    job = Job(id="j", task="demo.add", created_at=timezone.now())
+    one, current = Bell(ends.tells_end), ends.Round()
+    current.add(one, job)
+    try:
+        await asyncio.wait_for(one.wait(60), 20)
+        assert asked == [["j"], ["j"]]
+        assert "nobody expected this" in caplog.text
+    finally:
+        await current.remove(one)
