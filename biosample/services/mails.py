@@ -1,5 +1,6 @@
 """Mails the owners about what they have to correct."""
 
+import hashlib
 import logging
 from datetime import timedelta
 
@@ -48,6 +49,7 @@ def _deliver(submission: Submission) -> bool | None:
         django_settings.DEFAULT_FROM_EMAIL,
         [address],
     )
+    mail.extra_headers["X-Mail-Key"] = _key(submission, mail)
     try:
         mail.send()
     except SoftTimeLimitExceeded:
@@ -56,6 +58,16 @@ def _deliver(submission: Submission) -> bool | None:
         logger.exception("Submission %s: the mail to its owner waits", submission.pk)
         return None
     return True
+
+
+def _key(submission: Submission, mail: EmailMessage) -> str:
+    """Return what makes a second try the same mail: the change that it tells, and what it says to whom.
+
+    Where the title or the address was corrected meanwhile, it is another mail.
+    """
+    said = "\0".join([str(mail.subject), str(mail.body), *mail.to])
+    digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:16]
+    return f"submission {submission.pk} {submission.changed_at.timestamp():.6f} {digest}"
 
 
 def shorten(text: str, limit: int) -> str:

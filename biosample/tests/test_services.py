@@ -328,6 +328,25 @@ def test_two_senders_send_one_mail(make_submission, monkeypatch):
     assert put_off == [0]
 
 
+def test_a_mail_whose_sender_died_has_the_same_key_and_a_new_failure_another(make_submission, owner):
+    submission = make_submission()
+    submission.fail("wrong")
+
+    def send_again():
+        Submission.objects.update(mail_due_at=timezone.now())  # as if nobody had struck it off
+        services.send_due_mails()
+        return mail.outbox[-1].extra_headers["X-Mail-Key"]
+
+    first = send_again()
+    assert send_again() == first
+    owner.email = "corrected@example.org"
+    owner.save()
+    corrected = send_again()
+    submission.submit()
+    submission.fail("wrong")
+    assert len({first, corrected, send_again()}) == 3
+
+
 def test_an_owner_without_an_address_gets_nothing_and_stops_nothing(make_submission, owner, caplog):
     owner.email = ""
     owner.save()
