@@ -173,7 +173,8 @@ class Watch:
 
     def forget(self, but: set[str]) -> None:
         """Forget the workflows that are not active any more."""
-        self.seen = {workflow_id: nodes for workflow_id, nodes in self.seen.items() if workflow_id in but}
+        # What waits for another broker is remembered beside its workflow, as `<id>:o`.
+        self.seen = {name: nodes for name, nodes in self.seen.items() if name.partition(":")[0] in but}
 
 
 _watch = Watch()

@@ -548,6 +548,23 @@ def test_a_message_that_waits_is_not_sent_again(patient):
     assert len(hand.take()) == 1
 
 
+def test_what_waits_for_another_broker_is_remembered_between_rounds(monkeypatch):
+    hand = chain_of(1)
+    hand.record()
+    redis.client().sadd(keys.workflow(hand.id, "o"), "0")
+    sent = []
+    monkeypatch.setattr(sweeping.reacting, "send", lambda workflow_id, node: sent.append((workflow_id, node)))
+    sweeping.sweep()
+    assert not sent, "nothing is believed at first sight"
+    sweeping._watch.seen[f"{hand.id}:o"]["0"].since -= sweeping.settings.SILENT_AFTER
+    sweeping.sweep()
+    assert sent == [(hand.id, "0")]
+    hand.take_one().whole()
+    hand.record()
+    sweeping.sweep()
+    assert not sweeping._watch.seen, "of a workflow that has ended nothing stays"
+
+
 def test_a_workflow_that_redis_forgot_is_made_again(patient):
     hand = chain_of(2)
     hand.take_one().whole()
