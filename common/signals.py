@@ -3,7 +3,8 @@
 from django.dispatch import Signal
 
 # A job's state changed in the book. Arguments: job_id (str), task (str), state (str), previous (str).
-job_changed = Signal()
+# Sent for every job, hence the caching.
+job_changed = Signal(use_caching=True)
 
 # Jobs that are nodes of workflows changed their state in the book. Argument: nodes (list of workflow id, node, state and
 # job id, all str).

@@ -25,8 +25,17 @@ _COLUMNS = [field.name for field in ArchivedResult._meta.concrete_fields if fiel
 
 
 def write(jobs: Iterable[Job]) -> None:
-    """Write or overwrite the results of finished jobs."""
-    rows.insert(ArchivedResult, [_archived(job) for job in jobs], unique=["task_id"], update=_COLUMNS)
+    """Write or overwrite the results of finished jobs.
+
+    Raises IntegrityError when somebody else wrote one of them at the same moment: do it again.
+    """
+    archived = {job.pk: _archived(job) for job in jobs}
+    if not archived:
+        return
+    # Few are there already, and to insert what is not costs half as much as to see about each.
+    there = rows.present(ArchivedResult, "task_id", archived)
+    rows.insert(ArchivedResult, [row for key, row in archived.items() if key not in there])
+    rows.insert(ArchivedResult, [row for key, row in archived.items() if key in there], unique=["task_id"], update=_COLUMNS)
 
 
 def _archived(job: Job) -> ArchivedResult:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from django.contrib.auth.models import User
-from django.db import models, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from jobs.models import Attempt, Job, LogLine, StoredFile
@@ -14,8 +14,7 @@ from jobs.recorder.life import Life, conclude
 from jobs.recorder.parse import Event
 
 # What a row has on its own is not the recorder's to change: the owner, and what only a launch knows.
-_JOB_KEPT = {"id", "owner", "note", "tags", "caching"}
-_ATTEMPT_KEPT = {"id", "job", "execution"}
+_KEPT = frozenset({"owner_id", "note", "tags", "caching"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,10 +27,6 @@ class Change:
     previous: str
     workflow_id: str = ""
     node: str = ""
-
-
-def _columns(model: type[models.Model], kept: set[str]) -> list[str]:
-    return [field.name for field in model._meta.concrete_fields if field.name not in kept]
 
 
 def write(events: Sequence[Event]) -> list[Change]:
@@ -92,9 +87,7 @@ def _give_owners(lives: Iterable[Life]) -> None:
 
 def _save(lives: list[Life]) -> None:
     rows.insert(Job, [life.job for life in lives if life.is_new])
-    # The rows are there and locked, so this only ever updates.
-    known = [life.job for life in lives if not life.is_new]
-    rows.insert(Job, known, unique=["id"], update=_columns(Job, _JOB_KEPT))
+    rows.update(Job, [life.job for life in lives if not life.is_new], keep=_KEPT)
     _save_attempts(lives)
     LogLine.objects.bulk_create(_flat(life.lines for life in lives), ignore_conflicts=True)
     StoredFile.objects.bulk_create([file for life in lives for file in life.files], ignore_conflicts=True)
@@ -104,8 +97,7 @@ def _save(lives: list[Life]) -> None:
 def _save_attempts(lives: list[Life]) -> None:
     touched = [life.attempts[execution] for life in lives for execution in life.touched]
     rows.insert(Attempt, [attempt for attempt in touched if attempt._state.adding])
-    known = [attempt for attempt in touched if not attempt._state.adding]
-    rows.insert(Attempt, known, unique=["job", "execution"], update=_columns(Attempt, _ATTEMPT_KEPT))
+    rows.update(Attempt, [attempt for attempt in touched if not attempt._state.adding])
     dropped = [attempt.pk for life in lives for attempt in life.dropped if not attempt._state.adding]
     if dropped:
         Attempt.objects.filter(pk__in=dropped).delete()

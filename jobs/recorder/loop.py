@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
@@ -19,6 +20,9 @@ from jobs.recorder import book
 from jobs.recorder.parse import LIFE, Event, parse
 
 logger = logging.getLogger(__name__)
+
+# An entry, and the event that it is or why it is none.
+Read = tuple[Entry, Event | InvalidEvent]
 
 # The database is away, or so busy that it refuses; anything else is the batch's own fault.
 _AWAY = (OperationalError, InterfaceError)
@@ -36,7 +40,9 @@ class Recorder:
     def __init__(self, reader: Reader | None = None) -> None:
         self.reader = reader or Reader()
         self.stopping = threading.Event()
-        self.held: list[Entry] = []  # read, but not yet written: tried again until it is
+        self.held: list[Read] = []  # read, but not yet written: tried again until it is
+        self.ahead: Future[list[Read]] | None = None  # what is read while the batch before it is written
+        self.helper = ThreadPoolExecutor(1, "recorder-reads")
         self.take_over_at = 0.0
         self.housekeeping_at = 0.0
         self.trouble = ""
@@ -62,27 +68,37 @@ class Recorder:
 
     def step(self, wait: float = 0.0) -> int:
         """Record one batch; wait up to `wait` seconds for events. Return how many entries it had."""
-        self.held = self.held or self._taken_over() or self.reader.read(settings.RECORDER_BATCH, wait)
+        self.held = self.held or self._taken_over() or self._read_ahead() or self._read(wait)
         count = len(self.held)
         self.rest = settings.RECORDER_PAUSE
         if count:
             began = time.monotonic()
+            if count >= settings.RECORDER_BATCH and self.ahead is None and not self.stopping.is_set():
+                # There is more: the next batch is read while the database works on this one.
+                self.ahead = self.helper.submit(self._read, 0.0)
             self._record(self.held)
             self.held = []
             self.rest = _rest(count, time.monotonic() - began)
         return count
 
-    def _taken_over(self) -> list[Entry]:
+    def _read(self, wait: float) -> list[Read]:
+        return _parsed(self.reader.read(settings.RECORDER_BATCH, wait))
+
+    def _read_ahead(self) -> list[Read]:
+        ahead, self.ahead = self.ahead, None
+        return ahead.result() if ahead is not None else []
+
+    def _taken_over(self) -> list[Read]:
         """Return entries that another recorder has not finished."""
         if time.monotonic() < self.take_over_at:
             return []
         entries = self.reader.take_over(settings.RECORDER_BATCH, settings.RECORDER_TAKE_OVER)
         if not entries:
             self.take_over_at = time.monotonic() + settings.RECORDER_TAKE_OVER / 2
-        return entries
+        return _parsed(entries)
 
-    def _record(self, entries: list[Entry]) -> None:
-        events = self._parsed(entries)
+    def _record(self, found: list[Read]) -> None:
+        events = self._understood(found)
         changes = self._written([(entry, event) for entry, event in events if event.type in LIFE])
         # Told before it is acknowledged: after a crash in between, somebody is told twice rather than never.
         # A workflow's nodes before its own end: who sees that it has ended shall see how each node did.
@@ -104,15 +120,15 @@ class Recorder:
         if lived := list(dict.fromkeys(event.job for _, event in events if event.type in LIFE)):
             ended = [(change.job_id, change.task, change.state) for change in changes if change.state in FINISHED]
             _tell(signals.jobs_recorded, job_ids=lived, ended=ended)
-        self.reader.done(entries)
+        self.reader.done(entry for entry, _ in found)
 
-    def _parsed(self, entries: Iterable[Entry]) -> list[tuple[Entry, Event]]:
+    def _understood(self, found: Iterable[Read]) -> list[tuple[Entry, Event]]:
         events = []
-        for entry in entries:
-            try:
-                events.append((entry, parse(entry)))
-            except InvalidEvent as error:
-                self._put_aside(entry, str(error))
+        for entry, event in found:
+            if isinstance(event, InvalidEvent):
+                self._put_aside(entry, str(event))
+            else:
+                events.append((entry, event))
         return events
 
     def _written(self, pairs: Sequence[tuple[Entry, Event]]) -> list[book.Change]:
@@ -173,9 +189,27 @@ class Recorder:
 
     def _leave(self) -> None:
         try:
+            if self.ahead is not None and not self.held:
+                self.step()  # else it would lie until another recorder takes it over
+        except _AWAY as error:
+            logger.warning("The last events wait for another recorder: %s", error)
+        except RedisUnavailable as error:
+            logger.warning("Redis did not give the last events: %s", error)
+        self.helper.shutdown()
+        try:
             self.reader.leave()
         except RedisUnavailable as error:
             logger.warning("Redis did not hear our good-bye: %s", error)
+
+
+def _parsed(entries: Iterable[Entry]) -> list[Read]:
+    found: list[Read] = []
+    for entry in entries:
+        try:
+            found.append((entry, parse(entry)))
+        except InvalidEvent as error:
+            found.append((entry, error))
+    return found
 
 
 def _rest(count: int, seconds: float) -> float:

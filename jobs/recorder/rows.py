@@ -4,7 +4,7 @@ and defaults, and compiles each value: several times what the database needs for
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -48,11 +48,14 @@ def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str
 
 
 def load(model: type[Model], column: str, keys: Iterable[str], *, lock: bool = False) -> list[Model]:
-    """Return the rows whose `column` is one of `keys`, in the order of their primary keys; `lock`: until the transaction ends."""
+    """Return the rows whose `column` is one of `keys`, in the order of their primary keys; `lock`: until the transaction ends.
+
+    For `update` they remember what was read: values of JSON columns must be replaced, never changed in place.
+    """
     statement, names, changes = _selection(connection.vendor, model, column, lock)
-    wanted = list(keys)
+    _, parameter = _among(connection.vendor, list(keys))
     with connection.cursor() as cursor:
-        cursor.execute(statement, [wanted if connection.vendor == "postgresql" else _encode(wanted)])
+        cursor.execute(statement, [parameter])
         return [_loaded(model, names, changes, found) for found in cursor.fetchall()]
 
 
@@ -61,11 +64,32 @@ def _loaded(model: type[Model], names: list[str], changes: Changes, found: Seque
     state = vars(row)
     state["_state"] = stored = ModelState()
     stored.adding, stored.db = False, connection.alias
-    state.update(zip(names, found, strict=True))
+    values = dict(zip(names, found, strict=True))
     for place, change in changes:
         if found[place] is not None:
-            state[names[place]] = change(found[place])
+            values[names[place]] = change(found[place])
+    state.update(values)
+    state["_loaded"] = values
     return row
+
+
+def present(model: type[models.Model], column: str, keys: Iterable[str]) -> set[str]:
+    """Return those of `keys` that are in the column of some row."""
+    quote = connection.ops.quote_name
+    condition, parameter = _among(connection.vendor, list(keys))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {quote(column)} FROM {quote(model._meta.db_table)} WHERE {quote(column)} {condition}",  # noqa: S608
+            [parameter],
+        )
+        return {found for (found,) in cursor.fetchall()}
+
+
+def _among(vendor: str, keys: list[str]) -> tuple[str, Any]:
+    """Return the condition that a column is one of `keys`, and its parameter."""
+    if vendor == "postgresql":
+        return "= ANY(%s)", keys
+    return "IN (SELECT value FROM json_each(%s))", _encode(keys)
 
 
 @functools.lru_cache(maxsize=16)
@@ -73,8 +97,8 @@ def _selection(vendor: str, model: type[models.Model], column: str, lock: bool) 
     meta, quote = model._meta, connection.ops.quote_name
     fields = meta.concrete_fields
     columns = ", ".join(quote(str(field.column)) for field in fields)
-    keys = "= ANY(%s)" if vendor == "postgresql" else "IN (SELECT value FROM json_each(%s))"
-    text = f"SELECT {columns} FROM {quote(meta.db_table)} WHERE {quote(column)} {keys}"  # noqa: S608 — names of ours alone
+    condition, _ = _among(vendor, [])
+    text = f"SELECT {columns} FROM {quote(meta.db_table)} WHERE {quote(column)} {condition}"  # noqa: S608 — names of ours alone
     text += f" ORDER BY {quote(str(meta.pk.column))}"
     if lock and connection.features.has_select_for_update:
         text += " FOR UPDATE"
@@ -127,6 +151,64 @@ def insert(
             cursor.execute(statement, [_encode([dict(zip(names, row, strict=True)) for row in values])])
         else:
             _copy(cursor, statement, values)
+
+
+def update(model: type[models.Model], rows: Sequence[models.Model], keep: Collection[str] = ()) -> None:
+    """Write what has changed in rows that `load` returned, in one statement; the columns `keep` stay as they are.
+
+    The columns are those that have changed in any of the rows: each costs time, in every row and on both sides. Rows
+    that are gone are not written.
+    """
+    differences = [_changed(row) - {*keep, model._meta.pk.attname} for row in rows]
+    changed = [row for row, names in zip(rows, differences, strict=True) if names]
+    if not changed:
+        return
+    wanted = set().union(*differences)
+    names = tuple(field.attname for field in model._meta.concrete_fields if field.attname in wanted)
+    statement, columns, take, changes = _updating(connection.vendor, model, names)
+    values = [_values(row, take, changes) for row in changed]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(statement, [_encode([dict(zip(columns, row, strict=True)) for row in values])])
+        else:
+            cursor.executemany(statement, values)
+
+
+def _changed(row: Any) -> set[str]:
+    """Return the names of the columns whose values are not those that were read."""
+    now = vars(row)
+    # To Python 1, 1.0 and True are the same, in JSON they are not; so another value counts as a change.
+    return {
+        name
+        for name, value in row._loaded.items()
+        if (found := now[name]) is not value and (found != value or name in _json_columns(type(row)))
+    }
+
+
+@functools.lru_cache(maxsize=16)
+def _json_columns(model: type[models.Model]) -> frozenset[str]:
+    return frozenset(field.attname for field in model._meta.concrete_fields if isinstance(field, models.JSONField))
+
+
+@functools.lru_cache(maxsize=256)
+def _updating(
+    vendor: str, model: type[models.Model], names: tuple[str, ...]
+) -> tuple[str, list[str], Callable[[Any], tuple[Any, ...]], Changes]:
+    """Return the statement that writes those columns, all columns that it takes, and how to get their values."""
+    meta, quote = model._meta, connection.ops.quote_name
+    fields = [*(field for field in meta.concrete_fields if field.attname in names), meta.pk]
+    columns = [str(field.column) for field in fields]
+    quoted = [quote(column) for column in columns]
+    table, key = quote(meta.db_table), quoted[-1]
+    if vendor == "postgresql":
+        typed = ", ".join(f"{name} {field.db_type(connection)}" for name, field in zip(quoted, fields, strict=True))
+        text = f"UPDATE {table} SET " + ", ".join(f"{name} = told.{name}" for name in quoted[:-1])  # noqa: S608
+        text += f" FROM json_to_recordset(%s) AS told ({typed}) WHERE {table}.{key} = told.{key}"
+    else:
+        text = f"UPDATE {table} SET " + ", ".join(f"{name} = %s" for name in quoted[:-1]) + f" WHERE {key} = %s"  # noqa: S608
+    as_json = vendor == "postgresql"
+    changes = [(place, change) for place, field in enumerate(fields) if (change := _to_database(field, as_json))]
+    return text, columns, attrgetter(*(field.attname for field in fields)), changes
 
 
 def _copy(cursor: Any, statement: str, values: list[list[Any]]) -> None:

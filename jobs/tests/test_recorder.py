@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common import events, redis, signals, stream
+from common.exceptions import RedisUnavailable
 from common.testing import wait_until
 from jobs.models import Attempt, Job, LogLine, State
 from jobs.recorder import Recorder, book
@@ -42,6 +43,12 @@ def told():
     yield heard
     for signal, receiver in receivers.items():
         signal.disconnect(receiver)
+
+
+@pytest.fixture
+def _small_batches(settings):
+    """Let the events of one job fill a batch."""
+    settings.JOBS_RECORDER_BATCH = 4
 
 
 def emit_life(job: str, state: str = "succeeded", **data) -> None:
@@ -84,6 +91,13 @@ def test_each_end_has_its_celery_state(state, status):
     record(queued(1), started(2), finished(3, state=state, error="no", traceback="Traceback…"))
     archived = TaskResult.objects.get(task_id="job")
     assert (archived.status, archived.traceback) == (status, "Traceback…")
+
+
+def test_an_archived_result_that_is_there_without_its_job_is_overwritten():
+    TaskResult.objects.create(task_id="job", status="STARTED", result="old")
+    record(queued(1), started(2), finished(3, result='"new"'))
+    archived = TaskResult.objects.get()
+    assert (archived.status, archived.result) == ("SUCCESS", '"new"')
 
 
 def test_the_archive_follows_a_job_that_ran_twice():
@@ -300,6 +314,87 @@ def test_the_database_is_away_for_a_moment(monkeypatch, caplog):
     assert Job.objects.get().state == State.SUCCEEDED
     assert caplog.text.count("The book waits for the database") == 1
     assert "The book goes on" in caplog.text
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_the_next_batch_is_read_while_a_full_one_is_written(monkeypatch):
+    real, seen = book.write, []
+
+    def slow(batch):
+        assert recorder.ahead is not None
+        seen.append([entry.text for entry, _ in recorder.ahead.result(timeout=30)])
+        return real(batch)
+
+    recorder = Recorder()
+    monkeypatch.setattr(book, "write", slow)
+    for name in "ab":
+        emit_life(name)
+    assert recorder.step() == 4
+    assert ['"job":"b"' in text for text in seen[0]] == [True] * 4
+    assert stream.lag().entries == 4  # of the first job only the events are taken off
+    assert recorder.step() == 4
+    assert recorder.step() == 0
+    assert stream.lag().entries == 0
+    assert Job.objects.filter(state=State.SUCCEEDED).count() == 2
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_what_was_read_ahead_is_kept_while_the_database_is_away(monkeypatch):
+    recorder = Recorder()
+    for name in "ab":
+        emit_life(name)
+    with monkeypatch.context() as away:
+        away.setattr(book, "write", _refuse)
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                recorder.step()
+    assert [recorder.step() for _ in range(3)] == [4, 4, 0]
+    assert Job.objects.filter(state=State.SUCCEEDED).count() == 2
+
+
+def _refuse(batch):
+    raise OperationalError("gone")
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_who_stops_records_what_was_read_ahead(monkeypatch):
+    real = book.write
+    recorder = Recorder()
+
+    def last(batch):
+        recorder.stop()
+        return real(batch)
+
+    monkeypatch.setattr(book, "write", last)
+    for name in "abc":
+        emit_life(name)
+    recorder.run()
+    assert set(Job.objects.values_list("pk", flat=True)) == {"a", "b"}
+    assert stream.lag().entries == 4
+    assert not redis.client().xinfo_consumers(events.stream(), stream.GROUP)  # it left with nothing in its hands
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_a_redis_that_goes_away_while_reading_ahead_is_waited_for(monkeypatch):
+    recorder = Recorder()
+    for name in "ab":
+        emit_life(name)
+    real = recorder.reader.read
+
+    def goes_away(count, wait):
+        monkeypatch.setattr(recorder.reader, "read", gone)
+        return real(count, wait)
+
+    def gone(count, wait):
+        raise RedisUnavailable("gone")
+
+    monkeypatch.setattr(recorder.reader, "read", goes_away)
+    assert recorder.step() == 4
+    with pytest.raises(RedisUnavailable):
+        recorder.step()
+    monkeypatch.setattr(recorder.reader, "read", real)
+    assert [recorder.step() for _ in range(2)] == [4, 0]
+    assert Job.objects.filter(state=State.SUCCEEDED).count() == 2
 
 
 class _Unclosable:

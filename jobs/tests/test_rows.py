@@ -86,3 +86,50 @@ def test_a_row_that_is_there_is_an_error_of_the_orm():
     rows.insert(Job, [full("j1")])
     with pytest.raises(IntegrityError), transaction.atomic():
         rows.insert(Job, [full("j1")])
+
+
+def loaded(*keys: str) -> list[Job]:
+    """Return the rows as the recorder reads them."""
+    return rows.load(Job, "id", keys, lock=True)
+
+
+@pytest.mark.django_db
+def test_an_update_writes_what_has_changed_and_nothing_else(django_assert_num_queries):
+    rows.insert(Job, [full("j1"), full("j2"), full("j3")])
+    one, two, three = loaded("j1", "j2", "j3")
+    Job.objects.update(label="by another", note="by another")
+    one.state, one.finished_at, one.result, one.note = State.FAILED, MOMENT, {ODD: [None, 1.5]}, "not ours"
+    two.error, two.priority, two.run_after = "", None, MOMENT
+    with django_assert_num_queries(1):
+        rows.update(Job, [one, two, three], keep={"note"})
+    found = {job.pk: job for job in Job.objects.all()}
+    for job in (one, two, three):
+        job.label, job.note = "by another", "by another"
+        assert columns(found[job.pk]) == columns(job)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("before", "after"), [(1, True), (True, 1), (0, False), ([1], [1.0]), (None, 0), (0, None)])
+def test_values_that_are_equal_to_python_alone_are_written(before, after):
+    job = full("j1")
+    job.result = before
+    rows.insert(Job, [job])
+    (job,) = loaded("j1")
+    job.result = after
+    rows.update(Job, [job])
+    assert repr(Job.objects.get().result) == repr(after)
+
+
+@pytest.mark.django_db
+def test_nothing_changed_is_no_statement(django_assert_num_queries):
+    rows.insert(Job, [full("j1")])
+    (job,) = loaded("j1")
+    job.state, job.note = State.SUCCEEDED, "not ours"
+    with django_assert_num_queries(0):
+        rows.update(Job, [job], keep={"note"})
+
+
+@pytest.mark.django_db
+def test_keys_that_are_there_are_found():
+    rows.insert(Job, [full("j1"), full(ODD)])
+    assert rows.present(Job, "id", ["j1", ODD, "elsewhere"]) == {"j1", ODD}
