@@ -35,7 +35,9 @@ def write(jobs: Iterable[Job]) -> None:
     # Few are there already, and to insert what is not costs half as much as to see about each.
     there = rows.present(ArchivedResult, "task_id", archived)
     rows.insert(ArchivedResult, [row for key, row in archived.items() if key not in there])
-    rows.insert(ArchivedResult, [row for key, row in archived.items() if key in there], unique=["task_id"], update=_COLUMNS)
+    rows.insert(
+        ArchivedResult, [row for key, row in archived.items() if key in there], unique=["task_id"], update=_COLUMNS
+    )
 
 
 def _archived(job: Job) -> ArchivedResult:

@@ -174,13 +174,13 @@ def update(model: type[models.Model], rows: Sequence[models.Model], keep: Collec
             cursor.executemany(statement, values)
 
 
-def _changed(row: Any) -> set[str]:
+def _changed(row: models.Model) -> set[str]:
     """Return the names of the columns whose values are not those that were read."""
     now = vars(row)
     # To Python 1, 1.0 and True are the same, in JSON they are not; so another value counts as a change.
     return {
         name
-        for name, value in row._loaded.items()
+        for name, value in now["_loaded"].items()
         if (found := now[name]) is not value and (found != value or name in _json_columns(type(row)))
     }
 
