@@ -16,6 +16,7 @@ from bench.surroundings import Child, middle, spread, table, timed, verdict, wai
 surroundings.setup()
 
 from django.conf import settings  # noqa: E402
+from django.test import override_settings  # noqa: E402
 
 from common import events, redis, tracking  # noqa: E402
 from image.celery import app  # noqa: E402
@@ -55,21 +56,21 @@ def main():
     def ours():
         work.progress(next(step), 10**9, "Reading rows")
 
-    settings.COMMON_PROGRESS_INTERVAL = -1.0
     plain, channel = redis.client(), events.channel(JOB)
     listener = Child("listener", [sys.executable, "-c", LISTENER, settings.REDIS_URL, channel])
     wait_for(lambda: "listens" in listener.text(), 20, "the listener")
-    ours()
+    with override_settings(COMMON_PROGRESS_INTERVAL=-1.0):
+        ours()
     wait_for(lambda: len(listener.text().split()) == 2, 20, "the first message")
     text = "x" * int(listener.text().split()[1])
-    timed(ours, 50)
-    pairs = [(timed(ours, CALLS), timed(lambda: plain.publish(channel, text), CALLS)) for _ in range(rounds)]
+    with override_settings(COMMON_PROGRESS_INTERVAL=-1.0):
+        timed(ours, 50)
+        pairs = [(timed(ours, CALLS), timed(lambda: plain.publish(channel, text), CALLS)) for _ in range(rounds)]
     ratio = middle([a / b for a, b in pairs])
 
-    settings.COMMON_PROGRESS_INTERVAL = 3600.0
-    ours()
-    few = [timed(ours, 10_000) for _ in range(rounds)]
-    del settings.COMMON_PROGRESS_INTERVAL
+    with override_settings(COMMON_PROGRESS_INTERVAL=3600.0):
+        ours()
+        few = [timed(ours, 10_000) for _ in range(rounds)]
     ours()
     many = timed(ours, MILLION)
     empty = timed(lambda: next(step), 100_000)
