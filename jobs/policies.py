@@ -27,6 +27,11 @@ def tasks_open_to(user: User | AnonymousUser, right: Right) -> frozenset[str]:
     return kept[right]
 
 
+def sees_all(user: User | AnonymousUser) -> bool:
+    """Return whether the user sees every job."""
+    return user.is_authenticated and user.is_active and user.is_staff
+
+
 def sees_by_rule(user: User | AnonymousUser) -> bool:
     """Return whether a rule lets the user, who is no staff, see jobs of others."""
     return user.is_authenticated and not user.is_staff and bool(tasks_open_to(user, "see"))

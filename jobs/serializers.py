@@ -238,10 +238,14 @@ class JobDetail(JobRow):
 
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_answer_of(self, job: Job) -> str | None:
-        """Return the job that computes or computed the same; null where there is none, or one may not see it."""
-        if not job.answer_of or not Job.objects.visible_to(self.user).filter(pk=job.answer_of).exists():
-            return None
-        return job.answer_of
+        """Return the job that computes or computed the same; null where there is none, or one may not see it.
+
+        Who sees all jobs is told it without a look into the book, from which it may have gone.
+        """
+        if not job.answer_of or policies.sees_all(self.user):
+            return job.answer_of or None
+        seen = Job.objects.visible_to(self.user).filter(pk=job.answer_of)
+        return job.answer_of if seen.exists() else None
 
     @extend_schema_field(Hidden(allow_null=True))
     def get_content(self, job: Job) -> Any:
