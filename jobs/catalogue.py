@@ -1,7 +1,9 @@
 """The tasks there are, as people see them."""
 
 import dataclasses
+import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
@@ -97,12 +99,17 @@ def _newest_of(tasks: list[str]) -> dict[str, str]:
 def named_arguments(job: Job) -> list[tuple[str, Any]]:
     """Return the job's arguments with their names; positional ones are named by the task, or numbered."""
     task = current_app.tasks.get(job.task)
-    try:
-        names = list(inspect.signature(task.run).parameters) if task is not None else []
-    except (TypeError, ValueError):
-        names = []
+    names = _parameters(task.run) if task is not None else ()
     numbered = [(names[n] if n < len(names) else f"{n + 1}.", value) for n, value in enumerate(job.args)]
     return numbered + list(job.kwargs.items())
+
+
+@functools.lru_cache(maxsize=2048)
+def _parameters(run: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        return tuple(inspect.signature(run).parameters)
+    except (TypeError, ValueError):
+        return ()
 
 
 def _entry(task: Any) -> TaskEntry:

@@ -10,8 +10,9 @@ from asgiref.sync import sync_to_async
 from celery import current_app
 from celery.exceptions import OperationalError
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.signals import post_save
 from django.utils import timezone
 
 from common import tracking
@@ -25,6 +26,7 @@ from jobs.conf import settings
 from jobs.exceptions import NotAllowed, NotCommitted, SecretsNotKept, UnknownTask
 from jobs.models import Caching, Job, Source, State
 from jobs.recorder.life import label
+from jobs.recorder.rows import insert
 from jobs.signals import repetition_wanted
 
 logger = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ def launch(
         caching=caching,
         **(_answered(answer) if answer is not None else {"state": State.SCHEDULED if later else State.QUEUED}),
     )
-    job.save(force_insert=True)
+    _insert(job)
     if answer is not None:
         job.may_have_files = bool(answer.files)
         transaction.on_commit(lambda: answers.tell(job, answer))
@@ -108,6 +110,13 @@ def launch(
         transaction.on_commit(lambda: _send(found, job, args, kwargs))
     # Else it is sent by `send_due` shortly before its time: a worker would only hold it in its memory.
     return job if not wait or job.is_finished else ends.blocked(job, wait)
+
+
+def _insert(job: Job) -> None:
+    """Write a new job as `save` would: with forty columns the ORM takes three times as long for it."""
+    insert(Job, [job])
+    job._state.adding, job._state.db = False, connection.alias
+    post_save.send(Job, instance=job, created=True, update_fields=None, raw=False, using=connection.alias)
 
 
 async def alaunch(*, wait: float = 0.0, **options: Any) -> Job:
