@@ -53,14 +53,18 @@ class Viewer(Socket):
 
     def _text(self, now: float, body: bytes) -> None:
         told = json.loads(body)
+        for one in told if isinstance(told, list) else [told]:
+            self._learn(one)
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def _learn(self, told: dict) -> None:
         kind = told.get("type")
         if kind in {"state", "snapshot"}:
             self.state = told.get("state") or self.state
             self.current = (told.get("progress") or {}).get("current") or self.current
         elif kind == "progress":
             self.current = told.get("current") or self.current
-        if not self.ready.done():
-            self.ready.set_result(None)
 
 
 async def open_all(target: Target, count: int) -> list[Viewer]:

@@ -210,6 +210,10 @@ class Socket(asyncio.Protocol):
                 if len(data) < 4:
                     break
                 size, start = int.from_bytes(data[2:4], "big"), 4
+            elif size == 127:
+                if len(data) < 10:
+                    break
+                size, start = int.from_bytes(data[2:10], "big"), 10
             if len(data) < start + size:
                 break
             body, data = data[start : start + size], data[start + size :]
@@ -223,12 +227,11 @@ class Socket(asyncio.Protocol):
         if not self.ready.done():
             self.ready.set_result(None)  # the first message: the snapshot, or the peer's hello
             return
-        at = body.find(b'"at":')
-        if at < 0 or b'"beat"' in body[:20] or b'"snapshot"' in body:
+        if b'"beat"' in body[:20] or b'"snapshot"' in body:
             return
-        self.last = body
-        text = body[at + 5 : at + 30]
-        self.sink.append((now, float(text.partition(b",")[0].partition(b"}")[0])))
+        for part in body.split(b'"at":')[1:]:  # a frame may hold several messages
+            self.last = body
+            self.sink.append((now, float(part[:25].partition(b",")[0].partition(b"}")[0])))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note the end."""
@@ -273,7 +276,8 @@ async def one_browser(targets: list[Target], rounds: int) -> dict[str, list[floa
         async for text in socket:
             now = time.monotonic()
             if '"at":' in text and '"snapshot"' not in text and '"beat"' not in text[:20]:
-                sink.append((now, json.loads(text)["at"]))
+                told = json.loads(text)
+                sink += [(now, one["at"]) for one in (told if isinstance(told, list) else [told])]
 
     sinks, tasks, sockets = {}, [], []
     for target in targets:

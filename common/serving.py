@@ -66,9 +66,8 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 async def _in(threads: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     # What `sync_to_async` does besides, for functions that go back to the event loop, costs more than all of this.
-    context = copy_context()
-    call = partial(context.run, _connected, function, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(threads, call)
+    call = partial(_connected, function, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, call)
 
 
 def _connected(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -41,11 +41,12 @@ def _is_somebody(user: Any, name: str) -> bool:
 
 
 def _may_watch(user: Any, name: str) -> bool:
-    return reading.visible_job(name, _fresh(user)) is not None
+    found = reading.whose(name)
+    return found is not None and policies.may_see(_fresh(user), found)
 
 
 def _may_read(user: Any, name: str) -> bool:
-    found = reading.job(name)
+    found = reading.whose(name)
     return found is not None and policies.may_see_arguments(_fresh(user), found)
 
 

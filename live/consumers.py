@@ -2,6 +2,7 @@
 
 The browser sends `{"subscribe": "job:<id>", "after": SEQ or null}` or `{"unsubscribe": "job:<id>"}`; it receives
 `{"topic", "seq", "type", …}` where type is snapshot, progress, state, log, changed or denied, and `{"type": "beat"}`.
+Several that are to be sent at once come as a list in one frame.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from live import hub, topics
 from live.authentication import PROTOCOL
 from live.conf import settings
 from live.exceptions import UnknownTopic
+from live.looking import text
 from live.subscriber import Subscriber
 
 NOT_LOGGED_IN = 4401
@@ -91,9 +93,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self._tell(topic, self.subscriber.seen(topic))
 
     async def _tell(self, topic: str, after: int) -> None:
-        muted, events = await self._look(topic, after)
+        muted = await self._muted(topic)
+        look = await hub.current().looks.at(topic, after)
         self.subscriber.mute(topic, muted)
-        self.subscriber.release(topic, events)
+        self.subscriber.release(topic, *look.texts(after, muted))
 
     @database_sync_to_async  # type: ignore[untyped-decorator]
     def _may_watch(self, topic: str) -> bool:
@@ -104,21 +107,14 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         return kind.may_watch(self.scope["user"], name)
 
     @database_sync_to_async  # type: ignore[untyped-decorator]
-    def _look(self, topic: str, after: int) -> tuple[frozenset[str], list[dict[str, Any]]]:
+    def _muted(self, topic: str) -> frozenset[str]:
+        """Return the types of messages that are not for this person."""
         kind, name = topics.parse(topic)
-        muted = kind.private and (frozenset() if kind.may_read(self.scope["user"], name) else kind.private)
-        snapshot = {"topic": topic, "type": "snapshot", **kind.snapshot(name)}
-        missed = [
-            {"topic": topic, "seq": event["seq"], **(kind.render(event) or {})} for event in kind.replay(name, after)
-        ]
-        # Of the progress only the last is news; of the log every line.
-        latest = [event for event in missed if event.get("type") == "progress"][-1:]
-        others = [event for event in missed if event.get("type") not in {None, "progress", *muted}]
-        return muted, [snapshot, *others, *latest]
+        return frozenset() if not kind.private or kind.may_read(self.scope["user"], name) else kind.private
 
     def _answer(self, kind: str, topic: str | None = None, **data: Any) -> None:
-        self.subscriber.release("", [{"topic": topic, "seq": 0, "type": kind, **data}])
+        self.subscriber.answer(text({"topic": topic, "seq": 0, "type": kind, **data}))
 
-    async def _write(self, text: str) -> None:
+    async def _write(self, frame: str) -> None:
         # Straight to the server: Channels' dispatch in between would cost more than the delivery itself.
-        await self.base_send({"type": "websocket.send", "text": text})
+        await self.base_send({"type": "websocket.send", "text": frame})

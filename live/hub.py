@@ -17,6 +17,7 @@ from redis.asyncio.client import PubSub
 
 from live import topics
 from live.conf import settings
+from live.looking import Looks
 from live.subscriber import Watcher
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.watchers: dict[str, set[Watcher]] = {}
+        self.looks = Looks()
         self._pubsub: PubSub | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._confirmed: dict[str, asyncio.Event] = {}

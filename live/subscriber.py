@@ -1,8 +1,7 @@
 """One browser's side of the hub: what still has to be sent to it, in bounded memory."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from live.conf import settings
@@ -26,7 +25,7 @@ class Watcher(Protocol):
 class Subscriber:
     """Keeps the order of messages, lets a newer progress replace an unsent older one, and never blocks the hub.
 
-    `send` writes one text to the socket; `resync(topic)` is awaited when the browser was too slow and must be given
+    `send` writes one text to the socket, a message or a list of those that wait; `resync(topic)` is awaited when the browser was too slow and must be given
     the state anew.
     """
 
@@ -51,13 +50,11 @@ class Subscriber:
         """Keep back what arrives on `topic` until `release`."""
         self._held[topic] = []
 
-    def release(self, topic: str, snapshot: list[dict[str, Any]]) -> None:
-        """Send the snapshot (and replay), then what was kept back and is newer."""
-        newest = self._seen.get(topic, 0)
-        for event in snapshot:
-            newest = max(newest, int(event.get("seq") or 0))
-            self._put(None, json.dumps(event, default=str, separators=(",", ":")))
-        self._seen[topic] = newest
+    def release(self, topic: str, texts: Sequence[str], seq: int) -> None:
+        """Send the state, which contains all until `seq`, then what was kept back and is newer."""
+        for text in texts:
+            self._put(None, text)
+        self._seen[topic] = max(seq, self._seen.get(topic, 0))
         for kind, seq, text in self._held.pop(topic, []):
             self.offer(topic, kind, seq, text)
 
@@ -79,7 +76,10 @@ class Subscriber:
             return
         held = self._held.get(topic)
         if held is not None:
-            held.append((kind, seq, text))
+            if len(held) < settings.OUTBOX_LIMIT:
+                held.append((kind, seq, text))
+            else:
+                self.overflow(topic)
             return
         # Without a number it says only that something changed, which is never too old to be told.
         if topic in self._stale or (seq and seq <= self._seen.get(topic, 0)):
@@ -96,8 +96,12 @@ class Subscriber:
         self._wake.set()
 
     def say(self, text: str) -> None:
-        """Send a message that belongs to no topic."""
+        """Send a message that belongs to no topic, in place of an older one that is not sent yet."""
         self._put("beat", text)
+
+    def answer(self, text: str) -> None:
+        """Send an answer to what the browser asked."""
+        self._put(None, text)
 
     def _put(self, conflate: str | None, text: str) -> None:
         if conflate is None:
@@ -115,7 +119,10 @@ class Subscriber:
             await self._wake.wait()
             self._wake.clear()
             while self._outbox:
-                await self._send(self._outbox.pop(next(iter(self._outbox))))
+                # In a flood a frame for each would cost the server several times as much, and the browser too.
+                texts = list(self._outbox.values())
+                self._outbox.clear()
+                await self._send(texts[0] if len(texts) == 1 else f"[{','.join(texts)}]")
             stale, self._stale = self._stale, set()
             for topic in stale:
                 await self._resync(topic)

@@ -15,6 +15,7 @@ from jobs import receivers
 from jobs.authentication import new_token
 from jobs.models import Job, State, TaskRule
 from jobs.recorder import Recorder
+from live.tests.frames import messages
 from live.topics import parse
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,6 +38,7 @@ class Wire:
             "subprotocols": list(protocols),
         }  # fmt: skip
         self.socket = ApplicationCommunicator(application, scope)
+        self.told = []
 
     async def __aenter__(self):
         await self.socket.send_input({"type": "websocket.connect"})
@@ -52,7 +54,9 @@ class Wire:
         return await self.get()
 
     async def get(self):
-        return json.loads((await self.socket.receive_output(timeout=10))["text"])
+        if not self.told:
+            self.told = messages((await self.socket.receive_output(timeout=10))["text"])
+        return self.told.pop(0)
 
 
 @sync_to_async

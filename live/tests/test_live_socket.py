@@ -13,6 +13,7 @@ from common import redis
 from image.asgi import application
 from live import hub, topics
 from live.publish import publish
+from live.tests.frames import messages
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,6 +57,7 @@ class Page:
             headers.append((b"cookie", f"sessionid={session}".encode()))
         scope = {"type": "websocket", "path": "/ws/live/", "query_string": b"", "headers": headers, "subprotocols": []}
         self.socket = ApplicationCommunicator(application, scope)
+        self.told = []
 
     async def connect(self):
         await self.socket.send_input({"type": "websocket.connect"})
@@ -80,7 +82,9 @@ class Page:
         return await self.get()
 
     async def get(self):
-        return json.loads((await self.socket.receive_output(timeout=10))["text"])
+        if not self.told:
+            self.told = messages((await self.socket.receive_output(timeout=10))["text"])
+        return self.told.pop(0)
 
 
 async def test_a_page_gets_a_snapshot_and_then_every_event():

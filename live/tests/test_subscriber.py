@@ -6,13 +6,14 @@ import json
 import pytest
 
 from live.subscriber import Subscriber
+from live.tests.frames import messages
 
 
 class Browser:
     """Takes what the subscriber sends, as fast as the test lets it."""
 
     def __init__(self):
-        self.got = []
+        self.got, self.frames = [], 0
         self.resynced = []
         self.open = asyncio.Event()
         self.open.set()
@@ -20,12 +21,13 @@ class Browser:
 
     async def send(self, text):
         await self.open.wait()
-        self.got.append(json.loads(text))
+        self.frames += 1
+        self.got += messages(text)
 
     async def resync(self, topic):
         self.resynced.append(topic)
         self.subscriber.hold(topic)
-        self.subscriber.release(topic, [{"type": "snapshot", "seq": 10_000}])
+        self.subscriber.release(topic, ['{"type": "snapshot", "seq": 10000}'], 10_000)
 
     def offer(self, seq, kind="log", topic="t"):
         self.subscriber.offer(topic, kind, seq, json.dumps({"type": kind, "seq": seq}))
@@ -56,9 +58,21 @@ async def test_what_comes_before_the_snapshot_waits_and_is_not_told_twice(browse
     browser.subscriber.hold("t")
     for seq in (4, 5, 6):
         browser.offer(seq)
-    browser.subscriber.release("t", [{"type": "snapshot", "seq": 5}])
+    browser.subscriber.release("t", ['{"type": "snapshot", "seq": 5}'], 5)
     await browser.until(lambda: len(browser.got) == 2)
     assert [(event["type"], event["seq"]) for event in browser.got] == [("snapshot", 5), ("log", 6)]
+
+
+async def test_what_waits_for_a_slow_browser_goes_in_one_frame(browser):
+    browser.open.clear()
+    browser.offer(1)
+    await asyncio.sleep(0.01)
+    for seq in range(2, 101):
+        browser.offer(seq)
+    browser.open.set()
+    await browser.until(lambda: len(browser.got) == 100)
+    assert [event["seq"] for event in browser.got] == list(range(1, 101))
+    assert browser.frames == 2
 
 
 async def test_an_old_message_is_not_told(browser):
@@ -94,3 +108,13 @@ async def test_a_browser_that_is_too_slow_gets_a_fresh_snapshot(browser, setting
     browser.offer(10_001)
     await browser.until(lambda: browser.got[-1]["seq"] == 10_001)
     assert browser.resynced == ["t"]
+
+
+async def test_what_comes_in_a_flood_before_the_snapshot_is_told_anew_from_bounded_memory(browser, settings):
+    settings.LIVE_OUTBOX_LIMIT = 5
+    browser.subscriber.hold("t")
+    for seq in range(1, 100):
+        browser.offer(seq)
+    assert len(browser.subscriber._held["t"]) == 5
+    await browser.until(lambda: browser.resynced == ["t"])
+    await browser.until(lambda: [event["seq"] for event in browser.got] == [10_000])

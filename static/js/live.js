@@ -123,7 +123,10 @@ function connect() {
     asked.clear();
     ask();
   });
-  socket.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  socket.addEventListener("message", (event) => {
+    // Several at once come as a list.
+    for (const message of [JSON.parse(event.data)].flat()) take(message);
+  });
   socket.addEventListener("close", (event) => {
     clearTimeout(watchdog);
     setLive(false);

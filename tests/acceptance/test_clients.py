@@ -16,6 +16,7 @@ from common.testing.processes import Recorder, Worker, environment, running
 from image.asgi import application
 from jobs.authentication import new_token
 from jobs.models import Job, State, StoredFile
+from live.tests.frames import messages
 
 QUICK = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.impatient_settings", "IMAGE_EXTRA_APPS": "tests.acceptance.deaf"}
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
@@ -76,7 +77,8 @@ class Socket:
     async def watch(self, topic):
         await self.wire.send_input({"type": "websocket.receive", "text": json.dumps({"subscribe": topic})})
         while True:
-            yield json.loads((await self.wire.receive_output(timeout=40))["text"])
+            for message in messages((await self.wire.receive_output(timeout=40))["text"]):
+                yield message
 
 
 async def watch_to_the_end(token, job_id):

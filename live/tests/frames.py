@@ -1,0 +1,10 @@
+"""Reads what a live socket sends."""
+
+import json
+from typing import Any
+
+
+def messages(frame: str) -> list[dict[str, Any]]:
+    """Return the messages in a frame, which holds one or a list of them."""
+    told = json.loads(frame)
+    return told if isinstance(told, list) else [told]
