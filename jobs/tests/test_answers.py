@@ -428,7 +428,7 @@ def test_the_launch_page_offers_the_choice_only_where_it_has_one(
     as_staff, start, task, django_capture_on_commit_callbacks
 ):
     assert "launch-caching" not in as_staff.get("/tasks/demo.echo/").content.decode()
-    page = as_staff.get(f"/tasks/{NAME}/?caching=force").content.decode()
+    page = as_staff.get(f"/tasks/{NAME}/?with-caching=force").content.decode()
     assert '<option value="force" selected>' in page
     answer(start(), "known", task)
     form = {"text": "hello", "launch-queue": "default", "launch-when": "now", "launch-caching": ""}

@@ -77,16 +77,29 @@ def test_the_address_fills_the_form(as_staff):
     assert b'value="from &lt;afar&gt;"' in as_staff.get(f"{ECHO}?text=from+%3Cafar%3E").content
 
 
+def test_an_argument_may_be_called_as_the_address_calls_other_things(as_staff):
+    @app.task(name="scratch.named_like_words")
+    def named_like_words(job: str, preset: str, caching: str):
+        return None
+
+    try:
+        page = as_staff.get("/tasks/scratch.named_like_words/?job=a-job&preset=a-preset&caching=a-cache")
+    finally:
+        app.tasks.unregister("scratch.named_like_words")
+    for value in ("a-job", "a-preset", "a-cache"):
+        assert f'value="{value}"' in page.content.decode()
+
+
 def test_run_again_starts_with_the_old_arguments(as_staff, staff):
     Job.objects.create(id="old", task="demo.echo", state=State.FAILED, kwargs={"text": "again"}, owner=staff)
-    assert b'value="again"' in as_staff.get(f"{ECHO}?job=old").content
-    assert as_staff.get(f"{ECHO}?job=nothing").status_code == 404
+    assert b'value="again"' in as_staff.get(f"{ECHO}?from-job=old").content
+    assert as_staff.get(f"{ECHO}?from-job=nothing").status_code == 404
 
 
 def test_somebody_elses_job_gives_no_arguments_away(as_ada, opened, staff):
     opened.see.set(opened.launch.all())
     Job.objects.create(id="old", task="demo.echo", kwargs={"text": "confidential"}, owner=staff)
-    assert b"confidential" not in as_ada.get(f"{ECHO}?job=old").content
+    assert b"confidential" not in as_ada.get(f"{ECHO}?from-job=old").content
 
 
 def test_a_preset_is_kept_used_replaced_and_dropped(as_staff):
@@ -95,8 +108,8 @@ def test_a_preset_is_kept_used_replaced_and_dropped(as_staff):
         assert answer.status_code == 303
     preset = Preset.objects.get()
     assert preset.arguments == {"text": "two"}
-    assert b'value="two"' in as_staff.get(f"{ECHO}?preset={preset.pk}").content
-    assert as_staff.get(f"{ECHO}?preset=x").status_code == 404
+    assert b'value="two"' in as_staff.get(f"{ECHO}?from-preset={preset.pk}").content
+    assert as_staff.get(f"{ECHO}?from-preset=x").status_code == 404
     assert as_staff.post(f"{ECHO}presets/{preset.pk}/drop/").status_code == 303
     assert not Preset.objects.exists()
 
@@ -110,7 +123,7 @@ def test_a_preset_needs_a_name(as_staff):
 def test_presets_are_ones_own(as_staff, ada):
     preset = Preset.objects.create(name="of Ada", task="demo.echo", owner=ada)
     assert b"of Ada" not in as_staff.get(ECHO).content
-    assert as_staff.get(f"{ECHO}?preset={preset.pk}").status_code == 404
+    assert as_staff.get(f"{ECHO}?from-preset={preset.pk}").status_code == 404
     assert as_staff.post(f"{ECHO}presets/{preset.pk}/drop/").status_code == 404
 
 

@@ -44,13 +44,16 @@ def _task(request: HttpRequest, name: str) -> Any:
 
 
 def _start(request: HttpRequest, task: Any) -> dict[str, Any]:
-    """Return what the form starts with: a preset, an earlier job, or the address itself."""
+    """Return what the form starts with: a preset, an earlier job, or the address itself.
+
+    The words for the first two have a hyphen, which no argument has in its name.
+    """
     user = _user(request)
-    if "preset" in request.GET:
-        preset = get_object_or_404(Preset, pk=_number(request.GET["preset"]), owner=user, task=task.name)
+    if "from-preset" in request.GET:
+        preset = get_object_or_404(Preset, pk=_number(request.GET["from-preset"]), owner=user, task=task.name)
         return dict(preset.arguments)
-    if "job" in request.GET:
-        job = get_object_or_404(Job.objects.visible_to(user), pk=request.GET["job"], task=task.name)
+    if "from-job" in request.GET:
+        job = get_object_or_404(Job.objects.visible_to(user), pk=request.GET["from-job"], task=task.name)
         return launching.arguments_of(job) if policies.may_see_arguments(user, job) else {}
     many = {p.name for p in launch_form(task, user).schema.parameters if p.kind in {"list", "models"}}
     return {name: (values if name in many else values[-1]) for name, values in request.GET.lists()}
@@ -70,7 +73,7 @@ def launch(request: HttpRequest, name: str) -> HttpResponse:
     if request.method == "POST":
         return _posted(request, task, user)
     form = launch_form(task, user, initial=_start(request, task))
-    return _page(request, task, form, WhenForm(task, user, initial={"caching": request.GET.get("caching", "")}))
+    return _page(request, task, form, WhenForm(task, user, initial={"caching": request.GET.get("with-caching", "")}))
 
 
 def _page(request: HttpRequest, task: Any, form: LaunchForm, when: WhenForm, status: int = 200) -> HttpResponse:
@@ -162,7 +165,7 @@ def keep_preset(request: HttpRequest, name: str) -> HttpResponse:
     kept = {key: value for key, value in form.schema.wire(form.arguments()).items() if key not in secret}
     preset, _ = Preset.objects.update_or_create(owner=user, task=name, name=title, defaults={"arguments": kept})
     messages.success(request, f"Kept as “{title}”{' without its secrets' if secret else ''}.")
-    return SeeOther(f"{reverse('jobs:launch', args=[name])}?preset={preset.pk}")
+    return SeeOther(f"{reverse('jobs:launch', args=[name])}?from-preset={preset.pk}")
 
 
 @login_required
