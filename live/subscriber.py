@@ -25,8 +25,8 @@ class Watcher(Protocol):
 class Subscriber:
     """Keeps the order of messages, lets a newer progress replace an unsent older one, and never blocks the hub.
 
-    `send` writes one text to the socket, a message or a list of those that wait; `resync(topic)` is awaited when the browser was too slow and must be given
-    the state anew.
+    `send` writes one text to the socket, a message or a list of those that wait; `resync(topic)` is awaited when the
+    browser was too slow and must be given the state anew.
     """
 
     def __init__(self, send: Send, resync: Callable[[str], Awaitable[None]]) -> None:
@@ -38,6 +38,7 @@ class Subscriber:
         self._wake = asyncio.Event()
         # Topics whose snapshot is not sent yet: what arrives meanwhile waits here.
         self._held: dict[str, list[tuple[str, int, str]]] = {}
+        self._flooded: set[str] = set()  # of these, those for which more came than is kept
         self._seen: dict[str, int] = {}
         # Types of messages that this browser must not get.
         self._muted: dict[str, frozenset[str]] = {}
@@ -49,14 +50,21 @@ class Subscriber:
     def hold(self, topic: str) -> None:
         """Keep back what arrives on `topic` until `release`."""
         self._held[topic] = []
+        self._flooded.discard(topic)
 
     def release(self, topic: str, texts: Sequence[str], seq: int) -> None:
         """Send the state, which contains all until `seq`, then what was kept back and is newer."""
         for text in texts:
             self._put(None, text)
         self._seen[topic] = max(seq, self._seen.get(topic, 0))
-        for kind, seq, text in self._held.pop(topic, []):
-            self.offer(topic, kind, seq, text)
+        held = self._held.pop(topic, [])
+        if topic in self._flooded:
+            # Only now: a second look beside the first could tell its older state after what is newer.
+            self._flooded.discard(topic)
+            self.overflow(topic)
+            return
+        for kind, number, text in held:
+            self.offer(topic, kind, number, text)
 
     def seen(self, topic: str) -> int:
         """Return the sequence number of the newest message taken for `topic`."""
@@ -65,6 +73,7 @@ class Subscriber:
     def forget(self, topic: str) -> None:
         """Drop what is known of a topic that is not watched any more."""
         self._held.pop(topic, None)
+        self._flooded.discard(topic)
         self._seen.pop(topic, None)
         self._muted.pop(topic, None)
         self._stale.discard(topic)
@@ -79,7 +88,7 @@ class Subscriber:
             if len(held) < settings.OUTBOX_LIMIT:
                 held.append((kind, seq, text))
             else:
-                self.overflow(topic)
+                self._flooded.add(topic)
             return
         # Without a number it says only that something changed, which is never too old to be told.
         if topic in self._stale or (seq and seq <= self._seen.get(topic, 0)):

@@ -116,5 +116,10 @@ async def test_what_comes_in_a_flood_before_the_snapshot_is_told_anew_from_bound
     for seq in range(1, 100):
         browser.offer(seq)
     assert len(browser.subscriber._held["t"]) == 5
+    await asyncio.sleep(0.01)
+    assert browser.resynced == []  # not beside the look that is under way
+    browser.subscriber.release("t", ['{"type": "snapshot", "seq": 3}'], 3)
     await browser.until(lambda: browser.resynced == ["t"])
-    await browser.until(lambda: [event["seq"] for event in browser.got] == [10_000])
+    await browser.until(lambda: [event["seq"] for event in browser.got] == [3, 10_000])
+    browser.offer(10_001)
+    await browser.until(lambda: browser.got[-1]["seq"] == 10_001)
