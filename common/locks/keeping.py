@@ -181,9 +181,13 @@ class Keeping:
         return True
 
     def _read(self) -> bool:
-        data = self.child.read() if self.child is not None else None
-        self._understand(data or b"")
-        return data != b""
+        """Take in all that the keeper has said; return whether it lives, or was never started."""
+        if self.child is None:
+            return True
+        # Its last words come before its end, and a process forked beside it may hold the pipe open after its end.
+        while data := self.child.read():
+            self._understand(data)
+        return data is None and self.child.process.poll() is None
 
     def _understand(self, data: bytes) -> None:
         *lines, self.unread = (self.unread + data).split(b"\n")

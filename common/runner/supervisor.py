@@ -156,6 +156,7 @@ class Supervisor:
         for part in self.parts:
             if part.process is not None:
                 self.reaper.started(part.process.pid, part.plan)
+        self.console.say("the process that cleans up after a crash had ended; another stands by")
 
     @staticmethod
     def _impatience(part: Part, number: signal.Signals) -> str:
