@@ -34,8 +34,11 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         """Return the number of rows, at most `MOST_COUNTED`."""
-        rows = cast("QuerySet[Any]", self.object_list)
-        return rows.order_by().values("pk")[:MOST_COUNTED].count()
+        rows = cast("Any", self.object_list)
+        known = getattr(rows, "known_count", None)
+        if known is not None:
+            return int(known)
+        return int(rows.order_by().values("pk")[:MOST_COUNTED].count())
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # cannot be subscripted at run time
@@ -71,6 +74,7 @@ class ExactSearchAdmin(ReadOnlyAdmin):
         if not term:
             return queryset, False
         column = self.column_of(term)
+        request.searched_column = column  # type: ignore[attr-defined] # for the list, which goes another way for some
         return (queryset.filter(**{column: term}) if column else queryset.none()), False
 
     def column_of(self, term: str) -> str | None:
@@ -143,14 +147,15 @@ class NewestFirst(ChangeList):
         term = self.query.replace("\x00", "").strip()
         state = request.GET.get("state")
         owner = cast("JobAdmin", self.model_admin)
-        column = owner.column_of(term) if term and state in State.values else None
+        column = getattr(request, "searched_column", None) if state in State.values else None
         if column not in ("task", "schedule"):
             return rows
         search = JobFilter({column: term, "state": str(state)}, cast("User", request.user)).search
         found = search.look(most=MOST_FOUND, seconds=LOOKED)
         self.looked_until = found.upto.at if found.upto else None
-        kept = self.root_queryset.filter(pk__in=[place.pk for place in found.places])
-        return kept.order_by(*owner.ordering)
+        kept = self.root_queryset.filter(pk__in=[place.pk for place in found.places]).order_by(*owner.ordering)
+        kept.known_count = len(found.places)  # type: ignore[attr-defined] # for the paginator: it need not ask again
+        return kept
 
     def _get_deterministic_ordering(self, ordering: list[Any]) -> list[Any]:
         return ordering

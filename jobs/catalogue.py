@@ -43,8 +43,16 @@ class TaskEntry:
 
 def entries() -> list[TaskEntry]:
     """Return every task but Celery's own chores, ordered by name."""
-    tasks = [task for name, task in current_app.tasks.items() if not name.startswith("celery.")]
-    return sorted((_entry(task) for task in tasks), key=lambda one: one.name.lower())
+    return sorted((_entry(task) for task in _tasks()), key=lambda one: one.name.lower())
+
+
+def tracked_names() -> list[str]:
+    """Return the names of the tasks whose jobs are recorded."""
+    return [task.name for task in _tasks() if getattr(task, "tracked", True)]
+
+
+def _tasks() -> list[Any]:
+    return [task for name, task in current_app.tasks.items() if not name.startswith("celery.")]
 
 
 def open_to(user: User) -> list[TaskEntry]:

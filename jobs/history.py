@@ -88,8 +88,8 @@ def _finished(user: User) -> list[tuple[str, str, datetime | None, datetime | No
         own = {} if user.is_staff else {"owner": user.pk, "owner__isnull": False}
         path = [Q(state=state, **own) for state in sorted(FINISHED)]
     columns = ("id", "created_at", "task", "state", "started_at", "finished_at", "answer_of")
-    jobs = {job.pk: job for job in newest(path, RECENT, columns) if job.state in FINISHED}
-    return [(job.task, job.state, job.started_at, job.finished_at, job.answer_of) for job in jobs.values()]
+    rows = {pk: told for pk, _, *told in newest(path, RECENT, columns) if told[1] in FINISHED}
+    return [(task, state, start, end, answer_of) for task, state, start, end, answer_of in rows.values()]
 
 
 def typical(tasks: Collection[str]) -> dict[str, float]:

@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Field, Q, QuerySet
 
 from jobs import policies
 from jobs.models import Job
@@ -39,7 +39,9 @@ COLUMNS = (
     "label",
     "error",
 )
+_PLACE = ("id", "created_at")
 _ORDER = "ORDER BY created_at DESC, id DESC"
+_TABLE = Job._meta.db_table
 
 Rows = TypeVar("Rows", bound="QuerySet[Any, Any]")
 
@@ -88,11 +90,11 @@ class Search:
         over = time.monotonic() + seconds
         if self._conditions is None:
             return Found([], None)
-        for window in _windows(self.paths, after, self.columns):
+        for window in self._windows(after):
             # Twice as many, because a job that two conditions of a path lead to is there twice.
             limit = (most - len(found)) * min(2, len(window.path))
-            rows = self._within(window, "id, created_at", f"{_ORDER} LIMIT {limit}")
-            found.update({job.pk: Place(job.created_at, job.pk) for job in rows})
+            text, values = self._within(window, "id, created_at", f"{_ORDER} LIMIT {limit}")
+            found.update({pk: Place(at, pk) for pk, at in _rows(text, values, _PLACE)})
             places = list(found.values())
             if len(places) >= most:
                 return Found(places[:most], places[most - 1])
@@ -106,10 +108,9 @@ class Search:
         if self._conditions is None:
             return Count(0, more=False)
         over = time.monotonic() + seconds
-        for window in _windows(self.paths, after, self.columns):
-            # The statement must name the key, or Django makes no job of the row.
-            row = next(iter(self._within(window, "'' AS id, count(DISTINCT id) AS number", "")), None)
-            number += row.number if row else 0
+        for window in self._windows(after):
+            text, values = self._within(window, "count(DISTINCT id)", "")
+            number += _numbers(text, values)[0][0]
             more = window.last is not None
             if number > most or not more or time.monotonic() >= over:
                 return Count(min(number, most), number > most or more)
@@ -117,9 +118,24 @@ class Search:
 
     def by_state(self, *, newest: int) -> tuple[dict[str, int], bool]:
         """Return how many of the `newest` jobs of the first path are in each state, and whether there are others."""
-        window = _window(self.paths[0], None, newest, self.columns)
-        rows = self._within(window, "'' AS id, state, count(DISTINCT id) AS number", "GROUP BY state")
-        return {job.state: job.number for job in rows}, window.last is not None
+        found = self._by_state(*_union(self.paths[0], None, self.columns, newest))
+        return {state: ours for state, ours, _ in found}, sum(every for _, _, every in found) >= newest
+
+    def of_states(self, states: Sequence[str], *, newest: int) -> dict[str, Count]:
+        """Count those that match among the `newest` jobs of each of the states."""
+        # Each state has an end of its own: a thousand that wait must not hide the one that runs.
+        names = _names(self.columns)
+        of_one = f"SELECT {names} FROM {_TABLE} WHERE {_TABLE}.state = %s {_ORDER} LIMIT {newest}"  # noqa: S608 — names of columns
+        text = " UNION ALL ".join(f"SELECT * FROM ({of_one}) AS ones_{n}" for n in range(len(states)))  # noqa: S608 — as above
+        return {state: Count(ours, every >= newest) for state, ours, every in self._by_state(text, states)}
+
+    def _by_state(self, text: str, values: Sequence[Any]) -> list[tuple[str, int, int]]:
+        """Return for each state among some rows: how many match, and how many there are."""
+        if self._conditions is None:
+            return []
+        where, asked = self._conditions
+        counted = f"state, count(DISTINCT CASE WHEN {where} THEN id END), count(*)"
+        return _numbers(f"SELECT {counted} FROM ({text}) AS {_TABLE} GROUP BY state", [*asked, *values])  # noqa: S608 — as above
 
     @cached_property
     def _conditions(self) -> tuple[str, Sequence[Any]] | None:
@@ -133,16 +149,27 @@ class Search:
             return None
         return where, values
 
-    def _within(self, window: "_Window", columns: str, end: str) -> list[Any]:
-        """Return `columns` of the rows of the window that match."""
-        if self._conditions is None:
-            return []
-        where, values = self._conditions
+    def _windows(self, after: Place | None) -> Iterator["_Window"]:
+        """Yield one window after the other until the book is through."""
+        while True:
+            window = self._first if after is None else _furthest(self.paths, after, self.columns)
+            yield window
+            if window.last is None:
+                return
+            after = window.last
+
+    @cached_property
+    def _first(self) -> "_Window":
+        return _furthest(self.paths, None, self.columns)  # a page looks through it for its rows, and for their number
+
+    def _within(self, window: "_Window", columns: str, end: str) -> tuple[str, Sequence[Any]]:
+        """Return the statement for `columns` of the rows of the window that match, and its values."""
+        # Nothing was begun when nothing can match.
+        where, values = self._conditions or ("1 = 0", ())
         # The window bears the table's name, so that the conditions are about its rows. The database cannot move them
         # inside, because the window has an end of its own: its plan is always the index of the path.
-        table = connection.ops.quote_name(Job._meta.db_table)
-        text = f"SELECT {columns} FROM ({window.text}) AS {table} WHERE {where} {end}"  # noqa: S608 — made by Django
-        return list(Job.objects.raw(text, [*window.values, *values]))
+        text = f"SELECT {columns} FROM ({window.text}) AS {_TABLE} WHERE {where} {end}"  # noqa: S608 — made by Django
+        return text, [*window.values, *values]
 
 
 def visible_paths(user: User | AnonymousUser, **also: object) -> list[Path]:
@@ -153,10 +180,9 @@ def visible_paths(user: User | AnonymousUser, **also: object) -> list[Path]:
     return [[own, *(Q(task=task) for task in sorted(policies.tasks_open_to(user, "see")))]]
 
 
-def newest(path: Path, size: int, columns: Sequence[str]) -> list[Job]:
-    """Return the newest jobs of a path with `columns` alone, among them id and created_at; one can be there twice."""
-    text, values = _union(path, None, columns, size)
-    return list(Job.objects.raw(text, values))
+def newest(path: Path, size: int, columns: Sequence[str]) -> Iterator[Any]:
+    """Yield `columns`, among them id and created_at, of the newest jobs of a path; one can be there twice."""
+    return _rows(*_union(path, None, columns, size), columns)
 
 
 class _Window(NamedTuple):
@@ -164,16 +190,6 @@ class _Window(NamedTuple):
     text: str
     values: Sequence[Any]
     last: Place | None  # None when the path ends in it
-
-
-def _windows(paths: Sequence[Path], after: Place | None, columns: Sequence[str]) -> Iterator[_Window]:
-    """Yield one window after the other until the book is through."""
-    while True:
-        window = _furthest(paths, after, columns)
-        yield window
-        if window.last is None:
-            return
-        after = window.last
 
 
 def _furthest(paths: Sequence[Path], after: Place | None, columns: Sequence[str]) -> _Window:
@@ -192,33 +208,71 @@ def _furthest(paths: Sequence[Path], after: Place | None, columns: Sequence[str]
 
 def _window(path: Path, after: Place | None, size: int, columns: Sequence[str]) -> _Window:
     """Return the next `size` rows of a path."""
-    text, values = _union(path, after, columns, size)
+    branches = _branches(path, after)
+    text, values = _joined(branches, columns, size)
     # Of the index alone, and so without reading a row.
-    ends, parameters = _union(path, after, ("id", "created_at"), size)
-    text_of_last = f"SELECT * FROM ({ends}) AS ends {_ORDER} LIMIT 1 OFFSET {size - 1}"  # noqa: S608 — as above
-    last = list(Job.objects.raw(text_of_last, parameters))
-    place = Place(last[0].created_at, last[0].pk) if last else None
-    return _Window(path, text, values, place)
+    ends, parameters = _joined(branches, _PLACE, size)
+    text_of_last = f"SELECT id, created_at FROM ({ends}) AS ends {_ORDER} LIMIT 1 OFFSET {size - 1}"  # noqa: S608 — as above
+    last = next(_rows(text_of_last, parameters, _PLACE), None)
+    return _Window(path, text, values, Place(last[1], last[0]) if last else None)
+
+
+def _branches(path: Path, after: Place | None) -> list[tuple[str, Sequence[Any]]]:
+    """Return each condition of a path, for the rows after a place, as Django writes it, with its values."""
+    found: list[tuple[str, Sequence[Any]]] = []
+    for condition in path:
+        query = later(Job.objects.filter(condition), after).query
+        try:
+            found.append(query.get_compiler(connection=connection).compile(query.where))
+        except FullResultSet:
+            found.append(("1 = 1", ()))
+    return found
 
 
 def _union(path: Path, after: Place | None, columns: Sequence[str], size: int) -> tuple[str, Sequence[Any]]:
-    """Return the statement for the newest `size` rows of a path.
+    """Return the statement for the newest `size` rows of a path."""
+    return _joined(_branches(path, after), columns, size)
+
+
+def _joined(
+    branches: Sequence[tuple[str, Sequence[Any]]], columns: Sequence[str], size: int
+) -> tuple[str, Sequence[Any]]:
+    """Return the statement for the newest `size` rows of the branches.
 
     Written by hand, so that both databases merge the branches along their indexes and read no more than is needed:
-    PostgreSQL does that for branches with an order and an end of their own, SQLite for those without.
+    PostgreSQL does that for branches with an order and an end of their own, SQLite for those without. And because to
+    have Django write it costs more than to ask it.
     """
-    texts: list[str] = []
-    values: list[Any] = []
-    for number, condition in enumerate(path):
-        rows = later(Job.objects.filter(condition), after).order_by().values_list(*columns)
-        if connection.vendor == "postgresql" and len(path) > 1:
-            text, parameters = rows.order_by("-created_at", "-id")[:size].query.sql_with_params()
-            text = f"SELECT * FROM ({text}) AS branch_{number}"  # noqa: S608 — made by Django, values apart
-        else:
-            text, parameters = rows.query.sql_with_params()
-        texts.append(text)
-        values.extend(parameters)
+    names = _names(columns)
+    texts = [f"SELECT {names} FROM {_TABLE} WHERE {where}" for where, _ in branches]  # noqa: S608 — conditions by Django, values apart
+    if connection.vendor == "postgresql" and len(texts) > 1:
+        texts = [f"SELECT * FROM ({text} {_ORDER} LIMIT {size}) AS branch_{n}" for n, text in enumerate(texts)]  # noqa: S608 — as above
+    values = [value for _, some in branches for value in some]
     return f"{' UNION ALL '.join(texts)} {_ORDER} LIMIT {size}", values
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f"{_TABLE}.{field.column}" for field in _fields(columns))
+
+
+def _fields(columns: Sequence[str]) -> "list[Field[Any, Any]]":
+    return [cast("Field[Any, Any]", Job._meta.get_field(name)) for name in columns]
+
+
+def _rows(text: str, values: Sequence[Any], columns: Sequence[str]) -> Iterator[Any]:
+    """Yield the rows of a statement whose columns are those fields of a job, as Django understands them."""
+    compiler = Job.objects.all().query.get_compiler(connection=connection)
+    converters = compiler.get_converters([field.get_col(_TABLE) for field in _fields(columns)])
+    with connection.cursor() as cursor:
+        cursor.execute(text, values)
+        yield from compiler.apply_converters(cursor.fetchall(), converters)
+
+
+def _numbers(text: str, values: Sequence[Any]) -> list[Any]:
+    """Return the rows of a statement that counts."""
+    with connection.cursor() as cursor:
+        cursor.execute(text, values)
+        return list(cursor.fetchall())
 
 
 def union_all(queries: Sequence[QuerySet[Job, Any]]) -> tuple[str, Sequence[Any]]:

@@ -10,6 +10,7 @@ from common.cancelling import JobCancelled
 
 @pytest.fixture(autouse=True)
 def clean():
+    redis.client().flushdb()
     yield
     redis.client().flushdb()
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
+from django.template.defaultfilters import truncatechars
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,6 +24,7 @@ LONGEST = 20_000
 
 
 @register.simple_tag
+@functools.cache  # ten texts, a hundred times a page
 def state(value: str) -> SafeString:
     """Return the badge of a state: an icon and the word, never colour alone."""
     known = State(value)
@@ -34,6 +36,7 @@ def state(value: str) -> SafeString:
 
 
 @register.simple_tag
+@functools.cache
 def outcome_mark(value: str) -> SafeString:
     """Return the icon of a state alone, with its word for those who do not see it."""
     known = State(value)
@@ -48,6 +51,37 @@ def outcome_mark(value: str) -> SafeString:
 def readable(context: template.Context, job: Job) -> bool:
     """Return whether the person who looks may read the job's arguments, error and messages."""
     return policies.may_see_arguments(context["request"].user, job)
+
+
+@register.simple_tag(takes_context=True)
+def about(context: template.Context, job: Job) -> SafeString:
+    """Return what a row says of the job beside its task: its label, and why it failed, what it waits for or is doing."""
+    # One call for what would be ten conditions of a template, fifty times a page.
+    waiting = getattr(job, "waiting", None)
+    if not readable(context, job):
+        return _hint(f"of {job.owner or 'nobody'}{f' · {waiting.short}' if waiting else ''}")
+    label = format_html('<span class="label">{}</span> ', job.label) if job.label else SafeString("")
+    return label + _remark(job, waiting)
+
+
+def _remark(job: Job, waiting: Any) -> SafeString:
+    if job.error:
+        return format_html('<span class="error-line">{}</span>', truncatechars(job.error, 160))
+    if job.lock:
+        return _hint(f"waits for the lock {job.lock}")
+    if job.is_following:
+        return _hint("waits for another job, which computes the same")
+    if waiting:
+        kind = "error-line" if waiting.unserved else "hint-line"
+        return format_html('<span class="{}">{}</span>', kind, waiting.short)
+    message = job.progress.get("message") if job.state == State.RUNNING and job.progress else None
+    if message:
+        return format_html('<span class="hint-line" data-progress-text-of="job:{}">{}</span>', job.pk, message)
+    return SafeString("")
+
+
+def _hint(text: str) -> SafeString:
+    return format_html('<span class="hint-line">{}</span>', text)
 
 
 @register.simple_tag(takes_context=True)
@@ -71,12 +105,9 @@ def ago(at: datetime | None) -> SafeString:
         return SafeString('<span class="none">—</span>')
     seconds = (timezone.now() - at).total_seconds()
     text = f"{_short(abs(seconds))} ago" if seconds >= 0 else f"in {_short(-seconds)}"
-    local = timezone.localtime(at)
-    return format_html(
-        '<time datetime="{}" title="{}" data-ago>{}</time>',
-        at.isoformat(),
-        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
-        text,
+    # Not by format_html: nothing of a moment needs to be escaped, and a page has a hundred.
+    return SafeString(
+        f'<time datetime="{at.isoformat()}" title="{timezone.localtime(at):%Y-%m-%d %H:%M:%S %Z}" data-ago>{text}</time>'
     )
 
 

@@ -1,9 +1,17 @@
 """People for the tests of pages."""
 
+import math
+
 import pytest
 from django.contrib.auth.models import User
 
 from common import redis
+
+
+@pytest.fixture(autouse=True)
+def _no_postman(monkeypatch):
+    """Keep housekeeping from the thread that deletes old mails some minutes after the start of a process."""
+    monkeypatch.setattr("notifications.receivers.postman.clean_at", math.inf)
 
 
 @pytest.fixture

@@ -168,17 +168,25 @@ def test_old_mails_are_deleted(settings):
     assert AdminMail.objects.get().pk == "new"
 
 
+@pytest.fixture
+def postman(monkeypatch):
+    """Replace the process' own, which cleans up some minutes after its start, in the middle of the tests."""
+    monkeypatch.setattr(receivers, "postman", receivers.Postman())
+    return receivers.postman
+
+
 @pytest.mark.django_db(transaction=True)
-def test_housekeeping_sends_beside_the_recorder():
+def test_housekeeping_sends_beside_the_recorder(postman):
     waiting()
     signals.housekeeping.send(sender=None)
     wait_until(lambda: AdminMail.objects.filter(state=MailState.SENT).exists())
-    thread = receivers.postman.thread
+    thread = postman.thread
     thread.join()
     signals.housekeeping.send(sender=None)
-    assert receivers.postman.thread is thread  # nothing to do, no new round
+    assert postman.thread is thread  # nothing to do, no new round
 
 
+@pytest.mark.usefixtures("postman")
 def test_housekeeping_waits_for_redis(monkeypatch, caplog):
     def away():
         raise redis.Error("away")

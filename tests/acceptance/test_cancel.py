@@ -13,6 +13,12 @@ from image.celery import app
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 
 
+@pytest.fixture(autouse=True)
+def _empty_redis():
+    """Begin without the queues and events that other tests leave."""
+    redis.client().flushdb()
+
+
 def ends(job):
     rows = redis.client().xrange(events.stream())
     return [

@@ -126,17 +126,17 @@ def test_a_process_keeps_its_lock_while_it_computes_in_c_for_four_ttls():
 
 
 def test_a_process_keeps_its_lock_while_it_sleeps_for_four_ttls():
-    with program("hold", "sleep", 0.6) as first:
+    with program("hold", "sleep", TTL) as first:
         told = first.hear()
-        assert not ExclusiveLock("sleep").acquire(wait=0.6 * 4)
+        assert not ExclusiveLock("sleep").acquire(wait=TTL * 4)
         assert first.ask("check") == {"held": told["fencing"]}
 
 
 def test_a_suspended_process_keeps_its_lock():
-    with program("hold", "suspended", 0.6) as first:
+    with program("hold", "suspended", TTL) as first:
         first.hear()
         first.process.send_signal(signal.SIGSTOP)
-        assert not ExclusiveLock("suspended").acquire(wait=0.6 * 3)
+        assert not ExclusiveLock("suspended").acquire(wait=TTL * 3)
         first.process.send_signal(signal.SIGCONT)
         assert first.ask("release") == {"released": True}
 

@@ -21,6 +21,7 @@ APP = "tests.acceptance.lock_app"
 
 @pytest.fixture(scope="module")
 def worker():
+    redis.client().flushdb()  # other tests leave queues and odd events
     with Worker(app=APP, concurrency=2) as running:
         yield running
 

@@ -123,12 +123,19 @@ class Room:
                 message["properties"]["delivery_tag"] += f"/copy{self.copied}"
                 client.lpush("default", json.dumps(message))
 
+    def wait(self, seconds: float) -> None:
+        """Let it work for so long, and watch for messages to deliver twice: on a busy machine they are there for moments."""
+        end = time.monotonic() + seconds
+        while not self.over.is_set() and time.monotonic() < end:
+            if self.copied < COPIES:
+                self.deliver_twice()
+            self.over.wait(0.05)
+
     def rage(self) -> None:
         """Kill at random until told to stop or it is enough; Redis is restarted twice."""
         restarts = 2
         while not self.over.is_set() and len(self.killed) < DEATHS:
-            self.deliver_twice()
-            self.over.wait(self.chance.uniform(0.3, 2.0))
+            self.wait(self.chance.uniform(0.3, 2.0))
             deaths = [self.kill_worker, self.kill_child, self.kill_recorder, self.kill_beat]
             weights = [5, 5, 3, 1]
             if restarts and self.chance.random() < 0.2:
