@@ -9,6 +9,7 @@ server does for it, without the network.
 """
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
@@ -79,6 +80,8 @@ def measure(options: argparse.Namespace) -> None:
     oldest = Job.objects.order_by("created_at", "id")[100]
     pages = ours(middle_job, oldest)
     theirs = admin(middle_job.pk, options.rows)
+    gc.collect()
+    gc.freeze()  # as the server does when it has started
     times: dict[str, list[float]] = {}
     worked: dict[str, list[float]] = {}
     for turn in range(options.rounds + 1):

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -179,12 +179,12 @@ class JobFilter(Listing):
     @cached_property
     def rows(self) -> list[Job]:
         """The jobs of this page."""
-        jobs = (
-            Job.objects.without_bulk()
-            .select_related("owner")
-            .in_bulk([pk for _, pk in self._found.places[: self.size]])
-        )
-        return sorted(jobs.values(), key=lambda job: (job.created_at, job.pk), reverse=True)
+        return list(jobs_at(self.places).values())
+
+    @property
+    def places(self) -> list[Place]:
+        """The places of the jobs of this page."""
+        return self._found.places[: self.size]
 
     @cached_property
     def total(self) -> Count:
@@ -247,6 +247,13 @@ class JobFilter(Listing):
         """Return the names of the tasks that one may ask for."""
         names = {name for name in tracked_names() if may_know_of(self.user, name)}
         return sorted(names | ({self.task} if self.task else set()), key=str.lower)
+
+
+def jobs_at(places: Iterable[Place]) -> dict[Place, Job]:
+    """Return the jobs that are still there as lists show them, by their places, the newest first."""
+    ordered = sorted(set(places), reverse=True)
+    jobs = Job.objects.without_bulk().select_related("owner").in_bulk([place.pk for place in ordered])
+    return {place: jobs[place.pk] for place in ordered if place.pk in jobs}
 
 
 def cursor(text: str) -> Place | None:

@@ -1,6 +1,5 @@
 """The book: jobs, their attempts and their log lines. Only the recorder and launches write here."""
 
-import functools
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
-from django.urls import get_script_prefix, reverse
+from django.urls import reverse
 from django.utils import timezone
 
 from common import attachments
@@ -75,12 +74,6 @@ class Caching(models.TextChoices):
     FORCE = "force", "Compute, and replace the kept answer"
     RECALCULATE = "recalculate", "Compute from the kept answer, and replace it"
     NO_CACHE = "no_cache", "Compute, and keep nothing"
-
-
-@functools.lru_cache
-def _pages_of_jobs(prefix: str) -> str:
-    """Return what the addresses of all jobs begin with, where the product is served under `prefix`."""
-    return reverse("jobs:job", args=["-"]).removesuffix("-/")
 
 
 class Job(models.Model):
@@ -175,9 +168,6 @@ class Job(models.Model):
 
     def get_absolute_url(self) -> str:
         """Return the address of the job's page."""
-        # A list has fifty, and Django looks through its patterns for each: the address of a usual id is put together.
-        if self.pk.isascii() and self.pk.replace("-", "").isalnum():
-            return f"{_pages_of_jobs(get_script_prefix())}{self.pk}/"
         return reverse("jobs:job", args=[self.pk])
 
     # Of an object that was just made, not of the row: whether a look for its files is worth it.

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 
-from jobs import control, history, policies
+from jobs import control, history
 from jobs.models import Job, State
 
 register = template.Library()
@@ -47,18 +47,12 @@ def outcome_mark(value: str) -> SafeString:
     )
 
 
-@register.simple_tag(takes_context=True)
-def readable(context: template.Context, job: Job) -> bool:
-    """Return whether the person who looks may read the job's arguments, error and messages."""
-    return policies.may_see_arguments(context["request"].user, job)
-
-
-@register.simple_tag(takes_context=True)
-def about(context: template.Context, job: Job) -> SafeString:
+@register.simple_tag
+def about(job: Any) -> SafeString:
     """Return what a row says of the job beside its task: its label, and why it failed, what it waits for or is doing."""
     # One call for what would be ten conditions of a template, fifty times a page.
-    waiting = getattr(job, "waiting", None)
-    if not readable(context, job):
+    waiting = job.waiting
+    if not job.readable:
         return _hint(f"of {job.owner or 'nobody'}{f' · {waiting.short}' if waiting else ''}")
     label = format_html('<span class="label">{}</span> ', job.label) if job.label else SafeString("")
     return label + _remark(job, waiting)
@@ -107,7 +101,7 @@ def ago(at: datetime | None) -> SafeString:
     text = f"{_short(abs(seconds))} ago" if seconds >= 0 else f"in {_short(-seconds)}"
     # Not by format_html: nothing of a moment needs to be escaped, and a page has a hundred.
     return SafeString(
-        f'<time datetime="{at.isoformat()}" title="{timezone.localtime(at):%Y-%m-%d %H:%M:%S %Z}" data-ago>{text}</time>'
+        f'<time datetime="{at.isoformat()}" title="{at.astimezone(timezone.get_default_timezone()):%Y-%m-%d %H:%M:%S %Z}" data-ago>{text}</time>'
     )
 
 

@@ -1,6 +1,7 @@
 """How long waiting jobs will wait, and whether one may be dealt with, for the pages."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django import template
 
@@ -11,13 +12,21 @@ from jobs.waiting import Waiting, waiting
 register = template.Library()
 
 
-@register.simple_tag
-def with_waiting(jobs: Iterable[Job]) -> list[Job]:
-    """Return the jobs, each with `waiting`: its place in its queue, or None when it does not wait for a worker."""
-    found = list(jobs)
+@register.simple_tag(takes_context=True)
+def as_rows(context: template.Context, jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs, each with what its row of a list has to know.
+
+    `waiting` is its place in its queue, None when it does not wait for a worker; `readable` and `touchable` say whether the
+    person who looks may read its arguments, and cancel or retry it when its state allows that.
+    """
+    found: list[Any] = list(jobs)
     places = waiting(found)
+    user = context["request"].user
+    may_all = policies.sees_all(user)  # asked once: a page has many rows
     for job in found:
-        job.waiting = places.get(job.pk)  # type: ignore[attr-defined] # for the template alone
+        job.waiting = places.get(job.pk)
+        job.readable = may_all or policies.may_see_arguments(user, job)
+        job.touchable = may_all or policies.may_cancel(user, job)
     return found
 
 
@@ -25,9 +34,3 @@ def with_waiting(jobs: Iterable[Job]) -> list[Job]:
 def waiting_of(job: Job) -> Waiting | None:
     """Return the place of one job in its queue, None when it does not wait for a worker."""
     return waiting([job]).get(job.pk)
-
-
-@register.simple_tag(takes_context=True)
-def touchable(context: template.Context, job: Job) -> bool:
-    """Return whether the person who looks may cancel or retry the job when its state allows it."""
-    return policies.may_cancel(context["request"].user, job)

@@ -1,5 +1,7 @@
 """The pages of the jobs."""
 
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from django.contrib.auth.decorators import login_required
@@ -13,7 +15,7 @@ from django.views.decorators.http import require_safe
 from common import stream
 from common.exceptions import RedisUnavailable
 from jobs import catalogue, policies
-from jobs.filters import JobFilter, counts
+from jobs.filters import JobFilter, counts, jobs_at
 from jobs.models import Job, State, StoredFile
 
 # Rows of a list on the overview.
@@ -43,10 +45,16 @@ def freshness() -> dict[str, object]:
     return {"lag": lag, "behind": lag.seconds > FRESH, "rendered_at": timezone.now()}
 
 
-def _newest(user: User, *states: str) -> list[Job]:
-    """Return the newest jobs in the states; each is sought by itself, because each has its place in an index."""
-    found = [job for state in states for job in JobFilter({"state": state}, user, SHORT).rows]
-    return sorted(found, key=lambda job: (job.created_at, job.pk), reverse=True)[:SHORT]
+def _newest(user: User, lists: Mapping[str, Sequence[str]]) -> dict[str, list[Job]]:
+    """Return for each list the newest jobs in its states; a state is sought by itself, as it has its place in an index."""
+    sought = {
+        name: [place for state in states for place in JobFilter({"state": state}, user, SHORT).places]
+        for name, states in lists.items()
+    }
+    jobs = jobs_at(itertools.chain.from_iterable(sought.values()))
+    return {
+        name: [jobs[at] for at in sorted(places, reverse=True) if at in jobs][:SHORT] for name, places in sought.items()
+    }
 
 
 @login_required
@@ -62,9 +70,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         {
             "counts": numbers,
             "any": any(number.number for number in numbers.values()),
-            "running": _newest(user, State.RUNNING),
-            "failures": _newest(user, State.FAILED, State.LOST),
-            "latest": _newest(user, ""),
+            **_newest(user, {"running": [State.RUNNING], "failures": [State.FAILED, State.LOST], "latest": [""]}),
             **freshness(),
         },
     )
