@@ -23,7 +23,7 @@ class Reporter:
         self.execution = execution
         self.due = 0.0
         self.last: dict[str, Any] | None = None
-        self.pending: dict[str, Any] | None = None
+        self.pending: tuple[float, float | None, str] | None = None  # current, total and message that were held back
         self.lock_lost = ""
         self.stage = ""
         self.base = 0.0  # share of the whole that earlier stages have done, 0 to 1
@@ -33,12 +33,14 @@ class Reporter:
     def report(self, current: float, total: float | None, message: str) -> None:
         """Note the state; send it if it is the last one or enough time has passed."""
         now = time.monotonic()
-        state = {"current": current, "total": total, "message": message, "stage": self.stage}
-        final = total is not None and current >= total and state != self.last
-        if now < self.due and not final:
-            self.pending = state
+        final = total is not None and current >= total
+        if now < self.due and not (final and self._state(current, total, message) != self.last):
+            self.pending = (current, total, message)  # most calls end here
             return
-        self.send(state, now)
+        self.send(self._state(current, total, message), now)
+
+    def _state(self, current: float, total: float | None, message: str) -> dict[str, Any]:
+        return {"current": current, "total": total, "message": message, "stage": self.stage}
 
     def send(self, state: dict[str, Any], now: float) -> None:
         """Send the state with the share of the whole work that is done."""
@@ -58,8 +60,8 @@ class Reporter:
 
     def flush(self) -> None:
         """Send what the throttle held back."""
-        if self.pending is not None and self.pending != self.last:
-            self.send(self.pending, time.monotonic())
+        if self.pending is not None and (state := self._state(*self.pending)) != self.last:
+            self.send(state, time.monotonic())
         self.pending = None
 
 
@@ -70,10 +72,10 @@ class ProgressMixin:
 
     def _reporter(self) -> Reporter | None:
         execution = getattr(self.request, "execution", None)
-        if execution is None:
-            return None
-        if execution.progress is None:
-            execution.progress = Reporter(self.request.id, execution)
+        return None if execution is None else execution.progress or self._new_reporter(execution)
+
+    def _new_reporter(self, execution: Any) -> Reporter:
+        execution.progress = Reporter(self.request.id, execution)
         return execution.progress  # type: ignore[no-any-return]
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
@@ -81,11 +83,12 @@ class ProgressMixin:
 
         Raises JobCancelled if somebody asked for the end of the job, and LockLost if its lock has passed to another.
         """
-        reporter = self._reporter()
-        if reporter is not None:
+        execution = getattr(self.request, "execution", None)
+        if execution is not None:
+            reporter = execution.progress or self._new_reporter(execution)
             reporter.report(current, total, message)
-            if reporter.execution.cancelled is not None:
-                raise JobCancelled(reporter.execution.cancelled)
+            if execution.cancelled is not None:
+                raise JobCancelled(execution.cancelled)
             if reporter.lock_lost:
                 raise LockLost(f"The lock {reporter.lock_lost} has passed to somebody else.")
 

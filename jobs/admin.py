@@ -25,7 +25,7 @@ from jobs.recorder.archive import STATUS
 from jobs.templatetags.jobs import bar
 
 # So many jobs the list shows of those that no index has together.
-MOST_FOUND = 500
+MOST_FOUND = 200
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]

@@ -80,6 +80,14 @@ def test_the_last_state_said_again_is_throttled(job, sent):
     assert len(sent()) < 10
 
 
+def test_what_was_said_in_between_does_not_follow_the_last_state(job, sent):
+    job.progress(2, 2)
+    job.progress(1, 2)
+    job.progress(2, 2)
+    job.request.execution.progress.flush()
+    assert [data["current"] for data in sent()] == [2]
+
+
 def test_an_unknown_total_has_no_fraction(job, sent):
     job.progress(7)
     assert sent()[0]["fraction"] is None
