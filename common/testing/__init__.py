@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
     """Return the first truthy answer of `condition`; fail after `seconds`. Tests wait for facts, not for time."""
     end = time.monotonic() + seconds
     while True:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from common import redis
 from common.runner.redis_server import free_port
@@ -17,6 +17,8 @@ from common.testing.tiers import chromium
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+# Playwright's own five seconds are short for a server, a worker and a browser on two processors.
+expect.set_options(timeout=20_000)
 
 
 def _answers(url: str) -> bool:
