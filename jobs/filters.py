@@ -23,8 +23,8 @@ from jobs.querysets import JobQuerySet
 
 # Nothing is counted beyond this.
 MOST_COUNTED = 10_000
-# Of those who see jobs by rules, among so many of each state of a job that goes on.
-MOST_ACTIVE = 1_000
+# For those who see jobs by rules: among so many of the newest, and of the newest in each state of a job that goes on.
+MOST_SIFTED = 1_000
 # Seconds for which a page looks for its rows, and then counts those that match; it says where it stopped.
 LOOKED = 0.03
 COUNTED = 0.01
@@ -44,8 +44,8 @@ def counts(user: User | AnonymousUser) -> dict[State, Count]:
     # Of those who see jobs by a rule no index has the states together: all that goes on is looked for by its state, and
     # what has ended is counted among the newest.
     search = Search(visible, visible_paths(user), columns=("id", "created_at", "state", "task", "owner_id"))
-    ended, more = search.by_state(newest=MOST_COUNTED // 5)
-    active = search.of_states(sorted(ACTIVE), newest=MOST_ACTIVE)
+    ended, more = search.by_state(newest=MOST_SIFTED)
+    active = search.of_states(sorted(ACTIVE), newest=MOST_SIFTED)
     none = Count(0, more=False)
     return {state: active.get(state, none) if state in ACTIVE else Count(ended.get(state, 0), more) for state in State}
 
