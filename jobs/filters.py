@@ -26,7 +26,7 @@ MOST_COUNTED = 10_000
 # For those who see jobs by rules: among so many of the newest, and of the newest in each state of a job that goes on.
 MOST_SIFTED = 1_000
 # Seconds for which a page looks for its rows, and then counts those that match; it says where it stopped.
-LOOKED = 0.03
+LOOKED = 0.02
 COUNTED = 0.01
 
 

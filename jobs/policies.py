@@ -4,27 +4,50 @@ Staff may do everything. Others may launch what a rule opens to one of their gro
 see, read the arguments of or cancel the jobs of others where a rule says so.
 """
 
-from typing import TYPE_CHECKING, Literal
+import functools
+from typing import TYPE_CHECKING, Literal, get_args
 
 from django.conf import settings as django_settings
 from django.contrib.auth.models import AnonymousUser, User
+from django.db import connection
 
 if TYPE_CHECKING:
     from jobs.models import Job
 
 Right = Literal["see", "launch", "arguments", "cancel"]
+RIGHTS: tuple[Right, ...] = get_args(Right)
 
 
 def tasks_open_to(user: User | AnonymousUser, right: Right) -> frozenset[str]:
     """Return the tasks for which a rule gives `right` to one of the user's groups; asked once for each user object."""
+    if not user.is_authenticated:
+        return frozenset()
+    kept: dict[Right, frozenset[str]] = user.__dict__.setdefault("_open_tasks", {})
+    if not kept:
+        kept.update(_rights_of(user.pk))
+    return kept[right]
+
+
+def _rights_of(user: int) -> dict[Right, frozenset[str]]:
+    """Return the tasks that are open to the user for each right, in one query: a page asks for all four."""
+    found: dict[Right, set[str]] = {right: set() for right in RIGHTS}
+    with connection.cursor() as cursor:
+        cursor.execute(_statement(connection.vendor), [user] * len(RIGHTS))
+        for right, task in cursor.fetchall():
+            found[right].add(task)
+    return {right: frozenset(tasks) for right, tasks in found.items()}
+
+
+@functools.cache
+def _statement(vendor: str) -> str:
+    """Return the statement for all rights of a user; to have Django write it takes longer than to ask it."""
     from jobs.models import TaskRule
 
-    kept: dict[Right, frozenset[str]] = user.__dict__.setdefault("_open_tasks", {})
-    if right not in kept:
-        groups = user.groups.all() if user.is_authenticated else []
-        rules = TaskRule.objects.filter(**{f"{right}__in": groups})
-        kept[right] = frozenset(rules.values_list("task", flat=True))
-    return kept[right]
+    texts = []
+    for right in RIGHTS:
+        text, _ = TaskRule.objects.filter(**{f"{right}__user": 0}).values_list("task").query.sql_with_params()
+        texts.append(f"SELECT '{right}', task FROM ({text}) AS of_{right}")  # noqa: S608 — made by Django
+    return " UNION ALL ".join(texts)
 
 
 def sees_all(user: User | AnonymousUser) -> bool:
