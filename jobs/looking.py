@@ -164,8 +164,7 @@ class Search:
 
     def _within(self, window: "_Window", columns: str, end: str) -> tuple[str, Sequence[Any]]:
         """Return the statement for `columns` of the rows of the window that match, and its values."""
-        # Nothing was begun when nothing can match.
-        where, values = self._conditions or ("1 = 0", ())
+        where, values = self._conditions or ("1 = 0", ())  # None: nothing can match
         # The window bears the table's name, so that the conditions are about its rows. The database cannot move them
         # inside, because the window has an end of its own: its plan is always the index of the path.
         text = f"SELECT {columns} FROM ({window.text}) AS {_TABLE} WHERE {where} {end}"  # noqa: S608 — made by Django

@@ -100,9 +100,8 @@ def ago(at: datetime | None) -> SafeString:
     seconds = (timezone.now() - at).total_seconds()
     text = f"{_short(abs(seconds))} ago" if seconds >= 0 else f"in {_short(-seconds)}"
     # Not by format_html: nothing of a moment needs to be escaped, and a page has a hundred.
-    return SafeString(
-        f'<time datetime="{at.isoformat()}" title="{at.astimezone(timezone.get_default_timezone()):%Y-%m-%d %H:%M:%S %Z}" data-ago>{text}</time>'
-    )
+    local = at.astimezone(timezone.get_default_timezone())
+    return SafeString(f'<time datetime="{at.isoformat()}" title="{local:%Y-%m-%d %H:%M:%S %Z}" data-ago>{text}</time>')
 
 
 @register.simple_tag

@@ -1,4 +1,4 @@
-"""How long waiting jobs will wait, and whether one may be dealt with, for the pages."""
+"""How long waiting jobs will wait, and what the rows of a list have to know of each job, for the pages."""
 
 from collections.abc import Iterable
 from typing import Any
