@@ -24,7 +24,8 @@ WORKDIR /srv/image
 COPY . .
 RUN SECRET_KEY=only-for-collecting python manage.py collectstatic --no-input \
  && python -m compileall -q . \
- && chown -R image:image /var/lib/image
+ && chown -R image:image /var/lib/image \
+ && chmod 2770 /var/lib/image
 USER 10001
 VOLUME /var/lib/image
 EXPOSE 8000

@@ -134,7 +134,8 @@ def installer(uv: "str | None") -> "list[str]":
     """Return the command that installs a requirements file."""
     if uv:
         return [uv, "pip", "install", "--quiet", "--python", str(PYTHON), "--require-hashes", "-r"]
-    return [str(PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes", "-r"]
+    # Half of pip's time goes into compiling modules, most of which are never imported; Python compiles those that are.
+    return [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-compile", "--require-hashes", "-r"]
 
 
 def without(package: str, text: str) -> str:
@@ -203,8 +204,13 @@ def set_up(requirements: "list[str]") -> None:
             install(name, uv)
 
 
-def bootstrap(arguments: "list[str]") -> None:
-    """Return in an environment that has all that `arguments` need; else replace this process by one that has."""
+def bootstrap(
+    arguments: "list[str]", program: Path = ROOT / "manage.py", requirements: "list[str] | None" = None
+) -> None:
+    """Return in an environment that has all that `arguments` need; else replace this process by one that has.
+
+    Another program than this one names its `requirements`: a benchmark, for instance.
+    """
     if somebody_elses():
         return
     if sys.version_info < OLDEST:
@@ -214,16 +220,16 @@ def bootstrap(arguments: "list[str]") -> None:
                 f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed, this is {sys.version.split()[0]}; "
                 "install one with your system's package manager or from python.org."
             )
-        os.execv(newer, [newer, str(ROOT / "manage.py"), *arguments])  # noqa: S606 — the same command, no shell wanted
+        os.execv(newer, [newer, str(program), *arguments])  # noqa: S606 — the same command, no shell wanted
     try:
-        set_up(wanted(arguments))
+        set_up(requirements or wanted(arguments))
     except OSError as error:
         raise SetupProblem(
             f"{VENV} cannot be made here ({error}). Make the folder writable, or install requirements.txt into an "
             "environment of your own and run manage.py with its Python."
         ) from error
     if not inside_venv():
-        os.execv(PYTHON, [str(PYTHON), str(ROOT / "manage.py"), *arguments])  # noqa: S606 — as above
+        os.execv(PYTHON, [str(PYTHON), str(program), *arguments])  # noqa: S606 — as above
 
 
 def main() -> None:
@@ -238,18 +244,19 @@ def main() -> None:
         # called `common` or `jobs` must not come before ours.
         sys.path.append(str(Path.cwd()))
     try:
-        from django.core.exceptions import ImproperlyConfigured
-        from django.core.management import execute_from_command_line
+        import django  # noqa: F401 — is it there?
     except ImportError:
         sys.exit(
             f"manage.py: Django is not installed in {sys.prefix}: run `{sys.executable} -m pip install -r "
             f"{ROOT / 'requirements.txt'}`, or leave that environment and manage.py makes one."
         )
-    try:
-        execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as problem:
-        sys.exit(f"manage.py: {problem}")
+    from jobroom.runner.command_line import run as run_command
+
+    sys.exit(run_command(sys.argv))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -39,7 +39,8 @@ class AssetAdmin(AssetModelAdmin):
     list_select_related = ("owner",)
     search_fields = ("name", "owner__username")
     search_help_text = "Name or owner"
-    autocomplete_fields = ("owner",)
+    # Not `autocomplete_fields`, whose widget fails at what is no id.
+    raw_id_fields = ("owner",)
     readonly_fields = ("file", "format", "size", "created_at", "facts", "inspected_at", "inspected_by")
     inlines = (ResultInline,)
 

@@ -1,20 +1,19 @@
 """Assets over REST: list and upload, show and delete."""
 
 from rest_framework.generics import ListCreateAPIView, RetrieveDestroyAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import FormParser, MultiPartParser
 
 from assets import services
 from assets.models import Asset
 from assets.querysets import AssetQuerySet
 from assets.serializers import AssetSerializer
+from jobroom.jobs.api.paging import NumberedCursor
 
 
-class NewestFirst(CursorPagination):
+class NewestFirst(NumberedCursor):
     """Pages of assets, newest first, never counted."""
 
     ordering = "-id"
-    page_size = 50
 
 
 class AssetList(ListCreateAPIView[Asset]):

@@ -2,13 +2,14 @@
 
 from django.apps import AppConfig
 
-from common.menu import DATA, Entry
+from jobroom.ui.menu import DATA, Entry
 
 
 class AssetsConfig(AppConfig):
     """3D assets: upload, inspect, repair, simplify, convert, picture."""
 
     name = "assets"
+    default_auto_field = "django.db.models.BigAutoField"
     menu = (Entry("Assets", "assets:assets", group=DATA),)
 
     def ready(self) -> None:

@@ -1,6 +1,6 @@
 """Options of the assets app."""
 
-from common.conf import AppSettings
+from jobroom.conf import AppSettings
 
 
 class AssetSettings(AppSettings):

@@ -12,8 +12,8 @@ from assets import sandbox
 from assets.exceptions import AssetFailed
 from assets.models import Asset
 from assets.processing import Teller, findings
-from common import attachments
-from jobs import files
+from jobroom.events import attachments
+from jobroom.jobs import files
 
 
 def level(asset: Asset, task: Teller, faces: int, mesh: str | None = None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Errors of the assets app."""
 
-from common.exceptions import JobFailed
+from jobroom.exceptions import JobFailed
 
 
 class AssetFailed(JobFailed):

@@ -3,13 +3,13 @@
 from typing import Any, cast
 
 from django import forms
-from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 
 from assets import services
 from assets.exceptions import Refused
 from assets.geometry.formats import FORMATS
 from assets.models import Asset
+from jobroom.users import User
 
 
 class UploadForm(forms.Form):

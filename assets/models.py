@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from assets.geometry.formats import FORMATS
 from assets.querysets import AssetQuerySet
-from jobs.models import StoredFile
+from jobroom.jobs.models import StoredFile
 
 
 class Asset(models.Model):

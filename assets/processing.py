@@ -1,4 +1,4 @@
-"""One job's work on one asset: each step in a process of its own, its results kept with job and asset."""
+"""One job's work on one asset: the steps in one process of their own, their results kept with job and asset."""
 
 import dataclasses
 import shutil
@@ -14,7 +14,7 @@ from assets import sandbox, services
 from assets.conf import settings
 from assets.exceptions import AssetFailed
 from assets.models import Asset, Kind
-from jobs import files
+from jobroom.jobs import files
 
 
 class Teller(Protocol):
@@ -35,10 +35,11 @@ class Teller(Protocol):
 class Workbench:
     """A folder, an asset and a task that tells; each step reads a file and may make others beside it."""
 
-    def __init__(self, asset: Asset, task: Teller, folder: Path) -> None:
+    def __init__(self, asset: Asset, task: Teller, reader: sandbox.Reader) -> None:
         self.asset = asset
         self.task = task
-        self.folder = folder
+        self.reader = reader
+        self.folder = reader.folder
         self.job_id = str(task.request.id or "")
         self.mesh = asset.file.path  # what the next step works on
 
@@ -92,7 +93,7 @@ class Workbench:
     def _run(self, verb: str, options: dict[str, Any]) -> dict[str, Any]:
         if not self.mesh.exists():
             raise AssetFailed("The file of this asset is not there any more. Upload it again.")
-        return sandbox.run(verb, self.mesh, self.asset.format, self.folder, options, progress=self.task.progress)
+        return self.reader.run(verb, self.mesh, self.asset.format, options, progress=self.task.progress)
 
     def _say(self, line: str, level: str = "info") -> None:
         self.task.log(level, line, obj=self.asset.name)
@@ -105,7 +106,7 @@ class Workbench:
         return file_id
 
     def _called(self, name: str) -> str:
-        """Return what people shall call one of our files."""
+        """Return what people should call one of our files."""
         return f"{files.display_name(self.asset.name)[:200]}-{name}"
 
     def _keep(self, kind: Kind, made: list[services.Made]) -> list[str | None]:
@@ -125,8 +126,11 @@ def workbench(asset: Asset, task: Teller) -> Iterator[Workbench]:
     root.mkdir(parents=True, exist_ok=True)
     for left in root.glob(f"{asset.pk}-*"):
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{asset.pk}-", dir=root) as folder:
-        yield Workbench(asset, task, Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix=f"{asset.pk}-", dir=root) as folder,
+        sandbox.reader(Path(folder)) as reader,
+    ):
+        yield Workbench(asset, task, reader)
 
 
 def findings(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:

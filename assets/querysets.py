@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
+
+from jobroom.users import User
 
 if TYPE_CHECKING:
     from assets.models import Asset  # noqa: F401 — named in the base class below

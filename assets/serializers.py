@@ -12,7 +12,7 @@ from assets.models import Asset, AssetResult
 
 
 def _download(item: Asset | AssetResult) -> str:
-    return reverse("api:file", args=[item.file_id])
+    return reverse("jobroom:api:file", args=[item.file_id])
 
 
 class ResultSerializer(serializers.ModelSerializer[AssetResult]):
@@ -37,7 +37,7 @@ class ResultSerializer(serializers.ModelSerializer[AssetResult]):
 class AssetSerializer(serializers.ModelSerializer[Asset]):
     """An asset; `file` is written, all else but `name` is only read."""
 
-    file = serializers.FileField(write_only=True, allow_empty_file=True, help_text="PLY, OBJ, STL, GLB or OFF.")
+    file = serializers.FileField(write_only=True, allow_empty_file=True, help_text="PLY, OBJ, STL, GLB, OFF or 3MF.")
     name = serializers.CharField(required=False, allow_blank=True, max_length=255, help_text="Default: the file's.")
     owner = serializers.SlugRelatedField[Any](slug_field="username", read_only=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, cast
 
-from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
@@ -16,10 +15,11 @@ from assets.conf import settings
 from assets.exceptions import AssetFailed, Refused
 from assets.geometry import formats
 from assets.models import Asset, AssetResult, Kind
-from common import attachments
-from jobs import files
-from jobs.exceptions import TooLarge
-from jobs.models import StoredFile
+from jobroom.events import attachments
+from jobroom.jobs import files
+from jobroom.jobs.exceptions import TooLarge
+from jobroom.jobs.models import StoredFile
+from jobroom.users import User
 
 
 def display_name(text: str) -> str:
@@ -79,7 +79,7 @@ def _delete_files(ids: Iterable[uuid.UUID]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A file that a job made: where it lies now, how people shall call it, and what is known about it.
+    """A file that a job made: where it lies now, how people should call it, and what is known about it.
 
     `attached` is the id under which the job keeps it, None outside a job.
     """
@@ -101,7 +101,7 @@ def remember_facts(*, asset: Asset, facts: dict[str, Any], job_id: str) -> None:
 def replace_results(*, asset: Asset, kind: Kind, made: list[Made], job_id: str) -> list[AssetResult]:
     """Keep the files as the asset's results of this kind, in place of all earlier ones; return them.
 
-    They belong to the asset and its owner: the job's own files go when the job leaves the book, these stay. On the disk
+    They belong to the asset and its owner: the job's own files go when the job leaves the database, these stay. On the disk
     both are the same bytes, which go with the last of them. Raises
     AssetFailed when one is too large to be kept, or the asset was deleted meanwhile.
     """

@@ -8,10 +8,10 @@ from assets import detail
 from assets.exceptions import AssetFailed
 from assets.models import Asset
 from assets.processing import workbench
-from common.tasks import Argument, BaseTask, NotifyAdminTaskMixin, exclusive_task
 from image.celery import app
+from jobroom.tasks import Argument, BaseTask, NotifyAdminTaskMixin, exclusive_task
 
-Format = Literal["ply", "obj", "stl", "glb", "off"]
+Format = Literal["ply", "obj", "stl", "glb", "off", "3mf"]
 View = Literal["front", "side", "top", "corner"]
 EVERY_VIEW: list[View] = ["front", "side", "top", "corner"]
 
@@ -36,7 +36,7 @@ def lock_of(asset: Asset | int | str, *args: Any, **kwargs: Any) -> str:
 
 
 def alone(task_name: str) -> exclusive_task:
-    """Return the decorator for a run that shall have its asset for itself."""
+    """Return the decorator for a run that should have its asset for itself."""
     return exclusive_task(task_name=task_name, lock_id=lock_of, blocking=True, wait=PATIENCE)
 
 
@@ -67,7 +67,7 @@ def simplify(self: Any, asset: AnAsset, faces: Faces = 5000) -> dict[str, Any]:
 @app.task(bind=True, base=app.Task, name="assets.convert", acks_late=True)
 @alone("assets.convert")
 def convert(self: Any, asset: AnAsset, format: TheFormat = "glb") -> dict[str, Any]:
-    """Write a mesh in another format: PLY, OBJ, STL, GLB or OFF. Colours and textures are left behind."""
+    """Write a mesh in another format: PLY, OBJ, STL, GLB, OFF or 3MF; with its colours, and into GLB with its texture."""
     with workbench(asset, self) as bench:
         return {"files": {"converted": bench.convert(format)}}
 

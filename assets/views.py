@@ -5,7 +5,6 @@ from typing import cast
 from celery import current_app
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -19,17 +18,22 @@ from assets.conf import settings
 from assets.forms import UploadForm
 from assets.geometry.formats import FORMATS
 from assets.models import Asset
-from jobs import policies
-from jobs.filters import LOOKED
-from jobs.looking import COLUMNS, Search
-from jobs.models import ACTIVE, Job
-from jobs.querysets import JobQuerySet
+from jobroom.jobs import launching, policies
+from jobroom.jobs.exceptions import JobError
+from jobroom.jobs.filters import LOOKED
+from jobroom.jobs.models import ACTIVE, Job, Source
+from jobroom.jobs.querysets import JobQuerySet
+from jobroom.jobs.search import COLUMNS, Search
+from jobroom.limits import TooMany
+from jobroom.users import User
+from jobroom.web.cursors import number
 
 # Assets on one page of the list, and jobs on the page of an asset, the newest ones.
 PAGE = 24
 JOBS = 20
 # The tasks on assets in the order in which their buttons appear.
-TASKS = ("Process asset", "assets.inspect", "assets.repair", "assets.simplify", "assets.convert", "assets.pictures")
+PROCESS = "Process asset"
+TASKS = (PROCESS, "assets.inspect", "assets.repair", "assets.simplify", "assets.convert", "assets.pictures")
 
 
 def _user(request: HttpRequest) -> User:
@@ -49,11 +53,13 @@ def asset_list(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         added = form.save(_user(request))
         if added is not None:
+            if "process" in request.POST:
+                _process(request, added)
             return _see_other(added.get_absolute_url())
     rows = Asset.objects.visible_to(_user(request)).select_related("owner").prefetch_related("results__file")
-    before = request.GET.get("before", "")
-    if before.isdecimal() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
+    before = number(request.GET, "before")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
     found = list(rows[: PAGE + 1])
     context = {
         "form": form,
@@ -61,9 +67,19 @@ def asset_list(request: HttpRequest) -> HttpResponse:
         "older": found[PAGE - 1].pk if len(found) > PAGE else None,
         "is_first_page": not before,
         "formats": list(FORMATS.values()),
+        "knows_task": policies.may_know_of(_user(request), TASKS[0]),
         "most": settings.MAX_BYTES,
+        "may_process": PROCESS in current_app.tasks and policies.may_launch(_user(request), PROCESS),
     }
     return render(request, "assets/list.html", context, status=422 if form.errors else 200)
+
+
+def _process(request: HttpRequest, added: Asset) -> None:
+    """Launch the whole treatment of a new asset; the asset is there in any case."""
+    try:
+        launching.launch(task=PROCESS, arguments={"asset": added.pk}, by=_user(request), source=Source.PAGE)
+    except (JobError, TooMany) as error:
+        messages.error(request, f"The mesh is uploaded, but it is not processed: {error}")
 
 
 @login_required
@@ -79,7 +95,12 @@ def asset(request: HttpRequest, asset_id: int) -> HttpResponse:
         "asset": found,
         "jobs": jobs,
         "active": any(job.state in ACTIVE for job in jobs),
-        "actions": [(name, policies.may_launch(user, name)) for name in TASKS if name in current_app.tasks],
+        "actions": [
+            (name, policies.may_launch(user, name))
+            for name in TASKS
+            if name in current_app.tasks and policies.may_know_of(user, name)
+        ],
+        "knows_task": policies.may_know_of(user, TASKS[0]),
         "rendered_at": timezone.now(),
     }
     return render(request, "assets/asset.html", context)

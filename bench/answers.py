@@ -28,8 +28,9 @@ from bench.surroundings import Child, middle, percentile, spread, table, verdict
 
 surroundings.setup()
 
-from common import heartbeat, redis  # noqa: E402
-from common.runner.redis_server import free_port  # noqa: E402
+from jobroom import redis  # noqa: E402
+from jobroom.events import heartbeat  # noqa: E402
+from jobroom.runner.redis_server import free_port  # noqa: E402
 
 CELERY = [sys.executable, "-m", "celery", "-A", "image", "worker", "--without-gossip", "--without-mingle", "-l", "INFO"]
 LAUNCH = "/api/jobs/?wait=30"
@@ -38,14 +39,14 @@ TEXT = "The same question, asked again."
 
 
 class Room:
-    """A control room, and somebody who may everything in it."""
+    """An installation, and somebody who may everything in it."""
 
     def __init__(self) -> None:
         from django.contrib.auth.models import User
         from django.core.management import call_command
         from django.test import Client
 
-        from jobs.authentication import new_token
+        from jobroom.jobs.tokens import new_token
 
         call_command("migrate", verbosity=0)
         user = User.objects.create_superuser("bench")
@@ -148,7 +149,7 @@ def cached(room: Room, rounds: int) -> list[list[str]]:
 def identical(room: Room, count: int) -> list[list[str]]:
     """Ask the same very often at once."""
     took, answers = asyncio.run(_ask_at_once(room, count))
-    from jobs.models import Job
+    from jobroom.jobs.models import Job
 
     bad = [(status, kind, text[:200]) for status, kind, text in answers if status != 200 or kind != "application/json"]
     for one in bad[:3]:
@@ -156,7 +157,7 @@ def identical(room: Room, count: int) -> list[list[str]]:
     told = [json.loads(text) for status, _, text in answers if status == 200]
     computed = [one for one in told if not one["from_cache"]]
     wait_for(
-        lambda: Job.objects.filter(label__contains="identical", state="succeeded").count() >= count, 60, "the book"
+        lambda: Job.objects.filter(label__contains="identical", state="succeeded").count() >= count, 60, "the database"
     )
     attempts = sum(Job.objects.filter(label__contains="identical").values_list("attempts", flat=True))
     return [
@@ -218,7 +219,7 @@ class Crowd:
     """Many open requests that wait for jobs which nobody takes, from a process of their own."""
 
     def __init__(self, room: Room, count: int) -> None:
-        from jobs.models import Job
+        from jobroom.jobs.models import Job
 
         self.child = Child("crowd", [sys.executable, "-c", CROWD, room.port, room.token, count])
         waiting = Job.objects.filter(queue="heavy", state="queued")
@@ -229,7 +230,7 @@ class Crowd:
 
 def waiting(room: Room, count: int, turns: int) -> list[list[str]]:
     """Compare a page beside nobody and beside many who wait."""
-    from jobs.models import Job
+    from jobroom.jobs.models import Job
 
     page_times(room, 3)
     alone, beside, threads, memory = [], [], [], []

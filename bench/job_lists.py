@@ -1,4 +1,4 @@
-"""Server time of the pages that list, filter and search a book of a million jobs, and of the same pages of the
+"""Server time of the pages that list, filter and search a database of a million jobs, and of the same pages of the
 django-celery-results admin in the same run.
 
     python3 bench/job_lists.py [--rows 1000000] [--only sqlite|postgresql] [--rounds 5]
@@ -58,7 +58,7 @@ def measure(options: argparse.Namespace) -> None:
     from django.db import connection
     from django.test import Client
 
-    from jobs.models import Job, TaskRule
+    from jobroom.jobs.models import Job, TaskRule
 
     mount_peer()
     call_command("migrate", verbosity=0)
@@ -159,10 +159,10 @@ def ours(middle_job, oldest) -> dict[str, tuple[str, str]]:
         "a tag that no job has": ("staff", "/jobs/?tag=red&state=succeeded"),
         "overview of three tasks": ("reader", "/"),
         "catalogue of three tasks": ("reader", "/tasks/"),
-        "our admin: jobs": ("staff", "/admin/jobs/job/"),
-        "our admin: failed jobs": ("staff", "/admin/jobs/job/?state=failed"),
-        "our admin: one task, failed": ("staff", "/admin/jobs/job/?q=bench.task_7&state=failed"),
-        "our admin: one task, succeeded": ("staff", "/admin/jobs/job/?q=bench.task_7&state=succeeded"),
+        "our admin: jobs": ("staff", "/admin/jobroom_jobs/job/"),
+        "our admin: failed jobs": ("staff", "/admin/jobroom_jobs/job/?state=failed"),
+        "our admin: one task, failed": ("staff", "/admin/jobroom_jobs/job/?q=bench.task_7&state=failed"),
+        "our admin: one task, succeeded": ("staff", "/admin/jobroom_jobs/job/?q=bench.task_7&state=succeeded"),
         "API: jobs of three tasks": ("reader", "/api/jobs/"),
         "API: search a word in no job": ("staff", "/api/jobs/?q=hippopotamus"),
         "catalogue of tasks": ("staff", "/tasks/"),
@@ -193,7 +193,7 @@ def fill(connection, rows: int, owner: int) -> None:
     """Write `rows` jobs and as many results of django-celery-results, three seconds apart."""
     from django_celery_results.models import TaskResult
 
-    from jobs.models import Job
+    from jobroom.jobs.models import Job
 
     if connection.vendor == "postgresql":
         series = f"(SELECT generate_series(1, {rows}::bigint) AS i) AS n"

@@ -31,7 +31,7 @@ JOB_OF_ITS_OWN = """
 import sys, time
 import django
 django.setup()
-from common import events
+from jobroom import events
 job, lines = sys.argv[1], int(sys.argv[2])
 run = {"execution": "burst"}
 events.emit("started", job, task="bench.noop", worker="default@bench", instance="i/1", pid=1, queue="default", **run)

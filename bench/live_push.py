@@ -132,7 +132,7 @@ class Target:
     """One server: where it listens, and on which channel it is told."""
 
     def __init__(self, name: str, application: str, channel: str, env: dict[str, str], hello: list[str]) -> None:
-        from common.runner.redis_server import free_port
+        from jobroom.runner.redis_server import free_port
 
         self.name, self.channel, self.hello, self.env = name, channel, hello, env
         self.port = free_port()
@@ -395,7 +395,7 @@ async def thousand(target: Target, count: int) -> list[tuple[object, ...]]:
     stalled = target.child.memory()
     for one in sockets[:50]:
         one.transport.resume_reading()
-    # Those that were too slow are told the state anew; what only a PUBLISH says meanwhile is in no book. The server may
+    # Those that were too slow are told the state again; what only a PUBLISH says meanwhile is in no database. The server may
     # work on the flood for longer than any silence that one would wait for, so the last state is what is waited for.
     began = time.monotonic()
     while (lacking := sum(b'"current":19,' not in one.last for one in sockets)) and time.monotonic() < began + PATIENCE:
@@ -432,7 +432,7 @@ def prepare() -> tuple[str, str]:
     from django.core.management import call_command
     from django.test import Client
 
-    from jobs.models import Job, State
+    from jobroom.jobs.models import Job, State
 
     call_command("migrate", verbosity=0)
     user = User.objects.create_superuser("bench")

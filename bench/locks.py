@@ -1,12 +1,11 @@
 """Acquire and release, ours against redis-py's lock, on the same server in one run.
 
-    python bench/locks.py [pairs]
+    python3 bench/locks.py [pairs]
 
 Ours does more for the same round trips: fencing number, holder, index, renewal. Prints microseconds a pair, medians of
 alternating blocks, and the ratio.
 """
 
-import os
 import statistics
 import sys
 import time
@@ -14,16 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
 
-import django
+from bench import surroundings
 
-import common.testing.plugin  # noqa: F401 — a private Redis, made before the settings are read
+surroundings.setup()
 
-django.setup()
-
-from common import redis  # noqa: E402
-from common.locks import ExclusiveLock  # noqa: E402
+from jobroom import redis  # noqa: E402
+from jobroom.locks import ExclusiveLock  # noqa: E402
 
 BLOCKS = 20
 
@@ -43,7 +39,7 @@ def ours() -> None:
 
 
 def theirs() -> None:
-    """Take and give back redis-py's lock, made anew as ours is."""
+    """Take and give back redis-py's lock, made again as ours is."""
     with redis.client().lock("bench-peer", timeout=30, blocking=False):
         pass
 

@@ -18,8 +18,9 @@ surroundings.setup()
 from django.conf import settings  # noqa: E402
 from django.test import override_settings  # noqa: E402
 
-from common import events, redis, tracking  # noqa: E402
 from image.celery import app  # noqa: E402
+from jobroom import events, redis  # noqa: E402
+from jobroom.celery import tracking  # noqa: E402
 
 CALLS = 400
 MILLION = 1_000_000
@@ -57,18 +58,18 @@ def main():
         work.progress(next(step), 10**9, "Reading rows")
 
     plain, channel = redis.client(), events.channel(JOB)
-    listener = Child("listener", [sys.executable, "-c", LISTENER, settings.REDIS_URL, channel])
+    listener = Child("listener", [sys.executable, "-c", LISTENER, settings.JOBROOM["REDIS_URL"], channel])
     wait_for(lambda: "listens" in listener.text(), 20, "the listener")
-    with override_settings(COMMON_PROGRESS_INTERVAL=-1.0):
+    with override_settings(JOBROOM={"PROGRESS_INTERVAL": -1.0}):
         ours()
     wait_for(lambda: len(listener.text().split()) == 2, 20, "the first message")
     text = "x" * int(listener.text().split()[1])
-    with override_settings(COMMON_PROGRESS_INTERVAL=-1.0):
+    with override_settings(JOBROOM={"PROGRESS_INTERVAL": -1.0}):
         timed(ours, 50)
         pairs = [(timed(ours, CALLS), timed(lambda: plain.publish(channel, text), CALLS)) for _ in range(rounds)]
     ratio = middle([a / b for a, b in pairs])
 
-    with override_settings(COMMON_PROGRESS_INTERVAL=3600.0):
+    with override_settings(JOBROOM={"PROGRESS_INTERVAL": 3600.0}):
         ours()
         few = [timed(ours, 10_000) for _ in range(rounds)]
     ours()

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from common.resources import resource
 from image.celery import app
+from jobroom.resources import resource
 
 MEGABYTES = int(os.environ.get("BENCH_MEGABYTES", "500"))
 

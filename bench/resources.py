@@ -23,7 +23,7 @@ import sys  # noqa: E402
 import resource_tasks as tasks  # noqa: E402
 from celery import group  # noqa: E402
 
-from common import heartbeat  # noqa: E402
+from jobroom.events import heartbeat  # noqa: E402
 
 CHILDREN = 4
 

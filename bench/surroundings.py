@@ -19,19 +19,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_own = ROOT / ".venv" / "bin" / "python"
-if importlib.util.find_spec("django") is None and _own.exists():
-    os.execv(_own, [str(_own), *sys.argv])
 sys.path.insert(0, str(ROOT))
+
+import manage  # noqa: E402 — only the standard library: it sets up what is missing, as `manage.py test` does
+
+try:
+    manage.bootstrap(sys.argv[1:], Path(sys.argv[0]).resolve(), ["requirements.txt", "requirements-dev.txt"])
+except manage.SetupProblem as problem:
+    sys.exit(f"{sys.argv[0]}: {problem}")
+if importlib.util.find_spec("pytest") is None:
+    sys.exit(f"The benchmarks need the test requirements: {sys.executable} -m pip install -r requirements-dev.txt")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
 os.environ.setdefault("LOG_LEVEL", "WARNING")
 _level = os.environ["LOG_LEVEL"]
 
-import common.testing.plugin  # noqa: E402, F401 — a private Redis, made before the settings are read
+import jobroom.testing.plugin  # noqa: E402, F401 — a private Redis, made before the settings are read
 
 os.environ["LOG_LEVEL"] = _level
 FOLDER = Path(os.environ["IMAGE_VAR"])
@@ -175,7 +180,7 @@ def postgresql() -> Iterator[str | None]:
 
 
 def _free_port() -> int:
-    from common.runner.redis_server import free_port
+    from jobroom.runner.redis_server import free_port
 
     return free_port()
 
@@ -214,7 +219,7 @@ def table(title: str, rows: Sequence[Sequence[object]]) -> None:
         ),
         platform.processor(),
     )
-    day = datetime.now(UTC).date()
+    day = time.strftime("%Y-%m-%d", time.gmtime())
     print(
         f"\n{title} — {day}, {os.cpu_count()} x {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
     )

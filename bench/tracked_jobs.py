@@ -9,9 +9,9 @@ fifth on a machine that others use; the seconds of the outage may not.
 Every system has its own worker (prefork, two processes), Redis database and, where it keeps one, database; all are up
 at once and take turns within a round. The messages lie ready under another name and are renamed to the queue, so that
 the sender is not measured; a last task tells the end. *Ours* keeps the result in Redis, writes all events, and a
-recorder keeps the book and the archive of results meanwhile; how far it is behind is sampled. *The outage*: no recorder
+recorder keeps the database and the archive of results meanwhile; how far it is behind is sampled. *The outage*: no recorder
 for as many jobs as the measured rate makes in `--outage` seconds (their events are written as the worker writes them),
-then the time until the book has them all.
+then the time until the database has them all.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def noop():
 
 @app.task(name="bench.mark", track=False, ignore_result=True)
 def mark(key):
-    redis.Redis.from_url(settings.REDIS_URL).lpush(key, time.monotonic())
+    redis.Redis.from_url(settings.JOBROOM["REDIS_URL"]).lpush(key, time.monotonic())
 """
 
 SENDER = """
@@ -111,7 +111,7 @@ class System:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it keeps a book."""
+        """Whether it keeps a database."""
         return self.module == "bench_ours"
 
     def start(self) -> None:
@@ -157,12 +157,12 @@ class System:
             raise SystemExit(child.text())
 
     def behind(self) -> float:
-        """Return the age in seconds of the oldest event that is not in the book."""
+        """Return the age in seconds of the oldest event that is not in the database."""
         oldest = self.redis.xrange("image:events", count=1)
         return time.time() - int(oldest[0][0].partition("-")[0]) / 1000 if oldest else 0.0
 
     def caught_up(self) -> bool:
-        """Return whether the book has everything."""
+        """Return whether the database has everything."""
         return not self.redis.xlen("image:events")
 
     def drain(self, jobs: int, *, warm_up: bool = False) -> None:
@@ -170,7 +170,7 @@ class System:
         key = f"mark:{time.monotonic_ns()}"
         self.run("-c", SENDER, self.module, str(jobs), key)
         if self.is_ours:
-            wait_for(self.caught_up, 300, f"the book of {self.name}")
+            wait_for(self.caught_up, 300, f"the database of {self.name}")
         over, lags = threading.Event(), [0.0]
 
         def watch() -> None:
@@ -186,7 +186,7 @@ class System:
         if answer is None:
             raise SystemExit(f"{self.name} did not finish\n{self.worker.text()[-2000:]}")
         if self.is_ours:
-            wait_for(self.caught_up, 300, f"the book of {self.name}")
+            wait_for(self.caught_up, 300, f"the database of {self.name}")
             over.set()
             watcher.join()
         if not warm_up:
@@ -199,7 +199,7 @@ class System:
         return sum(child.cpu() for child in (self.worker, self.recorder) if child is not None)
 
     def outage(self, jobs: int) -> float:
-        """Write the events of so many jobs while no recorder runs; return the seconds until the book has them."""
+        """Write the events of so many jobs while no recorder runs; return the seconds until the database has them."""
         self.recorder.stop()
         template = [
             {"type": "queued", "task": "bench.noop", "queue": "default", "eta": None, "retries": 0, "priority": None,
@@ -230,7 +230,7 @@ class System:
         length = self.redis.xlen("image:events")
         wait_for(lambda: self.redis.xlen("image:events") < length, 60, "the recorder's start")
         began = time.monotonic()
-        wait_for(self.caught_up, 600, f"the book of {self.name}")
+        wait_for(self.caught_up, 600, f"the database of {self.name}")
         return time.monotonic() - began
 
     def printed(self) -> str:
@@ -238,8 +238,8 @@ class System:
         return "".join(child.text() for child in (self.worker, self.recorder) if child is not None)
 
     def recorded(self) -> int:
-        """Return how many jobs the book says have succeeded."""
-        program = "import django; django.setup(); from jobs.models import Job; print('recorded', Job.objects.filter(state='succeeded').count())"
+        """Return how many jobs the database says have succeeded."""
+        program = "import django; django.setup(); from jobroom.jobs.models import Job; print('recorded', Job.objects.filter(state='succeeded').count())"
         child = Child(f"count-{self.name}", [sys.executable, "-c", program], self.env)
         child.popen.wait()
         return int(child.text().rpartition("recorded ")[2])
@@ -354,7 +354,7 @@ def show(systems: list[System], asked: argparse.Namespace) -> None:
                 system.name,
                 "",
                 "",
-                "jobs missing in the book; “database is locked”",
+                "jobs missing in the database; “database is locked”",
                 f"{missing}; {locked}",
                 "0; 0",
                 verdict(missing + locked, 0),

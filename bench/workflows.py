@@ -4,7 +4,7 @@
 
 Every engine has its own worker (prefork, two processes), Redis database and driver process; all are up at once and take
 turns within a round; ratios are medians of the ratios of the rounds. *Ours* runs with everything on: jobs tracked, a
-recorder that keeps the book, results stored and passed to those who come after, a subscriber of the live topic. The
+recorder that keeps the database, results stored and passed to those who come after, a subscriber of the live topic. The
 *floor* is what a minimum does: a script counts down a node's children and pushes the messages of the ready ones; it has
 no results, no failures, no book. *Canvas* is a chain without a result backend, else a chord or a chain of groups with the
 Redis backend. *Plain* are as many independent no-op tasks whose messages lie ready. *dyrygent* (0.8.0, its fastest tick)
@@ -100,7 +100,7 @@ from celery import chain, group
 app, one, mark = tasks.app, tasks.one, tasks.mark
 
 def ours(name, graph, key):
-    from workflows.workflows import Workflow
+    from jobroom.workflows.workflows import Workflow
     wf = Workflow(name=name)
     if name.startswith("chain"):
         wf.add_celery_canvas(chain(*[one.s() for _ in range(len(graph) - 1)], mark.s(key)))
@@ -114,7 +114,7 @@ def ours(name, graph, key):
     wf.check()
     began = time.monotonic()
     from unittest import mock
-    from workflows import services
+    from jobroom.workflows import services
     wf.freeze()
     stored = {}
     real = services.loading.load
@@ -292,7 +292,7 @@ class Engine:
         }
         self.results.setdefault(name, []).append(measured)
         if self.name == "ours":
-            surroundings.wait_for(lambda: not self.redis.xlen("image:events"), 120, "the book")
+            surroundings.wait_for(lambda: not self.redis.xlen("image:events"), 120, "the database")
 
     def _bytes(self) -> int:
         return int(self.redis.info("stats")["total_net_input_bytes"])
@@ -390,7 +390,14 @@ def report(engines: list[Engine], graphs: list[str]) -> None:
     """Print the tables."""
     rows: list[list[object]] = [["graph", "engine", "total ms", "submit ms", "worker CPU us/node", "bytes in/node"]]
     ratios: list[list[object]] = [
-        ["graph", "peer", "total: ours / peer", "submit: ours / peer", "submit without the book", "CPU: ours / peer"]
+        [
+            "graph",
+            "peer",
+            "total: ours / peer",
+            "submit: ours / peer",
+            "submit without the database",
+            "CPU: ours / peer",
+        ]
     ]
     ours = next((engine for engine in engines if engine.name == "ours"), None)
     for name in graphs:

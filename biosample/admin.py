@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import InlineModelAdmin
-from django.contrib.auth.models import User
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -14,9 +13,10 @@ from kombu.exceptions import OperationalError
 
 from biosample.exceptions import InvalidTransition
 from biosample.models import Annotation, Record, State, Submission
-from common.tasks import enqueue
-from jobs.launching import launch
-from jobs.models import Source
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Source
+from jobroom.tasks import enqueue
+from jobroom.users import User
 
 if TYPE_CHECKING:
     Inline = admin.TabularInline[Record, Submission]
@@ -128,7 +128,8 @@ class SubmissionAdmin(SubmissionModelAdmin):
     search_fields = ("title", "usi_name", "owner__username", "records__alias", "records__accession")
     search_help_text = "Title, name in USI, owner, alias or accession of a record"
     date_hierarchy = "changed_at"
-    autocomplete_fields = ("owner",)
+    # Not `autocomplete_fields`, whose widget fails at what is no id.
+    raw_id_fields = ("owner",)
     actions = ("fetch_status_now", "annotate_now", "mark_as_submitted")
     machine_fields = (
         *("state_badge", "message", "problem", "usi_status", "submitted_at", "changed_at", "checked_at"),

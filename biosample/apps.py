@@ -2,13 +2,14 @@
 
 from django.apps import AppConfig
 
-from common.menu import DATA, Entry
+from jobroom.ui.menu import DATA, Entry
 
 
 class BiosampleConfig(AppConfig):
     """Submissions to the BioSamples archive."""
 
     name = "biosample"
+    default_auto_field = "django.db.models.BigAutoField"
     menu = (Entry("Submissions", "biosample:submissions", group=DATA),)
 
     def ready(self) -> None:

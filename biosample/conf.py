@@ -1,6 +1,6 @@
 """Options of the submissions to BioSamples."""
 
-from common.conf import AppSettings
+from jobroom.conf import AppSettings
 
 
 class BiosampleSettings(AppSettings):

@@ -7,8 +7,8 @@ from biosample import services
 from biosample.conf import settings
 from biosample.exceptions import UsiError, UsiNotConfigured, UsiUnavailable
 from biosample.models import Submission
-from common.tasks import Argument, BaseTask, ExclusiveLock, JobFailed, NotifyAdminTaskMixin, exclusive_task
 from image.celery import app
+from jobroom.tasks import Argument, BaseTask, ExclusiveLock, JobFailed, NotifyAdminTaskMixin, exclusive_task
 
 # Longest pause in seconds before the task is tried again, whatever USI asks for: beat comes every quarter of an hour.
 LONGEST_PAUSE = 600.0

@@ -22,7 +22,7 @@ import httpx
 
 from biosample.conf import settings
 from biosample.exceptions import UsiAccountRefused, UsiBadAnswer, UsiRefused, UsiUnavailable
-from common.redaction import HIDDEN
+from jobroom.arguments.redaction import HIDDEN
 
 logger = logging.getLogger(__name__)
 

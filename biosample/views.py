@@ -3,7 +3,6 @@
 from typing import cast
 
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -13,8 +12,10 @@ from django.views.decorators.http import require_safe
 
 from biosample import reading
 from biosample.models import Attribute, Submission
-from jobs.models import ACTIVE, Job
-from jobs.policies import may_launch
+from jobroom.jobs.models import ACTIVE, Job
+from jobroom.jobs.policies import may_launch
+from jobroom.users import User
+from jobroom.web.cursors import number
 
 # Submissions, and records of one, on a page; and its latest jobs.
 PAGE = 50
@@ -25,11 +26,6 @@ ANNOTATE = "biosample.annotate_submission"
 
 def _user(request: HttpRequest) -> User:
     return cast("User", request.user)  # login_required has seen to it
-
-
-def _number(request: HttpRequest, name: str) -> int:
-    text = request.GET.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 @login_required
@@ -43,8 +39,8 @@ def submission_list(request: HttpRequest) -> HttpResponse:
         .annotate(count=Count("records"))
         .order_by("-pk")
     )
-    before = _number(request, "before")
-    if before:
+    before = number(request.GET, "before")
+    if before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(rows[: PAGE + 1])
     older = found[PAGE - 1].pk if len(found) > PAGE else None
@@ -59,7 +55,7 @@ def submission(request: HttpRequest, submission_id: int) -> HttpResponse:
     """Show one submission with the terms of its records; who may not see it learns nothing, not even that it exists."""
     user = _user(request)
     found = get_object_or_404(Submission.objects.visible_to(user).select_related("owner"), pk=submission_id)
-    after = _number(request, "after")
+    after = number(request.GET, "after") or 0
     records = list(found.records.filter(pk__gt=after).order_by("pk").prefetch_related("annotations")[: RECORDS + 1])
     ids = [found.pk, str(found.pk)]
     jobs = Job.objects.visible_to(user).filter(task=ANNOTATE, kwargs__submission__in=ids).newest_first()[:JOBS]

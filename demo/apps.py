@@ -7,3 +7,4 @@ class DemoConfig(AppConfig):
     """The app's name and label."""
 
     name = "demo"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -17,9 +17,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 
-from common.redaction import Secret
-from common.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin
 from image.celery import app
+from jobroom.arguments.redaction import Secret
+from jobroom.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin
 
 # Seconds between two looks at the clock while a sample pretends to work.
 TICK = 0.05
@@ -110,7 +110,7 @@ def every_field(
     self: Any,
     word: Annotated[str, _words(help="A line of text, from 2 to 20 letters."), MinLen(2), MaxLen(20)] = "Hello",
     text: Annotated[str, _words(help="Text of several lines.", multiline=True)] = "",
-    password: Annotated[str, Secret, _words(help="A secret: hidden in the book, the log and the mail.")] = "",
+    password: Annotated[str, Secret, _words(help="A secret: hidden in the database, the log and the mail.")] = "",
     names: Annotated[list[str], _words(help="Several words.")] = [],  # noqa: B006 — as people write it
     count: Annotated[int, Ge(1), Le(10), _numbers(help="A whole number from 1 to 10.")] = 3,
     weight: Annotated[float, Gt(0), _numbers(help="A number above 0, in grams.")] = 1.5,
@@ -131,7 +131,7 @@ def every_field(
     ticket: Annotated[UUID | None, _things(help="A UUID, or none.")] = None,
     file: Annotated[File | None, _things(help="An upload, or one of your files, or none.")] = None,
     person: Annotated[Group | None, _things(title="Group", help="A row of a table, or none.")] = None,
-    groups: Annotated[QuerySet[Group] | None, _things(help="Several rows of a table, or none.")] = None,
+    groups: Annotated[QuerySet[Group] | None, Group, _things(help="Several rows of a table, or none.")] = None,
     dry_run: Annotated[bool, Argument(help="Say what would be done, and do nothing.")] = False,
 ) -> dict[str, str]:
     """Show a field of every kind, and answer with what came of each.

@@ -1,8 +1,8 @@
-"""Takes the pictures of docs/images/ from a running control room: computer and phone, light and dark.
+"""Takes the pictures of docs/images/ from a running installation: computer and phone, light and dark.
 
     .venv/bin/python docs/make_screenshots.py --url http://127.0.0.1:8000 --mesh bunny.ply
 
-It signs in as `admin` with the password that `manage.py up` keeps in the data folder. First it fills the control room with
+It signs in as `admin` with the password that `manage.py up` keeps in the data folder. First it fills Jobroom with
 jobs, assets and a schedule, so that there is something to see; `--as-it-is` leaves that out. Use a data folder of its own
 (IMAGE_VAR) for it.
 """
@@ -73,7 +73,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Take the pictures of the documentation.")
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of the running control room")
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of the running installation")
     parser.add_argument("--user", default="admin")
     parser.add_argument("--password", help="default: the one in the data folder (IMAGE_VAR)")
     parser.add_argument(
@@ -112,8 +112,8 @@ def launch(task: str, **arguments: Any) -> str:
     """Launch a job as `admin`; return its id."""
     from django.contrib.auth.models import User
 
-    from jobs import launching
-    from jobs.models import Source
+    from jobroom.jobs import launching
+    from jobroom.jobs.models import Source
 
     after = arguments.pop("run_after", None)
     admin = User.objects.get(username="admin")
@@ -128,7 +128,7 @@ def fill(meshes: list[Path]) -> None:
     from django.utils import timezone
 
     from assets import services
-    from jobs import launching
+    from jobroom.jobs import launching
 
     admin = User.objects.get(username="admin")
     for path in meshes:
@@ -137,7 +137,12 @@ def fill(meshes: list[Path]) -> None:
     sent += [launch("demo.echo", text="Good morning"), launch("demo.add", x=2, y=40)]
     sent += [launch("demo.fail", message="The disk is full"), launch("demo.countdown", start=100)]
     sent += [
-        launch("notifications.send_email", to=["ada@example.org"], subject="The mesh is ready", text="Come and see.")
+        launch(
+            "jobroom.notifications.send_email",
+            to=["ada@example.org"],
+            subject="The mesh is ready",
+            text="Come and see.",
+        )
     ]
     sent += [launch("demo.answer_once", text=text, secs=0.5) for text in ("Good morning", "Good evening")]
     wait_for(sent)
@@ -152,13 +157,13 @@ def fill(meshes: list[Path]) -> None:
 
 def fill_workflows(admin: Any) -> None:
     """Run a small workflow three times, with a node that fails and a decision to make, and begin a large one."""
-    from workflows import deciding, services
-    from workflows.models import FINISHED, StoredWorkflow
+    from jobroom.workflows import approvals, services
+    from jobroom.workflows.models import FINISHED, StoredWorkflow
 
     for secs in (1.0, 2.0, 3.0):
         publish(admin, secs)
-    until(lambda: deciding.waiting().count() == 3, "come to their decision")
-    for stored in deciding.waiting()[1:]:
+    until(lambda: approvals.waiting().count() == 3, "come to their decision")
+    for stored in approvals.waiting()[1:]:
         node = next(node for node in stored.read_graph().nodes if node.key == "publish?")
         services.decide(stored, node, approve=True, by=admin, comment="They look fine")
     until(lambda: StoredWorkflow.objects.filter(state__in=FINISHED).count() >= 2, "end")
@@ -178,7 +183,7 @@ def publish(admin: Any, secs: float) -> None:
     """Begin a workflow as a team may have it."""
     from celery import current_app
 
-    from workflows.workflows import Workflow
+    from jobroom.workflows.workflows import Workflow
 
     tasks, workflow = current_app.tasks, Workflow(name="Publish a mesh")
     wait, echo = tasks["demo.wait"], tasks["demo.echo"]
@@ -203,7 +208,7 @@ def large(admin: Any) -> None:
     """Begin a workflow of a thousand nodes in forty steps, each node after two of the step before."""
     from celery import current_app
 
-    from workflows.workflows import Workflow
+    from jobroom.workflows.workflows import Workflow
 
     workflow, wide = Workflow(name="A thousand nodes"), 25
     rows: list[list[Any]] = []
@@ -226,7 +231,7 @@ def large(admin: Any) -> None:
 
 def newest_workflow(name: str, **wanted: str) -> str:
     """Return the id of the newest such workflow of that name."""
-    from workflows.models import StoredWorkflow
+    from jobroom.workflows.models import StoredWorkflow
 
     return str(
         StoredWorkflow.objects.filter(name=name, **wanted).order_by("-created_at").values_list("pk", flat=True)[0]
@@ -235,7 +240,7 @@ def newest_workflow(name: str, **wanted: str) -> str:
 
 def wait_for(jobs: list[str]) -> None:
     """Wait until all jobs have ended."""
-    from jobs.models import FINISHED, Job
+    from jobroom.jobs.models import FINISHED, Job
 
     end = time.monotonic() + PATIENCE
     while Job.objects.filter(pk__in=jobs, state__in=FINISHED).count() < len(jobs):
@@ -254,19 +259,19 @@ def first_asset() -> int:
 
 def newest_job(**wanted: str) -> str:
     """Return the id of the newest such job."""
-    from jobs.models import Job
+    from jobroom.jobs.models import Job
 
     return str(Job.objects.filter(**wanted).order_by("-created_at").values_list("pk", flat=True)[0])
 
 
 def running_job() -> str:
     """Launch a job and return its id when it is in the middle of its work."""
-    from jobs import reading
+    from jobroom.jobs import current_state
 
     job = launch("Process asset", asset=first_asset())
     end = time.monotonic() + PATIENCE
     while True:
-        found = reading.job(job)
+        found = current_state.job(job)
         if found is not None and (found.is_finished or (found.fraction or 0) >= 0.2):
             return job
         if time.monotonic() > end:

@@ -1,11 +1,35 @@
 """The staff's admin site."""
 
-from django.contrib.admin import AdminSite
+from typing import Any
+
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin.options import TO_FIELD_VAR
+from django.http import Http404, HttpRequest
+
+from jobroom.web.versions import VersionedAdmin
 
 
 class ImageAdminSite(AdminSite):
-    """Django's own admin with our title."""
+    """Django's own admin with our title; no form of it overwrites unseen what others saved meanwhile."""
 
-    site_title = "Control room"
-    site_header = "Control room administration"
+    site_title = "Jobroom"
+    site_header = "Jobroom administration"
     index_title = "Administration"
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Return the view as Django guards it; an empty name of a field, at which it would fail, finds nothing."""
+        guarded = super().admin_view(view, cacheable)
+
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if "" in {request.GET.get(TO_FIELD_VAR), request.POST.get(TO_FIELD_VAR)}:
+                raise Http404("There is no field without a name.")
+            return guarded(request, *args, **kwargs)
+
+        return checked
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register as Django does, every admin as one that compares versions: also those of other packages."""
+        base = admin_class or ModelAdmin
+        if not issubclass(base, VersionedAdmin):
+            base = type(base.__name__, (VersionedAdmin, base), {"__module__": base.__module__, "__doc__": base.__doc__})
+        super().register(model_or_iterable, base, **options)

@@ -4,18 +4,21 @@ import gc
 import os
 
 import django
-from channels.routing import ProtocolTypeRouter
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
 
-django.setup(set_prefix=False)
+django.setup()
 
 # Imported when Django is set up: the consumers use models.
-from common.body_limit import BodyLimit  # noqa: E402
-from common.serving import Handler  # noqa: E402
-from live.routing import websocket_application  # noqa: E402
+from jobroom import private  # noqa: E402
+from jobroom.asgi import with_live  # noqa: E402
+from jobroom.web.body_limit import BodyLimit  # noqa: E402
+from jobroom.web.prefix import Prefix  # noqa: E402
+from jobroom.web.serving import Handler  # noqa: E402
 
-application = ProtocolTypeRouter({"http": BodyLimit(Handler()), "websocket": websocket_application()})
+private.set_umask()
+application = Prefix(with_live(BodyLimit(Handler())), settings.FORCE_SCRIPT_NAME)
 
 # What was imported stays: a collection that looks through it all would hold every request up for a fifth of a second.
 gc.collect()

@@ -5,16 +5,16 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, celeryd_init, setup_logging
 from django.core import management
 
-from common import transport
+from jobroom import private
+from jobroom.celery import install
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
 
-transport.register()
-# task_cls: every task, also `@app.task(base=app.Task)`, is a BaseTask: it is tracked and carries debug_task().
-app = Celery("proj", task_cls="common.tasks:BaseTask")
+# Every task, also `@app.task(base=app.Task)`, is a BaseTask: it is tracked and carries debug_task().
+app = install(Celery("proj"))
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
@@ -25,6 +25,13 @@ def use_django_logging(**kwargs: Any) -> None:
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def keep_files_private(**kwargs: Any) -> None:
+    """Keep what workers and beat write from other users of the machine; pool processes inherit it."""
+    private.set_umask()
 
 
 @app.task(bind=True, base=app.Task)

@@ -1,6 +1,7 @@
 """The only place that reads the environment. Every error names the variable and the remedy."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,39 @@ def words(name: str, default: list[str]) -> list[str]:
     """Return a comma-separated variable as a list, blanks removed."""
     value = os.environ.get(name)
     return [word.strip() for word in value.split(",") if word.strip()] if value else default
+
+
+def origin(address: str) -> str:
+    """Return scheme, host and port of an address, without its path."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def site(name: str, default: str) -> str:
+    """Return the address of the site, with its path and without a slash at its end."""
+    address = text(name, default).strip().rstrip("/")
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[\w.~-]+)*", address, re.ASCII):
+        raise ImproperlyConfigured(
+            f"{name}={address!r} is not the address of a site: write https://jobs.example.org, or https://example.org/jobs "
+            "where a proxy shows the site below a path."
+        )
+    return address
+
+
+def prefix(address: str) -> str:
+    """Return the path of an address that `site` has read, such as `/jobs`; empty at the root of its host."""
+    return address.removeprefix(origin(address))
+
+
+def proxy_header(name: str) -> tuple[str, str] | None:
+    """Return `X-Forwarded-Proto` or `X-Forwarded-Proto: https` as Django's SECURE_PROXY_SSL_HEADER; None without."""
+    value = text(name)
+    if not value:
+        return None
+    header, _, secure = (part.strip() for part in value.partition(":"))
+    if not header.replace("-", "").isalnum() or not header.isascii():
+        raise ImproperlyConfigured(f"{name}={value!r} is not the name of a header: write X-Forwarded-Proto.")
+    return f"HTTP_{header.upper().replace('-', '_')}", secure or "https"
 
 
 def people(name: str) -> list[tuple[str, str]]:
@@ -129,7 +163,7 @@ def secret_key(var: Path, *, development: bool) -> str:
 def _keep_secret(kept: Path) -> str:
     """Write a new key where two processes may try at once: the first link wins, both read the same."""
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = kept.with_name(f"secret-key.{os.getpid()}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(50))
@@ -157,5 +191,9 @@ def email(var: Path) -> dict[str, Any]:
     }
     if os.environ.get("EMAIL_URL"):
         found = _read("EMAIL_URL", "email_url", {}, "a mail address such as smtp+tls://user:password@host:587")
-    queued = "notifications.backends.QueuedBackend" if boolean("EMAIL_QUEUED", default=True) else found["EMAIL_BACKEND"]
+    queued = (
+        "jobroom.notifications.backends.QueuedBackend"
+        if boolean("EMAIL_QUEUED", default=True)
+        else found["EMAIL_BACKEND"]
+    )
     return {**found, "EMAIL_TRANSPORT": found["EMAIL_BACKEND"], "EMAIL_BACKEND": queued}

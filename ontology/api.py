@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from jobs.api.views import person, problems
-from jobs.exceptions import NotAllowed, NotNow
-from jobs.models import Source
+from jobroom.jobs.api.views import person, problems
+from jobroom.jobs.exceptions import NotAllowed, NotNow
+from jobroom.jobs.models import Source
 from ontology import policies, reading, services
 from ontology.exceptions import Refused, VocabularyFailed
 from ontology.models import Vocabulary
@@ -71,7 +71,7 @@ class VocabularyList(APIView):
             job = services.upload(name=name, upload=file, by=person(request), source=Source.API)
         except Refused as refused:
             raise serializers.ValidationError({refused.field: [str(refused)]}) from refused
-        address = reverse("api:job", args=[job.pk])
+        address = reverse("jobroom:api:job", args=[job.pk])
         told = {"vocabulary": name, "job": job.pk, "url": address}
         return Response(told, status=status.HTTP_202_ACCEPTED, headers={"Location": address})
 

@@ -2,13 +2,14 @@
 
 from django.apps import AppConfig
 
-from common.menu import DATA, Entry
+from jobroom.ui.menu import DATA, Entry
 
 
 class OntologyConfig(AppConfig):
     """Vocabularies of terms, and annotation with them."""
 
     name = "ontology"
+    default_auto_field = "django.db.models.BigAutoField"
     menu = (Entry("Vocabularies", "ontology:vocabularies", group=DATA),)
 
     def ready(self) -> None:

@@ -1,6 +1,6 @@
 """Options of the ontology app."""
 
-from common.conf import AppSettings
+from jobroom.conf import AppSettings
 
 
 class OntologySettings(AppSettings):

@@ -1,6 +1,6 @@
 """Errors of the ontology app."""
 
-from common.exceptions import JobFailed
+from jobroom.exceptions import JobFailed
 
 
 class VocabularyFailed(JobFailed):

@@ -3,10 +3,10 @@
 from typing import Any, cast
 
 from django import forms
-from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 
-from jobs.models import Job, Source
+from jobroom.jobs.models import Job, Source
+from jobroom.users import User
 from ontology import services
 from ontology.exceptions import Refused
 

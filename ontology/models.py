@@ -9,7 +9,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs.models import StoredFile
+from jobroom.jobs.models import StoredFile
 from ontology.exceptions import VocabularyFailed
 from ontology.querysets import VocabularyQuerySet
 from ontology.vocabulary.formats import FORMATS

@@ -1,8 +1,9 @@
 """Who may load and delete vocabularies; who is signed in may read all of them."""
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
 
-from jobs import policies
+from jobroom.jobs import policies
+from jobroom.users import User
 
 # The task that loads one: whoever may launch it may load.
 LOAD = "ontology.load_vocabulary"

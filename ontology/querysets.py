@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Self
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
+
+from jobroom.users import User
 
 if TYPE_CHECKING:
     from ontology.models import Vocabulary  # noqa: F401 — named in the base class below
@@ -19,3 +21,7 @@ class VocabularyQuerySet(models.QuerySet["Vocabulary"]):
     def usable(self) -> Self:
         """Return those that were loaded once."""
         return self.filter(version__gt=0)
+
+    def offered(self) -> Self:
+        """Return those that were loaded once, and those of the project that the first worker loads."""
+        return self.filter(models.Q(version__gt=0) | models.Q(shipped=True, error=""))

@@ -2,7 +2,7 @@
 
 import threading
 
-from common.resources import resource
+from jobroom.resources import resource
 from ontology import services
 from ontology.exceptions import VocabularyFailed
 from ontology.models import Vocabulary

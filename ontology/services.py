@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from django.conf import settings as django_settings
-from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 
-from common import attachments
-from common.locks import ExclusiveLock
-from common.sandbox import Progress, Sandbox, quiet
-from jobs import files
-from jobs.exceptions import TooLarge
-from jobs.launching import launch
-from jobs.models import Job, Source, StoredFile
+from jobroom.events import attachments
+from jobroom.jobs import files
+from jobroom.jobs.exceptions import TooLarge
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Job, Source, StoredFile
+from jobroom.locks import ExclusiveLock
+from jobroom.sandbox import Progress, Sandbox, quiet
+from jobroom.users import User
 from ontology.conf import settings
 from ontology.exceptions import Refused, VocabularyFailed
 from ontology.models import SHIPPED, Vocabulary, valid_name
@@ -108,7 +108,7 @@ def _index(source: Path, file_type: str, target: Path, progress: Progress) -> di
         seconds=settings.SECONDS,
         subject="The ontology",
         smaller="Load a part of it, such as a slim or a subset.",
-        anew="Export it anew, for example with ROBOT.",
+        anew="Export it again, for example with ROBOT.",
         error=VocabularyFailed,
     )
     request = {"source": str(source), "format": file_type, "target": str(target)}

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
-from common.exceptions import JobFailed
-from common.tasks import Argument, File, exclusive_task
 from image.celery import app
-from jobs.models import StoredFile
+from jobroom.exceptions import JobFailed
+from jobroom.jobs.models import StoredFile
+from jobroom.tasks import Argument, File, exclusive_task
 from ontology import services
 from ontology.conf import settings
 from ontology.models import Vocabulary
@@ -21,9 +21,11 @@ PATIENCE = 24 * 3600.0
 
 
 def usable(answers: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the vocabularies that a form offers."""
-    rows = Vocabulary.objects.usable().values_list("name", "terms")
-    return [(name, f"{name} ({terms:,} terms)") for name, terms in rows]
+    """Return the vocabularies that a form offers; those of the project also before the first worker has loaded them."""
+    rows = Vocabulary.objects.offered().values_list("name", "terms", "version")
+    return [
+        (name, f"{name} ({terms:,} terms)" if version else f"{name} (is loaded first)") for name, terms, version in rows
+    ]
 
 
 AVocabulary = Annotated[str, Argument(title="Vocabulary", choices=usable, order=-1)]

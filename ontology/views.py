@@ -4,7 +4,6 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -13,8 +12,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from jobs.models import ACTIVE, Job
-from jobs.policies import may_launch
+from jobroom.jobs.models import ACTIVE, Job
+from jobroom.jobs.policies import may_launch
+from jobroom.users import User
+from jobroom.web.cursors import number
 from ontology import policies, reading, services
 from ontology.conf import settings
 from ontology.exceptions import VocabularyFailed
@@ -24,6 +25,8 @@ from ontology.models import Vocabulary
 # Terms on one page, and jobs on the page of a vocabulary, the newest ones.
 PAGE = 50
 JOBS = 10
+# Nobody reads on so far; beyond it an offset costs what no page is worth.
+MOST_PAGES = 100_000
 # The tasks that ask a vocabulary, in the order of their buttons.
 TASKS = (
     ("ontology.annotate_text", "Annotate a text…", "vocabularies"),
@@ -52,7 +55,7 @@ def vocabulary_list(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         job = form.save(user)
         if job is not None:
-            return _see_other(reverse("jobs:job", args=[job.pk]))
+            return _see_other(reverse("jobroom:jobs:job", args=[job.pk]))
     context = {
         "form": form,
         "vocabularies": Vocabulary.objects.visible_to(user).select_related("loaded_by", "file"),
@@ -81,11 +84,11 @@ def vocabulary(request: HttpRequest, name: str) -> HttpResponse:
     found = _visible(request, name)
     user = _user(request)
     text = request.GET.get("q", "").strip()[:200]
-    page = int(request.GET["page"]) if request.GET.get("page", "").isdecimal() and len(request.GET["page"]) < 7 else 1
+    page = min(number(request.GET, "page") or 1, MOST_PAGES)
     context: dict[str, Any] = {
         "vocabulary": found,
         "text": text,
-        "page": max(1, page),
+        "page": page,
         "jobs": list(_loads(user).filter(kwargs__name=name).newest_first()[:JOBS]),
         "may_load": policies.may_load(user),
         "may_delete": policies.may_delete(user),

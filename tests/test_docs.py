@@ -10,10 +10,10 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands
 
-from common.conf import registry
-from common.runner import settings_reference
-from common.testing.processes import Worker
-from jobs.models import State
+from jobroom.conf import registry
+from jobroom.jobs.models import State
+from jobroom.runner import settings_reference
+from jobroom.testing.processes import Worker
 from tests.acceptance.scratch import ScratchApp
 
 ROOT = Path(settings.BASE_DIR)
@@ -56,7 +56,7 @@ def direct_dependencies():
     lists = tomllib.loads((ROOT / "pyproject.toml").read_text())
     return [
         [re.match(r"[\w.-]+", requirement).group().lower() for requirement in wanted]
-        for wanted in (lists["project"]["dependencies"], lists["dependency-groups"]["dev"])
+        for wanted in (lists["dependency-groups"]["installation"], lists["dependency-groups"]["dev"])
     ]
 
 
@@ -98,7 +98,7 @@ def test_the_settings_page_tells_type_and_default_of_every_option():
     wrong = []
     for options in registry:
         for setting in options.names():
-            name = setting.removeprefix(f"{options.prefix}_")
+            name = setting.removeprefix(f"{options.prefix}_") if options.prefix else setting
             kind, default = told.get(setting, ("", ""))
             value = vars(type(options))[name]
             right_type = kind == type(options).__annotations__[name].__name__
@@ -110,7 +110,7 @@ def test_the_settings_page_tells_type_and_default_of_every_option():
 
 def test_the_settings_page_names_no_option_that_is_gone():
     named = {row[0].strip("`") for row in rows(DOCS / "reference/settings.md") if len(row) == 4}
-    prefixes = tuple(f"{options.prefix}_" for options in registry)
+    prefixes = tuple(f"{options.prefix}_" for options in registry if options.prefix)
     assert {name for name in named if name.startswith(prefixes)} - settings_reference.options() == set()
 
 
@@ -126,7 +126,11 @@ def stated_licence(name):
     short = stated.get("License-Expression") or stated.get("License") or ""
     if len(short) < 80 and "\n" not in short:
         return short
-    found = [line for line in stated.get_all("Classifier") if line.startswith("License ::")]
+    found = [line for line in stated.get_all("Classifier") or [] if line.startswith("License ::")]
+    if not found and "Redistribution and use in source and binary forms" in short:
+        return (
+            "BSD-3-Clause" if "endorse or promote" in short else "BSD-2-Clause"
+        )  # the licence itself, without its name
     return found[-1].rpartition(":: ")[2].removesuffix(" License")
 
 
@@ -153,7 +157,8 @@ def test_every_decision_is_listed_and_one_page_long():
 
 
 def test_the_architecture_stays_two_pages():
-    assert len((DOCS / "architecture.md").read_text().splitlines()) <= 110
+    explained = (DOCS / "architecture.md").read_text().partition("## Modules")[0]  # the list below it is generated
+    assert len(explained.splitlines()) <= 110
 
 
 def test_the_glossary_has_every_state_and_no_other():
@@ -195,7 +200,7 @@ def test_the_task_of_the_tutorial_behaves_as_told(tmp_path):
     scratch = ScratchApp(tmp_path, code)
     with Worker(env=scratch.env):
         printed = scratch.shell("""
-            from common.locks import ExclusiveLock
+            from jobroom.locks import ExclusiveLock
             from scratch.tasks import FetchWeather
 
             print(FetchWeather().delay(["Rome", "Oslo"], pause=0.01).get(timeout=30))
@@ -210,6 +215,7 @@ def test_the_task_of_the_tutorial_behaves_as_told(tmp_path):
     ]
 
 
+@pytest.mark.django_db(transaction=True)  # one of the snippets launches a job
 def test_the_tasks_of_the_reference_register(tmp_path):
     scratch = ScratchApp(tmp_path, "\n".join(snippets(DOCS / "reference/task-api.md")))
     code = """

@@ -1,28 +1,30 @@
 """The versions of the spam model over REST: list, show, promote, roll back."""
 
+from typing import Any
+
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import ListAPIView, RetrieveAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from jobs.api.views import person, problems
-from jobs.exceptions import NotNow
+from jobroom.jobs.api.matching import IF_MATCH, etag, named
+from jobroom.jobs.api.paging import NumberedCursor
+from jobroom.jobs.api.views import person, problems
+from jobroom.jobs.exceptions import Changed, NotNow
 from text import policies, registry
-from text.exceptions import TextFailed
+from text.exceptions import ModelChanged, TextFailed
 from text.models import SpamModel
 from text.querysets import SpamModelQuerySet
 from text.serializers import SpamModelSerializer
 
 
-class NewestFirst(CursorPagination):
+class NewestFirst(NumberedCursor):
     """Pages of versions, newest first, never counted."""
 
     ordering = "-version"
-    page_size = 50
 
 
 class ModelList(ListAPIView[SpamModel]):
@@ -34,6 +36,12 @@ class ModelList(ListAPIView[SpamModel]):
     def get_queryset(self) -> SpamModelQuerySet:
         """Return what the caller may see."""
         return _visible(self.request)
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with the version that works as `ETag`."""
+        answer = super().list(request, *args, **kwargs)
+        answer["ETag"] = etag(registry.promoted())
+        return answer
 
 
 class ModelDetail(RetrieveAPIView[SpamModel]):
@@ -50,13 +58,17 @@ class ModelDetail(RetrieveAPIView[SpamModel]):
 class Promote(APIView):
     """The version that works."""
 
-    @extend_schema(request=None, responses={200: SpamModelSerializer, **problems(401, 403, 404, 409)})
+    @extend_schema(
+        request=None, parameters=[IF_MATCH], responses={200: SpamModelSerializer, **problems(401, 403, 404, 409, 412)}
+    )
     def post(self, request: Request, version: int) -> Response:
-        """Let a version work; the next job uses it."""
+        """Let a version work; the next job uses it. The list's ETag, as `If-Match`, keeps it from undoing another's choice."""
         found = get_object_or_404(_visible(request), version=version)
         _check(request)
         try:
-            row = registry.promote(number=found.version, by=person(request))
+            row = registry.promote(number=found.version, by=person(request), instead_of=named(request))
+        except ModelChanged as changed:
+            raise Changed(str(changed)) from changed
         except TextFailed as failed:
             raise NotNow(str(failed)) from failed
         return Response(SpamModelSerializer(row).data)
@@ -65,12 +77,16 @@ class Promote(APIView):
 class RollBack(APIView):
     """The version that worked before."""
 
-    @extend_schema(request=None, responses={200: SpamModelSerializer, **problems(401, 403, 409)})
+    @extend_schema(
+        request=None, parameters=[IF_MATCH], responses={200: SpamModelSerializer, **problems(401, 403, 409, 412)}
+    )
     def post(self, request: Request) -> Response:
         """Let the version work that did before; 409 when there was none."""
         _check(request)
         try:
-            row = registry.roll_back(by=person(request))
+            row = registry.roll_back(by=person(request), instead_of=named(request))
+        except ModelChanged as changed:
+            raise Changed(str(changed)) from changed
         except TextFailed as failed:
             raise NotNow(str(failed)) from failed
         return Response(SpamModelSerializer(row).data)

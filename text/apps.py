@@ -2,13 +2,14 @@
 
 from django.apps import AppConfig
 
-from common.menu import DATA, Entry
+from jobroom.ui.menu import DATA, Entry
 
 
 class TextConfig(AppConfig):
     """Text models: spam, near-duplicates, key phrases, languages."""
 
     name = "text"
+    default_auto_field = "django.db.models.BigAutoField"
     menu = (Entry("Models", "text:models", group=DATA),)
 
     def ready(self) -> None:

@@ -1,6 +1,6 @@
 """Options of the text app."""
 
-from common.conf import AppSettings
+from jobroom.conf import AppSettings
 
 
 class TextSettings(AppSettings):

@@ -1,6 +1,6 @@
 """Errors of the text app."""
 
-from common.exceptions import JobFailed
+from jobroom.exceptions import JobFailed
 
 
 class TextFailed(JobFailed):
@@ -21,3 +21,12 @@ class CannotTrain(TextFailed):
 
 class NoSuchVersion(TextFailed):
     """There is no such version of the model."""
+
+
+class ModelChanged(TextFailed):
+    """Another version works than the caller saw."""
+
+    def __init__(self, now: str) -> None:
+        which = "no version works" if now == "none" else f"version {now} works"
+        super().__init__(f"Nothing was changed: {which} now, which is not what you saw. Look again, and decide.")
+        self.now = now

@@ -1,4 +1,4 @@
-"""From a file of labelled messages to a new version of the spam model, and the decision whether it shall work."""
+"""From a file of labelled messages to a new version of the spam model, and the decision whether it should work."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from django.contrib.auth.models import User
-
+from jobroom.users import User
 from text import reading, registry
 from text.conf import settings
 from text.exceptions import CannotTrain, ModelRefused
@@ -42,7 +41,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a new version shall work in place of the promoted one, and why."""
+    """Whether a new version should work in place of the promoted one, and why."""
 
     better: bool
     because: str

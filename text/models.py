@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs.models import StoredFile
+from jobroom.jobs.models import StoredFile
 from text.querysets import SpamModelQuerySet
 
 

@@ -1,8 +1,9 @@
 """Who may see the versions of the spam model, and change which one works."""
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
 
-from jobs import policies
+from jobroom.jobs import policies
+from jobroom.users import User
 
 PROMOTE = "text.promote_spammodel"
 # Whoever may launch one of these, or see its jobs, may know what they work with.

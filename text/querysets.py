@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 
+from jobroom.users import User
 from text import policies
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The book of the spam model's versions: add one, judge it, promote, roll back, load."""
+"""The database of the spam model's versions: add one, judge it, promote, roll back, load."""
 
 import functools
 import importlib.metadata
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from jobs import files
+from jobroom.jobs import files
+from jobroom.users import User
 from text import reading
-from text.exceptions import ModelRefused, NoSuchVersion
+from text.exceptions import ModelChanged, ModelRefused, NoSuchVersion
 from text.models import SpamModel, Standing
 from text.spam import keeping, recipes, training
 from text.spam.detector import Detector
@@ -112,8 +112,11 @@ def version(number: int) -> SpamModel:
     return found
 
 
-def promote(*, number: int, by: User | None = None) -> SpamModel:
-    """Make a version the one that works, from the next job on. Raise NoSuchVersion, or ModelRefused.
+def promote(*, number: int, by: User | None = None, instead_of: str | None = None) -> SpamModel:
+    """Make a version the one that works, from the next job on. Raise NoSuchVersion, ModelRefused or ModelChanged.
+
+    `instead_of` is the version that works as the caller saw it, "none" without one; when another works by now nothing is
+    changed. None does not ask.
 
     The file is loaded first: a damaged one is refused here, and the promoted version goes on working.
     """
@@ -122,6 +125,8 @@ def promote(*, number: int, by: User | None = None) -> SpamModel:
     with transaction.atomic():
         # Two promotions at once wait for one another here.
         list(SpamModel.objects.select_for_update().order_by("pk").values_list("pk"))
+        if instead_of is not None and instead_of != promoted():
+            raise ModelChanged(promoted())
         SpamModel.objects.filter(state=Standing.PROMOTED).exclude(pk=chosen.pk).update(state=Standing.RETIRED)
         SpamModel.objects.filter(pk=chosen.pk).update(
             state=Standing.PROMOTED, promoted_at=timezone.now(), promoted_by=by
@@ -130,12 +135,18 @@ def promote(*, number: int, by: User | None = None) -> SpamModel:
     return chosen
 
 
-def roll_back(*, by: User | None = None) -> SpamModel:
+def promoted() -> str:
+    """Return the number of the version that works, "none" without one."""
+    found = SpamModel.objects.promoted()
+    return str(found.version) if found else "none"
+
+
+def roll_back(*, by: User | None = None, instead_of: str | None = None) -> SpamModel:
     """Promote the version that worked before the present one; raise NoSuchVersion when there was none."""
     before = SpamModel.objects.before()
     if before is None:
         raise NoSuchVersion("No other version was promoted before: there is nothing to go back to.")
-    return promote(number=before.version, by=by)
+    return promote(number=before.version, by=by, instead_of=instead_of)
 
 
 def load(row: SpamModel) -> Detector:

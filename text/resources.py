@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.resources import resource
+from jobroom.resources import resource
 from text import languages, registry
 from text.spam.detector import Detector
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 from pydantic import AfterValidator
 
-from common.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin, exclusive_task
 from image.celery import app
-from jobs.models import Job
+from jobroom.jobs.models import Job
+from jobroom.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin, exclusive_task
 from text import classifying, duplicates, fingerprints, languages, learning, phrases, reading, registry
 from text.conf import settings
 from text.reading import Encoding
@@ -60,7 +60,7 @@ TheRecipe = Annotated[
 Promotion = Annotated[
     Literal["if better", "never"],
     Argument(
-        title="Promote", help="Whether the new version shall work at once when it is better, or wait for somebody"
+        title="Promote", help="Whether the new version should work at once when it is better, or wait for somebody"
     ),
 ]
 HowSimilar = Annotated[

@@ -4,7 +4,6 @@ from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -13,10 +12,13 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import policies as job_policies
-from jobs.models import ACTIVE, Job
+from jobroom.jobs import policies as job_policies
+from jobroom.jobs.models import ACTIVE, Job
+from jobroom.users import User
+from jobroom.web.cursors import number
+from jobroom.web.versions import FIELD, Difference, conflict
 from text import policies, registry
-from text.exceptions import TextFailed
+from text.exceptions import ModelChanged, TextFailed
 from text.matrix import Matrix
 from text.models import SpamModel
 from text.spam.recipes import TITLES
@@ -42,8 +44,8 @@ def model_list(request: HttpRequest) -> HttpResponse:
     """Show the versions, newest first."""
     user = _user(request)
     rows = SpamModel.objects.visible_to(user).select_related("created_by")
-    before = request.GET.get("before", "")
-    older = rows.filter(version__lt=int(before)) if before.isdecimal() and len(before) < 10 else rows
+    before = number(request.GET, "before")
+    older = rows if before is None else rows.filter(version__lt=before)
     found = list(older[: PAGE + 1])
     training = Job.objects.visible_to(user).filter(task__in=(TRAIN, "Retrain spam detector"), state__in=ACTIVE)
     context = {
@@ -53,7 +55,10 @@ def model_list(request: HttpRequest) -> HttpResponse:
         "promoted": rows.promoted(),
         "back": rows.before(),
         "training": list(training.newest_first()[:3]),
-        "actions": [(name, job_policies.may_launch(user, name)) for name in ACTIONS],
+        "actions": [
+            (name, job_policies.may_launch(user, name)) for name in ACTIONS if job_policies.may_know_of(user, name)
+        ],
+        "knows_task": job_policies.may_know_of(user, "detect_spam"),
         "may_see": policies.may_see_models(user),
         "may_promote": policies.may_promote(user),
         "rendered_at": timezone.now(),
@@ -89,8 +94,10 @@ def promote(request: HttpRequest, version: int) -> HttpResponse:
     user = _allowed(request)
     found = get_object_or_404(SpamModel.objects.visible_to(user), version=version)
     try:
-        registry.promote(number=found.version, by=user)
+        registry.promote(number=found.version, by=user, instead_of=request.POST.get(FIELD))
         messages.success(request, f"Version {found.version} is promoted.")
+    except ModelChanged as changed:
+        return _changed(request, changed, f"version {found.version}")
     except TextFailed as failed:
         messages.error(request, str(failed))
     return _see_other(found.get_absolute_url())
@@ -102,11 +109,25 @@ def roll_back(request: HttpRequest) -> HttpResponse:
     """Let the version work that did before."""
     user = _allowed(request)
     try:
-        found = registry.roll_back(by=user)
+        found = registry.roll_back(by=user, instead_of=request.POST.get(FIELD))
         messages.success(request, f"Back to version {found.version}.")
+    except ModelChanged as changed:
+        before = SpamModel.objects.before()
+        return _changed(request, changed, f"version {before.version}" if before else "none")
     except TextFailed as failed:
         messages.error(request, str(failed))
     return _see_other(reverse("text:models"))
+
+
+def _changed(request: HttpRequest, changed: ModelChanged, mine: str) -> HttpResponse:
+    now = "none" if changed.now == "none" else f"version {changed.now}"
+    return conflict(
+        request,
+        what="The model that works",
+        back=reverse("text:models"),
+        version=changed.now,
+        differences=[Difference("Works", now, mine)],
+    )
 
 
 def _allowed(request: HttpRequest) -> User:

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from common.sandbox.child import FileProblem
+from jobroom.sandbox.child import FileProblem
 
-FORMATS = {"ply": "PLY", "obj": "OBJ", "stl": "STL", "glb": "GLB", "off": "OFF"}
+FORMATS = {"ply": "PLY", "obj": "OBJ", "stl": "STL", "glb": "GLB", "off": "OFF", "3mf": "3MF"}
+TEXTURED = {"glb"}  # formats that hold pictures in the same file
 _HEAD = 4096
-_OBJ_LINE = re.compile(rb"^(#|v |vn |vt |f |o |g |s |mtllib |usemtl |l |p |vp )")
+# A 3MF file is a ZIP archive that begins with one of these parts (ECMA-376-2, Open Packaging Conventions).
+_PARTS = (b"[content_types].xml", b"_rels/", b"3d/", b"metadata/", b"thumbnail/")
+_OBJ_LINE = re.compile(rb"^(#|v |vn |vt |f |o |g |s |mtllib |usemtl |l |p |vp |g$|s$|o$)")
 
 
 class MeshProblem(FileProblem):
@@ -24,6 +27,8 @@ def recognise(file: BinaryIO, size: int) -> str | None:
         return "ply"
     if head[:4] == b"glTF":
         return "glb"
+    if head[:4] == b"PK\x03\x04" and head[30:60].lower().startswith(_PARTS):
+        return "3mf"
     if re.match(rb"(ST)?(C)?(N)?OFF\b", head):
         return "off"
     if _is_binary_stl(head, size) or _is_text_stl(head):

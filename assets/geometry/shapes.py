@@ -1,32 +1,40 @@
 """Loading, inspecting, repairing, simplifying and converting meshes, on the trimesh library."""
 
+import io
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import trimesh
 
+from assets.geometry import colours, obj
 from assets.geometry.formats import FORMATS, MeshProblem
 
 
 def load(path: Path, file_type: str) -> trimesh.Trimesh:
-    """Return the triangles in the file, all parts in one mesh; raise MeshProblem.
+    """Return the triangles in the file with their colours, all parts in one mesh; raise MeshProblem.
 
     Nothing else is read: no material or texture file that the mesh names.
     """
     try:
-        with path.open("rb") as file:
+        with _opened(path, file_type) as file:
             found: Any = trimesh.load_mesh(
-                file, file_type=file_type, process=False, resolver=None, skip_materials=True, maintain_order=True
+                file,
+                file_type=file_type,
+                process=False,
+                resolver=None,
+                skip_materials=file_type == "obj",
+                maintain_order=True,
             )
-    except MemoryError:
+        mesh = found.to_geometry() if isinstance(found, trimesh.Scene) else found
+    except (MemoryError, MeshProblem):
         raise
     except Exception as error:
         raise MeshProblem(f"The {FORMATS[file_type]} file {_why(error)} Export it again.") from error
-    mesh = found.to_geometry() if isinstance(found, trimesh.Scene) else found
     if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
         raise MeshProblem("The file has no triangles: a point cloud or an empty scene. Export it as a mesh.")
-    mesh = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    mesh = trimesh.Trimesh(mesh.vertices, mesh.faces, visual=mesh.visual, process=False)
     if not np.isfinite(mesh.vertices).all():
         raise MeshProblem("Some coordinates are not numbers (NaN or infinite). Clean the mesh where it was made.")
     if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
@@ -34,8 +42,18 @@ def load(path: Path, file_type: str) -> trimesh.Trimesh:
     return mesh
 
 
+def _opened(path: Path, file_type: str) -> BinaryIO:
+    if file_type == "obj":
+        return io.BytesIO(obj.plain(path.read_bytes()))
+    if file_type == "3mf":
+        with zipfile.ZipFile(path) as archive:
+            if not any(name.lower().endswith("3d/3dmodel.model") for name in archive.namelist()):
+                raise MeshProblem("The 3MF file has no model in it (3D/3dmodel.model). Export it again.")
+    return path.open("rb")
+
+
 # What these say is about the file. Other exceptions are accidents of a reader that trusted it, and their texts are about code.
-_TELLING = (ValueError, EOFError, UnicodeError)
+_TELLING = (ValueError, EOFError, UnicodeError, zipfile.BadZipFile)
 
 
 def _why(error: Exception) -> str:
@@ -54,7 +72,7 @@ def inspect(mesh: trimesh.Trimesh) -> dict[str, Any]:
     `watertight` and what follows from it are those of the mesh with equal corners welded, as formats such as STL store
     each triangle apart. The genus is (2 - Euler number) / 2 of a closed mesh of one piece (Euler-Poincare formula).
     """
-    welded = mesh.copy()
+    welded = _bare(mesh)
     welded.merge_vertices()
     ordered = np.sort(welded.faces, axis=1)
     distinct = len(np.unique(ordered, axis=0))
@@ -92,36 +110,82 @@ def guess_units(longest: float) -> dict[str, str]:
     return {"guess": "unknown", "because": "the longest side is above 5,000"}
 
 
+def _bare(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """Return a copy without colours: with a texture, corners at one place would count as several."""
+    return trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+
+
 def repair(mesh: trimesh.Trimesh) -> tuple[trimesh.Trimesh, dict[str, Any]]:
-    """Return the mesh with corners welded, double and flat triangles removed, holes closed, and what was done."""
-    fixed = mesh.copy()
-    before = len(fixed.vertices), len(fixed.faces), bool(fixed.is_watertight)
-    fixed.merge_vertices()
-    fixed.update_faces(fixed.unique_faces() & fixed.nondegenerate_faces())
-    fixed.remove_unreferenced_vertices()
+    """Return the mesh with corners welded, double and flat triangles removed, holes closed, and what was done.
+
+    A mesh with a texture keeps its seams, where one place has two corners, and its holes: nothing says what picture
+    would belong there.
+    """
+    before = len(mesh.vertices), len(mesh.faces), bool(mesh.is_watertight)
+    fixed = _with_texture_repaired(mesh) if colours.has_texture(mesh) else _repaired(mesh)
     if len(fixed.faces) == 0:
         raise MeshProblem("Every triangle is flat: nothing is left after the repair.")
-    removed = before[1] - len(fixed.faces)
-    trimesh.repair.fix_normals(fixed)  # type: ignore[no-untyped-call]
-    trimesh.repair.fill_holes(fixed)
+    removed = before[1] - min(before[1], fixed.metadata.pop("faces_before_filling"))
     return fixed, {
         "corners_welded": before[0] - len(fixed.vertices),
         "faces_removed": removed,
         "faces_added": len(fixed.faces) - (before[1] - removed),
         "watertight_before": before[2],
-        "watertight": bool(fixed.is_watertight),
+        "watertight": _closed(fixed),
     }
+
+
+def _closed(mesh: trimesh.Trimesh) -> bool:
+    if not colours.has_texture(mesh):
+        return bool(mesh.is_watertight)
+    bare = _bare(mesh)
+    bare.merge_vertices()
+    return bool(bare.is_watertight)
+
+
+def _repaired(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    fixed = mesh.copy()
+    fixed.merge_vertices()
+    fixed.update_faces(fixed.unique_faces() & fixed.nondegenerate_faces())
+    fixed.remove_unreferenced_vertices()
+    fixed.metadata["faces_before_filling"] = len(fixed.faces)
+    trimesh.repair.fix_normals(fixed)  # type: ignore[no-untyped-call]
+    painted = fixed.copy() if colours.of_corners(fixed) is not None else None
+    trimesh.repair.fill_holes(fixed)
+    if painted is not None and len(fixed.faces) != len(painted.faces):
+        colours.carry(painted, fixed)
+    return fixed
+
+
+def _with_texture_repaired(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """Return the mesh without double and flat triangles, all turned the same way, its texture where it was."""
+    bare = _bare(mesh)
+    bare.merge_vertices()  # changes no order of triangles
+    kept = bare.unique_faces() & bare.nondegenerate_faces()
+    bare.update_faces(kept)
+    fixed = mesh.copy()
+    fixed.update_faces(kept)
+    before = bare.faces.copy()
+    trimesh.repair.fix_normals(bare)  # type: ignore[no-untyped-call]
+    turned = (before != bare.faces).any(axis=1)
+    faces = fixed.faces.copy()
+    faces[turned] = faces[turned][:, ::-1]
+    fixed.faces = faces
+    fixed.remove_unreferenced_vertices()
+    fixed.metadata["faces_before_filling"] = len(fixed.faces)
+    return fixed
 
 
 def simplify(mesh: trimesh.Trimesh, faces: int) -> trimesh.Trimesh:
     """Return the mesh with about `faces` triangles (quadric error metric, Garland and Heckbert 1997)."""
     if faces >= len(mesh.faces):
         return mesh
-    welded = mesh.copy()
+    welded = _bare(mesh)
     welded.merge_vertices()
     small = welded.simplify_quadric_decimation(face_count=faces)
     if len(small.faces) == 0:
         raise MeshProblem(f"Nothing is left with {faces} triangles. Ask for more.")
+    colours.carry(mesh, small)
     return small
 
 
@@ -129,5 +193,6 @@ def save(mesh: trimesh.Trimesh, path: Path, file_type: str) -> None:
     """Write the mesh in one of FORMATS."""
     if file_type not in FORMATS:
         raise MeshProblem(f"“{file_type}” is not a format that we write. Known: {', '.join(FORMATS.values())}.")
-    data: Any = mesh.export(file_type=file_type)
+    options: dict[str, Any] = {"include_texture": False} if file_type == "obj" else {}
+    data: Any = colours.fit(mesh, file_type).export(file_type=file_type, **options)
     path.write_bytes(data if isinstance(data, bytes) else data.encode())

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("jobs", "0002_launching"),
+        ("jobroom_jobs", "0002_launching"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
                         editable=False,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",
-                        to="jobs.storedfile",
+                        to="jobroom_jobs.storedfile",
                     ),
                 ),
                 (
@@ -95,7 +95,9 @@ class Migration(migrations.Migration):
                 (
                     "file",
                     models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="asset_result", to="jobs.storedfile"
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="asset_result",
+                        to="jobroom_jobs.storedfile",
                     ),
                 ),
             ],

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from assets import services
-from common import redis
+from jobroom import redis
 
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data" / "meshes"
 

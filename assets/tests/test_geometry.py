@@ -1,11 +1,13 @@
 """What is done to meshes, on shapes whose answers are known."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
-from assets.geometry import formats, rendering, shapes
+from assets.geometry import colours, depth_buffer, formats, obj, rays, rendering, shapes
 from assets.geometry.formats import FORMATS, MeshProblem
 
 
@@ -132,7 +134,7 @@ def test_units_are_a_guess_with_a_reason(longest, unit):
 
 
 def test_a_picture_shows_the_outline(cube):
-    front = np.asarray(rendering.render(cube.vertices, cube.faces, "front", 100))
+    front = np.asarray(rendering.Studio(cube).picture("front", 100))
     seen = np.argwhere(front[:, :, 3] > 128)
     height, width = np.ptp(seen, axis=0) + 1
     # 1 wide, 2 high, fitted to nine tenths of the picture.
@@ -145,7 +147,7 @@ def test_the_nearer_triangle_hides_the_farther():
     far = [[-1, -1, -1], [1, -1, 0], [0, 1, -1]]
     corners = np.array([far, near], dtype=float) * 10
     corners[:, :, :2] += 20
-    owner = rendering._depth_buffer(corners, 40).reshape(40, 40)
+    owner = depth_buffer.nearest(corners, 40).reshape(40, 40)
     assert owner[20, 20] == 1
     assert 0 not in owner[12:28, 19:21]
 
@@ -153,8 +155,138 @@ def test_the_nearer_triangle_hides_the_farther():
 def test_pictures_of_real_scans(tmp_path, shared_mesh):
     mesh = shapes.load(shared_mesh, check(shared_mesh, shared_mesh.name))
     path = tmp_path / "corner.png"
-    rendering.save(mesh.vertices, mesh.faces, "corner", path, 128)
+    rendering.save(rendering.Studio(mesh), "corner", path, 128)
     picture = np.asarray(Image.open(path))
     assert picture.shape == (128, 128, 4)
     assert 0.05 < (picture[:, :, 3] > 0).mean() < 0.9
     assert picture[:, :, 0].std() > 5
+
+
+def test_rays_and_the_depth_buffer_see_the_same(cube, monkeypatch):
+    if not rays.available():
+        pytest.skip("no wheel of Embree for this machine: there is the depth buffer alone")
+    by_rays = np.asarray(rendering.Studio(cube).picture("front", 64), dtype=float)
+    monkeypatch.setattr(rays, "available", lambda: False)
+    by_numpy = np.asarray(rendering.Studio(cube).picture("front", 64), dtype=float)
+    assert np.abs(by_rays - by_numpy).mean() < 2
+
+
+def test_the_shadow_lies_on_the_ground_beside_the_mesh(cube):
+    if not rays.available():
+        pytest.skip("no wheel of Embree for this machine: pictures have no shadow")
+    corner = np.asarray(rendering.Studio(cube).picture("corner", 128))
+    shadow = (corner[:, :, 3] > 20) & (corner[:, :, 3] < 120) & (corner[:, :, :3].max(axis=2) < 30)
+    assert shadow.sum() > 100
+
+
+def test_a_ball_is_shaded_smoothly_and_a_cube_has_edges(cube):
+    ball = trimesh.creation.icosphere(subdivisions=2)  # 320 triangles: flat ones would show
+    tones = np.asarray(rendering.Studio(ball).picture("front", 128))[54:74, 54:74, 1].astype(int)
+    assert np.abs(np.diff(tones, axis=1)).max() <= 3
+    middle = np.asarray(rendering.Studio(cube).picture("corner", 128))[:, :, 1].astype(int)
+    assert np.abs(np.diff(middle[40:90, 30:100], axis=1)).max() > 15
+
+
+def test_long_thin_triangles_take_no_longer_than_others():
+    """A part of a drawing program: a fan of 40,000 needles, which a depth buffer enters one box at a time."""
+    angles = np.linspace(0, 2 * np.pi, 40_000, endpoint=False)
+    rim = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
+    around = np.arange(40_000)
+    faces = np.stack([np.full(40_000, 40_000), around, np.roll(around, -1)], axis=1)
+    disc = trimesh.Trimesh(np.vstack([rim, [[0, 0, 0.3]]]), faces, process=False)
+    picture = np.asarray(rendering.Studio(disc).picture("front", 64))
+    assert picture[32, 32, 3] == 255
+
+
+@pytest.mark.parametrize(
+    ("given", "faces"),
+    [
+        (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvn 0 0 1\nf -3/-1/-1 -2/-1/-1 -1/-1/-1\n", [[0, 1, 2]]),
+        (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf -3 -2 -1\nv 0 0 1\nv 1 0 1\nv 0 1 1\nf -3//-1 -2//-1 -1//-1\n", [[0, 1, 2], [3, 4, 5]]),
+        (b"v 0 0 0\r\nv 1 0 0\r\nv 0 1 0\r\nusemtl red # why\r\nf 1/1 2/1 \\\r\n3/1\r\n", [[0, 1, 2]]),
+        (b"  v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 0\ng\nf 1 2 3 # a comment, f 9 9 9\ns off\nf 2 4 3", [[0, 1, 2], [1, 3, 2]]),
+    ],
+)  # fmt: skip
+def test_an_obj_s_corners_are_read_however_they_are_named(tmp_path, given, faces):
+    path = tmp_path / "a.obj"
+    path.write_bytes(given)
+    assert shapes.load(path, "obj").faces.tolist() == faces
+
+
+def test_thousands_of_materials_do_not_take_an_obj_apart():
+    lines = [b"v %d 0 0\nv %d 1 0\nv %d 0 1\nusemtl m%d\nf -3 -2 -1\n" % (n, n, n, n) for n in range(1000)]
+    plain = obj.plain(b"".join(lines))
+    assert b"usemtl" not in plain
+    assert plain.count(b"f ") == 1000
+
+
+def coloured(cube):
+    mesh = cube.copy()
+    mesh.visual.vertex_colors = np.where(mesh.vertices[:, :1] > 0, [[255, 0, 0, 255]], [[0, 0, 255, 255]])
+    return mesh
+
+
+@pytest.mark.parametrize("file_type", ["ply", "obj", "glb"])
+def test_colours_survive_repair_and_conversion_and_are_in_the_picture(tmp_path, cube, file_type):
+    mesh = shapes.load(write(tmp_path / f"a.{file_type}", coloured(cube), file_type), file_type)
+    fixed, _ = shapes.repair(mesh)
+    back = shapes.load(write(tmp_path / "b.glb", fixed, "glb"), "glb")
+    kept = colours.of_corners(back)
+    assert (kept[back.vertices[:, 0] > 0] == [255, 0, 0, 255]).all()
+    assert (kept[back.vertices[:, 0] < 0] == [0, 0, 255, 255]).all()
+    picture = np.asarray(rendering.Studio(back).picture("front", 64)).astype(int)
+    assert picture[32, 40, 0] > picture[32, 40, 2] + 50
+    assert picture[32, 24, 2] > picture[32, 24, 0] + 50
+
+
+def test_simplifying_carries_the_colours():
+    ball = trimesh.creation.icosphere(subdivisions=4)
+    ball.visual.vertex_colors = np.where(ball.vertices[:, 1:2] > 0, [[255, 0, 0, 255]], [[0, 0, 255, 255]])
+    small = shapes.simplify(ball, 400)
+    top = colours.of_corners(small)[small.vertices[:, 1] > 0.3]
+    assert (top == [255, 0, 0, 255]).all()
+
+
+@pytest.fixture
+def textured():
+    """Return a square of two triangles, the left half of its picture red, the right half blue."""
+    image = Image.new("RGB", (8, 8), (255, 0, 0))
+    image.paste((0, 0, 255), (4, 0, 8, 8))
+    vertices = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    visual = trimesh.visual.TextureVisuals(uv=[[0, 0], [1, 0], [1, 1], [0, 1]], image=image)
+    return trimesh.Trimesh(vertices, [[0, 1, 2], [0, 2, 3], [0, 1, 2]], visual=visual, process=False)
+
+
+def test_a_texture_survives_into_glb_and_picture(tmp_path, textured):
+    mesh = shapes.load(write(tmp_path / "a.glb", textured, "glb"), "glb")
+    fixed, done = shapes.repair(mesh)
+    assert (len(fixed.faces), done["faces_removed"], done["faces_added"]) == (2, 1, 0)
+    back = shapes.load(write(tmp_path / "b.glb", fixed, "glb"), "glb")
+    assert colours.has_texture(back)
+    picture = np.asarray(rendering.Studio(back).picture("front", 64)).astype(int)
+    assert picture[32, 16, 0] > picture[32, 16, 2] + 50
+    assert picture[32, 48, 2] > picture[32, 48, 0] + 50
+    flat = shapes.load(write(tmp_path / "c.ply", fixed, "ply"), "ply")
+    assert colours.of_corners(flat) is not None
+
+
+def test_a_zip_without_a_model_is_no_3mf(tmp_path):
+    path = tmp_path / "a.3mf"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+    assert check(path, path.name) == "3mf"
+    with pytest.raises(MeshProblem, match="no model in it"):
+        shapes.load(path, "3mf")
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(MeshProblem, match="damaged"):
+        shapes.load(path, "3mf")
+
+
+def test_a_3mf_cannot_make_us_read_other_files(tmp_path):
+    path = tmp_path / "a.3mf"
+    (tmp_path / "secret").write_text("1")
+    evil = f'<!DOCTYPE model [<!ENTITY x SYSTEM "file://{tmp_path}/secret">]><model><resources><object id="1"><mesh><vertices><vertex x="&x;" y="0" z="0"/></vertices><triangles><triangle v1="0" v2="0" v3="0"/></triangles></mesh></object></resources><build><item objectid="1"/></build></model>'
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("3D/3dmodel.model", evil)
+    with pytest.raises(MeshProblem):
+        shapes.load(path, "3mf")

@@ -13,7 +13,7 @@ import trimesh
 
 from assets import sandbox
 from assets.exceptions import AssetFailed
-from common.cancelling import JobCancelled
+from jobroom.events.cancellation import JobCancelled
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_long_silence_is_told_and_can_be_cancelled(cube, tmp_path, monkeypatch
     script = tmp_path / "sleeps.py"
     script.write_text('import time\nprint(\'{"progress": [1, 2, "Thinking"]}\', flush=True)\ntime.sleep(60)')
     monkeypatch.setattr(sandbox, "_CHILD", Path(script))
-    monkeypatch.setattr("common.sandbox._SIGN_OF_LIFE", 0.5)
+    monkeypatch.setattr("jobroom.sandbox._SIGN_OF_LIFE", 0.5)
     told = []
 
     def progress(*step):
@@ -108,6 +108,18 @@ def test_a_child_that_dies_says_so(cube, tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "_CHILD", Path(script))
     with pytest.raises(AssetFailed, match=r"broke the program that reads it \(Segmentation fault\)"):
         sandbox.run("inspect", cube, "ply", tmp_path)
+
+
+def test_a_child_that_died_before_it_was_asked_says_so_and_leaves_nothing_open(cube, tmp_path, monkeypatch):
+    script = tmp_path / "dies.py"
+    script.write_text("import sys; sys.exit('no library')")
+    monkeypatch.setattr(sandbox, "_CHILD", Path(script))
+    with sandbox.reader(tmp_path) as child:
+        process = child._session.child
+        process.wait(30)
+        with pytest.raises(AssetFailed, match="no library"):
+            child.run("inspect", cube, "ply", {})
+    assert all(pipe.closed for pipe in (process.stdin, process.stdout, process.stderr))
 
 
 def test_a_child_that_uses_up_its_processor_time_says_so(cube, tmp_path, monkeypatch, settings):

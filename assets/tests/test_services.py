@@ -9,8 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from assets import services
 from assets.exceptions import AssetFailed, Refused
 from assets.models import Asset, AssetResult, Kind
-from common import attachments
-from jobs.models import StoredFile
+from jobroom.events import attachments
+from jobroom.jobs.models import StoredFile
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_a_large_file_is_refused_with_the_limit(ada, upload, settings):
     with pytest.raises(Refused, match=r"are allowed\. Simplify"):
         services.add(upload=upload(), owner=ada)
     settings.ASSETS_MAX_BYTES = 2**30
-    settings.JOBS_MAX_UPLOAD = 100
+    settings.JOBROOM = settings.JOBROOM | {"JOBS_MAX_UPLOAD": 100}
     with pytest.raises(Refused, match="too large"):
         services.add(upload=upload(), owner=ada)
     assert on_disk(settings) == []
@@ -119,7 +119,7 @@ def test_results_for_a_deleted_asset_are_refused_and_leave_nothing(
 
 
 def test_a_result_that_is_too_large_to_keep_fails_with_a_sentence(cube, tmp_path, settings):
-    settings.JOBS_MAX_UPLOAD = 3
+    settings.JOBROOM = settings.JOBROOM | {"JOBS_MAX_UPLOAD": 3}
     with pytest.raises(AssetFailed, match="too large"):
         keep(cube, tmp_path, "front.png", content=b"1234")
     assert not AssetResult.objects.exists()
@@ -145,7 +145,7 @@ def test_what_a_job_attached_is_kept_once_on_the_disk(cube, tmp_path, settings, 
     file = StoredFile.objects.get(pk=result.file_id)
     assert (file.size, file.content_type, file.name) == (17, "image/png", "cube-front.png")
     assert file.sha256 == hashlib.sha256(own.read_bytes()).hexdigest()
-    attachments.forget(made)  # the job leaves the book
+    attachments.forget(made)  # the job leaves the database
     assert file.path.read_bytes().endswith(b"a picture")
     with django_capture_on_commit_callbacks(execute=True):
         services.remove(asset=cube)

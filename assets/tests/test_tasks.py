@@ -9,10 +9,10 @@ from django.contrib.auth.models import Group
 from assets import tasks
 from assets.geometry import formats, rendering
 from assets.models import Asset, Kind
-from common.arguments import WrongArguments, schema_of
 from image.celery import app
-from jobs import launching
-from jobs.models import Job, Source, TaskRule
+from jobroom.arguments import WrongArguments, schema_of
+from jobroom.jobs import launching
+from jobroom.jobs.models import Job, Source, TaskRule
 
 NAMES = ("Process asset", "assets.inspect", "assets.repair", "assets.simplify", "assets.convert", "assets.pictures")
 

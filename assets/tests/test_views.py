@@ -7,8 +7,8 @@ from django.urls import reverse
 
 from assets import services, views
 from assets.models import Asset, Kind
-from jobs import catalogue
-from jobs.models import Job, State, TaskRule
+from jobroom.jobs import catalogue
+from jobroom.jobs.models import Job, State, TaskRule
 
 FACTS = {
     "faces": 69451, "vertices": 35947, "corners_welded": 34834, "pieces": 1, "watertight": False, "size": [1, 2, 3.5],
@@ -42,9 +42,14 @@ def job_of(asset, owner, **fields):
     )
 
 
-def test_the_empty_page_teaches(as_ada):
+def test_the_empty_page_teaches(as_ada, ada):
     page = as_ada.get("/assets/").content.decode()
     assert "No asset yet" in page
+    assert "Process asset" not in page  # there is no such task for her
+    group = Group.objects.create(name="artists")
+    ada.groups.add(group)
+    TaskRule.objects.create(task="Process asset").launch.add(group)
+    page = as_ada.get("/assets/").content.decode()
     assert "Process asset" in page
     assert "curl" in page
 
@@ -55,7 +60,7 @@ def test_an_upload_leads_to_the_page_of_the_asset(as_ada, upload):
     assert (answer.status_code, answer["Location"]) == (303, f"/assets/{asset.pk}/")
     page = as_ada.get(answer["Location"]).content.decode()
     assert "My cube" in page
-    assert "Nobody has looked into it yet" in page
+    assert "It is not measured yet" in page
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def test_the_list_shows_pictures_and_pages(as_ada, ada, processed, monkeypatch):
     older = as_ada.get(f"/assets/{link}").content.decode()
     assert processed.results.get().file.get_absolute_url() in older
     assert "69,451 triangles" in older
-    assert as_ada.get("/assets/?before=9999999999999999999999").status_code == 200
+    assert as_ada.get("/assets/?before=9999999999999999999999").status_code == 400
     assert "No older asset" in as_ada.get("/assets/?before=1").content.decode()
 
 
@@ -107,8 +112,12 @@ def test_buttons_lead_to_the_launch_form_of_what_one_may(as_ada, ada, processed,
     ada.groups.add(group)
     TaskRule.objects.create(task="Process asset").launch.add(group)
     page = as_ada.get(processed.get_absolute_url()).content.decode()
-    address = reverse("jobs:launch", args=["Process asset"])
+    address = reverse("jobroom:jobs:launch", args=["Process asset"])
     assert f'href="{address}?asset={processed.pk}"' in page
+    assert "assets.inspect" not in page  # what no rule opens does not exist
+    assert "No rule opens" not in page
+    TaskRule.objects.create(task="assets.inspect").see.add(group)
+    page = as_ada.get(processed.get_absolute_url()).content.decode()
     assert "No rule opens this task to you" in page
     assert "/tasks/assets.inspect/" not in page
     client.force_login(grace)
@@ -186,3 +195,17 @@ def test_the_catalogue_names_the_queue_to_which_they_go(as_ada):
 
 def test_the_navigation_leads_here(as_ada):
     assert '<a href="/assets/" aria-current="page">Assets</a>' in as_ada.get("/assets/").content.decode()
+
+
+def test_upload_and_process_is_one_button_for_who_may(as_ada, ada, upload, django_capture_on_commit_callbacks):
+    assert b"Upload and process" not in as_ada.get("/assets/").content
+    as_ada.post("/assets/", {"file": upload(), "process": "1"})
+    assert not Job.objects.exists()  # the asset is there, the job is not
+    ada.is_staff = True
+    ada.save()
+    assert b"Upload and process" in as_ada.get("/assets/").content
+    answer = as_ada.post("/assets/", {"file": upload(), "process": "1"})
+    asset = Asset.objects.first()
+    assert answer["Location"] == asset.get_absolute_url()
+    job = Job.objects.get()
+    assert (job.task, job.kwargs, job.owner) == ("Process asset", {"asset": asset.pk}, ada)

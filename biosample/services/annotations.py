@@ -12,7 +12,7 @@ from django.utils import timezone
 from biosample.conf import settings
 from biosample.models import Annotation, Attribute, Record, Submission
 from biosample.querysets import RecordQuerySet
-from common.exceptions import JobFailed, LockLost
+from jobroom.exceptions import JobFailed, LockLost
 from ontology.vocabulary import annotating, nearest
 from ontology.vocabulary.index import Index
 

@@ -22,7 +22,7 @@ from biosample.exceptions import (
 from biosample.models import Record, State, Submission
 from biosample.services.mails import send_due_mails
 from biosample.services.verdicts import Verdict, judge
-from common.exceptions import JobFailed
+from jobroom.exceptions import JobFailed
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from biosample.exceptions import InvalidTransition
 from biosample.models import REACHED_FROM, Record, State, Submission
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 
 
 @pytest.fixture

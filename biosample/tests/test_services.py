@@ -14,9 +14,9 @@ from biosample.services.mails import shorten
 from biosample.services.verdicts import judge, judge_record
 from biosample.tests.usi_server import PASSWORD, sample
 from biosample.usi import RemoteRecord, RemoteSubmission
-from common.exceptions import JobFailed
+from jobroom.exceptions import JobFailed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 
 
 def long_ago(days: float = 6) -> datetime:

@@ -7,8 +7,8 @@ from biosample.exceptions import UsiUnavailable
 from biosample.models import Submission
 from biosample.tasks import FetchStatusTask
 from biosample.tests.usi_server import sample
-from common.exceptions import JobFailed
 from image.celery import app
+from jobroom.exceptions import JobFailed
 
 pytestmark = pytest.mark.django_db
 

@@ -3,9 +3,9 @@
 import pytest
 from celery import current_app
 
-from common.arguments import schema_of
-from common.tasks import BaseTask, NotifyAdminTaskMixin
-from jobs.forms import launch_form
+from jobroom.arguments import schema_of
+from jobroom.jobs.forms import launch_form
+from jobroom.tasks import BaseTask, NotifyAdminTaskMixin
 
 SAMPLES = {name: task for name, task in current_app.tasks.items() if name.startswith("demo.")}
 DANGEROUS = {"demo.fail", "demo.killed", "demo.ignores_time_limit"}

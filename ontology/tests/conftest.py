@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from common import redis
+from jobroom import redis
 from ontology import services
 from ontology.models import SHIPPED, Vocabulary
 from ontology.vocabulary import building, parsing

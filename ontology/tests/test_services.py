@@ -6,8 +6,8 @@ import pytest
 from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from common.locks import ExclusiveLock
-from jobs.models import Source, StoredFile
+from jobroom.jobs.models import Source, StoredFile
+from jobroom.locks import ExclusiveLock
 from ontology import services
 from ontology.exceptions import Refused, VocabularyFailed
 from ontology.models import Vocabulary

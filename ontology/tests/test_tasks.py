@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from common.arguments import WrongArguments, schema_of
-from common.exceptions import JobFailed
-from common.resources.using import given
 from image.celery import app
-from jobs.launching import default_queue
-from jobs.models import StoredFile
+from jobroom.arguments import WrongArguments, schema_of
+from jobroom.exceptions import JobFailed
+from jobroom.jobs.launching import default_queue
+from jobroom.jobs.models import StoredFile
+from jobroom.resources.access import given
 from ontology.exceptions import VocabularyFailed
 from ontology.models import Vocabulary
 from ontology.tests.conftest import TINY
@@ -110,7 +110,7 @@ def test_wrong_arguments_are_named(name, arguments, field):
 
 @pytest.mark.django_db
 def test_loading_by_the_task_keeps_who_and_what(no_vocabularies, empty_redis, grace, tiny_file):
-    from jobs import files
+    from jobroom.jobs import files
 
     stored = files.store_path(tiny_file, grace)
     answer = run("ontology.load_vocabulary", name="tiny", file=files.load(str(stored.pk)))
@@ -128,7 +128,7 @@ def test_loading_is_for_the_heavy_queue_and_asking_for_the_usual_one():
 
 @pytest.mark.django_db
 def test_forms_offer_what_is_loaded(tiny):
-    from jobs.forms import launch_form
+    from jobroom.jobs.forms import launch_form
 
     form = launch_form(app.tasks["ontology.annotate_text"], None)
     assert [label for _, label in form.fields["vocabularies"].choices] == ["tiny (6 terms)"]

@@ -6,7 +6,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
-from jobs.models import Job, StoredFile, TaskRule
+from jobroom.jobs.models import Job, StoredFile, TaskRule
 from ontology import checks
 from ontology.models import Vocabulary
 from ontology.policies import LOAD
@@ -116,7 +116,8 @@ def test_terms_are_searched_by_name_synonym_and_id(as_ada, tiny):
     assert "No name, synonym or id begins like that" in nothing
     assert "80% alike" in nothing
     for nonsense in ("%00", "%F0%9F%90%84", "'; DROP TABLE terms", "%25", "<b>", "a" * 500):
-        assert as_ada.get(f"/vocabularies/tiny/?q={nonsense}&page=abc").status_code == 200
+        assert as_ada.get(f"/vocabularies/tiny/?q={nonsense}&page=99").status_code == 200
+        assert as_ada.get(f"/vocabularies/tiny/?q={nonsense}&page=abc").status_code == 400
 
 
 def test_long_lists_of_terms_have_pages(as_ada, tmp_path):

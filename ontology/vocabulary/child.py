@@ -1,4 +1,4 @@
-"""The child process in which foreign ontologies are read: `common.sandbox` starts it.
+"""The child process in which foreign ontologies are read: `jobroom.sandbox` starts it.
 
 Its request is `{"source", "format", "target"}` beside the limits; its answer what the index counts and what the file says of itself.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from common.sandbox.child import say, serve
+from jobroom.sandbox.child import say, serve
 
 
 def work(request: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import xml.parsers.expat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from common.sandbox.child import FileProblem
+from jobroom.sandbox.child import FileProblem
 
 FORMATS = {"obo": "OBO", "owl": "OWL (RDF/XML)"}
 _HEAD = 65536
@@ -55,7 +55,7 @@ def check_xml(path: Path) -> None:
             parser.ParseFile(file)
     except xml.parsers.expat.ExpatError as error:
         reason = xml.parsers.expat.ErrorString(error.code)
-        raise VocabularyProblem(f"The XML is damaged in line {error.lineno}: {reason}. Export it anew.") from error
+        raise VocabularyProblem(f"The XML is damaged in line {error.lineno}: {reason}. Export it again.") from error
 
 
 class _Guard:

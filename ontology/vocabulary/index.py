@@ -11,8 +11,6 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-
 from ontology.vocabulary import words
 from ontology.vocabulary.building import SCOPES, VERSION
 
@@ -185,6 +183,9 @@ class Index:
 
     def sharing(self, grams: set[str], limit: int) -> list[Label]:
         """Return the labels that share most groups of three letters with a text (Dice's coefficient), by their rows."""
+        # Loading it takes a tenth of the start of a process, and few of them search.
+        import numpy as np
+
         found = [np.frombuffer(blob, np.uint32) for (blob,) in self._rows(_POSTINGS, (json.dumps(sorted(grams)),))]
         if not found:
             return []

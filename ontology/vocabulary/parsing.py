@@ -78,7 +78,7 @@ def _parsed(path: Path) -> Ontology:
             raise
         except SyntaxError as error:
             line = f" in line {error.lineno}" if error.lineno else ""
-            raise VocabularyProblem(f"The file is damaged{line}: {error.msg or error}. Export it anew.") from error
+            raise VocabularyProblem(f"The file is damaged{line}: {error.msg or error}. Export it again.") from error
         except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
             reason = str(error) or type(error).__name__
             raise VocabularyProblem(f"The file cannot be read as an ontology: {reason[:300]}.") from error

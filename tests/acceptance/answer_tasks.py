@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common.tasks import JobFailed
 from image.celery import app
+from jobroom.tasks import JobFailed
 
 __all__ = ["app"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from celery import group
 
-from common import redis
 from image.celery import app
+from jobroom import redis
 
 __all__ = ["app"]
 

@@ -1,4 +1,4 @@
-"""Reads a lesson of the tutorial as its reader does: what to write where, what to type, and what shall be seen."""
+"""Reads a lesson of the tutorial as its reader does: what to write where, what to type, and what should be seen."""
 
 import dataclasses
 import re

@@ -9,9 +9,10 @@ import django
 
 django.setup()
 
-from common.locks import holder  # noqa: E402 — needs the apps
-from common.tasks import BaseTask, exclusive_task  # noqa: E402
 from image.celery import app  # noqa: E402
+from jobroom.locks import holder  # noqa: E402 — needs the apps
+from jobroom.tasks import BaseTask, exclusive_task  # noqa: E402
+from jobroom.testing import write_whole  # noqa: E402
 
 __all__ = ["app"]
 
@@ -43,7 +44,7 @@ app.tasks.register(Hold)  # type: ignore[arg-type]  # Celery makes the object it
 @exclusive_task("Pid", "pid {path}", ttl=2)
 def pid(self: Any, path: str) -> int:
     """Write down who runs, then run until somebody makes the file."""
-    Path(path + ".pid").write_text(str(os.getpid()))
+    write_whole(Path(path + ".pid"), str(os.getpid()))
     wait_for(path)
     return os.getpid()
 

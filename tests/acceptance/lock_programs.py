@@ -1,5 +1,6 @@
 """Programs that the tests of the locks start as processes: `python -m tests.acceptance.lock_programs NAME ARGUMENTS`."""
 
+import ctypes
 import json
 import multiprocessing
 import os
@@ -13,9 +14,9 @@ import django
 
 django.setup()
 
-from common.exceptions import LockLost  # noqa: E402 — needs the apps
-from common.locks import ExclusiveLock  # noqa: E402
-from common.locks.keeping import keeping  # noqa: E402
+from jobroom.exceptions import LockLost  # noqa: E402 — needs the apps
+from jobroom.locks import ExclusiveLock  # noqa: E402
+from jobroom.locks.renewal import keeping  # noqa: E402
 
 
 def say(**facts: Any) -> None:
@@ -24,12 +25,12 @@ def say(**facts: Any) -> None:
 
 
 def compute(seconds: float) -> float:
-    """Keep the interpreter in one C call that never lets go of it for about `seconds`; return how long it was."""
-    began = time.process_time()  # which does not count what other processes took
-    sum(range(4_000_000))
-    rate = 4_000_000 / (time.process_time() - began)
+    """Keep the interpreter in one C call that never lets go of it for `seconds`, as a computation would.
+
+    Functions of a `PyDLL` are called with the interpreter's lock held: no other thread of this process runs meanwhile.
+    """
     began = time.monotonic()
-    sum(range(int(rate * seconds)))
+    ctypes.PyDLL(None).poll(None, 0, int(seconds * 1000))
     return time.monotonic() - began
 
 

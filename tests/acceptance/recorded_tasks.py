@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from common.tasks import BaseTask, exclusive_task
 from image.celery import app
+from jobroom.tasks import BaseTask, exclusive_task
 
 __all__ = ["app"]
 

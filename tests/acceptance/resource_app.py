@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from common.resources import Resource, resource
-from common.tasks import BaseTask
 from image.celery import app
+from jobroom.resources import Resource, resource
+from jobroom.tasks import BaseTask
 
 __all__ = ["app"]
 

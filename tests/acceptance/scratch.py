@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
-from common.testing.processes import environment
+from jobroom.testing.processes import environment
 
 
 class ScratchApp:

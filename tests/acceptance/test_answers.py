@@ -6,17 +6,17 @@ import pytest
 from celery import chain, chord, current_app, signature
 from django.db import transaction
 
-from common import redis
-from common.answers import keeping
-from common.tasks import JobFailed
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker, running
-from common.testing.tasks import made_task
 from demo import tasks as demo
-from jobs import control
-from jobs.launching import launch
-from jobs.models import Job, Source, State, StoredFile
-from workers.rescue import rescue
+from jobroom import redis
+from jobroom.cache import maintenance
+from jobroom.jobs import control
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Job, Source, State, StoredFile
+from jobroom.tasks import JobFailed
+from jobroom.testing import wait_until, write_whole
+from jobroom.testing.processes import Recorder, Worker, running
+from jobroom.testing.tasks import made_task
+from jobroom.workers.rescue import rescue
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 APP = "tests.acceptance.answer_tasks"
@@ -60,7 +60,7 @@ def started(gate: Path, count: int = 1) -> str:
 
 
 def follow(ids: list[str], leader: str) -> None:
-    """Wait until the book says that all wait for the leader."""
+    """Wait until the database says that all wait for the leader."""
     wait_until(lambda: Job.objects.filter(pk__in=ids, answer_of=leader, state=State.QUEUED).count() == len(ids), 30)
 
 
@@ -72,7 +72,7 @@ def ended(ids: list[str], state: State, seconds: float = 60) -> list[Job]:
 def nothing_left() -> bool:
     kinds = ("flight", "line", "waiting", "of")
     return not [k for kind in kinds for k in redis.client().scan_iter(f"image:answers:{kind}:*")] and not any(
-        tally.flying for tally in keeping.tallies()
+        tally.flying for tally in maintenance.tallies()
     )
 
 
@@ -85,7 +85,7 @@ def test_one_computes_and_all_others_get_its_answer_and_files(slow, gate):
         follow([*waiting, *(result.id for result in bare)], leader)
         other = demo.echo.delay("a free process")
         assert other.get(timeout=30) == "a free process", "those who wait occupy no process"
-        gate.write_text("attach")
+        write_whole(gate, "attach")
         jobs = ended([*waiting, *(result.id for result in bare)], State.SUCCEEDED)
         assert {(job.result, job.answer_of, job.attempts, job.likeness) for job in jobs} == {
             ("attach", leader, 0, None)
@@ -102,8 +102,8 @@ def test_one_computes_and_all_others_get_its_answer_and_files(slow, gate):
 
 
 def test_when_the_leaders_worker_is_killed_the_next_one_computes(slow, gate, settings):
-    settings.WORKERS_RESCUE_MARGIN = 1.0
-    settings.WORKERS_REPLACED_AFTER = 4.5
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 1.0}
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_REPLACED_AFTER": 4.5}
     with running(Recorder()), Worker(app=APP, concurrency=1) as doomed:
         leader = launched(gate)
         started(gate)
@@ -114,7 +114,7 @@ def test_when_the_leaders_worker_is_killed_the_next_one_computes(slow, gate, set
             doomed.kill()
             wait_until(lambda: (rescue(), len(runs(gate)) == 2)[1], 90)
             follow([*waiting, *bare][1:], waiting[0])
-            gate.write_text("answer")
+            write_whole(gate, "answer")
             jobs = ended([*waiting, *bare], State.SUCCEEDED)
     assert {job.result for job in jobs} == {"answer"}
     assert Job.objects.get(pk=leader).state == State.LOST
@@ -123,8 +123,8 @@ def test_when_the_leaders_worker_is_killed_the_next_one_computes(slow, gate, set
 
 
 def test_a_job_that_may_run_twice_keeps_its_followers_through_the_death_of_its_worker(settings):
-    settings.WORKERS_RESCUE_MARGIN = 1.0
-    settings.WORKERS_REPLACED_AFTER = 4.5
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 1.0}
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_REPLACED_AFTER": 4.5}
     with running(Recorder()), Worker(concurrency=1) as doomed:
         leader = demo.answer_once.delay("the same words", 20).id
         wait_until(lambda: Job.objects.filter(pk=leader, state=State.RUNNING), 60)
@@ -147,12 +147,12 @@ def test_a_failure_is_shared_and_not_kept(slow, gate, how, error):
         started(gate)
         waiting = [launched(gate), slow.delay(str(gate)).id]
         follow(waiting, leader)
-        gate.write_text(how)
-        jobs = ended([leader, *waiting], State.FAILED)
+        write_whole(gate, how)
+        jobs = [*ended([leader], State.LOST if how == "die" else State.FAILED), *ended(waiting, State.FAILED)]
         assert all(error in job.error for job in jobs), [job.error for job in jobs]
         with pytest.raises(JobFailed, match=error):
             current_app.AsyncResult(waiting[1]).get(timeout=10)
-        gate.write_text("better")
+        write_whole(gate, "better")
         control.retry(job=Job.objects.get(pk=waiting[0]), by=None)
         [job] = ended([waiting[0]], State.SUCCEEDED)
         assert (job.result, job.answer_of) == ("better", "")
@@ -170,7 +170,7 @@ def test_cancelled_jobs_wait_no_more_and_a_cancelled_leader_hands_over(slow, gat
         control.cancel(job=Job.objects.get(pk=leader), by=None, name="ada")
         ended([leader], State.CANCELLED)
         assert started(gate, 2) == waiting[1]
-        gate.write_text("answer")
+        write_whole(gate, "answer")
         jobs = ended(waiting[1:], State.SUCCEEDED)
         assert sorted((job.pk, job.answer_of) for job in jobs) == sorted([(waiting[1], ""), (waiting[2], waiting[1])])
     assert Job.objects.get(pk=waiting[0]).state == State.CANCELLED
@@ -185,18 +185,18 @@ def test_chains_and_chords_go_on_from_a_job_that_only_waited(slow, gate):
         linked = chain(slow.s(str(gate)), add.clone(kwargs={"more": 1})).delay()
         both = chord([slow.s(str(gate)), slow.s(str(gate))], add.clone()).delay()
         wait_until(lambda: Job.objects.filter(answer_of=leader, state=State.QUEUED).count() == 3, 30)
-        gate.write_text("answer")
+        write_whole(gate, "answer")
         assert linked.get(timeout=30) == ["answer", 1]
         assert both.get(timeout=30) == [["answer", "answer"], 0]
     assert runs(gate) == [leader]
 
 
 def test_force_no_cache_and_recalculate(slow, gate):
-    gate.write_text("first")
+    write_whole(gate, "first")
     with running(Worker(app=APP, concurrency=2), Recorder()):
         first = launched(gate)
         ended([first], State.SUCCEEDED)
-        gate.write_text("second")
+        write_whole(gate, "second")
         assert Job.objects.get(pk=launched(gate)).result == "first"
         [job] = ended([launched(gate, caching="no_cache")], State.SUCCEEDED)
         assert (job.result, job.answer_of) == ("second", "")
@@ -227,7 +227,7 @@ def test_an_emptied_redis_strands_nobody(slow, gate):
         follow(waiting, leader)
         for key in redis.client().scan_iter("image:answers:*"):
             redis.client().delete(key)
-        gate.write_text("answer")
+        write_whole(gate, "answer")
         jobs = ended(waiting, State.SUCCEEDED)
     assert {job.result for job in jobs} == {"answer"}
 
@@ -237,10 +237,10 @@ def test_what_a_killed_process_left_half_handed_on_is_finished(slow, gate):
     with running(Recorder()):
         leader, waiting = launched(gate), [launched(gate) for _ in range(3)]
         follow(waiting, leader)
-        from common.answers import flights
+        from jobroom.cache import single_flight
 
-        asks = flights.question_of(leader)
-        flights.conclude(asks, leader, {"state": "succeeded", "result": '"kept"', "answer_of": leader})
+        asks = single_flight.question_of(leader)
+        single_flight.conclude(asks, leader, {"state": "succeeded", "result": '"kept"', "answer_of": leader})
         redis.client().hset(f"image:answers:flight:{asks}", "since", "1")
         redis.client().zadd("image:answers:flights", {asks: 1})
         jobs = ended(waiting, State.SUCCEEDED)
@@ -252,7 +252,7 @@ def test_five_hundred_identical_launches_compute_once(slow, gate):
     with running(Worker(app=APP, concurrency=2), Recorder()):
         ids = [launched(gate) for _ in range(500)]
         started(gate)
-        gate.write_text("answer")
+        write_whole(gate, "answer")
         jobs = ended(ids, State.SUCCEEDED, 90)
     assert {job.result for job in jobs} == {"answer"}
     assert len(runs(gate)) == 1

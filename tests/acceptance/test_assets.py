@@ -15,12 +15,13 @@ from PIL import Image
 
 from assets import services
 from assets.models import Asset, Kind
-from common import cancelling, redis
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker
-from jobs import files
-from jobs.launching import launch
-from jobs.models import Job, Source, State, StoredFile
+from jobroom import redis
+from jobroom.events import cancellation
+from jobroom.jobs import files
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Job, Source, State, StoredFile
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
@@ -78,7 +79,7 @@ def faces_in(file: StoredFile, file_type: str) -> int:
 
 def large() -> bytes:
     """Return a mesh that keeps a worker busy for some seconds."""
-    return bytes(trimesh.creation.icosphere(subdivisions=7).export(file_type="ply"))
+    return bytes(trimesh.creation.icosphere(subdivisions=6).export(file_type="ply"))
 
 
 def children_at_work() -> list[str]:
@@ -206,7 +207,7 @@ def test_a_cancelled_job_leaves_no_process_and_no_folder(owner):
     with Recorder(), heavy() as worker:
         job = process(asset, faces=1000)
         wait_until(children_at_work, 120)
-        cancelling.request(job, "ada")
+        cancellation.request(job, "ada")
         done = finished(job, 60)
         wait_until(lambda: not children_at_work(), 30)
         after = finished(process(add(owner, "box.ply", trimesh.creation.box().export(file_type="ply"))))

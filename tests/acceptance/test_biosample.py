@@ -10,8 +10,8 @@ from django.contrib.auth import get_user_model
 from biosample.models import State, Submission
 from biosample.tasks import FetchStatusTask
 from biosample.tests.usi_server import PASSWORD, USER, UsiServer, sample
-from common.testing import wait_until
-from common.testing.processes import Worker
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Worker
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 

@@ -5,10 +5,11 @@ import json
 import pytest
 from celery.exceptions import TaskRevokedError
 
-from common import cancelling, events, redis
-from common.testing import wait_until
-from common.testing.processes import Worker
 from image.celery import app
+from jobroom import events, redis
+from jobroom.events import cancellation
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Worker
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 
@@ -30,7 +31,7 @@ def ends(job):
 
 def test_a_queued_job_never_starts_even_in_a_worker_that_starts_later():
     result = app.tasks["demo.echo"].delay("hello")
-    assert cancelling.request(result.id, "ada") is False
+    assert cancellation.request(result.id, "ada") is False
     with Worker(), pytest.raises(TaskRevokedError, match=r"Cancelled by ada\."):
         result.get(timeout=30)
     wait_until(lambda: len(ends(result.id)) == 2, 30, "the worker says so too")
@@ -41,7 +42,7 @@ def test_a_running_job_stops_at_its_next_progress_call_and_frees_its_worker():
     with Worker(concurrency=1):
         result = app.tasks["demo.progress"].delay(60)
         wait_until(lambda: redis.client().exists(events.running_key(result.id)), 30, "it runs")
-        assert cancelling.request(result.id, "bob") is True
+        assert cancellation.request(result.id, "bob") is True
         with pytest.raises(TaskRevokedError, match=r"Cancelled by bob\."):
             result.get(timeout=30)
         assert app.tasks["demo.echo"].delay("next").get(timeout=30) is not None

@@ -1,4 +1,4 @@
-"""Programs use the control room: the API, the socket and the commands, against a real worker and recorder."""
+"""Programs use Jobroom: the API, the socket and the commands, against a real worker and recorder."""
 
 import asyncio
 import json
@@ -10,16 +10,16 @@ from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
-from common import events, redis
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker, environment, running
 from image.asgi import application
-from jobs.authentication import new_token
-from jobs.models import Job, State, StoredFile
-from live.tests.frames import messages
+from jobroom import events, redis
+from jobroom.jobs.models import Job, State, StoredFile
+from jobroom.jobs.tokens import new_token
+from jobroom.live.tests.frames import messages
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker, environment, running
 
 QUICK = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.impatient_settings", "IMAGE_EXTRA_APPS": "tests.acceptance.deaf"}
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 
 
 @pytest.fixture(autouse=True)

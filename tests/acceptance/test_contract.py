@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from celery import chain, chord, group
 
-from common import heartbeat, redis
 from common.tasks import clearsessions
-from common.testing import wait_until
-from common.testing.processes import Worker
 from demo import tasks as demo
 from image.celery import app
 from image.celery import clearsessions as project_clearsessions
+from jobroom import redis
+from jobroom.events import heartbeat
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Worker
 from tests.acceptance.scratch import ScratchApp
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
@@ -21,7 +22,7 @@ SNIPPET = '''
     import time
 
     from image.celery import app
-    from common.tasks import BaseTask, NotifyAdminTaskMixin, exclusive_task, redis_lock
+    from jobroom.tasks import BaseTask, NotifyAdminTaskMixin, exclusive_task, redis_lock
 
 
     @app.task(bind=True, base=app.Task)
@@ -72,9 +73,10 @@ def scratch(tmp_path_factory):
     return ScratchApp(tmp_path_factory.mktemp("contract"), SNIPPET)
 
 
-@pytest.fixture
-def worker(scratch):
-    with Worker(concurrency=2, env=scratch.env) as process:
+@pytest.fixture(scope="module")
+def worker(scratch, django_db_setup):
+    redis.client().flushdb()
+    with Worker(concurrency=2, env=scratch.env, warm=False) as process:
         yield process
 
 
@@ -106,7 +108,7 @@ def test_the_snippet_of_the_documentation_runs_as_written(scratch, worker):
 def test_a_busy_lock_answers_in_words_and_counts_as_success(scratch, worker):
     printed = scratch.shell("""
         from celery import states
-        from common.testing import wait_until
+        from jobroom.testing import wait_until
         from image.celery import app
         from scratch.tasks import FetchStatusTask
 
@@ -140,7 +142,7 @@ def test_check_names_a_class_that_nobody_registered(tmp_path):
     forgetful = ScratchApp(
         tmp_path,
         """
-        from common.tasks import BaseTask
+        from jobroom.tasks import BaseTask
 
         class Forgotten(BaseTask):
             name = "Forgotten"
@@ -166,6 +168,26 @@ def test_the_samples_are_switched_off_by_a_setting(scratch):
     off = ScratchApp.__new__(ScratchApp)
     off.env = {"IMAGE_DEMO": "0"}
     assert off.shell(code) == "False\n"
+
+
+def test_the_same_setting_takes_all_examples_and_their_schedules(tmp_path):
+    off = ScratchApp.__new__(ScratchApp)
+    off.env = {"IMAGE_DEMO": "0"}
+    code = """
+        from django.urls import reverse
+        from image.celery import app
+        from django.apps import apps
+
+        names = {name.partition(".")[0] for name in app.tasks}
+        print(sorted(names & {"demo", "biosample", "assets", "text", "ontology"}))
+        print(sorted({"Fetch USI status", "Annotate All"} & {*app.tasks, *app.conf.beat_schedule}))
+        print("Clear sessions" in app.conf.beat_schedule, reverse("jobroom:jobs:overview"))
+        print([name for name in ("demo", "biosample", "assets", "text", "ontology") if apps.is_installed(name)])
+    """
+    assert off.shell(code) == "[]\n[]\nTrue /\n[]\n"
+    assert off.manage("check").returncode == 0
+    off.env = {"IMAGE_DEMO": "0", "IMAGE_EXTRA_APPS": "assets"}
+    assert off.shell(code).splitlines()[0] == "['assets']"
 
 
 def test_clearsessions_has_both_names(worker):

@@ -10,15 +10,16 @@ from contextlib import contextmanager
 
 import pytest
 
-from common import redis
-from common.locks import ExclusiveLock, holder, holders
-from common.runner.redis_server import PrivateServer
-from common.testing import wait_until
-from common.testing.processes import environment
+from jobroom import redis
+from jobroom.locks import ExclusiveLock, holder, holders
+from jobroom.runner.redis_server import PrivateServer
+from jobroom.testing import wait_until
+from jobroom.testing.processes import environment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
-TTL = 1.5
+# Long enough for a keeper that a busy machine lets stand still for seconds.
+TTL = 4.0
 
 
 class Program:
@@ -68,11 +69,13 @@ def exists(pid):
     return True
 
 
-def test_fifty_processes_that_race_never_overlap(tmp_path):
-    with program("race", "race", tmp_path, 50, 200, 4) as racers:
+@pytest.mark.long
+def test_processes_that_race_never_overlap(tmp_path, all_cases):
+    processes, rounds, turns = (50, 200, 4) if all_cases else (16, 100, 4)
+    with program("race", "race", tmp_path, processes, rounds, turns) as racers:
         assert racers.hear() == {"failed": 0}
     fencing = [int(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert len(fencing) == 200 + 50 * 4, "one winner a round, then every process its four turns"
+    assert len(fencing) == rounds + processes * turns, "one winner a round, then every process its turns"
     assert fencing == sorted(set(fencing))
     assert holder("race") is None
 
@@ -81,8 +84,8 @@ def test_the_lock_of_a_killed_process_is_free_at_once():
     with program("hold", "killed", 30) as first:
         told = first.hear()
         first.process.kill()
-        wait_until(lambda: holder("killed") is None, 10, "its keeper gives the lock back")
-        wait_until(lambda: not exists(told["keeper"]), 10, "the keeper ends")
+        wait_until(lambda: holder("killed") is None, 20, "its keeper gives the lock back")
+        wait_until(lambda: not exists(told["keeper"]), 20, "the keeper ends")
     with program("hold", "killed", 30) as second:
         assert second.hear()["fencing"] > told["fencing"]
         assert second.ask("release") == {"released": True}
@@ -95,11 +98,11 @@ def test_the_lock_of_a_machine_that_died_is_free_within_one_ttl():
         first.process.kill()
         died = time.monotonic()
         successor = ExclusiveLock("machine", ttl=TTL)
-        assert successor.acquire(wait=TTL + 2)
+        assert successor.acquire(wait=TTL + 6)
         waited = time.monotonic() - died
         assert successor.fencing > told["fencing"]
         assert successor.release()
-    assert waited < TTL + 1, "one time to live, and a second for a busy machine"
+    assert waited < TTL + 3, "one time to live, and some seconds for a busy machine"
 
 
 def test_signals_to_the_group_do_not_end_the_keeper():
@@ -116,7 +119,7 @@ def test_signals_to_the_group_do_not_end_the_keeper():
 def test_a_process_keeps_its_lock_while_it_computes_in_c_for_four_ttls():
     with program("hold", "compute", TTL) as first:
         told = first.hear()
-        first.order(f"compute {TTL * 7}")  # measured beforehand, on a machine that may have been busier
+        first.order(f"compute {TTL * 5}")
         rival = ExclusiveLock("compute")
         assert not rival.acquire(wait=TTL * 4)
         computed = first.hear()["computed"]
@@ -169,7 +172,7 @@ class Restartable:
 @pytest.fixture
 def own_redis(tmp_path, settings):
     server = Restartable(tmp_path / "redis")
-    settings.REDIS_URL = server.server.url
+    settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": server.server.url}
     yield server
     server.kill()
 
@@ -201,10 +204,11 @@ def test_a_redis_that_comes_back_empty_gets_the_lock_back(own_redis):
 
 
 def test_a_redis_that_was_away_for_longer_than_the_ttl_gets_the_lock_back(own_redis):
-    with program("hold", "away", 0.5) as first:
+    with program("hold", "away", TTL) as first:
         told = first.hear()
         own_redis.kill()
-        time.sleep(0.6)  # the fact that is waited for is the time to live itself
+        gone = time.monotonic() + TTL  # it was renewed before
+        wait_until(lambda: time.monotonic() > gone, what="its time to live is over")
         own_redis.start()
         assert wait_until(lambda: holder("away"), what="the keeper puts it back").fencing == told["fencing"]
         assert first.ask("check") == {"held": told["fencing"]}

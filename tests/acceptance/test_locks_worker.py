@@ -8,10 +8,10 @@ import subprocess
 import pytest
 from celery import chain, chord, group
 
-from common import events, redis
-from common.locks import ExclusiveLock, holder, holders
-from common.testing import wait_until
-from common.testing.processes import Worker
+from jobroom import events, redis
+from jobroom.locks import ExclusiveLock, holder, holders
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Worker
 from tests.acceptance import lock_app as tasks
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
@@ -116,7 +116,7 @@ def test_a_chord_counts_a_node_that_waited_once(held):
     assert not body.ready()
     held.release()
     assert body.get(timeout=30) == 6
-    assert [node.get(timeout=5) for node in body.parent.results] == [1, 2, 3]
+    assert [node.get(timeout=20) for node in body.parent.results] == [1, 2, 3]
 
 
 def test_links_of_a_node_that_waited_are_called(held):
@@ -148,7 +148,7 @@ def test_the_soft_time_limit_frees_the_lock(worker):
     wait_until(lambda: holder("limited"))
     wait_until(result.ready, 30)
     assert result.state == "FAILURE"
-    wait_until(lambda: holder("limited") is None, 2, "well before the time to live of 30 s")
+    wait_until(lambda: holder("limited") is None, 20, "well before the time to live of 30 s")
 
 
 def test_the_hard_time_limit_frees_the_lock(worker):
@@ -156,7 +156,7 @@ def test_the_hard_time_limit_frees_the_lock(worker):
     wait_until(lambda: holder("killed by its limit"))
     wait_until(result.ready, 30)
     assert result.state == "FAILURE"
-    wait_until(lambda: holder("killed by its limit") is None, 10, "well before the time to live of 30 s")
+    wait_until(lambda: holder("killed by its limit") is None, 20, "well before the time to live of 30 s")
 
 
 def test_calls_from_inside_a_job_do_not_change_its_outcome(worker):
@@ -201,14 +201,14 @@ def test_a_worker_that_is_stopped_leaves_no_lock(tmp_path):
         assert keepers_of(pid)
         worker.popen.send_signal(signal.SIGQUIT)
         worker.popen.wait(30)
-    wait_until(lambda: "hold" not in {found.name for found in holders()}, 10, "well before the time to live")
-    wait_until(lambda: not keepers_of(pid), 10, "the keeper has ended")
+    wait_until(lambda: "hold" not in {found.name for found in holders()}, 20, "well before the time to live")
+    wait_until(lambda: not keepers_of(pid), 20, "the keeper has ended")
     result.forget()
 
 
 def keepers_of(pid):
     listed = subprocess.run(["ps", "-ww", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if line.rstrip().endswith(f"keeper.py {pid}")]
+    return [line for line in listed.splitlines() if line.rstrip().endswith(f"renewer.py {pid}")]
 
 
 def test_a_pool_of_threads_has_exclusive_tasks_too(tmp_path):

@@ -8,14 +8,14 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.mail import send_mail
 
-from common import redis
-from common.testing import wait_until
-from common.testing.mail_server import free_port, mail_server
-from common.testing.processes import Recorder, Worker, environment, running
 from image.celery import app
-from jobs.models import Job
-from jobs.models import State as JobState
-from notifications.models import AdminMail, Mail, MailState, Outcome, State
+from jobroom import redis
+from jobroom.jobs.models import Job
+from jobroom.jobs.models import State as JobState
+from jobroom.notifications.models import AdminMail, Mail, MailState, Outcome, State
+from jobroom.testing import wait_until
+from jobroom.testing.mail_server import free_port, mail_server
+from jobroom.testing.processes import Recorder, Worker, environment, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
@@ -33,8 +33,8 @@ def _empty_redis():
 @pytest.fixture
 def queued(settings):
     """Let this process's own mails go to the queue, as those of a server do."""
-    settings.EMAIL_TRANSPORT = settings.EMAIL_BACKEND
-    settings.EMAIL_BACKEND = "notifications.backends.QueuedBackend"
+    settings.JOBROOM = settings.JOBROOM | {"EMAIL_TRANSPORT": settings.EMAIL_BACKEND}
+    settings.EMAIL_BACKEND = "jobroom.notifications.backends.QueuedBackend"
 
 
 def room(url):
@@ -43,7 +43,7 @@ def room(url):
 
 def post(*to, **more):
     call = {"to": list(to or [ADA]), "subject": "Hello", "text": "text", **more}
-    return app.send_task("notifications.send_email", (), call, queue="email")
+    return app.send_task("jobroom.notifications.send_email", (), call, queue="email")
 
 
 def is_(state):

@@ -10,12 +10,12 @@ from django.db import transaction
 from django.test import Client
 
 from biosample.models import Annotation, Submission
-from common import redis
-from common.locks import ExclusiveLock
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker
-from jobs.launching import launch
-from jobs.models import Job, Source, State
+from jobroom import redis
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Job, Source, State
+from jobroom.locks import ExclusiveLock
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker
 from ontology import services
 from ontology.models import Vocabulary
 from ontology.tests.conftest import TINY
@@ -117,4 +117,5 @@ def test_submissions_are_annotated_alone_with_a_vocabulary(ada):
 def test_what_is_loaded_leaves_nothing_in_the_working_folder(ada, settings):
     with Recorder(), Worker(queues="heavy", concurrency=1):
         finished(load("tiny", TINY, ada))
-    assert list((Path(settings.VAR) / "ontology").iterdir()) == []
+        folder = Path(settings.VAR) / "ontology"
+        wait_until(lambda: list(folder.iterdir()) == [], 20, "the job tells its end before it leaves its folder")

@@ -1,4 +1,4 @@
-"""Real workers run jobs, a real recorder keeps the book."""
+"""Real workers run jobs, a real recorder keeps the database."""
 
 import signal
 import subprocess
@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from celery import current_app, signature
-from django.conf import settings
 from django_celery_results import models as results
 
-from common import events, redis, stream
-from common.runner import redis_server
-from common.tasks import redis_lock
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker, running
-from jobs.models import Attempt, Job, State
+from jobroom import events, redis
+from jobroom.events import consumer
+from jobroom.jobs.models import Attempt, Job, State
+from jobroom.runner import redis_server
+from jobroom.tasks import redis_lock
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 APP = "tests.acceptance.recorded_tasks"
@@ -32,11 +32,11 @@ def send(name: str, *args, **options) -> str:
 
 
 def finished(job_id: str) -> Any:
-    """Wait until the book says that the job is over; return it."""
+    """Wait until the database says that the job is over; return it."""
     return wait_until(lambda: next((j for j in Job.objects.filter(pk=job_id) if j.is_finished), None), 60)
 
 
-def test_every_end_is_in_the_book():
+def test_every_end_is_in_the_database():
     with redis_lock("recorded-skips") as mine, running(Worker(app=APP), Recorder()):
         assert mine
         ids = {name: send(name, 3) for name in ("succeeds", "fails", "retries", "skips", "reports")}
@@ -49,7 +49,7 @@ def test_every_end_is_in_the_book():
             "skips": State.SKIPPED,
             "reports": State.SUCCEEDED,
         }
-        wait_until(lambda: stream.lag().entries == 0, 30)
+        wait_until(lambda: consumer.lag().entries == 0, 30)
     assert (jobs["succeeds"].result, jobs["succeeds"].args, jobs["succeeds"].label) == (6, [3], "3")
     assert (jobs["fails"].error_type, jobs["fails"].error) == ("ValueError", "no 3")
     assert "raise ValueError" in jobs["fails"].traceback
@@ -82,7 +82,7 @@ def test_a_killed_recorder_loses_nothing_and_another_goes_on():
         second = Recorder()
         with running(second):
             wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 60, 90)
-            wait_until(lambda: stream.lag().entries == 0, 60)
+            wait_until(lambda: consumer.lag().entries == 0, 60)
             assert second.stop() == 0
     assert Attempt.objects.count() == Job.objects.count() == 60
 
@@ -97,7 +97,7 @@ def test_the_recorder_ends_at_once_and_well():
         assert "Traceback" not in recorder.log
 
 
-def test_a_redis_that_restarts_and_forgets_all_is_waited_for(tmp_path):
+def test_a_redis_that_restarts_and_forgets_all_is_waited_for(tmp_path, settings):
     server = redis_server.PrivateServer(tmp_path / "redis", persist=False)
 
     def start():
@@ -108,20 +108,21 @@ def test_a_redis_that_restarts_and_forgets_all_is_waited_for(tmp_path):
     process = start()
     try:
         with running(recorder := Recorder(env={"REDIS_URL": server.url})):
-            settings_url, settings.REDIS_URL = settings.REDIS_URL, server.url
+            settings_url = settings.JOBROOM["REDIS_URL"]
+            settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": server.url}
             try:
                 events.emit("queued", "before", task="add", args=[], kwargs={})
                 wait_until(lambda: Job.objects.filter(pk="before").exists(), 60)
                 process.kill()
                 process.wait()
-                wait_until(lambda: "The book waits for Redis" in recorder.log, 60)
+                wait_until(lambda: "The recorder waits for Redis" in recorder.log, 60)
                 process = start()
                 events.emit("queued", "after", task="add", args=[], kwargs={})
                 wait_until(lambda: Job.objects.filter(pk="after").exists(), 60)
-                wait_until(lambda: "The book goes on" in recorder.log, 60)
-                assert recorder.log.count("The book waits for Redis") == 1
+                wait_until(lambda: "The recorder continues" in recorder.log, 60)
+                assert recorder.log.count("The recorder waits for Redis") == 1
             finally:
-                settings.REDIS_URL = settings_url
+                settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": settings_url}
     finally:
         process.kill()
         process.wait()

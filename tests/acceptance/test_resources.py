@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from common import heartbeat
-from common.testing import wait_until
-from common.testing.processes import Worker
+from jobroom import redis
+from jobroom.events import heartbeat
+from jobroom.testing import wait_until, write_whole
+from jobroom.testing.processes import Worker
 from tests.acceptance import resource_app as tasks
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180), pytest.mark.django_db(transaction=True)]
@@ -19,10 +20,19 @@ IMPATIENT = {
 }
 
 
+@pytest.fixture(scope="module")
+def one_folder(tmp_path_factory):
+    """The same for all tests, so that their workers have the same environment and are forked from a warm one."""
+    return tmp_path_factory.mktemp("resources")
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "FOLDER", tmp_path)
-    return tmp_path
+def folder(one_folder, monkeypatch):
+    redis.client().flushdb()  # messages that another test left would load something here
+    for path in one_folder.iterdir():
+        path.unlink()
+    monkeypatch.setattr(tasks, "FOLDER", one_folder)
+    return one_folder
 
 
 def worker(folder, queues, *options, **kwargs):
@@ -117,7 +127,7 @@ def test_only_its_own_jobs_wait_for_a_resource_that_holds_jobs(folder):
     with worker(folder, "mixed", concurrency=1) as process:
         waiting = send(tasks.picky)
         assert send(tasks.simple).get(timeout=20) == "done"
-        assert state(process, "picky_model") == "failed"
+        wait_until(lambda: state(process, "picky_model") == "failed", 20, "the heartbeat says so too")
         (folder / "picky_model-is-broken").unlink()
         assert waiting.get(timeout=30)["version"] == "0"
 
@@ -130,7 +140,7 @@ def test_new_version_is_swapped_in_while_a_long_job_runs(folder, queue, pool):
         running = send(long, str(go))
         wait_until((folder / "go.began").exists)
         assert send(task).get(timeout=20)["version"] == "1"
-        (folder / "version").write_text("2")
+        write_whole(folder / "version", "2")
         wait_until(lambda: "2" in told(process)[1][f"{queue}_model"]["versions"], 20)
         # Of processes with a model of their own, the one that is busy may have told this, and the other be a moment later.
         wait_until(lambda: send(task).get(timeout=20)["version"] == "2", 20)
@@ -144,7 +154,7 @@ def test_no_job_is_lost_while_versions_change(folder):
     with worker(folder, "shared", concurrency=2) as process:
         results = []
         for version in range(2, 5):
-            (folder / "version").write_text(str(version))
+            write_whole(folder / "version", str(version))
             for _ in range(40):
                 results.append(send(tasks.shared))
                 time.sleep(0.02)
@@ -167,7 +177,7 @@ def test_one_that_is_not_used_is_dropped_and_the_next_job_loads_it(folder):
 def test_an_unhealthy_one_is_replaced(folder):
     with worker(folder, "own", concurrency=1) as process:
         is_loaded(process, "own_model")
-        (folder / "version").write_text("2")
+        write_whole(folder / "version", "2")
         wait_until(lambda: send(tasks.own).get(timeout=20)["version"] == "2", 20)
         (folder / "poison-2").touch()
         wait_until(lambda: len(tasks.loads()) >= 3, 20)

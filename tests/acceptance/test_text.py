@@ -7,12 +7,12 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 
-from common import redis
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker
-from jobs import files
-from jobs.launching import launch
-from jobs.models import Job, Source, State, StoredFile
+from jobroom import redis
+from jobroom.jobs import files
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Job, Source, State, StoredFile
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker
 from text import registry
 from text.models import SpamModel
 

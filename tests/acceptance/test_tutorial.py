@@ -13,8 +13,8 @@ import httpx
 import pytest
 from django.conf import settings
 
-from common.runner.redis_server import free_port
-from common.testing import wait_until
+from jobroom.runner.redis_server import free_port
+from jobroom.testing import dying_with_us, wait_until
 from tests.acceptance import lesson
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
@@ -32,8 +32,8 @@ class Reader:
         self.port = free_port()
         kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        # The environment has everything already, and port 8000 may be taken.
-        self.env = {**kept, "PATH": path, "IMAGE_NO_VENV": "1", "IMAGE_PORT": str(self.port)}
+        # The environment has everything already, port 8000 may be taken, and the lesson needs one worker alone.
+        self.env = {**kept, "PATH": path, "IMAGE_NO_VENV": "1", "IMAGE_PORT": str(self.port), "IMAGE_QUEUES": "default"}
         self.first: subprocess.Popen[bytes] | None = None
         self.exported = ""
         self.log = folder.with_name("first-terminal.log")
@@ -50,7 +50,7 @@ class Reader:
         self.started = self.heard = len(self.said())
         with self.log.open("a") as out:
             self.first = subprocess.Popen(
-                ["sh", "-c", script], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                dying_with_us(["sh", "-c", script], "TERM"), cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True,
             )  # fmt: skip
         wait_until(lambda: f"at http://127.0.0.1:{self.port}/" in self.said()[self.heard :], 180, "it is up")

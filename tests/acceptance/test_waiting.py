@@ -13,16 +13,16 @@ import pytest
 from celery import current_app
 from django.contrib.auth.models import Group, User
 
-from common import redis
-from common.answers import flights
-from common.arguments import schema_of
-from common.runner.redis_server import free_port
-from common.testing import wait_until
-from common.testing.processes import Process, Recorder, Worker, running
-from jobs import answers
-from jobs.authentication import new_token
-from jobs.models import Job, State, TaskRule
-from live import topics
+from jobroom import redis
+from jobroom.arguments import schema_of
+from jobroom.cache import single_flight
+from jobroom.jobs import result_cache
+from jobroom.jobs.models import Job, State, TaskRule
+from jobroom.jobs.tokens import new_token
+from jobroom.live import topics
+from jobroom.runner.redis_server import free_port
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Process, Recorder, Worker, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 # A queue that nobody serves: its jobs wait for ever.
@@ -32,7 +32,7 @@ NOBODY = "heavy"
 @pytest.fixture(autouse=True)
 def _empty_redis(monkeypatch):
     redis.client().flushdb()
-    # The loop of these tests has nothing to do but ask; looking at the book meanwhile holds nobody up.
+    # The loop of these tests has nothing to do but ask; looking at the database meanwhile holds nobody up.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
 
@@ -143,8 +143,8 @@ async def test_those_who_wait_hold_no_thread(web, token):
 
 async def test_a_kept_answer_needs_neither_worker_nor_recorder(web, token):
     task = current_app.tasks["demo.answer_once"]
-    asked = answers.question(task, schema_of(task).bind([], {"text": "Known", "secs": 0}))
-    flights.keep(asked, "first", {"state": "succeeded", "result": '{"words": 1}', "answer_of": "first"}, [])
+    asked = result_cache.question(task, schema_of(task).bind([], {"text": "Known", "secs": 0}))
+    single_flight.keep(asked, "first", {"state": "succeeded", "result": '{"words": 1}', "answer_of": "first"}, [])
     async with client(web, token) as http:
         Job.objects.create(id="first", task=task.name, state=State.SUCCEEDED)
         done = await launch(http, task.name, 30, text="Known", secs=0)

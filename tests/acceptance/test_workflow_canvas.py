@@ -13,12 +13,12 @@ from celery.result import AsyncResult, GroupResult
 from django.core.management import call_command
 from django.db import connection
 
-from common import redis
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker, running
+from jobroom import redis
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker, running
+from jobroom.workflows.exceptions import WorkflowException
+from jobroom.workflows.workflows import Workflow
 from tests.acceptance import canvas_tasks as tasks
-from workflows.exceptions import WorkflowException
-from workflows.workflows import Workflow
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -201,6 +201,17 @@ TABLE = [
     row("errback of a chord, body fails", lambda t: linking(chord([t.add(1, 1), t.add(1, 1)], t.fail()), error=t.errback())),
     row("errback of a body, header fails", lambda t: chord([t.add(1, 1), t.fail()], linking(t.total(), error=t.errback()))),
     row("errback of a header's member", lambda t: chord([t.add(1, 1), linking(t.fail(), error=t.errback())], t.total())),
+    row("errback of a group that a chain follows", lambda t: linking(group(t.fail(), t.give(1)) | t.total() | t.add(1), error=t.errback())),
+    row("errback of a chain that begins with a group", lambda t: linking(chain(group(t.fail(), t.give(1)), t.total(), t.add(1)), error=t.errback())),
+    row("errbacks of a body that is a group", lambda t: chord([t.fail()], group(linking(t.total(), error=t.errback(mark="a")), linking(t.total(), error=t.errback(mark="b"))))),
+    row("errback of a chord whose body is a group", lambda t: linking(chord([t.fail(), t.give(1)], group(t.total(), t.total())), error=t.errback())),
+    row("errback of a body after a chain that fails before", lambda t: chain(t.fail(), chord([t.add(1), t.add(2)], linking(t.total(), error=t.errback())))),
+    row("errback of a body, a header's chain fails early", lambda t: chord([t.fail() | t.add(1), t.give(2)], linking(t.total(), error=t.errback()))),
+    row("errback of a body that is a chain", lambda t: chord([t.fail(), t.give(2)], linking(t.total() | t.add(1), error=t.errback()))),
+    row("errback of a body's first step", lambda t: chord([t.fail(), t.give(2)], linking(t.total(), error=t.errback()) | t.add(1))),
+    row("errback of a body's last step", lambda t: chord([t.fail(), t.give(2)], t.total() | linking(t.add(1), error=t.errback()))),
+    row("errback of a chord in a chain", lambda t: linking(chain(t.give(1), chord([t.add(1), t.fail()], t.total()), t.add(1)), error=t.errback())),
+    row("errback of a chord with a body that is a chord", lambda t: linking(chord([t.fail(), t.give(1)], chord([t.total(), t.total()], t.total())), error=t.errback())),
     row("link and errback", lambda t: linking(t.fail(), t.linked(), t.errback())),
     # self.replace
     row("replaced by a task", lambda t: chain(t.give(3), t.replaced("task"), t.mul(2))),

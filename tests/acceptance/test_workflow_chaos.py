@@ -1,6 +1,9 @@
-"""Workflows finish whatever dies: workers, pool processes, recorder, beat, Redis; and messages that come twice.
+"""Workflows finish whatever dies or freezes: workers, pool processes, recorder, beat, web server, Redis; and messages that
+come twice.
 
-`CHAOS_SEEDS=20 CHAOS_NODES=1000` makes it the full trial; by default it is a small one.
+`CHAOS_SEEDS=20 CHAOS_NODES=1000 CHAOS_FREEZE=5,120` makes it the full trial; by default it is a small one, without a web
+server. Frozen processes are those that a debugger, a suspended machine or a full disk holds for a while: they go on later
+and do not know that they were away.
 """
 
 import json
@@ -18,27 +21,33 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from common import redis
-from common.runner.redis_server import PrivateServer
-from common.testing import wait_until
-from common.testing.brokers import broker
-from common.testing.processes import Beat, Recorder, Worker
-from jobs.models import Job
+from jobroom import redis
+from jobroom.jobs.models import Job
+from jobroom.runner.redis_server import PrivateServer
+from jobroom.testing import wait_until
+from jobroom.testing.brokers import broker
+from jobroom.testing.processes import Beat, Process, Recorder, Worker
+from jobroom.workflows import services
+from jobroom.workflows.models import FINISHED, State, StoredWorkflow
+from jobroom.workflows.workflows import Workflow
 from tests.acceptance import workflow_tasks as tasks
-from workflows import services
-from workflows.models import FINISHED, State, StoredWorkflow
-from workflows.workflows import Workflow
 
 SEEDS = range(int(os.environ.get("CHAOS_SEEDS", "1")))
 NODES = int(os.environ.get("CHAOS_NODES", "120"))
 SECONDS = 120 + NODES * 0.6
 APP = "tests.acceptance.workflow_tasks"
+# Least and most seconds for which something is frozen.
+FREEZE = tuple(float(text) for text in os.environ.get("CHAOS_FREEZE", "0.5,2.5").split(","))
+LONG = FREEZE[1] > 5
 # One node in so many may not run twice.
 ONCE = 10
 # So many messages are delivered twice.
 COPIES = NODES // 20
 # Most deaths. The sweeper repairs a lost message after it has looked twice, for which it has to live a while.
 DEATHS = 25 + NODES // 50
+# How often something is frozen.
+FREEZES = 3 + NODES // 100
+SECONDS += FREEZES * FREEZE[1] * 2
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -60,6 +69,7 @@ class Room:
         self.others: dict[str, Any] = {}
         self.over = threading.Event()
         self.killed: list[str] = []
+        self.frozen: list[str] = []
         self.copied = 0
 
     def start(self) -> None:
@@ -68,6 +78,9 @@ class Room:
         self.worker = Worker(app=APP, env=self.env).start()
         for name, kind in (("recorder", Recorder), ("beat", Beat)):
             self.others[name] = kind(env=self.env).start()
+        if LONG:
+            argv = [sys.executable, "-m", "uvicorn", "image.asgi:application", "--port", "0", "--lifespan", "off"]
+            self.others["web"] = Process("web", argv, self.env).start()
 
     def _start_redis(self) -> None:
         self.redis = subprocess.Popen(
@@ -112,6 +125,20 @@ class Room:
         self.others[name] = type(self.others[name])(env=self.env).start()
         self.killed.append(name)
 
+    def freeze(self) -> None:
+        """Stop something with all its processes for a while, without its knowing (SIGSTOP), and let it go on."""
+        assert self.worker is not None
+        assert self.redis is not None
+        pids = {"worker": self.worker.pid, "redis": self.redis.pid} | {n: p.pid for n, p in self.others.items()}
+        name = self.chance.choice([*sorted(pids), "worker", "worker"])
+        with suppress(ProcessLookupError):
+            os.killpg(pids[name], signal.SIGSTOP)
+            try:
+                self.over.wait(self.chance.uniform(*FREEZE))
+            finally:
+                os.killpg(pids[name], signal.SIGCONT)
+        self.frozen.append(name)
+
     def deliver_twice(self) -> None:
         """Put second copies of some waiting messages into the queue, until one in twenty has been delivered twice."""
         with suppress(redis.Error):
@@ -136,6 +163,8 @@ class Room:
         restarts = 2
         while not self.over.is_set() and len(self.killed) < DEATHS:
             self.wait(self.chance.uniform(0.3, 2.0))
+            if len(self.frozen) < FREEZES and self.chance.random() < 0.3:
+                self.freeze()
             deaths = [self.kill_worker, self.kill_child, self.kill_recorder, self.kill_beat]
             weights = [5, 5, 3, 1]
             if restarts and self.chance.random() < 0.2:
@@ -174,7 +203,7 @@ def written(seed: int) -> Workflow:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_node_has_its_effect_and_none_twice_that_may_not(seed, tmp_path, settings):
     server = PrivateServer(tmp_path / "redis")
-    settings.REDIS_URL = server.url
+    settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": server.url}
     room = Room(server, seed)
     try:
         room.start()
@@ -190,7 +219,7 @@ def test_every_node_has_its_effect_and_none_twice_that_may_not(seed, tmp_path, s
             ended = _finish(workflow.id, room, SECONDS)
             ran = {key: int(n) for key, n in redis.client().hgetall("flow:ran").items()}
         sys.stderr.write(
-            f"seed {seed}: {time.monotonic() - began:.1f} s, {len(room.killed)} deaths, {room.copied} copies\n"
+            f"seed {seed}: {time.monotonic() - began:.1f} s, {len(room.killed)} deaths, {len(room.frozen)} freezes, {room.copied} copies\n"
         )
     finally:
         room.stop()

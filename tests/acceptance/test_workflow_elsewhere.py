@@ -1,4 +1,4 @@
-"""Nodes in a worker that knows nothing of the control room: plain Celery with the same broker, and not a line of ours."""
+"""Nodes in a worker that knows nothing of Jobroom: plain Celery with the same broker, and not a line of ours."""
 
 import sys
 from collections import Counter
@@ -7,15 +7,15 @@ from textwrap import dedent
 import pytest
 from django.conf import settings
 
-from common import redis
-from common.testing import wait_until
-from common.testing.processes import Process, Recorder, Worker, running
 from image.celery import app
-from jobs.models import Job
+from jobroom import redis
+from jobroom.jobs.models import Job
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Process, Recorder, Worker, running
+from jobroom.workflows import services
+from jobroom.workflows.models import State, StoredWorkflow
+from jobroom.workflows.workflows import Workflow
 from tests.acceptance import workflow_tasks as tasks
-from workflows import services
-from workflows.models import State, StoredWorkflow
-from workflows.workflows import Workflow
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -61,8 +61,8 @@ def elsewhere(tmp_path):
     (tmp_path / "plain.py").write_text(dedent(PLAIN))
     argv = [sys.executable, "-m", "celery", "-A", "plain", "--workdir", str(tmp_path), "worker", "-Q", "elsewhere"]
     argv += ["-n", "elsewhere@test", "-c", "2", "-l", "INFO", "--without-gossip", "--without-mingle"]
-    env = {"THE_REDIS": settings.REDIS_URL, "DJANGO_SETTINGS_MODULE": "", "PYTHONPATH": str(tmp_path)}
-    return Process("elsewhere", argv, env)
+    env = {"THE_REDIS": settings.JOBROOM["REDIS_URL"], "DJANGO_SETTINGS_MODULE": "", "PYTHONPATH": str(tmp_path)}
+    return Process("elsewhere", argv, env, warm=False)
 
 
 def foreign(name, *args):
@@ -70,7 +70,7 @@ def foreign(name, *args):
 
 
 def ended(workflow):
-    """Wait for the end; return what the book says when it has everything."""
+    """Wait for the end; return what the database says when it has everything."""
 
     def over():
         found = StoredWorkflow.objects.get(pk=workflow.id)
@@ -93,7 +93,9 @@ def test_results_go_from_there_to_here_and_back(elsewhere):
         workflow.apply_async()
         stored = ended(workflow)
         assert (stored.state, stored.result) == (State.SUCCESS, {"all": [{"twice": 8}, 9, 18]})
-        wait_until(lambda: StoredWorkflow.objects.get(pk=workflow.id).letters == "sss", SLOW, "the book has every node")
+        wait_until(
+            lambda: StoredWorkflow.objects.get(pk=workflow.id).letters == "sss", SLOW, "the database has every node"
+        )
         jobs = {job.node: job for job in Job.objects.filter(workflow_id=workflow.id)}
     assert [(jobs[node].state, jobs[node].result) for node in "012"] == [
         ("succeeded", {"twice": 8}),
@@ -115,7 +117,7 @@ def test_a_failure_there_blocks_what_follows_and_resume_runs_it_again(elsewhere)
         stored = ended(workflow)
         assert stored.state == State.FAILURE
         wait_until(
-            lambda: StoredWorkflow.objects.get(pk=workflow.id).letters == "sfbs", SLOW, "the book has every node"
+            lambda: StoredWorkflow.objects.get(pk=workflow.id).letters == "sfbs", SLOW, "the database has every node"
         )
         job = Job.objects.get(workflow_id=workflow.id, node="1")
         assert (job.state, job.error, job.error_type) == ("failed", "not over there", "ValueError")

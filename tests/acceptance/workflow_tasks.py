@@ -1,13 +1,15 @@
 """Sample tasks of workflows: small, and with an effect that can be counted. The app of `Worker(app=…)`."""
 
 import os
+import signal
 import time
 from typing import Any
 
 from celery import group
+from celery.exceptions import Ignore
 
-from common import redis
 from image.celery import app
+from jobroom import redis
 
 __all__ = ["app"]
 
@@ -117,3 +119,16 @@ def pid(*_: Any) -> int:
 def report(a: int) -> dict[str, Any]:
     """Return an object."""
     return {"total": a, "parts": [a, a + 1]}
+
+
+@task("says", bind=True)
+def says(self: Any, state: str, meta: Any) -> None:
+    """Store a state of its own, and leave Celery without a word."""
+    self.update_state(state=state, meta=meta)
+    raise Ignore
+
+
+@task("dies")
+def dies() -> None:
+    """End its process as a lack of memory does."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,8 @@
 """The assets workflow in a real browser, on a real mesh: launched, watched, broken, and resumed where it broke."""
 
+import json
 import os
+import uuid
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from playwright.sync_api import expect
 
 from assets import services
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker, running
-from jobs.models import Job
+from jobroom.jobs.models import Job
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker, running
+from jobroom.workflows.definitions import registry
+from jobroom.workflows.models import StoredWorkflow
 from tests.browser.conftest import DESKTOP, PHONE
-from workflows.definitions import registry
-from workflows.models import StoredWorkflow
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 
@@ -64,23 +66,26 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         page.evaluate("window.untouched = true")
         expect(page.locator("#workflow-head .heading .state-succeeded")).to_be_visible(timeout=PATIENCE)
         expect(page.locator("a.node.state-succeeded")).to_have_count(6)
-        assert page.evaluate("window.untouched"), "the page was loaded anew"
+        assert page.evaluate("window.untouched"), "the page was loaded again"
 
-        # One node with an argument that it cannot take.
+        # One node with an argument that fits its task, and of which the task finds that it cannot be.
         page.get_by_role("link", name="Run again…").click()
         page.get_by_text("With other arguments…").click()
         middle = page.get_by_role("group", name="middle").get_by_label("Named arguments")
-        middle.fill(middle.input_value().replace("300", "-300"))
+        right = json.loads(middle.input_value())
+        middle.fill(json.dumps({**right, "mesh": str(uuid.UUID(int=0))}))
         page.get_by_role("button", name="Run again").click()
         node = page.locator("a.node", has_text="middle")
         expect(node).to_contain_text("Failed", timeout=PATIENCE)
         expect(page.locator("#workflow-head .heading .state-failed")).to_be_visible(timeout=PATIENCE)
         expect(page.locator("a.node", has_text="report")).to_contain_text("Blocked")
         node.click()
-        expect(page.locator("#workflow-panel")).to_contain_text("faces")
+        expect(page.locator("#workflow-panel")).to_contain_text("The file of the mesh is not there any more")
         pictures(page, "failed")
         workflow_id = page.url.split("/workflows/")[1].split("/")[0]
-        wait_until(lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == "sssfsb", 30, "the book has it all")
+        wait_until(
+            lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == "sssfsb", 30, "the database has it all"
+        )
         before = runs(workflow_id)
 
         page.get_by_role("link", name="Resume…").click()
@@ -88,13 +93,15 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         if (more := page.locator("details#changes")).count() and not more.get_attribute("open"):
             more.locator("summary").click()
         middle = page.get_by_role("group", name="middle").get_by_label("Named arguments")
-        middle.fill(middle.input_value().replace("-300", "300"))
+        middle.fill(json.dumps(right))
         pictures(page, "resume")
         page.get_by_role("button", name="Resume").click()
         expect(page.locator("#workflow-head .heading .state-succeeded")).to_be_visible(timeout=PATIENCE)
         expect(page.locator("a.node.state-succeeded")).to_have_count(6)
         pictures(page, "succeeded")
-        wait_until(lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == "ssssss", 30, "the book has it all")
+        wait_until(
+            lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == "ssssss", 30, "the database has it all"
+        )
     after = runs(workflow_id)
     nodes = {str(node.index): node.key for node in StoredWorkflow.objects.get(pk=workflow_id).read_graph().nodes}
     assert {nodes[name] for name in after if after[name] != before.get(name)} == {"middle", "report"}

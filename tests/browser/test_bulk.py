@@ -9,10 +9,10 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from playwright.sync_api import expect
 
-from common.testing.processes import Recorder, Worker, running
-from jobs import bulk, launching
-from jobs.models import Job, Source, State
-from schedules import services
+from jobroom.jobs import bulk, launching
+from jobroom.jobs.models import Job, Source, State
+from jobroom.schedules import services
+from jobroom.testing.processes import Recorder, Worker, running
 from tests.browser.conftest import DESKTOP, PHONE
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
@@ -25,7 +25,7 @@ def engine(site):
 
 
 def waiting(count: int) -> None:
-    """Fill the book with jobs that wait."""
+    """Fill the database with jobs that wait."""
     now = timezone.now() - timedelta(minutes=1)
     owner = User.objects.get(username="grace")
     Job.objects.bulk_create(
@@ -47,7 +47,7 @@ def test_ticked_jobs_are_cancelled_after_a_question(page):
     news = Job.objects.get(pk="job-003")
     news.label = "news"
     news.save()
-    expect(page.get_by_text("news")).to_be_visible(timeout=60_000)  # the list was fetched anew, the ticks stay
+    expect(page.get_by_text("news")).to_be_visible(timeout=60_000)  # the list was fetched again, the ticks stay
     expect(page.locator("[data-bulk-number]")).to_have_text("3 ticked")
     page.get_by_role("button", name="Cancel…").click()
     expect(page.get_by_role("heading", name="Cancel 2 jobs?")).to_be_visible()
@@ -89,7 +89,7 @@ def moves(page, region) -> None:
     page.evaluate("window.untouched = true")
     bar = page.locator(f"{region} [data-progress]").first
     expect(bar).not_to_have_js_property("value", bar.evaluate("bar => bar.value"), timeout=60_000)
-    assert page.evaluate("window.untouched"), "the page was loaded anew"
+    assert page.evaluate("window.untouched"), "the page was loaded again"
 
 
 def test_progress_moves_in_the_admin(page, engine):
@@ -98,14 +98,14 @@ def test_progress_moves_in_the_admin(page, engine):
         name="Slow", task="demo.progress", interval=every, kwargs='{"secs": 60, "steps": 600}'
     )
     job = services.run_now(row)
-    page.goto("/admin/jobs/job/")
+    page.goto("/admin/jobroom_jobs/job/")
     expect(page.locator("[data-progress]").first).to_be_attached(timeout=60_000)
-    page.goto(f"/admin/jobs/job/{job}/change/")
+    page.goto(f"/admin/jobroom_jobs/job/{job}/change/")
     moves(page, "#job-live")
     for path in ("/admin/django_celery_beat/periodictask/", f"/admin/django_celery_beat/periodictask/{row.pk}/change/"):
         page.goto(path)
         moves(page, f"#schedule-{row.pk}")
-    page.goto("/admin/jobs/job/")
+    page.goto("/admin/jobroom_jobs/job/")
     moves(page, "#jobs-live")
     owner = User.objects.get(username="grace")
     launching.launch(task="demo.echo", arguments={"text": "again"}, by=owner, source=Source.PAGE)

@@ -1,10 +1,10 @@
-"""The pages in a real browser: they follow the book by themselves, fit a phone and obey their own policy."""
+"""The pages in a real browser: they follow the database by themselves, fit a phone and obey their own policy."""
 
 import pytest
 from playwright.sync_api import expect
 
-from jobs.models import Job, State
-from jobs.tests.events import event, finished, queued, record, started
+from jobroom.jobs.models import Job, State
+from jobroom.jobs.tests.events import event, finished, queued, record, started
 from tests.browser.conftest import PHONE
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pyte
 
 @pytest.fixture(autouse=True)
 def no_socket(page):
-    """Let no socket come up: these pages follow the book by polling."""
+    """Let no socket come up: these pages follow the database by polling."""
     page.route_web_socket("**/ws/live/", lambda socket: socket.close())
     page.reload()
 
@@ -28,10 +28,10 @@ def test_the_page_of_a_job_follows_it_to_its_end(page):
     expect(page.locator(".heading .state-failed")).to_be_visible(timeout=30_000)
     page.get_by_text("Traceback", exact=True).click()
     expect(page.get_by_text("Traceback here")).to_be_visible()
-    assert page.evaluate("window.untouched"), "the page was loaded anew"
+    assert page.evaluate("window.untouched"), "the page was loaded again"
 
 
-def test_lists_follow_the_book_and_filter_by_address(page):
+def test_lists_follow_the_database_and_filter_by_address(page):
     expect(page.get_by_text("No job yet")).to_be_visible()
     record(queued(1))
     expect(page.get_by_role("link", name="add")).to_be_visible(timeout=30_000)

@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
-from common.testing.processes import Recorder, Worker, running
-from jobs.models import Job, State
+from jobroom.jobs.models import Job, State
+from jobroom.testing.processes import Recorder, Worker, running
 from tests.browser.conftest import log_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
@@ -41,7 +41,7 @@ def test_a_job_is_launched_and_watched_to_its_end_without_a_reload(page, engine)
     expect(page.locator(".heading .state-succeeded")).to_be_visible()
     assert len(seen) > 10, "the bar moved in few steps"
     expect(page).to_have_title(re.compile("✔ demo.progress"))
-    assert page.evaluate("window.untouched"), "the page was loaded anew"
+    assert page.evaluate("window.untouched"), "the page was loaded again"
 
 
 def test_a_lost_line_is_said_and_caught_up(page, engine):
@@ -72,7 +72,7 @@ def test_errors_stand_at_their_fields(page):
     page.get_by_label("Secs").fill("")
     page.get_by_label("Steps").fill("1.5")
     page.get_by_role("button", name="Launch").click()
-    expect(page.get_by_text("valid integer")).to_be_visible()
+    expect(page.get_by_text("Give a whole number")).to_be_visible()
     assert not Job.objects.exists()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.testing import postgresql, rabbitmq
+from jobroom.testing import postgresql, rabbitmq
 
 
 @pytest.fixture(scope="session")

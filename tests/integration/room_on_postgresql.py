@@ -5,11 +5,11 @@ from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from django_celery_results.models import TaskResult
 
-from common import redis
-from common.testing import wait_until
-from common.testing.processes import Beat, Recorder, Worker
 from demo import tasks as demo
-from jobs.models import Attempt, Job, State
+from jobroom import redis
+from jobroom.jobs.models import Attempt, Job, State
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Beat, Recorder, Worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
@@ -30,7 +30,7 @@ def test_twenty_jobs_survive_their_worker():
             mine = Job.objects.filter(pk__in=ids)
             wait_until(lambda: mine.filter(state=State.SUCCEEDED).count() == COUNT, 120)
             scheduled = Job.objects.filter(task="demo.echo", state=State.SUCCEEDED)
-            wait_until(scheduled.exists, 60, "a job of beat's is in the book")
+            wait_until(scheduled.exists, 60, "a job of beat's is in the database")
             wait_until(lambda: TaskResult.objects.filter(task_id__in=ids, status="SUCCESS").count() == COUNT, 60)
     attempts = mine.values_list("attempts", flat=True)
     assert set(attempts) == {1, 2}

@@ -1,4 +1,4 @@
-"""The task contract and the book with RabbitMQ as broker; results, events and locks stay in Redis."""
+"""The task contract and the database with RabbitMQ as broker; results, events and locks stay in Redis."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ import pytest
 from celery import chain
 from django.conf import settings
 
-from common import redis
-from common.testing import wait_until
-from common.testing.brokers import broker
-from common.testing.processes import Beat, Recorder, Worker, running
 from demo import tasks as demo
 from image.celery import app
-from jobs.launching import launch
-from jobs.models import Attempt, Job, Source, State
+from jobroom import redis
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Attempt, Job, Source, State
+from jobroom.testing import wait_until
+from jobroom.testing.brokers import broker
+from jobroom.testing.processes import Beat, Recorder, Worker, running
+from jobroom.workers.rescue import rescue
 from tests.acceptance.scratch import ScratchApp
-from workers.rescue import rescue
 
 pytestmark = [
     pytest.mark.rabbitmq,
@@ -32,7 +32,7 @@ TASKS = """
     import time
 
     from image.celery import app
-    from common.tasks import BaseTask, NotifyAdminTaskMixin, exclusive_task
+    from jobroom.tasks import BaseTask, NotifyAdminTaskMixin, exclusive_task
 
 
     @app.task(bind=True, base=app.Task)
@@ -74,7 +74,7 @@ def rabbit(rabbitmq_url, monkeypatch):
     monkeypatch.setitem(app.conf.broker_transport_options, "confirm_publish", True)
     with broker(rabbitmq_url):
         with app.connection_for_write() as connection:
-            for queue in settings.QUEUES:
+            for queue in settings.JOBROOM["QUEUES"]:
                 connection.default_channel.queue_declare(queue, durable=True, auto_delete=False)
                 connection.default_channel.queue_purge(queue)
         yield {"CELERY_BROKER_URL": rabbitmq_url}
@@ -131,8 +131,8 @@ def test_the_contract_holds(env):
 
 
 def test_jobs_survive_their_worker_and_rescue_does_no_harm(env, settings, mailoutbox):
-    settings.WORKERS_RESCUE_MARGIN = 1.0
-    settings.WORKERS_REPLACED_AFTER = 4.5
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 1.0}
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_REPLACED_AFTER": 4.5}
     settings.ADMINS = [("Ada", "ada@example.org")]
     with Recorder(env=env):
         with Worker(concurrency=3, env=env) as first:
@@ -151,8 +151,8 @@ def test_jobs_survive_their_worker_and_rescue_does_no_harm(env, settings, mailou
     assert mails_about(fragile, mailoutbox) == 1
 
 
-def test_a_launch_is_in_the_book_and_the_room_is_ready(rabbit, admin_user, client):
-    queues = ",".join(settings.QUEUES)
+def test_a_launch_is_in_the_database_and_the_room_is_ready(rabbit, admin_user, client):
+    queues = ",".join(settings.JOBROOM["QUEUES"])
     with running(Recorder(env=rabbit), Beat(env=rabbit), Worker(queues=queues, env=rabbit)):
         job = launch(task="demo.add", arguments={"x": 2, "y": 3}, by=admin_user, source=Source.API)
         wait_until(lambda: states([job.pk]) == {State.SUCCEEDED: 1}, SLOW)

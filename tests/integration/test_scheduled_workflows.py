@@ -6,11 +6,11 @@ import pytest
 from django.test import TestCase
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from common import redis
 from image.celery import app
-from schedules.services import running
-from workflows.definitions import registry
-from workflows.models import StoredWorkflow
+from jobroom import redis
+from jobroom.schedules.services import running
+from jobroom.workflows.definitions import registry
+from jobroom.workflows.models import StoredWorkflow
 
 pytestmark = pytest.mark.django_db
 
@@ -27,9 +27,11 @@ def test_a_schedule_launches_a_workflow_and_leaves_its_name():
     registry.keep(TEXT, origin="a test")
     every = IntervalSchedule.objects.create(every=1, period="days")
     given = {"definition": "nightly-sums", "payload": {"a": 4}}
-    row = PeriodicTask.objects.create(name="Nightly", task="workflows.run", interval=every, kwargs=json.dumps(given))
+    row = PeriodicTask.objects.create(
+        name="Nightly", task="jobroom.workflows.run", interval=every, kwargs=json.dumps(given)
+    )
     args, kwargs, options = running.message(row)
-    task = app.tasks["workflows.run"]
+    task = app.tasks["jobroom.workflows.run"]
     task.push_request(id="job-1", **options["headers"])
     try:
         with TestCase.captureOnCommitCallbacks(execute=True):

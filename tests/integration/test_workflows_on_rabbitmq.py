@@ -3,15 +3,15 @@
 import pytest
 from celery import chain, chord, group
 
-from common import redis
-from common.testing import wait_until
-from common.testing.processes import Recorder, Worker, running
-from jobs.models import Job
+from jobroom import redis
+from jobroom.jobs.models import Job
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker, running
+from jobroom.workflows import services
+from jobroom.workflows.models import State, StoredWorkflow
+from jobroom.workflows.workflows import Workflow
 from tests.acceptance import workflow_tasks as tasks
 from tests.integration.test_rabbitmq import SLOW, rabbit
-from workflows import services
-from workflows.models import State, StoredWorkflow
-from workflows.workflows import Workflow
 
 __all__ = ["rabbit"]
 
@@ -32,7 +32,7 @@ def room(rabbit):
 
 
 def ended(workflow_id):
-    """Wait for the end; return what the book says then."""
+    """Wait for the end; return what the database says then."""
 
     def over():
         found = StoredWorkflow.objects.get(pk=workflow_id)
@@ -42,7 +42,9 @@ def ended(workflow_id):
 
 
 def letters(workflow_id, wanted):
-    wait_until(lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == wanted, SLOW, "the book has every node")
+    wait_until(
+        lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == wanted, SLOW, "the database has every node"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("jobs", "0005_list_indexes"),
+        ("jobroom_jobs", "0005_list_indexes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
                         editable=False,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",
-                        to="jobs.storedfile",
+                        to="jobroom_jobs.storedfile",
                     ),
                 ),
                 (

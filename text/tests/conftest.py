@@ -8,8 +8,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from common import redis
-from jobs import files
+from jobroom import redis
+from jobroom.jobs import files
 from text import registry
 from text.spam import training
 
@@ -78,7 +78,7 @@ def small_model():
 
 @pytest.fixture
 def version(db, small_model):
-    """Return a function that adds a version, a candidate unless it shall be promoted."""
+    """Return a function that adds a version, a candidate unless it should be promoted."""
 
     def made(*, promoted=False, **fields):
         source = registry.Source("messages.tsv", "0" * 64, 60)

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from common.locks import ExclusiveLock
+from jobroom.locks import ExclusiveLock
 from text.models import SpamModel
 from text.tests.conftest import lines
 

@@ -5,12 +5,19 @@ import pickle
 import zipfile
 
 import pytest
-from skops import io as skops_io
 
 from text.exceptions import ModelRefused
 from text.spam import keeping, training
 from text.tests.conftest import lines
 from text.tests.test_training import examples
+
+
+@pytest.fixture
+def skops_io():
+    """Return the module; to import it costs seconds, and every process of a run collects this file."""
+    from skops import io as found
+
+    return found
 
 
 class Evil:
@@ -29,7 +36,7 @@ def test_a_model_comes_back_as_it_was():
     assert training.probabilities(keeping.from_bytes(content), texts) == training.probabilities(model, texts)
 
 
-def test_only_the_listed_types_are_not_of_skops_own_list(small_model):
+def test_only_the_listed_types_are_not_of_skops_own_list(small_model, skops_io):
     content = keeping.as_bytes(training.fitted(small_model.examples.learned))
     assert set(skops_io.get_untrusted_types(data=content)) == set(keeping.TRUSTED)
 
@@ -40,7 +47,7 @@ def test_a_pickle_is_refused_and_not_run(capsys):
     assert "ran" not in capsys.readouterr().out
 
 
-def test_a_type_that_nobody_trusts_is_refused():
+def test_a_type_that_nobody_trusts_is_refused(skops_io):
     with pytest.raises(ModelRefused, match=r"types that are not trusted: .*Evil"):
         keeping.from_bytes(skops_io.dumps(Evil2()))
 
@@ -52,7 +59,7 @@ class Evil2:
         self.value = 1
 
 
-def test_something_else_than_a_pipeline_is_refused():
+def test_something_else_than_a_pipeline_is_refused(skops_io):
     from sklearn.linear_model import LogisticRegression
 
     with pytest.raises(ModelRefused, match="a LogisticRegression, not a pipeline"):

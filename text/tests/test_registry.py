@@ -1,4 +1,4 @@
-"""The book of versions: adding, promoting, rolling back, loading, and the very first one."""
+"""The database of versions: adding, promoting, rolling back, loading, and the very first one."""
 
 import pytest
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from common.arguments import WrongArguments, schema_of
-from common.exceptions import JobFailed
-from common.resources.using import given
 from image.celery import app
-from jobs.launching import default_queue
+from jobroom.arguments import WrongArguments, schema_of
+from jobroom.exceptions import JobFailed
+from jobroom.jobs.launching import default_queue
+from jobroom.resources.access import given
 from text import languages, registry, tables, tasks
 from text.models import SpamModel
 from text.tests.conftest import lines
@@ -89,7 +89,7 @@ def test_training_makes_a_version(upload):
 
 
 def test_two_trainings_at_once_are_one(upload):
-    from common.locks import ExclusiveLock
+    from jobroom.locks import ExclusiveLock
 
     with ExclusiveLock("train_spam_detector"):
         assert tasks.TrainSpamDetectorTask().run(upload(lines(30))) == "Train spam detector already running!"

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Group, Permission
 
-from jobs.models import Job, State, TaskRule
+from jobroom.jobs.models import Job, State, TaskRule
 from text import views
 from text.matrix import Matrix
 from text.models import SpamModel
@@ -43,8 +43,8 @@ def test_the_list_shows_versions_and_pages(as_grace, version, monkeypatch):
     older = as_grace.get(f"{LIST}?before=2").content.decode()
     assert 'href="/text/models/1/"' in older
     assert "No older version" in as_grace.get(f"{LIST}?before=1").content.decode()
-    for nonsense in ("x", "-1", "9" * 30, ""):
-        assert as_grace.get(LIST, {"before": nonsense}).status_code == 200
+    for nonsense in ("x", "-1", "9" * 30):
+        assert as_grace.get(LIST, {"before": nonsense}).status_code == 400
 
 
 def test_a_running_training_is_shown(as_grace, grace):
@@ -116,6 +116,10 @@ def test_who_may_launch_may_see_but_not_promote(as_ada, ada, version):
     assert "Promote</button>" not in page
     assert "Download" not in page
     assert as_ada.post(f"{row.get_absolute_url()}promote/").status_code == 403
+    page = as_ada.get(LIST).content.decode()
+    assert "detect_spam" in page
+    assert "Classify" not in page  # what no rule opens does not exist
+    TaskRule.objects.create(task="Classify messages").see.add(group)
     assert "No rule opens this task to you" in as_ada.get(LIST).content.decode()
 
 
@@ -185,4 +189,4 @@ def test_the_launch_form_takes_a_file_or_one_uploaded_before(as_grace, upload, g
         page = as_grace.get(f"/tasks/{task}/").content.decode()
         assert '<input type="file" name="file"' in page
         assert 'accept=".csv,.tsv,.txt"' in page
-        assert f'<option value="{old.id}">old.tsv</option>' in page
+        assert f'<option value="{old.id}">old.tsv · ' in page

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand
+from django.core.management import BaseCommand, CommandParser
 
-from common.runner import settings_reference
+from common import module_list
+from jobroom.runner import settings_reference
 
 
 def run(argv: list[str]) -> tuple[bool, str]:
@@ -49,7 +50,7 @@ def programs() -> dict[str, list[str]]:
 
 def template_folders(folder: Path) -> list[Path]:
     """Return the project's folders that hold templates."""
-    found = [folder / "templates", *sorted(folder.glob("*/templates"))]
+    found = [folder / "templates", *sorted(folder.glob("*/templates")), *sorted(folder.glob("jobroom/*/templates"))]
     return [path for path in found if any(path.rglob("*.html"))]
 
 
@@ -59,8 +60,14 @@ class Command(BaseCommand):
     help = "Check format, lint, types, import contracts, migrations, templates and the settings reference."
     requires_system_checks: list[str] = []
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare `--write`."""
+        parser.add_argument("--write", action="store_true", help="first write the list of modules into its page")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Print one line a check, and the output of those that failed."""
+        if options["write"]:
+            module_list.write(settings.BASE_DIR)
         checks = programs()
         absent = [argv[0] for argv in checks.values() if not Path(argv[0]).exists()]
         if absent:
@@ -70,6 +77,8 @@ class Command(BaseCommand):
             results = dict(zip(checks, pool.map(run, checks.values()), strict=True))
         reference = settings_reference.problems(settings.BASE_DIR)
         results["settings reference"] = (not reference, "\n".join(reference))
+        modules = module_list.problems(settings.BASE_DIR)
+        results["module list"] = (not modules, "\n".join(modules))
         for name, (passed, text) in results.items():
             self._tell(name, text, passed=passed)
         failed = [name for name, (passed, _) in results.items() if not passed]

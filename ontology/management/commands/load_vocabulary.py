@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
 
-from common.exceptions import RedisUnavailable
-from jobs import files, terminal
-from jobs.exceptions import TooLarge
-from jobs.following import Follower
-from jobs.launching import launch
-from jobs.models import Source, State
+from jobroom.exceptions import RedisUnavailable
+from jobroom.jobs import files, terminal
+from jobroom.jobs.exceptions import TooLarge
+from jobroom.jobs.following import Follower
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Source, State
 from ontology import services
 from ontology.exceptions import Refused, VocabularyFailed
 from ontology.policies import LOAD

@@ -5,8 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from common.tasks import File
 from image.celery import app
+from jobroom.tasks import File
 
 
 @app.task(name="deaf.work")

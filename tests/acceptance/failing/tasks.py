@@ -7,8 +7,8 @@ from typing import Annotated
 
 from celery import shared_task
 
-from common.redaction import Secret
-from common.tasks import BaseTask, JobFailed, NotifyAdminTaskMixin, exclusive_task
+from jobroom.arguments.redaction import Secret
+from jobroom.tasks import BaseTask, JobFailed, NotifyAdminTaskMixin, exclusive_task
 
 
 class Told(NotifyAdminTaskMixin, BaseTask):

@@ -17,6 +17,7 @@ class Command(BaseCommand):
     """Test the spam detector."""
 
     help = "Judge a file of labelled messages and print precision, recall, F1 and the confusion matrix; or judge one message."
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare what is judged, and by which version."""

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from django.core.management import BaseCommand, CommandError
 
-from common.exceptions import RedisUnavailable
-from common.locks import ExclusiveLock
+from jobroom.exceptions import RedisUnavailable
+from jobroom.locks import ExclusiveLock
 from text import learning
 from text.exceptions import TextFailed
 from text.reading import Encoding

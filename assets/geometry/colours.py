@@ -1,0 +1,67 @@
+"""The colours of a mesh: kept where a step leaves its corners as they are, carried to the nearest corner where not."""
+
+from typing import Any
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from assets.geometry.formats import TEXTURED
+
+Colours = NDArray[np.uint8]
+
+
+def has_texture(mesh: trimesh.Trimesh) -> bool:
+    """Return whether the colours are in a picture that is laid over the mesh."""
+    return _visual(mesh).kind == "texture" and getattr(mesh.visual, "uv", None) is not None
+
+
+def _visual(mesh: trimesh.Trimesh) -> Any:
+    """Return what trimesh keeps of colours: a class of its own for each kind of them."""
+    return mesh.visual
+
+
+def of_corners(mesh: trimesh.Trimesh) -> Colours | None:
+    """Return one colour (red, green, blue, alpha) for each corner; None where the file says nothing of colours."""
+    visual = _visual(mesh)
+    if has_texture(mesh):
+        visual = visual.to_color()
+    if not visual.defined or visual.kind not in {"vertex", "face"}:
+        return None
+    colours: Colours = np.asarray(visual.vertex_colors, dtype=np.uint8)
+    return colours if len(colours) == len(mesh.vertices) else None
+
+
+def carry(source: trimesh.Trimesh, target: trimesh.Trimesh) -> None:
+    """Give each corner of `target` the colour of the nearest corner of `source`."""
+    colours = of_corners(source)
+    if colours is None:
+        return
+    _, nearest = cKDTree(source.vertices).query(target.vertices)
+    target.visual = trimesh.visual.ColorVisuals(target, vertex_colors=colours[nearest])
+
+
+def fit(mesh: trimesh.Trimesh, file_type: str) -> trimesh.Trimesh:
+    """Return the mesh with its colours as `file_type` can hold them: a texture becomes one colour for each corner."""
+    if not has_texture(mesh) or file_type in TEXTURED:
+        return mesh
+    plain = mesh.copy()
+    colours = of_corners(mesh)
+    plain.visual = trimesh.visual.ColorVisuals(plain, vertex_colors=colours)
+    return plain
+
+
+def at(mesh: trimesh.Trimesh, triangles: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return red, green and blue (n, 3; 0 to 255) at points of the mesh, None where it has no colours.
+
+    `triangles` (n) are the triangles of the points, `weights` (n, 3) how near each is to their corners; they add up to 1.
+    """
+    corners, visual = mesh.faces[triangles], _visual(mesh)
+    if has_texture(mesh):
+        places = np.einsum("nk,nkd->nd", weights, np.asarray(visual.uv)[corners])
+        return np.asarray(visual.material.to_color(places), dtype=np.float64)[:, :3]
+    if visual.kind == "face":
+        return np.asarray(visual.face_colors, dtype=np.float64)[triangles, :3]
+    colours = of_corners(mesh)
+    return None if colours is None else np.einsum("nk,nkd->nd", weights, colours[corners, :3].astype(float))

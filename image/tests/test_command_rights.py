@@ -1,0 +1,157 @@
+"""Every role with every command that acts for a person: as declared here, or the test fails."""
+
+import argparse
+import io
+import json
+from contextlib import suppress
+
+import pytest
+from django.core.management import CommandError, call_command, get_commands, load_command_class
+
+from image.tests import policy
+from image.tests import world as making
+from jobroom.jobs.models import Job, State
+
+pytestmark = pytest.mark.django_db
+
+NONE = "22222222-bbbb-4bbb-8bbb-222222222222"
+# Whoever has a shell acts as the machine, which sees and may everything. Without `--as` these can do nothing else.
+OF_THE_MACHINE = {
+    "audit", "deadletters", "health", "jobroom", "jobs", "lint", "load_vocabulary", "purge_answers", "record", "show",
+    "tasks", "test", "test_spam_detector", "train_spam_detector", "up", "workers",
+}  # fmt: skip
+# Who is let in; the second are told that they may not, as they see it; to all others it does not exist.
+NONE_OF_THEM: frozenset[str] = frozenset()
+RIGHTS = {
+    "launch": (policy.LAUNCH, policy.SEE_TASK - policy.LAUNCH),
+    "drain": (policy.BOSS, policy.EVERYBODY - policy.BOSS),
+    "locks": (policy.STAFF, policy.EVERYBODY - policy.STAFF),
+    "queues": (policy.STAFF, policy.EVERYBODY - policy.STAFF),
+    "pause": (policy.BOSS, policy.EVERYBODY - policy.BOSS),
+    "resume": (policy.BOSS, policy.EVERYBODY - policy.BOSS),
+    "cancel": (policy.CANCEL, policy.SEE_JOB - policy.CANCEL),
+    "retry": (policy.CANCEL - {"owner"}, policy.SEE_JOB - policy.CANCEL | {"owner"}),  # she may not launch the task
+    "workflow run": (policy.LAUNCH, NONE_OF_THEM),
+    "workflow show": (policy.OWNER, NONE_OF_THEM),
+    "workflow cancel": (policy.OWNER, NONE_OF_THEM),
+    "workflow pause": (policy.OWNER, NONE_OF_THEM),
+    "workflow unpause": (policy.OWNER, NONE_OF_THEM),
+    "workflow resume": (policy.OWNER, NONE_OF_THEM),
+    "workflow decide": (policy.STAFF, frozenset({"owner"})),
+    "workflow list": (policy.EVERYBODY, NONE_OF_THEM),
+    "workflow definitions": (policy.EVERYBODY, NONE_OF_THEM),
+    "workflow check": (policy.EVERYBODY, NONE_OF_THEM),
+    "workflow load": (policy.STAFF, policy.EVERYBODY - policy.STAFF),
+}
+# What operators do to workers, queues and locks, with words that are complete.
+OF_OPERATORS = {
+    "pause": ["queue", "default", "--reason", "x"],
+    "resume": ["queue", "default"],
+    "drain": ["no-worker"],
+    "locks": ["--break", "no-lock", "--reason", "x"],
+    "queues": ["purge", "default", "--reason", "x", "--yes"],
+}
+OUR_APPS = ("common", "jobroom", "ontology", "biosample", "assets", "text", "demo", "image")
+REFUSED = (
+    "You may not",
+    "Only ",
+    "Telling workers what to do needs",
+    "Changing queues",
+)  # how those are answered who see what they may not do
+GONE = ("There is no job ", "There is no task", "There is no definition", "There is no active")
+
+
+def parsers():
+    """Yield the words of each command of ours, of each of its parts too, with the options that it takes."""
+    for name, app in get_commands().items():
+        if not app.startswith("django"):
+            yield from _parts(name, load_command_class(app, name).create_parser("manage.py", name))
+
+
+def _parts(words, parser):
+    parts = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not parts:
+        yield words, {option for action in parser._actions for option in action.option_strings}
+    for action in parts:
+        for name, part in action.choices.items():
+            yield from _parts(f"{words} {name}", part)
+
+
+def test_every_command_is_declared():
+    """A new command, or a new part of one, is declared here, whether it acts for a person or for the machine."""
+    ours = [(words, options) for words, options in parsers() if not words.startswith("jobroom ")]
+    assert {words for words, options in ours if "--as" in options} == set(RIGHTS) | set(OF_OPERATORS)
+    alone = {words.split()[0] for words, options in ours if "--as" not in options}
+    foreign = {name for name, app in get_commands().items() if not app.startswith(OUR_APPS)}
+    assert alone - foreign == OF_THE_MACHINE
+
+
+@pytest.fixture
+def things(world, tmp_path):
+    """Return what stands after each command: once what there is, and once what there is not."""
+    waiting = Job.objects.create(id="66666666-ffff-4fff-8fff-666666666666", task=making.TASK, state=State.RUNNING,
+                                 owner=world.people["owner"])  # fmt: skip
+    text = tmp_path / "sums.yaml"
+    text.write_text(making.SUMS)
+    flow = str(world.things["workflow_id"].pk)
+    found = {f"workflow {action}": ([flow], [NONE]) for action in ("show", "cancel", "pause", "unpause", "resume")}
+    return found | {
+        "launch": ([making.TASK, "--arg=text=x"], ["demo.ecco", "--arg=text=x"]),
+        "drain": ([], []),
+        "locks": ([], []),
+        "queues": ([], []),
+        "pause": (["queue", "default", "--reason=x"], []),
+        "resume": (["queue", "default"], []),
+        "cancel": ([waiting.pk], [NONE]),
+        "retry": ([world.things["job_id"].pk], [NONE]),
+        "workflow run": (["hidden-sums"], ["hidden-summs"]),
+        "workflow decide": ([flow, "k0", "approve"], [NONE, "k0", "approve"]),
+        "workflow list": ([], []),
+        "workflow definitions": ([], []),
+        "workflow check": ([str(text)], [str(text)]),
+        "workflow load": ([str(text)], [str(text)]),
+    }
+
+
+def said(command, words, role):
+    """Return what the command answers a person, and its exit status; nothing that it writes stays."""
+    out = io.StringIO()
+    with making.undone():
+        try:
+            with suppress(SystemExit):
+                call_command(*command.split(), *words, "--as", role, stdout=out)
+        except CommandError as refused:
+            return str(refused), refused.returncode
+    return out.getvalue(), 0
+
+
+def plain(answer, words):
+    return json.dumps(answer).replace(words[0], "…") if words else json.dumps(answer)
+
+
+@pytest.mark.parametrize("command", RIGHTS)
+def test_every_role(world, things, command):
+    let_in, told = RIGHTS[command]
+    there, none = things[command]
+    for role in making.ROLES[1:]:  # without a name nobody is anonymous in a shell, but the machine
+        answer = said(command, there, role)
+        if role == "left":
+            assert answer == ("There is no active user called “left”.", 2), command
+        elif role in let_in:
+            # Done, or refused for another reason than who asks.
+            assert not answer[0].startswith((*REFUSED, *GONE)), f"{role}: {answer}"
+            assert not there or answer[0] != f"There is no workflow {there[0]}.", f"{role}: {answer}"
+        elif role in told:
+            assert answer[1] in {1, 2}, f"{role}: {answer}"
+            assert answer[0].startswith(REFUSED), f"{role}: {answer}"
+        else:
+            assert answer[1], f"{role} {command}: {answer}"
+            assert plain(answer, there) == plain(said(command, none, role), none), f"{role} {command}: {answer}"
+
+
+@pytest.mark.parametrize("command", OF_OPERATORS)
+def test_workers_queues_and_locks_are_for_operators(world, command):
+    for role in policy.EVERYBODY - policy.STAFF | {"left"}:
+        text, code = said(command, OF_OPERATORS[command], role)
+        assert code, f"{role}: {text}"
+        assert "no-worker" not in text, f"{role} learns which workers there are: {text}"

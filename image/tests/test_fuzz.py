@@ -1,0 +1,179 @@
+"""Nonsense in every address, query string and form: an answer that helps, never a failure of ours."""
+
+import json
+import random
+import re
+import time
+from urllib.parse import quote
+
+import pytest
+
+from image.tests.routes import Route, routes
+from image.tests.world import let_go, send
+
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
+
+# What people, programs and attackers have put into fields: characters, numbers and nesting beyond all bounds.
+NASTY = (
+    "",
+    " ",
+    "\x00",
+    "a\x00b",
+    "\x1b[31m\r\n",
+    "٣",
+    "²",
+    "1e999",
+    "-1",
+    "0",
+    "NaN",
+    "9" * 30,
+    "9" * 5000,
+    "true",
+    "null",
+    "[]",
+    "{}",
+    '{"a": 1e999}',
+    '"\\ud800"',
+    "[" * 3000 + "]" * 3000,
+    "[" * 100_000,
+    "{" + ",".join(f'"k{n}": {n}' for n in range(20_000)) + "}",
+    "9" * 5000 + "]",
+    "[" + "9" * 5000 + "]",
+    "\u202e\u2066\ufeff",
+    "' OR 1=1 --",
+    "<script>",
+    "../../etc/passwd",
+    "00000000-0000-0000-0000-000000000000",
+    "2024-13-45T99:99:99",
+    "2024-01-01T00:00:00+00:00~x",
+    "9999-12-31T23:59:59+00:00~\ud7ff",
+    "0001-01-01T00:00:00+23:59~x",
+    "cD14",  # base64 of p=x, as cursors of the framework are written
+    "cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5",  # p=9999…
+    "bz05OTk5OTk5",
+    "%s%n%x",
+    "x" * 3000,
+)
+# Names in query strings and forms that no page tells in its HTML.
+NAMES = (
+    "after", "all", "at", "before", "cursor", "field", "from-job", "from-preset", "ids", "job", "level", "name", "next",
+    "node", "only", "order", "owner", "page", "part", "q", "queue", "run", "schedule", "state", "tab", "tag", "task",
+    "until", "version", "wait", "with-caching", "workflow", "workflows", "o", "p", "e", "_to_field", "_popup",
+    "launch-refresh", "launch-when", "launch-run_after", "launch-cron", "launch-priority", "verdict", "note", "tags",
+    "args-0", "kwargs-0", "args-1", "kwargs-1", "preset-name", "action", "confirmed", "f-state", "f-before",
+)  # fmt: skip
+_FIELD = re.compile(r'<(?:input|select|textarea)[^>]*?\sname="([^"]+)"')
+# The answers of pages that are away on purpose: probes, and what needs Redis or a worker.
+AWAY = {"/readyz": {503}}
+SEED = 20261128
+# Of all pairs of page and value so many are tried, other ones each time the seed is changed.
+QUERIES, FORMS, PLACES = 1, 1, 1
+
+
+def check(answer, what, sent):
+    """Fail where the answer is a failure of ours."""
+    let_go(answer)
+    path = what.partition("?")[0].partition(" ")[2]
+    good = answer.status_code < 500 or answer.status_code in AWAY.get(path, ())
+    assert good, f"{what} with {json.dumps(sent)[:300]} answered {answer.status_code}"
+    if path.startswith("/api/") and answer.status_code >= 400:
+        assert answer["Content-Type"] == "application/problem+json", f"{what}: {answer['Content-Type']}"
+
+
+def addresses(world):
+    """Yield each route with an address that leads to something."""
+    for route in routes():
+        yield route, route.filled(world.values(route))
+
+
+@pytest.fixture
+def boss(world, quiet):
+    return world.clients["boss"]
+
+
+@pytest.mark.timeout(300)  # every address with one query: a minute and more while the machine is busy
+def test_query_strings(world, boss):
+    chance = random.Random(SEED)
+    for route, address in addresses(world):
+        if not {"GET"} & route.methods or "logout" in address:
+            continue
+        for _ in range(QUERIES if not address.startswith("/admin/") else 1):
+            sent = {name: chance.choice(NASTY) for name in chance.sample(NAMES, 12)}
+            check(boss.get(address, sent), f"GET {address}", sent)
+
+
+def test_every_name_of_a_query_alone(world, boss):
+    """One at a time, so that one that is refused does not hide the next."""
+    chance = random.Random(SEED + 1)
+    for route, address in addresses(world):
+        if address.startswith(("/admin/", "/logout", "/password")) or not {"GET"} & route.methods:
+            continue
+        for name in chance.sample(NAMES[:36], 4):
+            sent = {name: chance.choice(NASTY)}
+            check(boss.get(address, sent), f"GET {address}", sent)
+
+
+def test_forms(world, boss):
+    chance = random.Random(SEED + 2)
+    for route, address in addresses(world):
+        if route.is_api or "logout" in address or not {"POST"} & route.methods:
+            continue
+        page = let_go(boss.get(address))
+        html = page.content.decode() if page.status_code == 200 and not page.streaming else ""
+        fields = sorted(set(_FIELD.findall(html)) - {"csrfmiddlewaretoken"}) or list(NAMES)
+        for _ in range(FORMS if not address.startswith("/admin/") else 1):
+            chosen = chance.sample(fields, min(len(fields), 8))
+            sent = {name: chance.choice(NASTY) for name in chosen}
+            check(send(boss, "POST", address, sent, json=False), f"POST {address}", sent)
+
+
+BODIES = (
+    "", "{", "[]", '"x"', "null", "NaN", '{"task": "\\u0000"}', '{"a": "\\ud800"}', '{"a": 1e999}', "[" * 100_000,
+    "[" * 3000 + "]" * 3000, "9" * 5000, '{"arguments": ' + "9" * 5000 + "}", "\xff\xfe",
+    '{"arguments": {' + ",".join(f'"k{n}": {n}' for n in range(20_000)) + "}}",
+    '{"arguments": {' + ",".join(f'"k{n}": {n}' for n in range(9_000)) + '}, "task": "demo.echo"}',
+    '{"payload": {' + ",".join(f'"k{n}": {n}' for n in range(9_000)) + '}, "definition": "hidden-sums"}',
+    '{"payload": {"a": 1e300}, "definition": "hidden-sums", "version": 99999999999999999999}',
+    '{"changes": {"k0": {"args": [[[[1]]]], "kwargs": {"": ""}}}, "done": {"k0": []}}',
+    '{"text": "a: [*x]"}', '{"text": "a: &a [*a]"}', '{"text": "{name: x, nodes: {a: {task: 1}}}"}',
+    '{"name": ""}', '{"approve": "maybe"}', '{"username": [], "password": {}}', '{"refresh": "x.y.z"}',
+)  # fmt: skip
+
+
+def test_bodies(world, boss):
+    for route, address in addresses(world):
+        if not route.is_api:
+            continue
+        for method in sorted(route.methods & {"POST", "PUT", "PATCH", "DELETE"}):
+            for body in BODIES:
+                check(send(boss, method, address, body, json=True), f"{method} {address}", body[:100])
+
+
+def test_places(world, boss):
+    """In an address: what stands there may be anything that a browser can send."""
+    chance = random.Random(SEED + 3)
+    for route in routes():
+        values = world.values(route)
+        for _ in range(PLACES if route.places else 0):
+            odd = {name: chance.choice([n for n in NASTY if n and len(n) < 2000]) for name in route.places}
+            address = "/" + "/".join(_quoted(part) for part in route.filled({**values, **odd})[1:].split("/"))
+            check(boss.get(address), f"GET {address}", odd)
+
+
+def _quoted(text):
+    return quote(text, safe="%")
+
+
+@pytest.mark.parametrize("count", [9_000, 100_000])
+def test_many_names_are_refused_soon(boss, count):
+    body = json.dumps({"task": "demo.echo", "arguments": {f"k{n}": n for n in range(count)}})
+    began = time.process_time()
+    answer = boss.post("/api/jobs/", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert len(answer.content) < 20_000
+    assert time.process_time() - began < 2  # of the processor; it was 8 and more
+
+
+def test_a_route_without_a_way_to_fill_it_is_noticed():
+    with pytest.raises(KeyError):
+        Route("things/<int:thing_id>/", "", None).filled({})

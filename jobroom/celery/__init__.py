@@ -1,0 +1,40 @@
+"""What is plugged into Celery: signals, result backend, transport, requests and beat."""
+
+from typing import Any, cast
+
+from celery import Celery, Task, signals
+from celery.app.defaults import NAMESPACES
+from celery.utils.imports import symbol_by_name
+
+from jobroom.celery import transport, wire
+
+AMQP = "jobroom.celery.publishing:AMQP"
+CONSUMER = "jobroom.celery.consumer:Consumer"
+
+
+def install(app: Celery) -> Celery:
+    """Make every task of `app` one of ours, unless it names a base of its own; return the app.
+
+    The one line in a project's Celery module, right below `app = Celery(…)`. Settings are not read here. A base that the
+    app has for its tasks already stays one: they then have both. Twice is the same as once.
+    """
+    from jobroom.tasks import BaseTask
+
+    transport.register()
+    wire.register()
+    if app.amqp_cls == Celery.amqp_cls:
+        app.amqp_cls = AMQP
+    signals.celeryd_init.connect(_use_our_consumer, dispatch_uid="jobroom.celery")
+    theirs: Any = symbol_by_name(cast("str", app.task_cls))
+    if not issubclass(theirs, BaseTask):
+        both = type("JobroomTask", (BaseTask, theirs), {"abstract": True, "__module__": __name__})
+        # Celery takes a class as well as its name; its types know the name alone.
+        app.task_cls = cast("str", BaseTask if theirs is Task else both)
+        app.__dict__.pop("Task", None)  # made of the base of before, where something asked for it already
+    return app
+
+
+def _use_our_consumer(conf: Any, **_: Any) -> None:
+    """Let workers take messages with our consumer, unless the project names one of its own."""
+    if conf.worker_consumer == NAMESPACES["worker"]["consumer"].default:
+        conf.worker_consumer = CONSUMER

@@ -1,0 +1,34 @@
+"""What a task raises, at the place where it is raised: noted as it is, and kept from harming its worker.
+
+Celery pickles an error on its way to the worker's main process, and hands its hooks a substitute where that fails. Some
+errors do worse: MemoryError leaves the job without an end, `sys.exit()` ends the pool process, KeyboardInterrupt stops
+the worker with all that it runs. None of this is meant by who writes it in a task: the job fails, and says with what.
+"""
+
+from typing import Any
+
+from billiard.common import terminate_handler_fired  # type: ignore[attr-defined] # newer than the stubs
+from celery.exceptions import Ignore, Reject, Retry
+
+from jobroom import foreign
+from jobroom.exceptions import OutOfMemory, TaskEscaped
+
+_CELERYS = (Ignore, Reject, Retry)
+
+
+def note(request: Any, error: BaseException) -> None:
+    """Remember what the task raised, for whoever tells of it."""
+    execution = getattr(request, "execution", None)
+    if execution is not None and not isinstance(error, _CELERYS):
+        execution.error = error
+
+
+def contain(error: BaseException) -> None:
+    """Raise an ordinary error in place of one that would harm the worker; return where it is ordinary, or where the
+    process was told to end.
+    """
+    if isinstance(error, MemoryError):
+        raise OutOfMemory from error
+    if isinstance(error, Exception) or terminate_handler_fired():
+        return
+    raise TaskEscaped(f"The task raised {foreign.class_name(error)}: {foreign.text_of(error)}") from error

@@ -1,0 +1,134 @@
+"""A message that no worker can run ends here: as a failed job with its reason, and as a dead letter for operators."""
+
+import dataclasses
+import logging
+from typing import Any
+
+from celery import current_app
+from celery.app.task import Context
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+
+from jobroom import bounds, events, foreign
+from jobroom.arguments import storable
+from jobroom.arguments.redaction import hide_arguments, hide_in_text
+from jobroom.conf import settings
+from jobroom.events import heartbeat
+
+logger = logging.getLogger(__name__)
+
+# Characters of the raw message that a dead letter keeps.
+HEAD = 2_000
+# A longer body is not decoded to learn the arguments of a job that will not run.
+READABLE = 1_000_000
+
+
+class MessageRefused(Exception):
+    """No worker can run the message."""
+
+
+@dataclasses.dataclass(slots=True)
+class Letter:
+    """What is known of a message that is refused; any of it may be missing."""
+
+    job: str = ""
+    task: str = ""
+    queue: str = ""
+    headers: dict[str, Any] = dataclasses.field(default_factory=dict)
+    call: tuple[Any, Any, Any] | None = None  # args, kwargs, embed
+    raw: str = ""
+    size: int = 0
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether a job of it can be recorded."""
+        return bool(self.job) and not self.task.startswith("celery.")
+
+
+def letter_of(message: Any) -> Letter:
+    """Return what can be read of a message; never raises."""
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    info = message.delivery_info if isinstance(message.delivery_info, dict) else {}
+    raw = message.body if isinstance(message.body, str | bytes) else foreign.repr_of(message.body)
+    call = _call_of(message, len(raw))
+    return Letter(
+        job=_plain(headers.get("id")),
+        task=_plain(headers.get("task")),
+        queue=_plain(info.get("routing_key")),
+        headers=headers,
+        call=call,
+        raw=bytes_to_str(raw[: 4 * HEAD]),
+        size=len(raw),
+    )
+
+
+def queue_of(message: Any) -> str:
+    """Return the queue that a message was taken from, empty where it does not say; never raises."""
+    info = message.delivery_info if isinstance(message.delivery_info, dict) else {}
+    return _plain(info.get("routing_key"))
+
+
+def _plain(value: Any) -> str:
+    fits = isinstance(value, str) and 0 < len(value) <= 255 and storable.is_plain(value)
+    return value if fits else ""
+
+
+def _call_of(message: Any, size: int) -> tuple[Any, Any, Any] | None:
+    if size > READABLE:
+        return None
+    try:
+        args, kwargs, embed = loads(message.body)
+    except Exception:  # noqa: BLE001 — the boundary: whatever is wrong with it, it is what the letter is about
+        return None
+    fits = isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict | None)
+    return (args, kwargs, embed or {}) if fits else None
+
+
+def refuse(letter: Letter, *, kind: str, reason: str, error: Exception | None = None) -> None:
+    """Record that the message of `letter` will not run; `error` is what Celery's result should be."""
+    reason = bounds.shorten(hide_in_text(reason), settings.ERROR_LIMIT)
+    logger.error("The message of job %s (%s) is refused: %s", letter.job or "?", letter.task or "?", reason)
+    worker = heartbeat.instance().partition("/")[0]
+    head = bounds.shorten(hide_in_text(letter.raw), HEAD)
+    events.emit(
+        "refused", letter.job or None, task=letter.task, queue=letter.queue, worker=worker, kind=kind, reason=reason,
+        head=head, size=letter.size,
+    )  # fmt: skip
+    if letter.is_tracked:
+        _end_job(letter, kind, reason)
+    if letter.job:
+        _tell_celery(letter, error or MessageRefused(reason))
+
+
+def _end_job(letter: Letter, kind: str, reason: str) -> None:
+    part = {name: letter.headers[name] for name in ("workflow", "node") if _plain(letter.headers.get(name))}
+    if not letter.headers.get("tracked") and not part:
+        args, kwargs, embed = letter.call or ([], {}, {})
+        plain_args, plain_kwargs = hide_arguments(None, args, kwargs)
+        events.emit(
+            "queued", letter.job, task=letter.task, queue=letter.queue, args=plain_args, kwargs=plain_kwargs,
+            source="code", retries=0, **({"bound": True} if any((embed or {}).values()) else {}),
+        )  # fmt: skip
+    events.emit(
+        "finished", letter.job, state="failed", execution=None, runtime=None, error=reason,
+        error_type=_type(letter, kind), error_bases=[], traceback="", **part,
+    )  # fmt: skip
+
+
+def _type(letter: Letter, kind: str) -> str:
+    if letter.call is None and not letter.headers.get("tracked"):
+        return events.MESSAGE_UNREADABLE
+    return _TYPES.get(kind, "MessageRefused")
+
+
+_TYPES = {"unknown": "NotRegistered", "repeated": "WorkerLost", "rejected": events.MESSAGE_REJECTED}
+
+
+def _tell_celery(letter: Letter, error: Exception) -> None:
+    """Let whoever waits for the result, a chord or the next of a chain, know that it failed."""
+    _, _, embed = letter.call or (None, None, {})
+    try:
+        request = Context({**letter.headers, **embed, "delivery_info": {}, "is_eager": False})
+        current_app.backend.mark_as_failure(letter.job, error, request=request)
+    except Exception:  # the boundary: what refers to the job may be as broken as the message
+        logger.exception("Celery could not be told that job %s failed", letter.job)

@@ -1,0 +1,163 @@
+"""System checks of the task infrastructure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
+
+from jobroom import conf, private, upgrade
+from jobroom.resources.declaration import declared, suggestion
+from jobroom.runner.preparation import PRIVATE_PROBLEM, PRIVATE_REMEDY
+
+# The releases of Celery with which the whole suite and the wheel in a project of its own were run. The wheel installs beside
+# others of the same major version; that they work was not seen.
+TRIED = ("5.7",)
+
+
+def connect() -> None:
+    """Register the checks; twice is the same as once."""
+    register(tried_celery)
+    register(unregistered_tasks)
+    register(misspelt_settings)
+    register(resources_of_tasks)
+    register(data_folder)
+    register(unserved_resources)
+    register(old_tables, Tags.database)
+
+
+def tried_celery(**kwargs: Any) -> list[CheckMessage]:
+    """Say with which releases of Celery Jobroom was tried, where the installed one is another."""
+    import celery
+
+    if ".".join(celery.__version__.split(".")[:2]) in TRIED:
+        return []
+    return [
+        Warning(
+            f"Jobroom was tried with Celery {' and '.join(TRIED)}, and {celery.__version__} is installed.",
+            hint=f'Install "celery~={TRIED[-1]}.0", or try your tasks here before you rely on them.',
+            id="jobroom.W005",
+        )
+    ]
+
+
+def data_folder(**kwargs: Any) -> list[CheckMessage]:
+    """Close the data folder to other users of the machine; name what in it cannot be closed."""
+    folder = private.folder()
+    failed = private.mend(folder) if folder is not None else []
+    if not failed:
+        return []
+    problem = PRIVATE_PROBLEM.format(paths=private.describe(failed))
+    return [Warning(problem, hint=PRIVATE_REMEDY, id="jobroom.W004")]
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)
+
+
+def unregistered_tasks(**kwargs: Any) -> list[CheckMessage]:
+    """Name every class-based task that no worker would find, because nobody registered it."""
+    from celery import current_app
+
+    from jobroom.tasks import BaseTask
+
+    registered = {cls for task in current_app.tasks.values() for cls in type(task).__mro__}
+    return [
+        Error(
+            f"{cls.__module__}.{cls.__qualname__} is a task that nobody registered, so no worker knows it.",
+            hint=f"Add `app.tasks.register({cls.__name__})` below the class, or give it no run() if it is only a base.",
+            obj=cls,
+            id="jobroom.E001",
+        )
+        for cls in _subclasses(BaseTask)
+        if "run" in vars(cls) and cls not in registered
+    ]
+
+
+def misspelt_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Name every setting that looks like one of ours and is read by no app."""
+    if not isinstance(getattr(django_settings, conf.DICTIONARY, {}), Mapping):
+        hint = 'Write JOBROOM = {"LOCK_TTL": 30.0}; docs/reference/settings.md lists the keys.'
+        return [Error("JOBROOM is not a dictionary.", hint=hint, id="jobroom.E004")]
+    messages: list[CheckMessage] = [
+        Warning(f"JOBROOM has no option {key!r}.", hint=hint, id="jobroom.W001") for key, hint in conf.unknown_keys()
+    ]
+    for options in conf.registry:
+        for name, hint in options.misspelt():
+            messages.append(Warning(f"{name} is not an option of ours.", hint=hint, id="jobroom.W001"))
+    return messages
+
+
+def resources_of_tasks(**kwargs: Any) -> list[CheckMessage]:
+    """Name every resource that a task asks for and cannot have: unknown, on another queue, or hidden by an attribute."""
+    from celery import current_app
+
+    return [
+        message
+        for task in current_app.tasks.values()
+        for name in getattr(task, "resources", ())
+        for message in _resource_of(task, str(name))
+    ]
+
+
+def _resource_of(task: Any, name: str) -> Iterator[CheckMessage]:
+    from jobroom.tasks import BaseTask
+
+    if name not in declared:
+        yield Error(
+            f"The task {task.name} needs the resource {name}, which nobody has declared.",
+            hint=suggestion(name),
+            obj=task,
+            id="jobroom.E002",
+        )
+        return
+    if name not in task.filled_in and hasattr(BaseTask, name):
+        yield Error(
+            f"The task {task.name} cannot read the resource {name}: every task has an attribute of that name.",
+            hint="Give the resource another name.",
+            obj=task,
+            id="jobroom.E003",
+        )
+    queue = _queue_of(task)
+    if queue not in declared[name].queues:
+        queues = ", ".join(declared[name].queues)
+        yield Warning(
+            f"The task {task.name} runs on the queue {queue}, whose workers do not load the resource {name} before it.",
+            hint=f"Send it to {queues} (CELERY_TASK_ROUTES), or add {queue} to the queues of the resource.",
+            obj=task,
+            id="jobroom.W002",
+        )
+
+
+def _queue_of(task: Any) -> str:
+    queue: Any = task.app.amqp.router.route({}, task.name).get("queue") or getattr(task, "queue", None)
+    return str(getattr(queue, "name", queue) or task.app.conf.task_default_queue)
+
+
+def unserved_resources(**kwargs: Any) -> list[CheckMessage]:
+    """Name every resource of which no worker of `QUEUES` serves a queue."""
+    return [
+        Warning(
+            f"No worker serves {' or '.join(made.queues)}, so nobody loads the resource {made.name}.",
+            hint="Add the queue to QUEUES (IMAGE_QUEUES), or correct the queues of the resource.",
+            id="jobroom.W003",
+        )
+        for made in declared.values()
+        if not set(made.queues) & set(conf.settings.QUEUES)
+    ]
+
+
+def old_tables(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Keep `migrate` from making empty tables beside those of old, which hold everything."""
+    return [
+        Error(
+            "The tables of this database have the names from before the package jobroom.",
+            hint="Stop everything and run `manage.py jobroom upgrade` (`manage.py up` does it by itself).",
+            id="jobroom.E005",
+        )
+        for alias in databases or ()
+        if upgrade.is_old(connections[alias])
+    ]

@@ -1,0 +1,410 @@
+"""The history, for staff: to read, never to change."""
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django_celery_results.models import GroupResult, TaskResult
+
+from jobroom.conf import settings
+from jobroom.jobs import catalogue, limits
+from jobroom.jobs.filters import LOOKED, MOST_COUNTED, JobFilter
+from jobroom.jobs.models import Allowance, ApiToken, Attempt, Job, Preset, SignOut, State, StoredFile, TaskRule
+from jobroom.jobs.recorder.archive import STATUS
+from jobroom.jobs.templatetags.jobroom_jobs import bar
+from jobroom.jobs.tokens import new_token
+from jobroom.live import access
+from jobroom.users import User
+
+# So many jobs the list shows of those that no index has together.
+MOST_FOUND = 200
+
+
+class CappedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts no further than `MOST_COUNTED`; older rows are found by a search or a filter."""
+
+    @cached_property
+    def count(self) -> int:
+        """Return the number of rows, at most `MOST_COUNTED`."""
+        rows = cast("Any", self.object_list)
+        known = getattr(rows, "known_count", None)
+        if known is not None:
+            return int(known)
+        return int(rows.order_by().values("pk")[:MOST_COUNTED].count())
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # cannot be subscripted at run time
+    """Shows rows of a table that only machines write."""
+
+    show_full_result_count = False
+    paginator = CappedPaginator
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody adds."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes here; the clean-up does."""
+        return False
+
+
+class ExactSearchAdmin(ReadOnlyAdmin):
+    """Finds rows by a whole id or name, which an index answers; a search inside words would read the whole table."""
+
+    exact: tuple[str, ...] = ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Return the rows in which one of the `exact` columns is the term."""
+        term = search_term.replace("\x00", "").strip()
+        if not term:
+            return queryset, False
+        column = self.column_of(term)
+        request.searched_column = column  # type: ignore[attr-defined] # for the list, which goes another way for some
+        return (queryset.filter(**{column: term}) if column else queryset.none()), False
+
+    def column_of(self, term: str) -> str | None:
+        """Return the first of the `exact` columns that holds the term in any row; whatever is filtered beside it."""
+        rows = self.model._default_manager.all()
+        return next((column for column in self.exact if rows.filter(**{column: term}).exists()), None)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Jobs of one state."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return all states, without asking the table which of them occur."""
+        return [(state.value, str(state.label)) for state in State]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the jobs of the chosen state."""
+        return queryset.filter(state=self.value()) if self.value() in State.values else queryset
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """Results of one Celery state."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the states in which a job ends, without asking the table which of them occur."""
+        return [(status, status) for status in sorted(set(STATUS.values()))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the results of the chosen state."""
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The attempts of a job."""
+
+    model = Attempt
+    fields = ("number", "state", "worker", "started_at", "finished_at", "runtime", "error_type", "error")
+    ordering = ("number",)
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody adds."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes."""
+        return False
+
+
+class NewestFirst(ChangeList):
+    """Orders by the index of the newest; Django's own would add the key once more and the index would not help.
+
+    Of a task or a schedule and a state together no index knows: of those the list shows what can be found in a moment, as
+    the product's own list does.
+    """
+
+    looked_until: datetime | None = None  # back to when jobs were looked at; None when that is all of them
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Return the jobs that match, those of a combined filter by their keys."""
+        rows = super().get_queryset(request, exclude_parameters)
+        term = self.query.replace("\x00", "").strip()
+        state = request.GET.get("state")
+        owner = cast("JobAdmin", self.model_admin)
+        column = getattr(request, "searched_column", None) if state in State.values else None
+        if column not in ("task", "schedule"):
+            return rows
+        search = JobFilter({column: term, "state": str(state)}, cast("User", request.user)).search
+        found = search.look(most=MOST_FOUND, seconds=LOOKED)
+        self.looked_until = found.upto.at if found.upto else None
+        kept = self.root_queryset.filter(pk__in=[place.pk for place in found.places]).order_by(*owner.ordering)
+        kept.known_count = len(found.places)  # type: ignore[attr-defined] # for the paginator: it need not ask again
+        return kept
+
+    def _get_deterministic_ordering(self, ordering: list[Any]) -> list[Any]:
+        return ordering
+
+
+@admin.register(Job)
+class JobAdmin(ExactSearchAdmin):
+    """Jobs; the pages of Jobroom show more of them."""
+
+    list_display = ("id", "task", "label", "state", "progress_shown", "queue", "created_at", "finished_at")
+    list_filter = (StateFilter,)
+    list_select_related = False
+    ordering = ("-created_at", "-id")
+    sortable_by = ()
+    search_fields = ("id",)
+    search_help_text = "The whole id of a job, name of a task, or name of a schedule"
+    exact = ("pk", "task", "schedule")
+    inlines = (AttemptInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
+        """Leave out the long columns where a list is shown."""
+        rows = super().get_queryset(request)
+        match = request.resolver_match
+        if match and match.url_name and match.url_name.endswith("_changelist"):
+            return rows.without_bulk()  # type: ignore[no-any-return, attr-defined]
+        return rows
+
+    @admin.display(description="progress", empty_value="—")
+    def progress_shown(self, job: Job) -> str | None:
+        """Return the bar of a running job."""
+        return bar(job.fraction) if job.state == State.RUNNING else None
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Use the list that keeps to the index."""
+        return NewestFirst
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ExactSearchAdmin):
+    """Attempts, newest first."""
+
+    list_display = ("id", "job_id", "number", "state", "worker", "started_at", "finished_at")
+    ordering = ("-id",)
+    sortable_by = ()
+    raw_id_fields = ("job",)
+    search_fields = ("job",)
+    search_help_text = "The whole id of a job"
+    exact = ("job_id",)
+
+
+admin.site.unregister([TaskResult, GroupResult])
+
+
+@admin.register(TaskResult)
+class TaskResultAdmin(ExactSearchAdmin):
+    """The archive of results as django-celery-results keeps it."""
+
+    list_display = ("task_id", "task_name", "periodic_task_name", "status", "worker", "date_done")
+    list_filter = (StatusFilter,)
+    ordering = ("-date_done",)
+    sortable_by = ()
+    search_fields = ("task_id",)
+    search_help_text = "The whole id of a job, name of a task, or name of a schedule"
+    exact = ("task_id", "task_name", "periodic_task_name")
+
+
+@admin.register(GroupResult)
+class GroupResultAdmin(ExactSearchAdmin):
+    """The results of groups."""
+
+    list_display = ("group_id", "date_done")
+    ordering = ("-date_done",)
+    sortable_by = ()
+    search_fields = ("group_id",)
+    search_help_text = "The whole id of a group"
+    exact = ("group_id",)
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """API tokens: made here or by their owners through the API, shown once, revoked by an action."""
+
+    list_display = ("name", "user", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("user",)
+    fields = ("user", "name", "created_at", "last_used_at", "revoked_at")
+    readonly_fields = ("created_at", "last_used_at", "revoked_at")
+    raw_id_fields = ("user",)
+    search_fields = ("name", f"user__{User.USERNAME_FIELD}")
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Who makes a token for somebody can act as them, which is for those who may do everything anyway."""
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody gives somebody else's token a new meaning."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        """Make the token and show it, which is the only time that it can be read."""
+        made, text = new_token(obj.user, obj.name)
+        obj.pk, obj.digest = made.pk, made.digest
+        self.message_user(request, f"Copy the token now, it is not shown again: {text}", messages.WARNING)
+
+    @admin.action(description="Revoke the selected tokens", permissions=["delete"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """End the tokens at once; their rows stay."""
+        count = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        access.changed()
+        self.message_user(request, f"{count} tokens revoked.")
+
+
+class TaskRuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A rule: for which task, for whom, with which queues."""
+
+    task = forms.ChoiceField(help_text="A task that no worker knows any more is marked.")
+    queues = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Queues that people may choose at launch; without any, only the task's own.",
+    )
+
+    class Meta:
+        model = TaskRule
+        fields = ("task", "see", "launch", "arguments", "cancel", "queues")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = [entry.name for entry in catalogue.entries() if entry.tracked]
+        self._offer("task", known, [self.instance.task] if self.instance.task else [], "no worker knows it")
+        self._offer("queues", list(settings.QUEUES), list(self.instance.queues), "no worker of ours serves it")
+
+    def _offer(self, name: str, known: list[str], kept: list[str], mark: str) -> None:
+        """Offer what is known, and what the rule has already even when nobody knows it."""
+        field = self.fields.get(name)
+        if not isinstance(field, forms.ChoiceField):
+            return  # the person may only look
+        first = [("", "Choose a task")] if name == "task" else []
+        unknown = [(value, f"{value} ({mark})") for value in kept if value not in known]
+        field.choices = [*first, *((value, value) for value in known), *unknown]
+        field.error_messages["invalid_choice"] = "“%(value)s” is none of the choices: choose one of the list."
+
+
+@admin.register(TaskRule)
+class TaskRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who may do what with a task; without a rule only staff may."""
+
+    form = TaskRuleForm
+    list_display = ("task", "known", "see_by", "launch_by", "arguments_by", "cancel_by", "queues_shown")
+    ordering = ("task",)
+    search_fields = ("task",)
+    formfield_overrides: ClassVar[Any] = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TaskRule]:
+        """Return the rules with their groups, in one query for each right."""
+        return super().get_queryset(request).prefetch_related("see", "launch", "arguments", "cancel")
+
+    @admin.display(description="known", boolean=True)
+    def known(self, rule: TaskRule) -> bool:
+        """Return whether the task exists."""
+        return rule.task in {entry.name for entry in catalogue.entries()}
+
+    @admin.display(description="may see", empty_value="—")
+    def see_by(self, rule: TaskRule) -> str:
+        """Return the groups that see the task's jobs."""
+        return _names(rule.see)
+
+    @admin.display(description="may launch", empty_value="—")
+    def launch_by(self, rule: TaskRule) -> str:
+        """Return the groups that launch it."""
+        return _names(rule.launch)
+
+    @admin.display(description="may read arguments", empty_value="—")
+    def arguments_by(self, rule: TaskRule) -> str:
+        """Return the groups that read arguments and results."""
+        return _names(rule.arguments)
+
+    @admin.display(description="may cancel", empty_value="—")
+    def cancel_by(self, rule: TaskRule) -> str:
+        """Return the groups that cancel and retry."""
+        return _names(rule.cancel)
+
+    @admin.display(description="queues", empty_value="—")
+    def queues_shown(self, rule: TaskRule) -> str:
+        """Return the queues to choose from."""
+        return ", ".join(rule.queues)
+
+
+def _names(groups: Any) -> str:
+    return ", ".join(sorted(group.name for group in groups.all()))
+
+
+@admin.register(Preset)
+class PresetAdmin(ReadOnlyAdmin):
+    """Arguments that people keep; they change them on the launch page, here they are read and deleted."""
+
+    list_display = ("name", "task", "owner", "queue", "created_at")
+    list_select_related = ("owner",)
+    ordering = ("task", "name")
+    search_fields = ("name", "task", f"owner__{User.USERNAME_FIELD}")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave it to the permission."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+@admin.register(StoredFile)
+class StoredFileAdmin(ExactSearchAdmin):
+    """Uploaded files and those that jobs made; the clean-up deletes them with their jobs."""
+
+    list_display = ("id", "name", "size", "content_type", "owner", "job_id", "created_at")
+    list_select_related = ("owner",)
+    ordering = ("-created_at",)
+    sortable_by = ()
+    search_fields = ("job_id",)
+    search_help_text = "The whole id of a file, or of the job that made it"
+    exact = ("job_id",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Look for an id of a file first."""
+        try:
+            found = queryset.filter(pk=uuid.UUID(search_term.strip()))
+        except ValueError:
+            found = queryset.none()
+        return (found, False) if found.exists() else super().get_search_results(request, queryset, search_term)
+
+
+@admin.register(Allowance)
+class AllowanceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What a person or a group may do more, or less, than the settings say; counts within a minute."""
+
+    list_display = ("__str__", "launches", "task_launches", "uploads", "waiting", "bytes")
+    # Not `autocomplete_fields`, whose widget fails at what is no id.
+    raw_id_fields = ("user",)
+    fields = ("user", "group", "launches", "task_launches", "uploads", "waiting", "bytes")
+
+    def save_model(self, request: HttpRequest, obj: Allowance, form: Any, change: bool) -> None:
+        """Keep it; of a person it counts at once."""
+        super().save_model(request, obj, form, change)
+        if obj.user_id:
+            limits.forget_allowance(obj.user_id)
+
+
+@admin.register(SignOut)
+class SignOutAdmin(ReadOnlyAdmin):
+    """When people ended all their tokens."""
+
+    list_display = ("user", "at")
+    list_select_related = ("user",)

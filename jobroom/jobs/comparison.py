@@ -1,0 +1,100 @@
+"""What helps to understand a failure: the frame of the project's own code, the last success, others with the same cause."""
+
+import dataclasses
+import json
+import re
+import sysconfig
+from typing import Any
+
+from django.conf import settings
+
+from jobroom.arguments.redaction import hide
+from jobroom.jobs import causes, policies
+from jobroom.jobs.catalogue import named_arguments
+from jobroom.jobs.models import Job, State
+from jobroom.users import User
+
+# So many of the task's newest jobs are looked at.
+LOOKED_AT = 200
+_FRAME = re.compile(
+    r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)\n(?:    (?P<code>.+))?', re.MULTILINE
+)
+_LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """One place of a traceback."""
+
+    file: str
+    line: int
+    name: str
+    code: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A failed job beside others of its task."""
+
+    frame: Frame | None  # the deepest one in the project's own code
+    success: Job | None  # the last job of the task that succeeded
+    differences: list[tuple[str, str, str]]  # argument, of the success, of this one
+    alike: list[Job]  # others that failed for the same reason, the newest first
+
+
+def of(job: Job, user: User) -> Comparison | None:
+    """Return what there is to compare a failed job with, among what the user may see and read; None for other jobs."""
+    if job.state not in (State.FAILED, State.LOST):
+        return None
+    newest = list(
+        Job.objects.visible_to(user)
+        .filter(task=job.task)
+        .newest_first()
+        .defer("result", "traceback", "facts")[:LOOKED_AT]
+    )
+    readable = [one for one in newest if one.pk != job.pk and policies.may_see_arguments(user, one)]
+    success = next((one for one in readable if one.state == State.SUCCEEDED and not one.answer_of), None)
+    return Comparison(
+        frame=own_frame(job.traceback),
+        success=success,
+        differences=differences(success, job) if success else [],
+        alike=[one for one in readable if _same_cause(one, job)],
+    )
+
+
+def _same_cause(one: Job, job: Job) -> bool:
+    if one.state != job.state or one.error_type != job.error_type:
+        return False
+    first, second = (each.error.strip().partition("\n")[0] for each in (one, job))
+    return causes.alike(first) == causes.alike(second)
+
+
+def differences(before: Job, job: Job) -> list[tuple[str, str, str]]:
+    """Return the arguments in which two jobs differ, with both values; “—” stands for one that was left out."""
+    old, new = (dict(named_arguments(each)) for each in (before, job))
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [(name, _text(old, name), _text(new, name)) for name in names]
+
+
+def _text(values: dict[str, Any], name: str) -> str:
+    if name not in values:
+        return "—"
+    value = hide(values[name])
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def own_frame(traceback: str) -> Frame | None:
+    """Return the deepest frame of a traceback that is in the project's code and in no library; None where none is."""
+    base = str(settings.BASE_DIR) if hasattr(settings, "BASE_DIR") else ""
+    own = [
+        found
+        for found in _FRAME.finditer(traceback)
+        if not found["file"].startswith((*_LIBRARIES, "<")) and "site-packages" not in found["file"]
+    ]
+    # The last one that is not the machinery around the task.
+    best = next((found for found in reversed(own) if "/jobroom/" not in found["file"]), own[-1] if own else None)
+    if best is None:
+        return None
+    file = best["file"].removeprefix(f"{base}/") if base else best["file"]
+    return Frame(file, int(best["line"]), best["name"], best["code"] or "")

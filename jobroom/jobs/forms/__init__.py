@@ -1,0 +1,5 @@
+"""Forms of the jobs' pages."""
+
+from jobroom.jobs.forms.launch import LaunchForm, WhenForm, launch_form
+
+__all__ = ["LaunchForm", "WhenForm", "launch_form"]

@@ -1,0 +1,328 @@
+"""What a waiting job can expect: how many are before it, who serves its queue, when it should start."""
+
+import dataclasses
+import hashlib
+import heapq
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from django.core.cache import cache
+from django.db import connection
+from django.utils import timezone
+
+from jobroom.celery.pauses import Paused
+from jobroom.jobs import history
+from jobroom.jobs.models import Job, State
+from jobroom.jobs.pools import KEPT, Busy, Pools
+from jobroom.jobs.pools import pools as pools_now
+from jobroom.jobs.search import union_all
+from jobroom.users import User
+
+# Nothing is counted beyond this.
+MOST_AHEAD = 1000
+# So many running jobs are asked when they will end: as many as there may be processes.
+MOST_RUNNING = 500
+# A job that could have been started for so many seconds, and was not, is not said to start soon.
+OVERDUE = 10.0
+# So many jobs in front are named.
+NAMED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """The place of one job in its queue."""
+
+    queue: str
+    ahead: int  # jobs of the queue that were queued before it, at most MOST_AHEAD
+    processes: int | None  # pool processes that serve the queue; None when nobody knows
+    seconds: float | None = None  # until a process should be free for it; None when nobody knows
+    unknown: int = 0  # of those before it, how many nobody knows the run time of
+    missing: tuple[str, ...] = ()  # resources without which no worker takes jobs from the queue now
+    stuck: tuple[str, ...] = ()  # workers of the queue that live and receive nothing, where there is no other
+    limit: str = ""  # the rate limit that a worker holds it back for
+    late: float = 0.0  # seconds that it has waited although a process was free, by what workers say of themselves
+    quiet: tuple[str, ...] = ()  # workers of the queue that were told to take no jobs, where there is no other
+    paused: Paused | None = None  # what keeps it, its queue or its task, and who paused that
+    front: tuple["InFront", ...] = ()  # who is before it: what runs first, then who waits; at most NAMED
+
+    @property
+    def more(self) -> bool:
+        """Whether there are more ahead than were counted."""
+        return self.ahead >= MOST_AHEAD
+
+    @property
+    def unserved(self) -> bool:
+        """Whether no live worker serves the queue."""
+        return self.processes == 0 and not (self.missing or self.stuck or self.paused or self.quiet)
+
+    @property
+    def held_up(self) -> str:
+        """What keeps it from starting although it is its turn, in words; empty when nothing is known to."""
+        if self.paused:
+            return self.paused.sentence
+        if self.limit:
+            return f"a worker holds it back for the rate limit {self.limit}"
+        if self.stuck:
+            names = " and ".join(self.stuck)
+            return f"{names} live{'s' * (len(self.stuck) == 1)} but receive{'s' * (len(self.stuck) == 1)} no jobs: restart it"
+        if self.quiet:
+            return f"{' and '.join(self.quiet)} {'is' if len(self.quiet) == 1 else 'are'} quiet: an operator has told it to take no jobs"
+        if self.late:
+            return f"a process is free, but it has not been started for {_rough(self.late)}"
+        return ""
+
+    @property
+    def place(self) -> str:
+        """How many are ahead, in words."""
+        if not self.ahead:
+            return "next in its queue"
+        return f"{self.ahead:,}{'+' if self.more else ''} ahead of it"
+
+    @property
+    def start(self) -> str:
+        """When it should start, in words; empty when there is nothing to say."""
+        if not self.processes or self.more or self.held_up:
+            return ""
+        if self.seconds is None:
+            those = "a job" if self.unknown == 1 else f"{self.unknown:,} jobs"
+            return f"not known yet how long {those} before it will take" if self.unknown else ""
+        if self.seconds < 1:
+            return "should start any moment"
+        return f"should start {'within' if self.unknown else 'in'} about {_rough(self.seconds)}"
+
+    @property
+    def short(self) -> str:
+        """The line of a list."""
+        if self.paused:
+            return self.paused.sentence
+        if self.unserved:
+            return f"no worker serves the queue {self.queue}"
+        if self.missing:
+            return f"its queue waits for {self.waits_for}"
+        return ", ".join(part for part in (self.place, self.held_up or self.start) if part)
+
+    @property
+    def reason(self) -> str:
+        """Why it waits, in one sentence that names who is in front."""
+        return self._sentence(self.in_front)
+
+    def reason_for(self, user: User) -> str:
+        """Return `reason`, without the names of jobs that the person may not see."""
+        return self._sentence(front_for(user, self) if self.front else "")
+
+    def _sentence(self, front: str) -> str:
+        words = self.short[:1].upper() + self.short[1:]
+        return f"{words}{f'; in front: {front}' if front else ''}."
+
+    @property
+    def in_front(self) -> str:
+        """Who is before it, in words."""
+        return ", ".join(one.words for one in self.front)
+
+    @property
+    def waits_for(self) -> str:
+        """The resources that its workers are without, in words; empty when there are none."""
+        return f"the resource{'s' * (len(self.missing) > 1)} {', '.join(self.missing)}" if self.missing else ""
+
+    @property
+    def served_by(self) -> str:
+        """Who works the queue off, in words."""
+        if not self.processes:
+            return ""
+        return "1 process serves" if self.processes == 1 else f"{self.processes:,} processes serve"
+
+
+def _rough(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class InLine(NamedTuple):
+    """One waiting job in its queue."""
+
+    pk: str
+    task: str
+
+
+def front_for(user: User, place: "Waiting") -> str:
+    """Return who is in front of a waiting job, in words; one that the person may not see is not named."""
+    seen = set(
+        Job.objects.visible_to(user).filter(pk__in=[one.job for one in place.front]).values_list("pk", flat=True)
+    )
+    return ", ".join(
+        one.words if one.job in seen else one._replace(task="a job that you may not see", job="").words
+        for one in place.front
+    )
+
+
+class Start(NamedTuple):
+    """When a place in a queue has its turn."""
+
+    seconds: float  # from now; infinite when nobody knows
+    unknown: int  # jobs before it that nobody knows the run time of
+
+
+class InFront(NamedTuple):
+    """One who is before a waiting job."""
+
+    job: str
+    task: str
+    spent: float | None  # seconds since it began; None when it waits too
+    left: float | None = None  # seconds until its time limit ends it; None without one
+
+    @property
+    def words(self) -> str:
+        """Who it is, and since when it runs."""
+        name = f"{self.task} ({self.job[:8]})" if self.job else self.task
+        if self.spent is None:
+            return name
+        until = f", at most {_rough(self.left)} more" if self.left is not None else ""
+        return f"{name}, running for {_rough(self.spent)}{until}"
+
+
+def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
+    """Return what those of `jobs` can expect that wait for a worker, by id; at most four queries, whatever their number.
+
+    Places are those of the database, two seconds old at most; jobs with another priority may pass. The start is what comes
+    out when the processes take the jobs before it one after the other, and each takes as long as its task usually does.
+    """
+    found = [job for job in jobs if job.state == State.QUEUED and job.queue and not (job.lock or job.answer_of)]
+    if not found:
+        return {}
+    queues = sorted({job.queue for job in found})
+    lines, pools = _lines(queues), pools_now()
+    served = {} if pools is None else {queue: pools.processes.get(queue, 0) for queue in queues}
+    busy = _all_busy(_busy(), pools) if pools is not None and any(served.values()) else {}
+    tasks = {job.task for queue in queues for job in (*lines[queue], *busy.get(queue, ()))}
+    times = history.typical(tasks) if any(served.values()) else {}
+    places = {queue: {job.pk: at for at, job in enumerate(lines[queue])} for queue in queues}
+    starts = {queue: _starts(lines[queue], busy.get(queue, ()), served.get(queue, 0), times) for queue in queues}
+    missing = pools.missing if pools is not None else {}
+    expected = {}
+    for job in found:
+        ahead = places[job.queue].get(job.pk, len(lines[job.queue]))
+        start = starts[job.queue][ahead] if served.get(job.queue) else Start(math.inf, 0)
+        expected[job.pk] = Waiting(
+            queue=job.queue,
+            ahead=ahead,
+            processes=None if pools is None else served[job.queue],
+            seconds=start.seconds if start.seconds < math.inf else None,
+            unknown=start.unknown,
+            missing=missing.get(job.queue, ()),
+            **(_seen(job, pools, start) if pools is not None else {}),
+            front=_front(busy.get(job.queue, ()), lines[job.queue][:ahead]),
+        )
+    return expected
+
+
+def _seen(job: Job, pools: "Pools", start: Start) -> dict[str, Any]:
+    """Return what workers say of themselves that keeps the job from starting."""
+    paused = pools.paused.get(("queue", job.queue)) or pools.paused.get(("task", job.task))
+    seen: dict[str, Any] = {
+        "stuck": pools.stuck.get(job.queue, ()),
+        "quiet": pools.quiet.get(job.queue, ()),
+        "limit": pools.limited.get(job.pk, ""),
+        "paused": paused,
+    }
+    if start.seconds < 1 and job.queue in pools.telling and job.queued_at is not None:
+        waited = (timezone.now() - job.queued_at).total_seconds()
+        seen["late"] = waited if waited > OVERDUE else 0.0
+    return seen
+
+
+def _front(busy: Iterable[Busy], line: Sequence[InLine]) -> tuple[InFront, ...]:
+    runs = sorted((job for job in busy if job.job), key=lambda job: -job.spent)
+    found = [InFront(job.job, job.task, job.spent, job.limit) for job in runs[:NAMED]]
+    return (*found, *(InFront(one.pk, one.task, None) for one in line[: NAMED - len(found)]))
+
+
+def _all_busy(known: Mapping[str, Sequence[Busy]], pools: "Pools") -> dict[str, list[Busy]]:
+    """Return what keeps processes from each queue: what the history knows to run, and what workers say they run.
+
+    A worker says also what is not recorded, and what came from another of its queues.
+    """
+    limits = {job.job: job.limit for jobs in pools.busy.values() for job in jobs}
+    found = {queue: [job._replace(limit=limits.get(job.job)) for job in jobs] for queue, jobs in known.items()}
+    by_id = {job.job: job for jobs in found.values() for job in jobs}
+    for queue, jobs in pools.busy.items():
+        here = found.setdefault(queue, [])
+        ids = {job.job for job in here}
+        here += [by_id.get(job.job, job) for job in jobs if job.job not in ids]
+    return found
+
+
+def _starts(line: Sequence[InLine], busy: Iterable[Busy], processes: int, times: Mapping[str, float]) -> list[Start]:
+    """Return the start of each place of the line, and of the one after its last.
+
+    That is a list schedule: the next in line takes the process that is free first. A job of which nobody knows how long it
+    takes keeps its process for good, so a start that comes out nevertheless is the latest to expect.
+    """
+    if not processes:
+        return []
+    ends = sorted(_left(job, times) for job in busy)[:processes]
+    free = [*ends, *[0.0] * (processes - len(ends))]
+    heapq.heapify(free)
+    unknown = free.count(math.inf)
+    starts = [Start(free[0], unknown)]
+    for job in line:
+        seconds = times.get(job.task, math.inf)
+        heapq.heapreplace(free, free[0] + seconds)
+        unknown += seconds == math.inf
+        starts.append(Start(free[0], unknown))
+    return starts
+
+
+def _left(job: Busy, times: Mapping[str, float]) -> float:
+    """Return how many seconds a running job should still take, infinitely many when nobody knows."""
+    if job.left is not None:
+        return job.left
+    left = times.get(job.task, math.inf) - job.spent
+    # One that has taken longer than usual may take any time.
+    return left if left > 0 else math.inf
+
+
+def _lines(queues: Sequence[str]) -> dict[str, list[InLine]]:
+    """Return for each queue the first MOST_AHEAD waiting jobs in their order, in one query for all."""
+    keys = {f"jobroom.jobs.lines.{hashlib.sha256(queue.encode()).hexdigest()[:24]}": queue for queue in queues}
+    kept = {keys[key]: value for key, value in cache.get_many(keys).items()}
+    missing = [queue for queue in queues if queue not in kept]
+    if missing:
+        fresh = _read_lines(missing)
+        cache.set_many({key: fresh[queue] for key, queue in keys.items() if queue in fresh}, KEPT)
+        kept.update(fresh)
+    return kept
+
+
+def _read_lines(queues: Sequence[str]) -> dict[str, list[InLine]]:
+    firsts = []
+    for queue in queues:
+        first = Job.objects.filter(state=State.QUEUED, queue=queue, queued_at__isnull=False, answer_of="")
+        first = first.order_by("queued_at", "pk")[:MOST_AHEAD]
+        firsts.append(first.values_list("queue", "queued_at", "pk", "task"))
+    lines: dict[str, list[InLine]] = {queue: [] for queue in queues}
+    with connection.cursor() as cursor:
+        cursor.execute(*union_all(firsts))
+        for queue, _, pk, task in sorted(cursor.fetchall()):
+            lines[queue].append(InLine(pk, task))
+    return lines
+
+
+def _busy() -> dict[str, list[Busy]]:
+    """Return the running jobs of each queue, without those that wait for the answer of another."""
+
+    def read() -> dict[str, list[Busy]]:
+        moment = timezone.now()
+        found = defaultdict(list)
+        columns = ("id", "task", "queue", "state", "started_at", "answer_of", "progress", "execution")
+        running = Job.objects.filter(state=State.RUNNING, started_at__isnull=False).newest_first().only(*columns)
+        for job in running[:MOST_RUNNING]:
+            if not job.answer_of and job.started_at:
+                spent = max(0.0, (moment - job.started_at).total_seconds())
+                left = history.left_by_progress(job.fraction, spent)
+                found[job.queue].append(Busy(job.task, spent, left, job.pk))
+        return dict(found)
+
+    return cast("dict[str, list[Busy]]", cache.get_or_set("jobroom.jobs.busy", read, KEPT))

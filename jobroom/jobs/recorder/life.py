@@ -1,0 +1,421 @@
+"""The state machine: what a job's events, in any order and any number of times, say about its state.
+
+Events only add facts (a start, an end, the latest queueing); the state is concluded from all facts. So an event applied
+twice changes nothing, and events that arrive late change nothing that newer ones have settled. Order is that of the
+stream. Where the stream may lie, because a process kept its events back while Redis was away, the event's own time
+must agree.
+"""
+
+import dataclasses
+import itertools
+import json
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from jobroom.conf import settings as limits
+from jobroom.jobs.models import FINISHED, Attempt, Job, LogLine, State, StoredFile
+from jobroom.jobs.recorder import rows
+from jobroom.jobs.recorder.parse import Event, moment, result_of, state_of
+
+# So many executions are remembered that left no attempt; only events told again ask for them.
+_WAITED_KEPT = 20
+# One more message of an attempt that was queued before: it queues nothing again, as it may not start the job again.
+_SAME_ATTEMPT = ("launch", "again-", "beat-")
+_WAITS = frozenset({State.QUEUED, State.SCHEDULED})
+
+
+@dataclasses.dataclass(slots=True)
+class Life:
+    """One job with all its attempts while a batch is applied."""
+
+    job: Job
+    attempts: dict[str, Attempt]
+    is_new: bool
+    before: str  # its state in the database, empty for a new job
+    touched: set[str] = dataclasses.field(default_factory=set)
+    dropped: list[Attempt] = dataclasses.field(default_factory=list)
+    owner: int | None = None  # whose schedule launched it, if the event says so; nobody has looked whether they exist
+    lines: list[LogLine] = dataclasses.field(default_factory=list)
+    files: list[StoredFile] = dataclasses.field(default_factory=list)
+    results: dict[int, Any] = dataclasses.field(default_factory=dict)  # answers of other jobs, by their events
+
+    def apply(self, event: Event) -> None:
+        """Add the facts of one event."""
+        _APPLY[event.type](self, event)
+        self.job.last_event = max(self.job.last_event, event.seq)
+        self.job.created_at = min(self.job.created_at, event.at)
+        if "workflow" in event.data and not self.job.workflow_id:
+            self.job.workflow_id, self.job.node = event.text("workflow", 64), event.text("node", 40)
+
+    def attempt(self, execution: str) -> Attempt:
+        """Return the attempt with that execution, a new one if there is none."""
+        if execution in self.job.facts.get("waited", ()):
+            return rows.new(Attempt, job_id=self.job.pk, execution=execution)  # known, and not kept
+        self.touched.add(execution)
+        if execution not in self.attempts:
+            self.attempts[execution] = rows.new(Attempt, job_id=self.job.pk, execution=execution)
+        return self.attempts[execution]
+
+
+def _queued(life: Life, event: Event) -> None:
+    job, data = life.job, event.data
+    job.task = job.task or event.text("task")
+    first = not data.get("retries")
+    if first and (not job.source or event.at < job.created_at):
+        job.source = event.text("source", 10)
+        job.schedule, job.parent_id, job.root_id = event.text("schedule"), event.text("parent"), event.text("root")
+    if first and job.owner_id is None and data.get("owner") is not True:
+        life.owner = event.number("owner")
+    if (first or not job.label) and data.get("args") is not None:
+        _keep_arguments(job, data)
+    if _queues(job, event):
+        job.queued_event, job.queued_at = event.seq, event.at
+        job.queue = _queue_after(job, event) or job.queue
+        job.priority = event.number("priority")
+        job.run_after = moment(data.get("eta"))
+        _keep_message(job, data)
+
+
+def _queue_after(job: Job, event: Event) -> str:
+    """Return the queue that a message was sent to, or the one that an operator has moved it to since."""
+    moved = job.facts.get("moved", {})
+    return str(moved["queue"]) if moved.get("event", 0) > event.seq else event.text("queue")
+
+
+def _moved(life: Life, event: Event) -> None:
+    if event.seq > life.job.facts.get("moved", {}).get("event", 0):
+        life.job.queue = event.text("queue") or life.job.queue
+        life.job.facts = {**life.job.facts, "moved": {"event": event.seq, "queue": life.job.queue}}
+
+
+def _queues(job: Job, event: Event) -> bool:
+    """Return whether the job is queued again: not by one more message of an attempt that was queued before.
+
+    Such a message may not start the job again. Of several the first counts, of others the last, in whatever order they come.
+    """
+    again, dispatch = job.facts.get("again"), event.text("dispatch")
+    if dispatch.startswith(_SAME_ATTEMPT):
+        queues = not job.queued_event or bool(again and event.seq < job.queued_event)
+    else:
+        queues = bool(again) or event.seq > job.queued_event
+    if queues and (again or dispatch.startswith("again-")):
+        job.facts = {**job.facts, "again": dispatch.startswith("again-")}
+    return queues
+
+
+def _keep_message(job: Job, data: dict[str, Any]) -> None:
+    """Note what is not among the columns and is needed to send the message once more."""
+    said = {"retries": data.get("retries") or 0, "bound": bool(data.get("bound"))}
+    if any(said.values()) or said.keys() & job.facts.keys():
+        job.facts = {**job.facts, **said}
+
+
+def _keep_arguments(job: Job, data: dict[str, Any]) -> None:
+    args, kwargs = data.get("args") or [], data.get("kwargs") or {}
+    if (job.args, job.kwargs) == (args, kwargs):
+        return  # a launch has named what the ids in them stand for
+    job.args, job.kwargs = args, kwargs
+    job.label = label(job.args, job.kwargs)
+
+
+def _started(life: Life, event: Event) -> None:
+    job, attempt = life.job, life.attempt(event.text("execution"))
+    job.task = job.task or event.text("task")
+    job.queue = job.queue or event.text("queue")
+    job.may_rerun = bool(event.data.get("may_rerun"))
+    if not job.label and event.data.get("args") is not None:
+        _keep_arguments(job, event.data)
+    if attempt.started_event is not None and attempt.started_event <= event.seq:
+        return
+    attempt.started_event, attempt.started_at = event.seq, event.at
+    attempt.worker, attempt.instance = event.text("worker"), event.text("instance")
+    attempt.pid = event.number("pid")
+
+
+def _progress(life: Life, event: Event) -> None:
+    if event.seq > life.job.progress.get("event", 0):
+        keys = ("execution", "fraction", "current", "total", "message", "stage")
+        life.job.progress = {"event": event.seq, **{key: event.data.get(key) for key in keys}}
+
+
+def _log(life: Life, event: Event) -> None:
+    life.lines.append(
+        LogLine(
+            id=event.seq,
+            job=life.job,
+            execution=event.text("execution"),
+            at=event.at,
+            level=event.text("level", 10) or "info",
+            message=event.said("message", limits.LOG_LINE_LIMIT),
+            obj=event.text("obj"),
+        )
+    )
+
+
+def _file(life: Life, event: Event) -> None:
+    life.files.append(
+        StoredFile(
+            id=uuid.UUID(event.data["file"]),
+            name=event.text("name") or "file",
+            content_type=event.text("content_type", 100) or "application/octet-stream",
+            size=event.data["size"],
+            sha256=event.text("sha256", 64),
+            job_id=life.job.pk,
+            created_at=event.at,
+        )
+    )
+
+
+def _ended(life: Life, event: Event) -> None:
+    execution = event.text("execution")
+    if event.data.get("answer_of"):
+        _answered(life, event)
+    if execution:
+        _end_attempt(life.attempt(execution), event)
+        return
+    if event.type == "waiting":
+        return
+    # A worker that meets a cancelled job says so too. It is news only where nothing else has ended the job.
+    kind = "noticed" if event.data.get("noticed") else "closing"
+    if event.seq > life.job.facts.get(kind, {}).get("event", 0):
+        closing = {
+            "event": event.seq,
+            "at": event.at.isoformat(),
+            "state": state_of(event).value,
+            "error": event.said("error", limits.ERROR_LIMIT),
+            "error_type": event.text("error_type"),
+            "traceback": event.said("traceback", limits.TRACEBACK_LIMIT),
+        }
+        life.job.facts = {**life.job.facts, kind: closing}
+
+
+def _answered(life: Life, event: Event) -> None:
+    """Note whose answer the job waits for, or got.
+
+    Two notes: who launches a job may tell that it waits after another process has already told its end.
+    """
+    note = "awaited" if event.type == "waiting" else "answered"
+    if event.seq > life.job.facts.get(note, {}).get("event", 0):
+        likeness = event.data.get("likeness")
+        told = {
+            "event": event.seq,
+            "answer_of": event.text("answer_of"),
+            "likeness": float(likeness) if isinstance(likeness, int | float) else None,
+        }
+        life.job.facts = {**life.job.facts, note: told}
+        life.results[event.seq] = result_of(event)
+
+
+def _end_attempt(attempt: Attempt, event: Event) -> None:
+    state = state_of(event)
+    if attempt.finished_event is not None:
+        # The first word counts; but "lost" is what others conclude, and yields to the execution's own word.
+        told = (attempt.state == State.LOST, attempt.finished_event)
+        if (state == State.LOST, event.seq) >= told:
+            return
+    attempt.finished_event, attempt.finished_at, attempt.state = event.seq, event.at, state
+    runtime = event.data.get("runtime")
+    attempt.runtime = float(runtime) if isinstance(runtime, int | float) else None
+    attempt.result = result_of(event)
+    attempt.error, attempt.error_type = event.said("error", limits.ERROR_LIMIT), event.text("error_type")
+    attempt.error_bases = event.names("error_bases")
+    attempt.traceback = event.said("traceback", limits.TRACEBACK_LIMIT)
+    attempt.lock, attempt.holder = event.text("lock"), event.text("holder")
+
+
+_APPLY = {
+    "queued": _queued,
+    "started": _started,
+    "progress": _progress,
+    "log": _log,
+    "file": _file,
+    "waiting": _ended,
+    "retrying": _ended,
+    "finished": _ended,
+    "moved": _moved,
+}
+
+
+# --- conclusions -----------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(slots=True)
+class _Verdict:
+    """The latest thing that is known of a job: its state, since when, and why."""
+
+    state: State | None
+    event: int
+    at: datetime | None
+    error: str = ""
+    error_type: str = ""
+    traceback: str = ""
+
+
+def conclude(life: Life, now: datetime) -> None:
+    """Set everything about the job and its attempts that follows from the facts."""
+    attempts = _in_order(life)
+    current = attempts[-1] if attempts else None
+    closing = _closing(life.job)
+    verdict = _of_attempt(current)
+    if closing and closing.event > verdict.event and verdict.state not in FINISHED:
+        verdict = closing
+    verdict = _queued_again(life.job, verdict, closing, now)
+    noticed = _closing(life.job, "noticed")
+    if noticed and noticed.event > verdict.event and verdict.state not in FINISHED:
+        verdict = noticed
+    _conclude_attempts(life, attempts, closing)
+    _write(life.job, attempts, verdict)
+    _write_answer(life, verdict)
+
+
+def _in_order(life: Life) -> list[Attempt]:
+    """Return the attempts by their starts; those whose start is not known yet are older than all others.
+
+    Of the attempts that only found a lock busy the last one is kept: a job may wait for hours.
+    """
+    found = sorted(
+        life.attempts.values(),
+        key=lambda a: (a.started_event is not None, a.started_event or a.finished_event or 0),
+    )
+    waited = [a for a in found[:-1] if a.state == State.QUEUED and a.started_event is not None]
+    for attempt in waited:
+        del life.attempts[attempt.execution]
+        life.touched.discard(attempt.execution)
+        life.dropped.append(attempt)
+    if waited:
+        executions = [*life.job.facts.get("waited", ()), *(a.execution for a in waited)]
+        life.job.facts = {**life.job.facts, "waited": executions[-_WAITED_KEPT:]}
+    return [a for a in found if a.execution in life.attempts]
+
+
+def _of_attempt(attempt: Attempt | None) -> _Verdict:
+    if attempt is None:
+        return _Verdict(None, 0, None)
+    if attempt.finished_event is None:
+        return _Verdict(State.RUNNING, attempt.started_event or 0, attempt.started_at)
+    return _Verdict(
+        State(attempt.state),
+        attempt.finished_event,
+        attempt.finished_at,
+        attempt.error,
+        attempt.error_type,
+        attempt.traceback,
+    )
+
+
+def _closing(job: Job, kind: str = "closing") -> _Verdict | None:
+    told = job.facts.get(kind)
+    if not told:
+        return None
+    return _Verdict(
+        State(told["state"]), told["event"], moment(told["at"]), told["error"], told["error_type"], told["traceback"]
+    )
+
+
+def _queued_again(job: Job, verdict: _Verdict, closing: _Verdict | None, now: datetime) -> _Verdict:
+    """Return the verdict after the latest queueing: new, if that is younger than everything else."""
+    if verdict.state == State.RUNNING or job.queued_event <= verdict.event:
+        return verdict if verdict.state else _Verdict(State.QUEUED, 0, None)
+    if verdict.at is not None and job.queued_at is not None and job.queued_at < verdict.at:
+        return verdict  # told late
+    if closing and closing.event > job.queued_event:
+        return closing
+    waits = job.run_after is not None and job.run_after > now
+    return _Verdict(State.SCHEDULED if waits else State.QUEUED, job.queued_event, job.queued_at)
+
+
+def _conclude_attempts(life: Life, attempts: list[Attempt], closing: _Verdict | None) -> None:
+    """Number the attempts and close those whose end nobody told."""
+    number = 0
+    for attempt, successor in itertools.zip_longest(attempts, attempts[1:]):
+        number += attempt.state != State.QUEUED or attempt.finished_event is None
+        _conclude_attempt(life, attempt, successor, closing, max(number, 1))
+
+
+def _conclude_attempt(
+    life: Life, attempt: Attempt, successor: Attempt | None, closing: _Verdict | None, number: int
+) -> None:
+    end = None
+    if attempt.finished_event is None:
+        end = _concluded_end(attempt, successor, closing)
+    before = (attempt.number, attempt.state, attempt.finished_at)
+    attempt.number = number
+    if end is not None:
+        attempt.state = end.state or State.RUNNING
+        attempt.finished_at = end.at if end.state != State.RUNNING else None
+        attempt.error, attempt.error_type, attempt.traceback = end.error, end.error_type, end.traceback
+    if before != (attempt.number, attempt.state, attempt.finished_at):
+        life.touched.add(attempt.execution)
+
+
+def _concluded_end(attempt: Attempt, successor: Attempt | None, closing: _Verdict | None) -> _Verdict:
+    began, until = attempt.started_event or 0, (successor.started_event or 0) if successor else None
+    if closing and closing.event > began and (until is None or closing.event < until):
+        return closing
+    if successor is None:
+        return _Verdict(State.RUNNING, began, attempt.started_at)
+    return _Verdict(State.LOST, began, successor.started_at, error="The job was started again elsewhere.")
+
+
+def _write(job: Job, attempts: list[Attempt], verdict: _Verdict) -> None:
+    current = attempts[-1] if attempts else None
+    state = verdict.state or State.QUEUED
+    job.state = state
+    job.finished_at = verdict.at if state in FINISHED else None
+    told = state in FINISHED or state == State.RETRYING
+    job.error = verdict.error if told else ""
+    job.error_type = verdict.error_type if told else ""
+    job.traceback = verdict.traceback if told else ""
+    job.attempts = sum(attempt.state != State.QUEUED for attempt in attempts)
+    if current is None:
+        return
+    job.execution, job.worker, job.instance = current.execution, current.worker, current.instance
+    job.started_at = current.started_at
+    own = verdict.event == current.finished_event
+    if own or verdict.event != job.facts.get("answered", {}).get("event"):
+        job.result = current.result if own and state in FINISHED else None
+    blocked = (own and state == State.SKIPPED) or (current.state == State.QUEUED and state in _WAITS)
+    job.lock, job.holder = (current.lock, current.holder) if blocked else ("", "")
+
+
+_NO_ANSWER: dict[str, Any] = {"event": 0, "answer_of": "", "likeness": None}
+
+
+def _write_answer(life: Life, verdict: _Verdict) -> None:
+    """Say whose answer the job waits for, or got, as long as nothing newer is known of it."""
+    job = life.job
+    told = job.facts.get("answered") or _NO_ANSWER
+    valid = bool(told["event"]) and told["event"] == verdict.event
+    if not valid and job.state in _WAITS:
+        told = job.facts.get("awaited") or _NO_ANSWER
+        valid = told["event"] >= verdict.event and told["event"] > job.queued_event
+    job.answer_of = told["answer_of"] if valid else ""
+    job.likeness = told["likeness"] if valid and job.is_finished else None
+    if (
+        valid
+        and job.state == State.SUCCEEDED
+        and not any(a.finished_event == verdict.event for a in life.attempts.values())
+    ):
+        # Without an execution of its own; what was applied before is in the row already.
+        job.result = life.results.get(told["event"], job.result)
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+_LABEL = 120
+_WORD = 40
+
+
+def label(args: Iterable[Any], kwargs: dict[str, Any]) -> str:
+    """Return the arguments in one short line."""
+    words = [_word(value) for value in args] + [f"{name}={_word(value)}" for name, value in kwargs.items()]
+    text = ", ".join(words)
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
+
+
+def _word(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = " ".join(text.split())
+    return text if len(text) <= _WORD else f"{text[: _WORD - 1]}…"

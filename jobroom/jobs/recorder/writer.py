@@ -1,0 +1,107 @@
+"""Writes a batch of events into the database in one transaction."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+from django.db import transaction
+from django.utils import timezone
+
+from jobroom.jobs.models import Attempt, Job, LogLine, StoredFile
+from jobroom.jobs.recorder import archive, rows
+from jobroom.jobs.recorder.life import Life, conclude
+from jobroom.jobs.recorder.parse import Event
+from jobroom.users import User
+
+# What a row has on its own is not the recorder's to change: the owner, and what only a launch knows.
+_KEPT = frozenset({"owner_id", "note", "tags", "caching"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Change:
+    """The state of a job before a batch (empty for a new job) and after it."""
+
+    job_id: str
+    task: str
+    state: str
+    previous: str
+    workflow_id: str = ""
+    node: str = ""
+
+
+def write(events: Sequence[Event]) -> list[Change]:
+    """Apply events about the life of jobs, all or none; return what changed its state.
+
+    Of a job that is a node also what began or ended once more: its workflow may have forgotten that it had.
+
+    Raises IntegrityError when another recorder wrote one of the new jobs at the same moment: do it again.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        lives = _load(events)
+        for event in events:
+            lives[event.job].apply(event)
+        for life in lives.values():
+            conclude(life, now)
+        _give_owners(lives.values())
+        _save(list(lives.values()))
+    return [
+        Change(life.job.pk, life.job.task, life.job.state, life.before, life.job.workflow_id, life.job.node)
+        for life in lives.values()
+        if life.job.state != life.before or (life.job.workflow_id and life.touched)
+    ]
+
+
+def _load(events: Sequence[Event]) -> dict[str, Life]:
+    """Return the jobs of the events with their attempts, locked until the transaction ends."""
+    firsts: dict[str, Event] = {}
+    for event in events:
+        firsts.setdefault(event.job, event)
+    # In the order of their ids, so that two recorders never wait for each other.
+    known = {job.pk: job for job in rows.load(Job, "id", firsts, lock=True)}
+    lives = {
+        job_id: Life(known[job_id], {}, False, known[job_id].state)
+        if job_id in known
+        else Life(rows.new(Job, id=job_id, created_at=first.at), {}, True, "")
+        for job_id, first in firsts.items()
+    }
+    if known:
+        for attempt in rows.load(Attempt, "job_id", known):
+            lives[attempt.job_id].attempts[attempt.execution] = attempt
+    return lives
+
+
+def _give_owners(lives: Iterable[Life]) -> None:
+    """Set the owners of jobs that somebody's schedule launched, as far as those people still exist."""
+    wanted = {life.owner for life in lives if life.owner is not None}
+    if not wanted:
+        return
+    known = set(User.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    for life in lives:
+        if life.owner not in known:
+            continue
+        life.job.owner_id = life.owner
+        if not life.is_new:  # of rows that are there the recorder writes everything but this
+            Job.objects.filter(pk=life.job.pk, owner=None).update(owner=life.owner)
+
+
+def _save(lives: list[Life]) -> None:
+    rows.insert(Job, [life.job for life in lives if life.is_new])
+    rows.update(Job, [life.job for life in lives if not life.is_new], keep=_KEPT)
+    _save_attempts(lives)
+    LogLine.objects.bulk_create(_flat(life.lines for life in lives), ignore_conflicts=True)
+    StoredFile.objects.bulk_create([file for life in lives for file in life.files], ignore_conflicts=True)
+    archive.write([life.job for life in lives if life.job.is_finished])
+
+
+def _save_attempts(lives: list[Life]) -> None:
+    touched = [life.attempts[execution] for life in lives for execution in life.touched]
+    rows.insert(Attempt, [attempt for attempt in touched if attempt._state.adding])
+    rows.update(Attempt, [attempt for attempt in touched if not attempt._state.adding])
+    dropped = [attempt.pk for life in lives for attempt in life.dropped if not attempt._state.adding]
+    if dropped:
+        Attempt.objects.filter(pk__in=dropped).delete()
+
+
+def _flat(groups: Iterable[list[LogLine]]) -> list[LogLine]:
+    return sorted((line for group in groups for line in group), key=attrgetter("pk"))

@@ -1,0 +1,406 @@
+"""What the API takes and gives, checked and described."""
+
+import threading
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from jobroom.arguments.redaction import hide
+from jobroom.jobs import catalogue, control, current_state, policies
+from jobroom.jobs.catalogue import TaskEntry
+from jobroom.jobs.filters import cursor
+from jobroom.jobs.models import ApiToken, Caching, Job, Source, State, StoredFile
+from jobroom.jobs.queue_position import waiting
+from jobroom.jobs.topics import progress_of
+from jobroom.users import User
+from jobroom.web.cursors import REMEDY, WrongCursor
+
+# Longest time in seconds that a launch may wait for its result.
+LONGEST_WAIT = 60
+# The greatest whole number that JavaScript holds exactly.
+GREATEST = 2**53 - 1
+
+
+class _Kept(threading.local):
+    """Serializers of one thread: making one again for every answer takes longer than all that it is used for."""
+
+    def __init__(self) -> None:
+        self.made: dict[type[serializers.BaseSerializer[Any]], serializers.BaseSerializer[Any]] = {}
+
+    def shown(self, kind: type[serializers.BaseSerializer[Any]], row: Any, **context: Any) -> dict[str, Any]:
+        """Return the row as a serializer of that kind shows it."""
+        serializer = self.made.get(kind) or self.made.setdefault(kind, kind())
+        serializer._context = context
+        try:
+            return dict(serializer.to_representation(row))
+        finally:
+            serializer._context = {}
+
+    def checked(self, kind: type[serializers.BaseSerializer[Any]], data: Any) -> dict[str, Any]:
+        """Return the values of what a client sent; raise ValidationError, which names the fields that are wrong."""
+        serializer = self.made.get(kind) or self.made.setdefault(kind, kind())
+        return dict(serializer.run_validation(data))
+
+
+_kept = _Kept()
+
+
+class PlainJSON(serializers.JSONField):
+    """JSON with its secrets hidden: what passes between the nodes of a workflow is kept with them sealed."""
+
+    def to_representation(self, value: Any) -> Any:
+        """Return what is shown."""
+        return hide(super().to_representation(value))
+
+
+class LaunchRequest(serializers.Serializer[Any]):
+    """A launch."""
+
+    task = serializers.CharField(max_length=255)
+    arguments = serializers.DictField(required=False, default=dict, help_text="By name, as the task's schema says.")
+    queue = serializers.CharField(max_length=255, required=False, default="", allow_blank=True)
+    run_after = serializers.DateTimeField(required=False, default=None, allow_null=True)
+    priority = serializers.IntegerField(
+        min_value=0, max_value=9, required=False, default=None, allow_null=True, help_text="0 is soonest, 9 last."
+    )
+    note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
+    tags = serializers.ListField(child=serializers.CharField(max_length=50), max_length=20, required=False, default=[])
+    force = serializers.BooleanField(required=False, default=False, help_text="Compute, and replace a kept answer.")
+    recalculate = serializers.BooleanField(
+        required=False, default=False, help_text="The same; the task may start from the kept answer."
+    )
+    no_cache = serializers.BooleanField(required=False, default=False, help_text="Compute, and keep nothing.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values as `jobroom.jobs.launching.launch` takes them: at most one way to deal with cached results."""
+        chosen = [name for name in Caching.values if name and attrs.pop(name)]
+        if len(chosen) > 1:
+            raise serializers.ValidationError({chosen[1]: [f"Give this or {chosen[0]}, not both."]})
+        return {**attrs, "caching": chosen[0] if chosen else Caching.USE}
+
+
+class WaitQuery(serializers.Serializer[Any]):
+    """How long a launch waits for its result."""
+
+    wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, required=False, default=0)
+
+
+def launch_of(query: Any, data: Any) -> tuple[dict[str, Any], float]:
+    """Return what a request wants launched, and for how many seconds it waits; raise ValidationError."""
+    return _kept.checked(LaunchRequest, data), _kept.checked(WaitQuery, query)["wait"]
+
+
+class PlaceField(serializers.CharField):
+    """Where a page of a list begins, as `next` of the page before says it; anything else is refused."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=400, help_text="From `next` of the page before.", **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the text of a place; raise ValidationError for what is none."""
+        text = super().to_internal_value(data)
+        try:
+            cursor({"": text}, "")
+        except WrongCursor as wrong:
+            raise serializers.ValidationError(REMEDY) from wrong
+        return text
+
+
+class ListQuery(serializers.Serializer[Any]):
+    """Which jobs are listed. What is not named is not looked at."""
+
+    state = serializers.ChoiceField(choices=State.choices, required=False)
+    task = serializers.CharField(max_length=255, required=False)
+    queue = serializers.CharField(max_length=255, required=False)
+    schedule = serializers.CharField(max_length=255, required=False)
+    workflow = serializers.CharField(max_length=64, required=False)
+    owner = serializers.CharField(max_length=150, required=False, help_text="User name.")
+    tag = serializers.CharField(max_length=50, required=False)
+    q = serializers.CharField(max_length=255, required=False, help_text="Words in label, task or error, or an id.")
+    before = PlaceField(required=False)
+
+
+class AfterQuery(serializers.Serializer[Any]):
+    """From where events are listed."""
+
+    after = serializers.IntegerField(min_value=0, max_value=GREATEST, required=False, default=0)
+
+
+class Launched(serializers.Serializer[Job]):
+    """A job that was launched and whose end is not known."""
+
+    id = serializers.CharField()
+    state = serializers.ChoiceField(choices=State.choices)
+    url = serializers.SerializerMethodField()
+
+    def get_url(self, job: Job) -> str:
+        """Return the address of the job in the API."""
+        return reverse("jobroom:api:job", args=[job.pk])
+
+
+class Told(Launched):
+    """What became of a request about a job."""
+
+    detail = serializers.CharField()
+
+
+class Progress(serializers.Serializer[Any]):
+    """How far the current attempt is."""
+
+    fraction = serializers.FloatField(allow_null=True, help_text="0 to 1, null when nobody knows.")
+    current = serializers.FloatField(allow_null=True)
+    total = serializers.FloatField(allow_null=True)
+    message = serializers.CharField(allow_blank=True)
+    stage = serializers.CharField(allow_blank=True)
+
+
+class JobRow(serializers.ModelSerializer[Job]):
+    """A job as lists show it. `label` is made from the arguments and null for who may not read those."""
+
+    url = serializers.SerializerMethodField()
+    owner = serializers.CharField(source="owner.get_username", allow_null=True, default=None, read_only=True)
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # a column of ours, an option of theirs
+        choices=["", *Source.values], read_only=True, help_text="How it came to be; empty when nobody has told yet."
+    )
+    label = serializers.SerializerMethodField()  # type: ignore[assignment]  # a column of ours, an option of theirs
+    progress = serializers.SerializerMethodField()
+    from_cache = serializers.BooleanField(
+        source="is_answered", read_only=True, help_text="Its end is that of another job, which computed the same."
+    )
+
+    class Meta:
+        model = Job
+        fields: tuple[str, ...] = (
+            *("id", "url", "task", "label", "state", "owner", "source", "schedule", "queue", "priority", "attempts"),
+            *("created_at", "run_after", "queued_at", "started_at", "finished_at", "progress", "from_cache"),
+        )
+        read_only_fields: tuple[str, ...] = fields
+
+    @property
+    def user(self) -> User | AnonymousUser:
+        """Who asks."""
+        user: User | AnonymousUser = self.context["user"]
+        return user
+
+    def get_url(self, job: Job) -> str:
+        """Return the address of the job in the API."""
+        return reverse("jobroom:api:job", args=[job.pk])
+
+    def get_label(self, job: Job) -> str | None:
+        """Return the label for who may read the arguments."""
+        return job.label if policies.may_see_arguments(self.user, job) else None
+
+    @extend_schema_field(Progress(allow_null=True))
+    def get_progress(self, job: Job) -> dict[str, Any] | None:
+        """Return the progress of the current attempt."""
+        return progress_of(job, readable=policies.may_see_arguments(self.user, job))
+
+
+class FileRow(serializers.ModelSerializer[StoredFile]):
+    """A file: what its name says is for people, and proves nothing."""
+
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = StoredFile
+        fields = ("id", "name", "size", "sha256", "url", "created_at")
+        read_only_fields: tuple[str, ...] = fields
+
+    def get_url(self, stored: StoredFile) -> str:
+        """Return the address of the content in the API."""
+        return reverse("jobroom:api:file", args=[stored.pk])
+
+
+class Hidden(serializers.Serializer[Job]):
+    """What only those see who may read the arguments of the job."""
+
+    arguments = serializers.SerializerMethodField()
+    result = PlainJSON(read_only=True)
+    error = serializers.CharField(read_only=True)
+    error_type = serializers.CharField(read_only=True)
+    traceback = serializers.CharField(read_only=True)
+    note = serializers.CharField(read_only=True)
+    files = serializers.SerializerMethodField()
+
+    def get_arguments(self, job: Job) -> dict[str, Any]:
+        """Return the arguments by name, secrets hidden."""
+        return dict(catalogue.named_arguments(job))
+
+    @extend_schema_field(FileRow(many=True))
+    def get_files(self, job: Job) -> Any:
+        """Return the files that the job made, or that came with the answer it got."""
+        if not job.may_have_files:
+            return []
+        return [_kept.shown(FileRow, stored) for stored in current_state.files_of(job)]
+
+
+class Whether(serializers.Serializer[Any]):
+    """Why something cannot be done to the job now; null when it can."""
+
+    cancel = serializers.CharField(allow_null=True)
+    retry = serializers.CharField(allow_null=True)
+
+
+class JobDetail(JobRow):
+    """One job. `content` is null for who may not read the arguments."""
+
+    answer_of = serializers.SerializerMethodField()
+    parent_id = serializers.SerializerMethodField()
+    root_id = serializers.SerializerMethodField()
+    holder = serializers.SerializerMethodField()
+    waiting = serializers.SerializerMethodField(
+        help_text="Why it has not started, and what is in front; null unless it is queued and was asked for by its id."
+    )
+    content = serializers.SerializerMethodField()
+    why_not = serializers.SerializerMethodField()
+
+    class Meta(JobRow.Meta):
+        fields = (
+            *JobRow.Meta.fields,
+            *("tags", "worker", "parent_id", "root_id", "lock", "holder", "cancel_by", "cancel_at", "last_event"),
+            *("caching", "answer_of", "likeness", "waiting", "content", "why_not"),
+        )
+        read_only_fields: tuple[str, ...] = fields
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_answer_of(self, job: Job) -> str | None:
+        """Return the job that computes or computed the same; null where there is none, or one may not see it.
+
+        Who sees all jobs is told it without a look into the database, from which it may have gone.
+        """
+        return self._if_seen(job, job.answer_of) or None
+
+    def get_parent_id(self, job: Job) -> str:
+        """Return the job that launched it; empty where there is none, or one may not see it."""
+        return self._if_seen(job, job.parent_id)
+
+    def get_root_id(self, job: Job) -> str:
+        """Return the first of the jobs that launched each other; empty where there is none, or one may not see it."""
+        return self._if_seen(job, job.root_id)
+
+    def get_holder(self, job: Job) -> str:
+        """Return the job that held its lock; empty where there is none, or one may not see it."""
+        return self._if_seen(job, job.holder)
+
+    def _if_seen(self, job: Job, other: str) -> str:
+        if not other or other == job.pk or policies.sees_all(self.user):
+            return other
+        return other if Job.objects.visible_to(self.user).filter(pk=other).exists() else ""
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_waiting(self, job: Job) -> str | None:
+        """Return what the job's page says; nothing in the answer to a launch, which must be quick."""
+        if not self.context.get("explain") or not isinstance(self.user, User):
+            return None
+        place = waiting([job]).get(job.pk)
+        return place.reason_for(self.user) if place is not None else None
+
+    @extend_schema_field(Hidden(allow_null=True))
+    def get_content(self, job: Job) -> Any:
+        """Return arguments, result, error and files for who may read them."""
+        return _kept.shown(Hidden, job) if policies.may_see_arguments(self.user, job) else None
+
+    @extend_schema_field(Whether)
+    def get_why_not(self, job: Job) -> dict[str, str | None]:
+        """Return the reasons that pages show at disabled buttons."""
+        if not isinstance(self.user, User):
+            return {"cancel": None, "retry": None}
+        return {
+            "cancel": control.why_not_cancel(job, self.user) or None,
+            "retry": control.why_not_retry(job, self.user) or None,
+        }
+
+
+def detail_of(job: Job, user: User, *, explain: bool = False) -> dict[str, Any]:
+    """Return the job as `user` may see it; with `explain` also why it waits."""
+    return _kept.shown(JobDetail, job, user=user, explain=explain)
+
+
+class JobPage(serializers.Serializer[Any]):
+    """One page of jobs, newest first."""
+
+    next = serializers.CharField(allow_null=True, help_text="Address of the page with older jobs.")
+    results = JobRow(many=True)
+
+
+class EventRow(serializers.Serializer[Any]):
+    """Progress, a line of the log, or a file; what the type does not have is left out."""
+
+    seq = serializers.IntegerField()
+    type = serializers.ChoiceField(choices=["progress", "log"])
+    at = serializers.FloatField(help_text="Seconds since 1970.")
+
+
+class EventPage(serializers.Serializer[Any]):
+    """What happened to a job after a sequence number, oldest first."""
+
+    state = serializers.ChoiceField(choices=State.choices)
+    last = serializers.IntegerField(help_text="Ask again with `after` of this.")
+    more = serializers.BooleanField(help_text="There are more events than one answer holds: ask again at once.")
+    events = EventRow(many=True)
+
+
+class TaskRow(serializers.Serializer[TaskEntry]):
+    """One task of the catalogue."""
+
+    name = serializers.CharField()
+    url = serializers.SerializerMethodField()
+    summary = serializers.CharField(allow_blank=True)
+    queue = serializers.CharField(help_text="Where it goes when nobody chooses.")
+    may_rerun = serializers.BooleanField(help_text="It is run again when its worker vanishes.")
+    may_launch = serializers.SerializerMethodField()
+
+    def get_url(self, task: TaskEntry) -> str:
+        """Return the address of the task in the API."""
+        return reverse("jobroom:api:task", args=[task.name])
+
+    def get_may_launch(self, task: TaskEntry) -> bool:
+        """Return whether who asks may launch it."""
+        return policies.may_launch(self.context["user"], task.name)
+
+
+class TaskDetail(TaskRow):
+    """One task with the JSON Schema of its arguments."""
+
+    description = serializers.CharField(source="details", allow_blank=True, help_text="Markdown.")
+    queues = serializers.ListField(child=serializers.CharField(), help_text="Which one may choose from.")
+    arguments = serializers.DictField(help_text="JSON Schema (2020-12).")
+
+
+class Upload(serializers.Serializer[Any]):
+    """A file to keep."""
+
+    file = serializers.FileField(allow_empty_file=True)
+
+
+class TokenRow(serializers.ModelSerializer[ApiToken]):
+    """An API token, of which only the name is ever shown again."""
+
+    class Meta:
+        model = ApiToken
+        fields: tuple[str, ...] = ("id", "name", "created_at", "last_used_at", "revoked_at")
+        read_only_fields = ("id", "created_at", "last_used_at", "revoked_at")
+
+
+class NewToken(TokenRow):
+    """A new API token, this once with its text."""
+
+    token = serializers.CharField(read_only=True)
+
+    class Meta(TokenRow.Meta):
+        fields = (*TokenRow.Meta.fields, "token")
+
+
+class Problem(serializers.Serializer[Any]):
+    """An error as RFC 9457 has it."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = serializers.DictField(  # type: ignore[assignment]  # the RFC's examples call it so
+        child=serializers.ListField(child=serializers.CharField()), required=False
+    )

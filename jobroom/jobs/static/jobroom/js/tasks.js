@@ -1,0 +1,27 @@
+// The catalogue: shows while one types what matches every word. Without scripts the button asks the server the same.
+
+const box = document.querySelector("[data-filter]");
+const place = box && document.querySelector(box.dataset.filter);
+
+function filter() {
+  const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const seen = new Set();
+  for (const row of place.querySelectorAll("[data-words]")) {
+    row.hidden = !words.every((word) => row.dataset.words.includes(word));
+    if (!row.hidden) seen.add(row.dataset.words);
+  }
+  for (const group of place.querySelectorAll("[data-group]")) group.hidden = !group.querySelector("[data-words]:not([hidden])");
+  place.querySelector("[data-nothing]").hidden = seen.size > 0;
+  document.querySelector("[data-found]").textContent = seen.size;
+}
+
+if (box) {
+  box.addEventListener("input", filter);
+  document.querySelector("[data-filter-button]").hidden = true;
+  addEventListener("keydown", (event) => {
+    const typing = event.target.matches?.("input, select, textarea");
+    if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    box.focus();
+  });
+}

@@ -1,0 +1,46 @@
+"""People for the tests of pages."""
+
+import math
+
+import pytest
+from django.contrib.auth.models import User
+
+from jobroom import redis
+
+
+@pytest.fixture(autouse=True)
+def _no_postman(monkeypatch):
+    """Keep housekeeping from the thread that deletes old mails some minutes after the start of a process."""
+    monkeypatch.setattr("jobroom.notifications.receivers.postman.clean_at", math.inf)
+
+
+@pytest.fixture
+def ada(db):
+    """Return somebody who is no staff."""
+    return User.objects.create_user("ada", password="lovelace")
+
+
+@pytest.fixture
+def staff(db):
+    """Return somebody who may see everything."""
+    return User.objects.create_superuser("grace", password="hopper")
+
+
+@pytest.fixture
+def as_ada(client, ada):
+    """Return a browser of somebody who is no staff."""
+    client.force_login(ada)
+    return client
+
+
+@pytest.fixture
+def as_staff(client, staff):
+    """Return a browser of somebody who may see everything."""
+    client.force_login(staff)
+    return client
+
+
+@pytest.fixture
+def empty_redis():
+    """Begin with nothing in Redis."""
+    redis.client().flushdb()

@@ -1,0 +1,154 @@
+"""A person can end everything that acts for them; a new password ends tokens too; notes and uploads stay where they belong."""
+
+import uuid
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from jobroom.events import attachments
+from jobroom.jobs import files
+from jobroom.jobs.authentication import user_of_token
+from jobroom.jobs.models import Job, Source, State, StoredFile, TaskRule
+from jobroom.jobs.tokens import new_token
+
+pytestmark = pytest.mark.usefixtures("empty_redis")
+PNG = b"\x89PNG\r\n\x1a\n<script>alert(1)</script>"
+
+
+def tokens(password="lovelace"):
+    answer = Client().post("/api/token/", {"username": "ada", "password": password}, content_type="application/json")
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def status(access):
+    return Client().get("/api/jobs/", headers={"authorization": f"Bearer {access}"}).status_code
+
+
+def refresh(token):
+    return Client().post("/api/token/refresh/", {"refresh": token}, content_type="application/json").status_code
+
+
+def change_password(user):
+    user.set_password("another one")
+    user.save()
+
+
+def disable(user):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def delete(user):
+    user.delete()
+
+
+def end_all(user):
+    client = Client()
+    client.force_login(user)
+    assert client.post("/account/end-all/").status_code == 303
+
+
+@pytest.mark.parametrize("end", [change_password, disable, delete, end_all])
+def test_web_tokens_end(ada, end):
+    pair = tokens()
+    assert status(pair["access"]) == 200
+    assert refresh(pair["refresh"]) == 200
+    end(ada)
+    assert status(pair["access"]) == 401
+    assert refresh(pair["refresh"]) == 401
+    assert user_of_token(pair["access"]) is None
+
+
+@pytest.mark.parametrize("nonsense", ["", "x", "a.b.c"])
+def test_nonsense_is_no_refresh_token(db, nonsense):
+    assert refresh(nonsense) in {400, 401}
+
+
+def test_everything_but_this_browser_ends(ada):
+    _, text = new_token(ada, "program")
+    here, there = Client(), Client()
+    for browser in (here, there):
+        browser.force_login(ada)
+    other = User.objects.create_user("bob")
+    bobs = Client()
+    bobs.force_login(other)
+    assert here.post("/account/end-all/").status_code == 303
+    assert here.get("/account/").status_code == 200
+    assert there.get("/account/").status_code == 302
+    assert bobs.get("/account/").status_code == 200
+    assert user_of_token(text) is None
+
+
+def test_the_page_shows_tokens_and_ends_one(as_ada, ada, staff):
+    token, text = new_token(ada, "nightly import")
+    theirs, _ = new_token(staff, "not mine")
+    page = as_ada.get("/account/").content.decode()
+    assert "nightly import" in page
+    assert "not mine" not in page
+    assert as_ada.post(f"/account/tokens/{theirs.pk}/revoke/").status_code == 404
+    assert as_ada.post(f"/account/tokens/{2**70}/revoke/").status_code == 404
+    assert as_ada.post(f"/account/tokens/{token.pk}/revoke/").status_code == 303
+    assert user_of_token(text) is None
+
+
+def test_an_account_is_for_those_who_are_logged_in(client, db):
+    for address in ("/account/", "/account/end-all/"):
+        assert client.get(address).status_code in {302, 405}
+    assert client.post("/account/end-all/").status_code == 302
+
+
+# Who may only see -----------------------------------------------------------------------------------------------------
+
+
+def with_right(ada, *rights):
+    group = Group.objects.create(name="g")
+    ada.groups.add(group)
+    rule = TaskRule.objects.create(task="demo.echo")
+    for right in rights:
+        getattr(rule, right).add(group)
+    return Job.objects.create(
+        id=str(uuid.uuid4()), task="demo.echo", state=State.SUCCEEDED, source=Source.API, note="between us"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rights", "shown"), [(["see"], False), (["see", "cancel"], False), (["see", "arguments"], True), (["see", "cancel", "arguments"], True)]
+)  # fmt: skip
+def test_a_note_is_for_those_who_may_read_the_arguments(as_ada, ada, rights, shown):
+    job = with_right(ada, *rights)
+    assert (b"between us" in as_ada.get(f"/jobs/{job.pk}/").content) is shown
+    assert (b"between us" in as_ada.get(f"/api/jobs/{job.pk}/").content) is shown
+
+
+def test_a_note_cannot_be_overwritten_by_who_does_not_see_it(as_ada, ada):
+    job = with_right(ada, "see", "cancel")
+    as_ada.post(f"/jobs/{job.pk}/note/", {"note": "mine"})
+    job.refresh_from_db()
+    assert job.note == "between us"
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("face", ["/files/{}/", "/api/files/{}/"])
+def test_what_was_uploaded_is_never_shown_in_place(as_ada, ada, face):
+    stored = files.store(SimpleUploadedFile("x.png", PNG), ada)
+    answer = as_ada.get(face.format(stored.pk))
+    assert b"".join(answer) == PNG
+    assert answer["Content-Disposition"].startswith("attachment")
+    assert answer["Content-Type"] == "application/octet-stream"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+
+def test_a_picture_that_a_job_made_is_shown_in_place(as_ada, ada):
+    job = Job.objects.create(id="j1", task="demo.echo", state=State.SUCCEEDED, source=Source.API, owner=ada)
+    file_id = uuid.uuid4()
+    kept = attachments.keep(file_id, [PNG])
+    StoredFile.objects.create(id=file_id, name="x.png", job_id=job.pk, owner=ada, **kept)
+    answer = as_ada.get(f"/files/{file_id}/")
+    assert b"".join(answer) == PNG
+    assert answer["Content-Disposition"].startswith("inline")
+    assert answer["Content-Type"] == "image/png"

@@ -1,0 +1,43 @@
+"""The catalogue: searched without scripts too, one's own tasks first, each with its button."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import Group
+
+from jobroom.jobs.models import Job, Profile, State, TaskRule
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r'<h2 class="catalogue-app">([^<]+)</h2>', page)
+
+
+def test_search_finds_by_title_name_and_first_line(as_staff):
+    page = as_staff.get("/tasks/", {"q": "demo echo"}).content.decode()
+    assert re.findall(r'href="/tasks/([^"]+)/" aria-label="Launch', page) == ["demo.echo"]
+    assert "No task matches" in as_staff.get("/tasks/", {"q": "zzzz"}).content.decode()
+
+
+def test_pinned_and_recent_tasks_come_first_and_once(as_staff, staff):
+    Job.objects.create(pk="a", task="demo.add", owner=staff, state=State.SUCCEEDED)
+    assert as_staff.post("/tasks/demo.echo/pin/").status_code == 303
+    page = as_staff.get("/tasks/").content.decode()
+    assert headings(page)[:2] == ["Pinned", "Lately"]
+    launches = re.findall(r'href="/tasks/([^"]+)/" aria-label="Launch', page)
+    assert launches[:2] == ["demo.echo", "demo.add"]
+    assert len(launches) == len(set(launches))
+    as_staff.post("/tasks/demo.echo/pin/")
+    assert Profile.objects.get().pinned == []
+    assert headings(as_staff.get("/tasks/").content.decode())[0] == "Lately"
+
+
+def test_who_may_only_look_gets_no_button(as_ada, ada):
+    group = Group.objects.create(name="viewers")
+    ada.groups.add(group)
+    TaskRule.objects.create(task="demo.echo").see.add(group)
+    page = as_ada.get("/tasks/").content.decode()
+    assert "demo.echo" in page
+    assert 'aria-label="Launch' not in page
+    assert as_ada.post("/tasks/demo.add/pin/").status_code == 404

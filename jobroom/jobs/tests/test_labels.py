@@ -1,0 +1,47 @@
+"""Rows name what a job is about: names in place of ids, and no defaults that nobody changed."""
+
+from typing import Annotated
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from image.celery import app
+from jobroom.arguments import File
+from jobroom.arguments.redaction import Secret
+from jobroom.jobs import files, launching
+from jobroom.jobs.models import Job, Source
+from jobroom.jobs.tests.events import queued, record
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
+
+
+@pytest.fixture(autouse=True)
+def task(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+
+    @app.task(name="scratch.label", shared=False)
+    def labelled(
+        group: Group, file: File | None = None, faces: int = 5000, key: Annotated[str, Secret] = "", note: str = "x"
+    ) -> None: ...
+
+    yield labelled
+    app.tasks.unregister("scratch.label")
+
+
+def test_names_stand_for_rows_and_files_and_defaults_are_left_out(staff):
+    group = Group.objects.create(name="Curators of sheep")
+    stored = files.store(SimpleUploadedFile("bunny.ply", b"ply"), staff)
+    sent = {"group": group.pk, "file": str(stored.pk), "faces": 100, "key": "s3cret", "note": "x"}
+    job = launching.launch(task="scratch.label", arguments=sent, by=staff, source=Source.PAGE)
+    assert job.label.startswith("group=Curators of sheep, file=bunny.ply, faces=100")
+    assert "s3cret" not in job.label
+    assert "note" not in job.label
+    # The recorder, which hears of the ids alone, leaves the names.
+    record(queued(1, job=job.pk, task=job.task, args=job.args, kwargs=job.kwargs))
+    assert Job.objects.get().label == job.label
+
+
+def test_what_was_sent_by_code_says_its_arguments(staff):
+    job = record(queued(1, job="code", task="scratch.label", args=[], kwargs={"group": 7}))
+    assert job.label == "group=7"

@@ -1,0 +1,94 @@
+"""What is done to jobs from their pages: every action is a POST that answers 303."""
+
+from collections.abc import Callable
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_POST
+
+from jobroom.arguments import WrongArguments
+from jobroom.arguments.storable import plain
+from jobroom.jobs import control
+from jobroom.jobs.exceptions import JobError, NotAllowed
+from jobroom.jobs.models import Job, State
+from jobroom.users import User
+from jobroom.web.versions import Difference, conflict, is_stale, version_of
+
+# What the form for notes shows.
+NOTE = ("note", "tags")
+
+
+class SeeOther(HttpResponseRedirect):
+    """Sends the browser on with GET (RFC 9110, 15.4.4)."""
+
+    status_code = 303
+
+
+def _act(request: HttpRequest, job_id: str, action: Callable[[Job, User], str]) -> HttpResponse:
+    user = cast("User", request.user)  # login_required has seen to it
+    job = get_object_or_404(Job.objects.visible_to(user), pk=job_id)
+    try:
+        messages.success(request, action(job, user))
+    except (JobError, WrongArguments) as error:
+        messages.error(request, str(error))
+    return SeeOther(job.get_absolute_url())
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, job_id: str) -> HttpResponse:
+    """Ask for the end of the job; its page says what really happens, and a message where the page cannot."""
+
+    def asked(job: Job, user: User) -> str:
+        said = control.cancel(job=job, by=user)
+        job.refresh_from_db(fields=["state", "cancel_by"])
+        # The page says for itself that a job is being cancelled: one box, and not two.
+        return "" if job.cancel_by and job.state == State.RUNNING else said
+
+    return _act(request, job_id, asked)
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, job_id: str) -> HttpResponse:
+    """Run the job again under its own id."""
+
+    def again(job: Job, user: User) -> str:
+        control.retry(job=job, by=user)
+        return "Sent again. It runs as a new attempt of the same job."
+
+    return _act(request, job_id, again)
+
+
+@login_required
+@require_POST
+def note(request: HttpRequest, job_id: str) -> HttpResponse:
+    """Keep a note and tags with the job."""
+    user = cast("User", request.user)
+    text = plain(request.POST.get("note", "")).replace("\r\n", "\n").strip()[:2000]
+    tags = [tag.strip()[:50] for tag in plain(request.POST.get("tags", "")).split(",") if tag.strip()][:20]
+
+    def keep(job: Job, user: User) -> str:
+        if reason := control.why_not_note(job, user):
+            raise NotAllowed(reason)
+        Job.objects.filter(pk=job.pk).update(note=text, tags=tags)
+        return "Kept."
+
+    with transaction.atomic():
+        job = Job.objects.visible_to(user).select_for_update(of=("self",)).filter(pk=job_id).first()
+        if job and is_stale(request, job, NOTE) and (job.note, job.tags) != (text, tags):
+            return conflict(
+                request,
+                what="The note",
+                back=job.get_absolute_url(),
+                version=version_of(job, NOTE),
+                differences=[
+                    Difference("Note", job.note, text),
+                    Difference("Tags", ", ".join(job.tags), ", ".join(tags)),
+                ],
+            )
+        return _act(request, job_id, keep)

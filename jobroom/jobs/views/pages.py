@@ -1,0 +1,176 @@
+"""The pages of the jobs."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from celery import current_app
+from django.contrib.auth.decorators import login_required
+from django.dispatch import Signal
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from jobroom.arguments import schema_of
+from jobroom.events import consumer
+from jobroom.exceptions import RedisUnavailable
+from jobroom.jobs import catalogue, comparison, policies, queues, throughput
+from jobroom.jobs import causes as failure_causes
+from jobroom.jobs.filters import JobFilter, counts, jobs_at
+from jobroom.jobs.models import Job, State, StoredFile
+from jobroom.jobs.signals import attention_asked, coming_asked
+from jobroom.users import User
+
+# Rows of a list on the overview.
+SHORT = 8
+# Tasks that somebody new is offered.
+FIRST = 3
+# Lines of a job's log that its page shows, the last ones.
+LINES = 500
+# From the least to the most serious; the page shows the chosen one and those after it.
+LEVELS = ["debug", "info", "warning", "error"]
+# Attempts that a job's page shows, the last ones.
+ATTEMPTS = 50
+# Files that it made and that its page lists.
+FILES = 200
+# A book that is less behind counts as up to date.
+FRESH = 2.0
+
+
+def _user(request: HttpRequest) -> User:
+    return cast("User", request.user)  # login_required has seen to it
+
+
+def freshness() -> dict[str, object]:
+    """Return what a page says about how far the recorder is behind."""
+    try:
+        lag = consumer.lag()
+    except RedisUnavailable:
+        return {"redis_away": True, "rendered_at": timezone.now()}
+    return {"lag": lag, "behind": lag.seconds > FRESH, "rendered_at": timezone.now()}
+
+
+def _newest(user: User, lists: Mapping[str, Sequence[str]]) -> dict[str, list[Job]]:
+    """Return for each list the newest jobs in its states; a state is sought by itself, as it has its place in an index."""
+    sought = {
+        name: [place for state in states for place in JobFilter({"state": state}, user, SHORT).places]
+        for name, states in lists.items()
+    }
+    jobs = jobs_at(itertools.chain.from_iterable(sought.values()))
+    return {
+        name: [jobs[at] for at in sorted(places, reverse=True) if at in jobs][:SHORT] for name, places in sought.items()
+    }
+
+
+@login_required
+@never_cache
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """Show what runs, how the last day went and why jobs failed, what waits for the person, and what comes next."""
+    user = _user(request)
+    numbers = counts(user)
+    context: dict[str, object] = {"counts": numbers, "any": any(number.number for number in numbers.values())}
+    context |= _day(user) if context["any"] else {"choices": _first_choices(user)}
+    lists = _newest(user, {"running": [State.RUNNING], "latest": [""]})
+    return render(request, "jobroom/jobs/overview.html", {**context, **lists, **freshness()})
+
+
+def _day(user: User) -> dict[str, object]:
+    """Return the parts of the overview that look further than the lists."""
+    day = throughput.day_of(user)
+    causes, more = failure_causes.of_last_day(user)
+    return {
+        "day": day,
+        "day_picture": throughput.picture(day),
+        "day_summary": throughput.summary(day),
+        "looked_at": throughput.LOOKED_AT,
+        "causes": causes,
+        "more_causes": more,
+        "attention": _answers(attention_asked, user)[:SHORT],
+        "coming": sorted(_answers(coming_asked, user))[:SHORT],
+        "queues": queues.queues() if user.is_staff else [],
+    }
+
+
+def _answers(question: Signal, user: User) -> list[Any]:
+    """Return what the other apps answer, together."""
+    answers: list[tuple[Any, Any]] = question.send(sender=Job, user=user)
+    return [one for _, found in answers for one in found or ()]
+
+
+def _first_choices(user: User) -> list[catalogue.TaskEntry]:
+    """Return tasks that somebody new could launch at once: those that need no answers come first."""
+    tasks = current_app.tasks
+    kept_up = {entry.get("task") for entry in current_app.conf.beat_schedule.values()}
+    chores = {tasks[name].run for name in kept_up if name in tasks}  # what runs by itself is nothing to begin with
+    open_ones = [
+        task
+        for task in catalogue.entries()
+        if policies.may_launch(user, task.name) and task.summary and tasks[task.name].run not in chores
+    ]
+    needs = {one.name: sum(p.required for p in schema_of(tasks[one.name]).parameters) for one in open_ones}
+    return sorted(open_ones, key=lambda task: (needs[task.name], task.title.lower()))[:FIRST]
+
+
+@login_required
+@never_cache
+@require_safe
+def job_list(request: HttpRequest) -> HttpResponse:
+    """Show the jobs that the address asks for."""
+    user = _user(request)
+    wanted = JobFilter(request.GET.dict(), user)
+    may_act = any(policies.may_cancel(user, job) for job in wanted.rows)
+    context = {
+        "filter": wanted,
+        "total": wanted.total,
+        "may_act": may_act,
+        "why_not_act": ""
+        if may_act
+        else "You may only look at these jobs: their owners, staff, and groups with the right may act.",
+    }
+    return render(request, "jobroom/jobs/list.html", {**context, **freshness()})
+
+
+@login_required
+@never_cache
+@require_safe
+def job(request: HttpRequest, job_id: str) -> HttpResponse:
+    """Show one job; who may not see it learns nothing, not even that it exists."""
+    visible = Job.objects.visible_to(_user(request))
+    found = get_object_or_404(visible.select_related("owner"), pk=job_id.replace("\x00", ""))
+    level = request.GET.get("level", "")
+    shown = (
+        found.log_lines.filter(level__in=LEVELS[LEVELS.index(level) :]) if level in LEVELS else found.log_lines.all()
+    )
+    lines = list(shown.order_by("-pk")[: LINES + 1])
+    readable = policies.may_see_arguments(_user(request), found)
+    related = visible.in_bulk({pk for pk in (found.holder, found.parent_id, found.answer_of) if pk})
+    return render(
+        request,
+        "jobroom/jobs/job.html",
+        {
+            "job": found,
+            "readable": readable,
+            "beside": comparison.of(found, _user(request)) if readable else None,
+            "arguments": catalogue.named_arguments(found),
+            "attempts": list(found.attempt_set.order_by("-number")[:ATTEMPTS]),
+            "lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1],
+            "more_lines": len(lines) > LINES,
+            "level": level if level in LEVELS else "",
+            "levels": LEVELS,
+            "holder": related.get(found.holder),
+            "parent": related.get(found.parent_id),
+            "files": list(StoredFile.objects.made_by(found)[:FILES]),
+            "computing": related.get(found.answer_of),
+            # The second condition is that of the index.
+            "children": list(
+                visible.without_bulk()
+                .filter(parent_id=found.pk)
+                .exclude(parent_id="")
+                .order_by("created_at")[:ATTEMPTS]
+            ),
+            **freshness(),
+        },
+    )

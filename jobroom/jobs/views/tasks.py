@@ -1,0 +1,87 @@
+"""The catalogue of tasks: searched, with the person's own first."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from jobroom.jobs import catalogue, policies
+from jobroom.jobs.catalogue import TaskEntry
+from jobroom.jobs.models import Job, Profile
+from jobroom.jobs.views.actions import SeeOther
+from jobroom.jobs.views.launch import task_or_404
+from jobroom.users import User
+
+# Tasks that the person launched last are shown first, so many; among so many of their newest jobs.
+RECENT, LOOKED_AT = 4, 100
+# So many tasks can be pinned.
+MOST_PINNED = 30
+
+
+@login_required
+@never_cache
+@require_safe
+def task_list(request: HttpRequest) -> HttpResponse:
+    """Show the tasks that the person may launch, or whose jobs the person may see: pinned, recent, then by app."""
+    user = cast("User", request.user)  # login_required has seen to it
+    q = request.GET.get("q", "")[:100]
+    tasks = [task for task in catalogue.open_to(user) if _matches(task, q.lower().split())]
+    tasks.sort(key=lambda task: (task.app, task.title.lower()))
+    pinned = _pinned(user)
+    context = {
+        "tasks": tasks,
+        "groups": _groups(tasks, pinned, _recent(user)),
+        "pinned": pinned,
+        "launchable": {task.name for task in tasks if policies.may_launch(user, task.name)},
+        "q": q,
+    }
+    return render(request, "jobroom/jobs/tasks.html", context)
+
+
+@login_required
+@require_POST
+def pin(request: HttpRequest, name: str) -> HttpResponse:
+    """Keep a task at the top of the person's catalogue, or not any more."""
+    user = cast("User", request.user)
+    task = task_or_404(request, name)
+    pinned = _pinned(user)
+    changed = [one for one in pinned if one != task.name] if task.name in pinned else [*pinned, task.name]
+    if len(changed) > MOST_PINNED:
+        raise Http404("So many tasks cannot be pinned. Unpin one first.")
+    Profile.objects.update_or_create(user=user, defaults={"pinned": changed})
+    return SeeOther(reverse("jobroom:jobs:tasks"))
+
+
+def _matches(task: TaskEntry, words: Sequence[str]) -> bool:
+    text = f"{task.title} {task.name} {task.summary}".lower()
+    return all(word in text for word in words)
+
+
+def _pinned(user: User) -> list[str]:
+    found = Profile.objects.filter(user=user).values_list("pinned", flat=True).first()
+    return [name for name in found or [] if isinstance(name, str)]
+
+
+def _recent(user: User) -> list[str]:
+    """Return the tasks that the person launched last, the newest first."""
+    own = Job.objects.filter(owner=user).exclude(owner=None).newest_first().values_list("task", flat=True)
+    return list(dict.fromkeys(own[:LOOKED_AT]))[:RECENT]
+
+
+def _groups(
+    tasks: Sequence[TaskEntry], pinned: Sequence[str], recent: Sequence[str]
+) -> list[tuple[str, list[TaskEntry]]]:
+    """Return the tasks under their headings; each stands in one place."""
+    by_name = {task.name: task for task in tasks}
+    first = [by_name[name] for name in pinned if name in by_name]
+    lately = [by_name[name] for name in recent if name in by_name and name not in pinned]
+    shown = {task.name for task in (*first, *lately)}
+    rest = [task for task in tasks if task.name not in shown]
+    by_app = [(app, list(members)) for app, members in groupby(rest, key=lambda task: task.app)]
+    return [(title, group) for title, group in [("Pinned", first), ("Lately", lately), *by_app] if group]

@@ -1,0 +1,62 @@
+"""Log lines carry the id of the job that wrote them, no secret of it, and nothing that forges another line."""
+
+import logging
+
+from celery._state import get_current_task
+
+from jobroom import bounds, foreign
+from jobroom.arguments.redaction import hide_in_text, running
+from jobroom.conf import settings
+from jobroom.control_characters import escaped
+
+
+class JobFilter(logging.Filter):
+    """Add `job` to each record: ` [<id>]` inside a job, else nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        task = get_current_task()
+        job = getattr(getattr(task, "request", None), "id", None)
+        record.job = f" [{job}]" if job else ""
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """Write a record as one line, and its traceback as lines that begin with blanks, as no record does.
+
+    The secrets of the jobs that run here are hidden, whoever logs: we, Celery, a library, a thread of the job. No line is
+    without bound, and there is one whatever the arguments of a record do when they are asked for a text.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record, with head and tail of what is too long."""
+        record.message = _message(record)
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        secrets = running()
+        lines = [hide_in_text(self.formatMessage(record), secrets)]
+        if record.exc_info:
+            lines += self._below(self.formatException(record.exc_info), secrets)
+        if record.stack_info:
+            lines += self._below(self.formatStack(record.stack_info), secrets)
+        return bounds.shorten("\n".join(map(escaped, lines)), settings.OUTPUT_LINE_LIMIT)
+
+    @staticmethod
+    def _below(text: str, secrets: frozenset[str]) -> list[str]:
+        return [f"    {line}" for line in hide_in_text(text, secrets).split("\n")]
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 — the boundary: arguments of log lines are foreign code
+        return f"{foreign.text_of(record.msg)} (it cannot be written: {foreign.error_text(error)})"
+
+
+class ProbeFilter(logging.Filter):
+    """Drop the site's error line for a probe that answers "not yet": whoever asked has the answer."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass but a 503 of /readyz."""
+        path = getattr(getattr(record, "request", None), "path", "")
+        return not (path == "/readyz" and getattr(record, "status_code", 0) == 503)

@@ -1,0 +1,18 @@
+"""Somebody must hear of failures in production."""
+
+import pytest
+
+from jobroom.notifications.checks import somebody_is_told
+
+
+@pytest.mark.parametrize(
+    ("admins", "development", "found"),
+    [
+        ([], False, ["jobroom_notifications.W001"]),
+        ([], True, []),
+        ([("Ada", "ada@example.org")], False, []),
+    ],
+)
+def test_a_site_that_tells_nobody_is_warned_of_in_production(settings, admins, development, found):
+    settings.ADMINS, settings.DEVELOPMENT = admins, development
+    assert [message.id for message in somebody_is_told()] == found

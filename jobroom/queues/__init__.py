@@ -1,0 +1,1 @@
+"""What jobs wait for, mended by an operator: queues and their messages, pauses, and locks."""

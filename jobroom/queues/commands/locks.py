@@ -1,0 +1,41 @@
+"""`manage.py locks`: who holds which lock; and breaking one."""
+
+from typing import Any
+
+from django.core.management import BaseCommand, CommandParser
+
+from jobroom.jobs import terminal as jobs_terminal
+from jobroom.queues import held_locks, terminal
+from jobroom.queues.serializers import LockData
+
+
+class Command(BaseCommand):
+    """List the locks that are held, or break one."""
+
+    help = "List the locks that are held, with their holders and who waits; or break one."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the lock to break, and why."""
+        parser.add_argument("--break", dest="name", default="", metavar="LOCK", help="take this lock from its holder")
+        parser.add_argument("--reason", default="", help="why; kept in the audit and on the job")
+        parser.add_argument("--json", action="store_true")
+        terminal.add_who(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """List, or break; exit with 1 when that cannot be done."""
+        with terminal.sentences():
+            if options["name"]:
+                by = terminal.actor(options["user"])
+                self.stdout.write(held_locks.break_lock(options["name"], by=by, reason=options["reason"]))
+                return
+            terminal.check_may_see(options["user"])
+            rows = held_locks.held()
+        if options["json"]:
+            jobs_terminal.write_json(LockData(rows, many=True).data)
+            return
+        for row in rows:
+            who = f"job {row.job}" if row.job else f"{row.task or 'a process'} on {row.host}"
+            self.stdout.write(f"{row.name:<40}  {who}  since {row.since:%Y-%m-%d %H:%M:%S}  {row.number} waiting")
+        if not rows:
+            self.stdout.write("No lock is held.")

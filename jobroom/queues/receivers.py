@@ -1,0 +1,42 @@
+"""What the queues app does at the looks of a recorder."""
+
+import logging
+from typing import Any
+
+from jobroom.events import heartbeat
+from jobroom.queues import board, broker, operations, pauses, samples
+from jobroom.queues.exceptions import NotKnowable
+from jobroom.signals import glance, housekeeping
+
+logger = logging.getLogger(__name__)
+
+
+def connect() -> None:
+    """Connect the receivers; twice is the same as once."""
+    glance.connect(_finish, dispatch_uid="jobroom.queues.finish")
+    housekeeping.connect(_sample, dispatch_uid="jobroom.queues.sample")
+    housekeeping.connect(_reconcile, dispatch_uid="jobroom.queues.reconcile")
+
+
+def _finish(**_: Any) -> None:
+    try:
+        operations.finish_all()
+    except NotKnowable:
+        return
+    except broker.AWAY as error:
+        logger.warning("Messages that were taken out of queues wait for the broker: %s", error)
+
+
+def _sample(**_: Any) -> None:
+    try:
+        workers = heartbeat.workers()
+        samples.take(broker.depths(board.names_known(workers)), workers)
+    except broker.AWAY as error:
+        logger.warning("The lengths of the queues cannot be read: %s", error)
+
+
+def _reconcile(**_: Any) -> None:
+    try:
+        pauses.reconcile()
+    except broker.AWAY as error:
+        logger.warning("What is paused cannot be read: %s", error)

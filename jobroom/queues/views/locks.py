@@ -1,0 +1,39 @@
+"""The page of locks: who holds which, who waits, and breaking one."""
+
+from datetime import UTC, datetime
+
+from django.contrib.admin.views.decorators import staff_member_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from jobroom.queues import broker, held_locks, policies
+from jobroom.queues.views.acting import act, text
+
+
+@staff_member_required
+@never_cache
+@require_safe
+def lock_list(request: HttpRequest) -> HttpResponse:
+    """Show the locks that are held, and those that were broken last."""
+    context = {"may_operate": policies.may_operate(request.user), "rendered_at": timezone.now()}
+    try:
+        rows = held_locks.held()
+        broken = [(entry, datetime.fromtimestamp(entry.at, UTC)) for entry in held_locks.broken()]
+    except broker.AWAY:
+        return render(request, "jobroom/queues/locks.html", {**context, "away": True}, status=503)
+    return render(request, "jobroom/queues/locks.html", {**context, "rows": rows, "broken": broken})
+
+
+@staff_member_required
+@require_POST
+def break_lock(request: HttpRequest) -> HttpResponse:
+    """Take a lock away from its holder."""
+    return act(
+        request,
+        lambda by: held_locks.break_lock(text(request, "name", 300), by=by, reason=text(request, "reason")),
+        reverse("jobroom:queues:locks"),
+    )

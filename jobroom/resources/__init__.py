@@ -1,0 +1,27 @@
+"""Objects that the tasks of one worker share: models, graphs, ontologies. See docs/explanation/resources.md.
+
+    @resource("spam_model", queues=["ml"], version=promoted)
+    def spam_model(version: str) -> SpamModel: ...
+
+    @app.task(bind=True, resources=("spam_model",))
+    def detect_spam(self, msg: str): return self.spam_model.predict(msg)
+
+Declaring is `declaring`, one object in one process `holding`, the thread that looks after them `keeping`, what tasks see
+`using`, and the wiring into Celery's worker `worker`, `gate` (which queues are consumed) and `children` (prefork).
+"""
+
+from jobroom.resources.access import allowed_here, current
+from jobroom.resources.declaration import Resource, declared, resource
+from jobroom.resources.exceptions import ResourceError, ResourceNotHere, ResourceNotReady, UnknownResource
+
+__all__ = [
+    "Resource",
+    "ResourceError",
+    "ResourceNotHere",
+    "ResourceNotReady",
+    "UnknownResource",
+    "allowed_here",
+    "current",
+    "declared",
+    "resource",
+]

@@ -1,0 +1,163 @@
+"""What the list of schedules shows: read from the address, written back into it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q, QuerySet
+from django_celery_beat.models import PeriodicTask
+
+from jobroom.jobs.listing import PAGE, Listing, clean
+from jobroom.jobs.models import Job
+from jobroom.jobs.search import union_all
+from jobroom.schedules import policies, services
+from jobroom.schedules.exceptions import UnusableSchedule
+from jobroom.schedules.services import pauses
+from jobroom.users import User
+
+# Outcomes that a row shows, of the latest jobs.
+OUTCOMES = 8
+STATES = ("on", "paused")
+RELATED = ("interval", "crontab", "solar", "clocked", "settings_schedule", "detail")
+
+
+@dataclasses.dataclass
+class Row:
+    """One schedule as pages and the API show it."""
+
+    schedule: PeriodicTask
+    owner: User | None
+    jobs: list[Job] = dataclasses.field(default_factory=list)  # the latest, the newest first
+
+    @property
+    def sentence(self) -> str:
+        """When it runs, in words."""
+        return services.sentence(self.schedule)
+
+    @cached_property
+    def problem(self) -> str:
+        """Why it cannot run as it stands; empty if it can."""
+        try:
+            services.next_runs(self.schedule)
+        except UnusableSchedule as error:
+            return f"It never runs: {error}."
+        return services.refusal_of(self.schedule)
+
+    def runs(self, count: int = 1) -> list[datetime]:
+        """Return the next runs, that which is left out among them."""
+        try:
+            return services.next_runs(self.schedule, count)
+        except UnusableSchedule:
+            return []
+
+    @property
+    def next_run(self) -> datetime | None:
+        """The next run that takes place."""
+        return next((moment for moment in self.runs(2) if moment != self.skipped), None)
+
+    @property
+    def skipped(self) -> datetime | None:
+        """The run that is left out."""
+        return pauses.skipped(self.schedule)
+
+    @property
+    def pause(self) -> Any:
+        """Who paused it, when and why; None where it runs, or nobody said."""
+        detail = getattr(self.schedule, "detail", None)
+        return detail if detail is not None and not self.schedule.enabled and detail.paused_at else None
+
+    @property
+    def outcomes(self) -> list[str]:
+        """The states of its latest jobs, the oldest first."""
+        return [str(job.state) for job in reversed(self.jobs)]
+
+
+def rows_of(schedules: Sequence[PeriodicTask], user: User | AnonymousUser) -> list[Row]:
+    """Return the schedules with their owners and the latest of their jobs that the user may see; two statements."""
+    owners = policies.owners_of(schedules)
+    found = {row.name: Row(row, owners.get(policies.owner_id(row) or 0)) for row in schedules}
+    visible = Job.objects.visible_to(user)
+    columns = ("id", "schedule", "state", "created_at", "finished_at", "started_at", "queued_at", "run_after", "task")
+    latest = [
+        visible.filter(schedule=name).exclude(schedule="").order_by("-created_at").values_list(*columns)[:OUTCOMES]
+        for name in found
+    ]
+    for job in Job.objects.raw(*union_all(latest)) if latest and user.is_active else ():
+        found[job.schedule].jobs.append(job)
+    for row in found.values():
+        row.jobs.sort(key=lambda job: job.created_at, reverse=True)
+    return list(found.values())
+
+
+class ScheduleFilter(Listing):
+    """The schedules that `user` may see and `query` asks for: state (on, paused), task, owner (me), q, after (a name)."""
+
+    names = ("state", "task", "owner", "q")
+    before = None
+
+    def __init__(self, query: Mapping[str, str], user: User | AnonymousUser) -> None:
+        query = clean(query)
+        self.user = user
+        self.state = query.get("state", "") if query.get("state") in STATES else ""
+        self.task = query.get("task", "")[:255]
+        self.owner = query.get("owner", "").strip()[:150]
+        self.q = query.get("q", "").strip()[:200]
+        self.after = query.get("after", "")
+
+    @property
+    def matching(self) -> "QuerySet[PeriodicTask]":
+        """All schedules that match, by name."""
+        rows = policies.visible_to(self.user)
+        if self.state:
+            rows = rows.filter(enabled=self.state == "on")
+        return self._narrowed(rows).order_by("name")
+
+    def _narrowed(self, rows: "QuerySet[PeriodicTask]") -> "QuerySet[PeriodicTask]":
+        if self.task:
+            rows = rows.filter(task=self.task)
+        if self.owner:
+            rows = policies.of_owner(rows, self._owner())
+        for word in self.q.split():
+            rows = rows.filter(Q(name__icontains=word) | Q(task__icontains=word) | Q(description__icontains=word))
+        return rows
+
+    def _owner(self) -> int:
+        if self.owner == "me":
+            return self.user.pk or 0
+        named = User._default_manager.filter(**{User.USERNAME_FIELD: self.owner})
+        return named.values_list("pk", flat=True).first() or 0
+
+    @cached_property
+    def _found(self) -> list[PeriodicTask]:
+        rows = self.matching.filter(name__gt=self.after) if self.after else self.matching
+        return list(rows.select_related(*RELATED)[: PAGE + 1])
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The schedules of this page."""
+        return rows_of(self._found[:PAGE], self.user)
+
+    @property
+    def is_empty_database(self) -> bool:
+        """Whether there is no schedule at all that one may see."""
+        return not self._found and not self.is_filtered and not self.after
+
+    @property
+    def newest_link(self) -> str:
+        """The query string of the first page, empty when this is it."""
+        return self.link() if self.after else ""
+
+    @property
+    def next_link(self) -> str:
+        """The query string of the next page, empty on the last."""
+        return self.link(after=self._found[PAGE - 1].name) if len(self._found) > PAGE else ""
+
+    def tabs(self) -> list[tuple[str, int | None, str, bool]]:
+        """Return for all, on and paused: the word, how many match the rest, the link, whether it is chosen."""
+        rest = self._narrowed(policies.visible_to(self.user))
+        numbers = {"on": rest.filter(enabled=True).count(), "paused": rest.filter(enabled=False).count()}
+        every: list[tuple[str, int | None, str, bool]] = [("all", None, self.link(state=None), not self.state)]
+        return every + [(name, number, self.link(state=name), self.state == name) for name, number in numbers.items()]

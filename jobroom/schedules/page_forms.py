@@ -1,0 +1,120 @@
+"""The form of the schedules' pages: when, what it is called, and where its jobs go."""
+
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from jobroom.arguments import WrongArguments
+from jobroom.jobs import policies
+from jobroom.jobs.gate import default_queue
+from jobroom.schedules.services import when
+from jobroom.schedules.services.when import Timing
+from jobroom.users import User
+
+PERIODS = [("minutes", "minutes"), ("hours", "hours"), ("days", "days"), ("seconds", "seconds")]
+
+
+class TimingForm(forms.Form):
+    """When it runs: every so often, at times of the day, or once. `line` is the answer as one line."""
+
+    kind = forms.ChoiceField(
+        label="Runs",
+        choices=[("every", "Every so often"), ("cron", "At times of the day (crontab)"), ("once", "Once")],
+        initial="every",
+    )
+    every = forms.IntegerField(required=False, min_value=1, max_value=999_999_999, initial=1, label="Every")
+    period = forms.ChoiceField(required=False, choices=PERIODS, initial="hours", label="Unit")
+    cron = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Crontab",
+        widget=forms.TextInput(attrs={"placeholder": "0 6 * * 1-5", "list": "crontabs", "autocomplete": "off"}),
+    )
+    at = forms.DateTimeField(
+        required=False,
+        label="Day and time",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+
+    prefix = "schedule"
+
+    def __init__(self, *args: Any, row: PeriodicTask | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.row = row
+        self.timing: Timing | None = None
+        zone = row.crontab.timezone if row is not None and row.crontab else timezone.get_current_timezone_name()
+        self.fields["cron"].help_text = (
+            f"Minute, hour, day of month, month, day of week; by the clocks of {zone}. "
+            "0 6 * * 1-5 is six o'clock on working days."
+        )
+        self.fields["at"].help_text = f"In the time zone {timezone.get_current_timezone_name()}."
+
+    def clean(self) -> dict[str, Any]:
+        """Read the timing; an error goes to the field that was chosen."""
+        values: dict[str, Any] = super().clean() or {}
+        kind = values.get("kind", "")
+        asked = {"every": "every", "cron": "cron", "once": "at"}.get(kind, "kind")
+        if asked in self.errors or not kind:
+            return values
+        try:
+            self.timing = when.read(self.line, self._zone())
+        except WrongArguments as wrong:
+            self.add_error(asked, " ".join(wrong.errors["cron"]))
+        return values
+
+    def _zone(self) -> Any:
+        return self.row.crontab.timezone if self.row is not None and self.row.crontab else None
+
+    @property
+    def line(self) -> str:
+        """When it runs, as `services.when` reads it."""
+        values = self.cleaned_data
+        if values.get("kind") == "every":
+            return f"every {values.get('every') or 1} {values.get('period') or 'hours'}"
+        if values.get("kind") == "once":
+            return f"{values['at']:%Y-%m-%dT%H:%M:%S%z}" if values.get("at") else ""
+        return str(values.get("cron") or "")
+
+    @classmethod
+    def start(cls, row: PeriodicTask) -> dict[str, Any]:
+        """Return what the form of a stored schedule begins with."""
+        if row.interval:
+            return {"kind": "every", "every": row.interval.every, "period": row.interval.period}
+        if row.clocked:
+            return {"kind": "once", "at": timezone.localtime(row.clocked.clocked_time)}
+        return {"kind": "cron", "cron": when.written(row)}
+
+
+class ScheduleForm(TimingForm):
+    """When, and beside it the name, the queue and what it is for."""
+
+    name = forms.CharField(required=False, max_length=200, help_text="Without one it is called by its task and time.")
+    queue = forms.ChoiceField(required=False)
+    description = forms.CharField(required=False, max_length=2000, label="What it is for")
+
+    def __init__(self, task: Any, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        usual = default_queue(task)
+        allowed = policies.queues_for(user, task.name, usual)
+        present = self.row.queue if self.row is not None else None
+        names = [*allowed, *([present] if present and present not in allowed else [])]
+        field = self.fields["queue"]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [(name, f"{name} (usual)" if name == usual else name) for name in names]
+        self.order_fields(["kind", "every", "period", "cron", "at", "name", "queue", "description"])
+
+    def take_errors(self, wrong: WrongArguments) -> dict[str, list[str]]:
+        """Show what the service found wrong at the fields of this form; return the rest."""
+        ours = {"cron": "cron", "schedule_name": "name", "queue": "queue"}
+        for name, texts in wrong.errors.items():
+            for text in texts if name in ours else ():
+                self.add_error(ours[name], text)
+        return {name: texts for name, texts in wrong.errors.items() if name not in ours}
+
+    @classmethod
+    def start(cls, row: PeriodicTask) -> dict[str, Any]:
+        """Return what the form of a stored schedule begins with."""
+        more = {"name": row.name, "queue": row.queue or "", "description": row.description}
+        return {**super().start(row), **more}

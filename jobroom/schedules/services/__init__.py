@@ -1,0 +1,38 @@
+"""What can be done with schedules: check arguments, merge the settings, tell the time, run now."""
+
+from jobroom.schedules.services.arguments import Problem, argument_problems, registered_tasks, secret_problems
+from jobroom.schedules.services.editing import repair_clock, restart, save, set_enabled
+from jobroom.schedules.services.merging import FIELDS, WITHDRAWN, differing_fields, entry_problems, merge_settings
+from jobroom.schedules.services.pauses import pause, resume, skip, unskip
+from jobroom.schedules.services.repeating import change, repeat
+from jobroom.schedules.services.running import message, refusal_of, run_now
+from jobroom.schedules.services.timing import next_runs, reference, sentence, timing
+
+__all__ = [
+    "FIELDS",
+    "WITHDRAWN",
+    "Problem",
+    "argument_problems",
+    "change",
+    "differing_fields",
+    "entry_problems",
+    "merge_settings",
+    "message",
+    "next_runs",
+    "pause",
+    "reference",
+    "refusal_of",
+    "registered_tasks",
+    "repair_clock",
+    "repeat",
+    "restart",
+    "resume",
+    "run_now",
+    "save",
+    "secret_problems",
+    "sentence",
+    "set_enabled",
+    "skip",
+    "timing",
+    "unskip",
+]

@@ -1,0 +1,27 @@
+"""The task API: what the author of a task imports."""
+
+from jobroom.tasks.base import (
+    Argument,
+    BaseTask,
+    ExclusiveLock,
+    File,
+    JobFailed,
+    NotifyAdminTaskMixin,
+    Similar,
+    enqueue,
+    exclusive_task,
+    redis_lock,
+)
+
+__all__ = [
+    "Argument",
+    "BaseTask",
+    "ExclusiveLock",
+    "File",
+    "JobFailed",
+    "NotifyAdminTaskMixin",
+    "Similar",
+    "enqueue",
+    "exclusive_task",
+    "redis_lock",
+]

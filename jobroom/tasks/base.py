@@ -1,0 +1,231 @@
+"""The task API: what the author of a task imports."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from celery.app import app_or_default
+from celery.contrib.django.task import DjangoTask
+from celery.exceptions import Ignore
+from celery.result import AsyncResult
+from django.db import transaction
+
+from jobroom import bounds, foreign
+from jobroom.arguments import Argument, File, WrongArguments, schema_of
+from jobroom.arguments.redaction import seal_arguments, seal_signatures
+from jobroom.cache import Answer, Similar, identity, worker
+from jobroom.celery import plain_failures, raised_errors, retries
+from jobroom.events.attachments import AttachMixin
+from jobroom.events.cancellation import JobCancelled
+from jobroom.exceptions import JobFailed
+from jobroom.locks import ExclusiveLock, exclusive_task, redis_lock
+from jobroom.resources.mixin import ResourcesMixin
+from jobroom.tasks import failure_mail, rights
+from jobroom.tasks.progress import ProgressMixin
+from jobroom.tasks.steps import StepsMixin
+
+__all__ = [
+    "Argument",
+    "BaseTask",
+    "ExclusiveLock",
+    "File",
+    "JobFailed",
+    "NotifyAdminTaskMixin",
+    "Similar",
+    "enqueue",
+    "exclusive_task",
+    "redis_lock",
+]
+
+logger = logging.getLogger(__name__)
+
+# Characters of an error in the one line about it in a worker's log.
+LOGGED = 1_000
+
+
+class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTask[Any, Any]):
+    """Base of every task, decorated or class-based; `app.Task` is one too.
+
+    Class attributes are the options: `name`, `description` (Markdown, shown in the catalogue), `action` (what a failure
+    mail calls it), `track` (False for high-rate tasks that need no record), `resources` (names of shared objects, which
+    the task reads as attributes of itself: `self.spam_model`), and Celery's own, of which `acks_late`
+    means here: this task may run twice, so a job whose worker vanished is run again.
+
+    `cache_for` (seconds or a timedelta) keeps the answer: who asks the same within that time gets it at once. The same
+    is: the same arguments, files by their content, or the same `fingerprint` (a function of the arguments that gives a
+    text or a `Similar`), and the same `version` (a text, or a function that gives it).
+
+    `keep_whole` keeps an error, a traceback or a log line that is too long for the page as a file of the job
+    (default: the setting KEEP_WHOLE).
+    """
+
+    description: str | None = None
+    action: str | None = None
+    tracked: ClassVar[bool] = True
+    cache_for: float | timedelta | None = None
+    fingerprint: Callable[..., str | Similar] | None = None
+    version: str | Callable[..., str] = ""
+    keep_whole: bool | None = None
+    throws: tuple[type[Exception], ...] = (JobFailed, WrongArguments)
+    Request = "jobroom.celery.losses:Request"
+
+    def __init__(self) -> None:
+        """Bind the task to the app: Celery forgets to when a class is given to `app.tasks.register` after start-up."""
+        super().__init__()
+        if "run" in {name for cls in type(self).__mro__ if cls not in BaseTask.__mro__ for name in vars(cls)}:
+            _ = self.app  # reading it binds
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take the option `track` for what it says, and give its name back to the method `track(rows)`."""
+        super().__init_subclass__(**kwargs)
+        option = vars(cls).get("track")
+        if isinstance(option, bool):
+            cls.tracked = option
+            del cls.track
+        identity.declared(str(vars(cls).get("name") or cls.__qualname__), vars(cls))
+        for name in ("fingerprint", "version"):
+            if name in vars(cls):
+                setattr(cls, name, identity.plain(vars(cls)[name]))
+
+    def debug_task(self) -> None:
+        """Log the request at level DEBUG; outside a job there is none, and nothing happens."""
+        request = self.request
+        if request.id is not None:
+            logger.debug("Request: %r", request)
+
+    def _get_request(self) -> Any:
+        # Every progress call asks for it: Celery's stack is read where it lies, because its own way there takes 2 µs. It
+        # cannot be had faster otherwise: USE_FAST_LOCALS, Celery's switch, mixes up the jobs of a pool of threads.
+        try:
+            local = self.request_stack._local  # type: ignore[attr-defined]
+            return local.__storage__[local.__ident_func__()]["stack"][-1]
+        except (AttributeError, KeyError, IndexError):
+            return self._get_request_slowly()
+
+    def _get_request_slowly(self) -> Any:
+        # Celery binds a class-based task when the app is finalized; `run()` may be called on one before that.
+        if getattr(self, "request_stack", None) is None:
+            self.bind(self.app)
+        return super()._get_request()  # type: ignore[misc]
+
+    request = property(_get_request)
+
+    @property
+    def __trace__(self) -> Any:
+        return vars(self).get("__trace__")
+
+    @__trace__.setter
+    def __trace__(self, tracer: Any) -> None:
+        vars(self)["__trace__"] = None if tracer is None else plain_failures.sealed(tracer)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task; inside a job, ids and texts of the message become what the hints of `run` say."""
+        request = self.request
+        if request.called_directly:
+            return super().__call__(*args, **{**kwargs, **self.missing_resources(kwargs)})
+        if (cannot_open := getattr(request, "cannot_open", None)) is not None:
+            raise cannot_open
+        execution = getattr(request, "execution", None)
+        if execution is not None and execution.repeated:
+            raise Ignore("the job has ended already, or runs elsewhere")
+        try:
+            self.check_cancelled()
+            rights.ask(self, args, kwargs)
+            return self._run_job(execution, args, kwargs)
+        except JobCancelled as cancelled:
+            request.execution.outcome, request.execution.reason = "cancelled", str(cancelled)
+            self.backend.mark_as_revoked(request.id, str(cancelled), request=request)
+            raise Ignore from cancelled
+        except BaseException as error:
+            raised_errors.note(request, error)
+            if isinstance(error, Exception) and (policy := getattr(request, "retry_policy", None)):
+                retries.by_policy(self, error, policy)
+            raised_errors.contain(error)
+            raise
+
+    def _run_job(self, execution: Any, args: Any, kwargs: Any) -> Any:
+        received_args, received_kwargs = schema_of(self).received(args, kwargs)
+        if self.cache_for is not None and execution is not None:
+            run = functools.partial(self.run_with_resources, received_args, received_kwargs)
+            return worker.once(self, args, kwargs, run)
+        return self.run_with_resources(received_args, received_kwargs)
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
+        """Send the task as Celery does, with the secrets among its arguments sealed: the worker opens them."""
+        args, kwargs = seal_arguments(self.run, args, kwargs)
+        for name in ("link", "link_error", "chain", "chord"):
+            if options.get(name):
+                options[name] = seal_signatures(options[name], self._function_of)
+        return super().apply_async(args, kwargs, *rest, **options)
+
+    def _function_of(self, task: str) -> Any:
+        return getattr(self.app.tasks.get(task), "run", None)
+
+    def on_replace(self, sig: Any) -> Any:
+        """Send what replaces this job under its id; to the database, and to what the job is part of, it is still the job."""
+        execution = getattr(self.request, "execution", None)
+        if execution is not None and not self.request.is_eager:
+            execution.requeued = True
+            execution.tell("waiting", self.request.id, execution=execution.id, lock="", holder="")
+            if execution.is_part:
+                retries.bequeath(self.request.headers, sig)
+        return super().on_replace(sig)
+
+    def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
+        """Add a task to the chord that the job is part of, as Celery does; in a workflow, to the group that others wait for."""
+        add = getattr(getattr(getattr(self.request, "execution", None), "write", None), "add_beside", None)
+        return super().add_to_chord(sig, lazy) if add is None else add(sig, lazy=lazy)  # type: ignore[call-overload]
+
+    def earlier_answer(self) -> Answer | None:
+        """Return the latest answer kept for the same arguments, of any version of the task: to recalculate from.
+
+        Only for a job that was launched to do so; None for any other, and where none is kept.
+        """
+        return worker.earlier_answer(self)
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Log the final failure in one line; hooks of subclasses call `super()` first."""
+        logger.error("Job %s (%s) failed: %s", task_id, self.name, bounds.shorten(foreign.repr_of(exc), LOGGED))
+
+
+class NotifyAdminTaskMixin:
+    """Mails every address in `ADMINS` once per final failure, also when the worker or its pool process was killed."""
+
+    action: str | None = None
+    # Failures that are no news to the admins, such as data that a person sent and that cannot be used: the job fails and
+    # says why on its page, and nobody is mailed. Children count too.
+    no_mail_for: tuple[type[BaseException], ...] = ()
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Send the mail; a failing mail server is recorded and changes nothing about the job."""
+        super().on_failure(exc, task_id, args, kwargs, einfo)  # type: ignore[misc]
+        failure_mail.on_hook(self, exc, task_id, args, kwargs, einfo)
+
+
+def enqueue(
+    name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+) -> AsyncResult[Any]:
+    """Send the task called `name` when the current transaction commits; return its result, whose id is known at once.
+
+    `options` are those of Celery's `apply_async`. Services call this, so that they need not import tasks.
+    """
+    task_id = options.pop("task_id", None) or _new_id()
+    app = app_or_default()
+
+    def send() -> None:
+        task = app.tasks.get(name)
+        if task is not None:
+            task.apply_async(tuple(args), dict(kwargs or {}), task_id=task_id, **options)
+        else:
+            app.send_task(name, tuple(args), dict(kwargs or {}), task_id=task_id, **options)
+
+    transaction.on_commit(send)
+    return AsyncResult(task_id, app=app)
+
+
+def _new_id() -> str:
+    from celery.utils import uuid
+
+    return str(uuid())

@@ -1,0 +1,152 @@
+"""A pytest plugin: a database is migrated once for all processes of a run, and emptied quickly between tests that commit.
+
+After such a test Django empties every table and announces the end of a migration, upon which content types, permissions
+and the definitions of workflows are written again, as they were: half a second of a processor, some hundred times in a
+run. Here those rows stay where they are as long as no test has changed them; everything else is deleted.
+"""
+
+import fcntl
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+
+Rows = list[tuple[Any, ...]]
+
+# What a migration leaves in an empty database, table by table; nothing before Django has emptied it once.
+_after_migration: dict[str, Rows] = {}
+
+
+_KEY = "image_database"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the place of what Django does before the first test and after each one that commits."""
+    from django.db.backends.sqlite3.creation import DatabaseCreation
+    from django.test import TransactionTestCase
+
+    slowly = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+    TransactionTestCase._fixture_teardown = emptied(slowly)  # type: ignore[attr-defined]
+    folder = getattr(config, "workerinput", {}).get(_KEY)
+    if folder:
+        DatabaseCreation.create_test_db = copied(DatabaseCreation.create_test_db, Path(folder))  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist where the migrated database is, or where the first one is to leave it."""
+    config = node.config
+    if not hasattr(config, "_image_database"):
+        config._image_database = tempfile.mkdtemp(prefix="image-database-")
+        config.add_cleanup(lambda: shutil.rmtree(config._image_database, ignore_errors=True))
+    node.workerinput[_KEY] = config._image_database
+
+
+def copied(create: Callable[..., str], folder: Path) -> Callable[..., str]:
+    """Return what makes an SQLite database by `create` in one process only; all others copy its file."""
+
+    def make(creation: Any, verbosity: int = 1, autoclobber: bool = False, serialize: bool = True, **more: Any) -> str:
+        name = creation._get_test_db_name()
+        migrated = folder / "migrated.sqlite3"
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            special = serialize or more.get("keepdb") or creation.is_in_memory_db(name)
+            if special or not migrated.exists():
+                create(creation, verbosity, autoclobber, serialize, **more)
+                if not special:
+                    copy(Path(name), migrated)
+                return str(name)
+        copy(migrated, Path(name))
+        creation.connection.close()
+        settings.DATABASES[creation.connection.alias]["NAME"] = name
+        creation.connection.settings_dict["NAME"] = name
+        creation.connection.ensure_connection()
+        return str(name)
+
+    return make
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy an SQLite database, also what still stands in its log; the target is whole at any time."""
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(unfinished)) as writer:
+        reader.backup(writer)
+    unfinished.replace(target)
+
+
+def emptied(slowly: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return what empties the database quickly where that is the same as `slowly`, Django's own way."""
+
+    def empty(test: Any) -> None:
+        special = test.available_apps is not None or test.serialized_rollback or test.reset_sequences
+        if not special and test.databases <= {"default"} and empty_quickly():
+            return
+        slowly(test)
+        _after_migration.clear()
+        if not special:
+            _after_migration.update((table, rows(table)) for table in filled())
+
+    return empty
+
+
+def empty_quickly() -> bool:
+    """Delete what tests have written; return whether the database is now as Django's flush would leave it."""
+    if not _after_migration:
+        return False
+    with transaction.atomic():
+        for table in filled():
+            _delete_from(table)
+    return all(rows(table) == known for table, known in _after_migration.items())
+
+
+def _delete_from(table: str) -> None:
+    """Delete all rows but those that a migration has left."""
+    with connection.cursor() as cursor:
+        known = _after_migration.get(table)
+        if known is None:
+            cursor.execute(f"DELETE FROM {quoted(table)}")
+            return
+        key = connection.introspection.get_primary_key_column(cursor, table)
+        if rows(table) != known and key is not None:
+            at = columns(table).index(key)
+            kept = [row[at] for row in known]
+            places = ", ".join(["%s"] * len(kept))
+            cursor.execute(f"DELETE FROM {quoted(table)} WHERE {quoted(key)} NOT IN ({places})", kept)
+
+
+def filled() -> list[str]:
+    """Return the tables that have rows, by one statement."""
+    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    parts = (f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {quoted(table)})" for table in tables)
+    return [row[0] for row in _answer(" UNION ALL ".join(parts))]
+
+
+def rows(table: str) -> Rows:
+    """Return all rows of a table, in the order of their first column."""
+    return _answer(f"SELECT * FROM {quoted(table)} ORDER BY 1")
+
+
+def columns(table: str) -> list[str]:
+    """Return the names of the columns, in the order of `rows`."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {quoted(table)} LIMIT 0")
+        return [column[0] for column in cursor.description]
+
+
+def quoted(name: str) -> str:
+    """Return the name as SQL wants it."""
+    return connection.ops.quote_name(name)
+
+
+def _answer(sql: str, values: Iterable[Any] = ()) -> Rows:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(values))
+        return [tuple(row) for row in cursor.fetchall()]

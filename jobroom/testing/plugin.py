@@ -1,0 +1,68 @@
+"""A pytest plugin: every test process gets a Redis of its own, and none of the developer's environment."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobroom.runner.redis_server import PrivateServer
+from jobroom.testing import dying_with_us
+
+# Settings are read when pytest-django loads, which is before any fixture: hence at import.
+for _name in (
+    "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ADMINS", "EMAIL_URL", "EMAIL_QUEUED", "ALLOWED_HOSTS", "DEBUG",
+    "USI_URL", "USI_AUTH_URL", "USI_USER", "USI_PASSWORD",
+    "IMAGE_PORT", "IMAGE_QUEUES", "IMAGE_DEMO", "IMAGE_EXTRA_APPS", "SITE_URL", "LOG_LEVEL",
+    "IMAGE_VAR_GROUP", "IMAGE_SSL_REDIRECT", "IMAGE_HSTS_SECONDS", "IMAGE_PROXY_HEADER", "CSRF_TRUSTED_ORIGINS",
+):  # fmt: skip
+    os.environ.pop(_name, None)
+if os.environ.get("TEST_DATABASE_URL"):
+    os.environ["DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
+
+_folder = Path(tempfile.mkdtemp(prefix="image-test-"))
+os.environ["IMAGE_VAR"] = str(_folder)
+_server = PrivateServer(_folder / "redis", persist=False)
+_process = subprocess.Popen(
+    dying_with_us(_server.command(), "KILL"),
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+    start_new_session=True,
+)
+_server.wait(_process)
+os.environ["REDIS_URL"] = _server.url
+_owner = os.getpid()
+
+
+@atexit.register
+def _stop() -> None:
+    if os.getpid() != _owner:
+        return  # a forked child of a test must not stop its parent's server
+    _process.terminate()
+    _process.wait()
+    shutil.rmtree(_folder, ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """Let passwords cost nothing: a million rounds each took more time than most tests. Other processes accept them."""
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+    PBKDF2PasswordHasher.iterations = 1
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Leave no files and no Redis of a module's tests to the next one: what its processes kept, events, messages, locks."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        from django.conf import settings
+        from redis import Redis
+
+        shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
+        with Redis.from_url(_server.url) as client:
+            client.flushall()

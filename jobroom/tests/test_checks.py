@@ -1,0 +1,64 @@
+"""A class-based task that no worker would find is named."""
+
+import gc
+
+import pytest
+from celery import current_app
+
+from jobroom import checks
+from jobroom.tasks import BaseTask
+
+
+@pytest.fixture
+def scratch_class():
+    class ForgottenTask(BaseTask):
+        name = "forgotten"
+
+        def run(self):
+            return None
+
+    yield ForgottenTask
+    current_app.tasks.pop("forgotten", None)
+
+
+def test_an_unregistered_task_is_named(scratch_class):
+    (message,) = [m for m in checks.unregistered_tasks() if m.obj is scratch_class]
+    assert "ForgottenTask is a task that nobody registered" in message.msg
+    assert "app.tasks.register(ForgottenTask)" in message.hint
+
+
+def test_a_registered_task_is_not_named(scratch_class):
+    current_app.tasks.register(scratch_class)
+    assert scratch_class not in [m.obj for m in checks.unregistered_tasks()]
+
+
+def test_a_base_without_run_is_not_named():
+    class OnlyABase(BaseTask):
+        action = "nothing yet"
+
+    assert OnlyABase not in [m.obj for m in checks.unregistered_tasks()]
+
+
+def test_the_base_of_a_registered_task_is_not_named(scratch_class):
+    class Child(scratch_class):
+        name = "forgotten"
+
+    current_app.tasks.register(Child)
+    assert scratch_class not in [m.obj for m in checks.unregistered_tasks()]
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers():
+    yield
+    gc.collect()  # scratch classes must not be seen by other tests
+
+
+@pytest.mark.parametrize("version", ["5.6.3", "5.70.0", "6.0.0", "5.8.0rc1"])
+def test_a_celery_that_was_not_tried_is_named(monkeypatch, version):
+    monkeypatch.setattr("celery.__version__", version)
+    (message,) = checks.tried_celery()
+    assert message.msg == f"Jobroom was tried with Celery 5.7, and {version} is installed."
+
+
+def test_the_celery_of_this_installation_was_tried():
+    assert checks.tried_celery() == []

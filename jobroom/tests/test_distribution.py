@@ -1,0 +1,114 @@
+"""Which tests stay together when several processes share them out: in a real run of pytest-xdist."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+TOGETHER = """
+import os, pytest
+pytestmark = pytest.mark.acceptance
+
+@pytest.fixture(scope="module")
+def worker():
+    return os.getpid()
+
+@pytest.mark.parametrize("n", range(6))
+def test_shared(worker, n, note):
+    note("shared")
+"""
+SINGLY = """
+import pytest
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+
+@pytest.mark.parametrize("n", range(6))
+def test_single(n, note):
+    note("single")
+"""
+SERIAL = """
+import pytest
+
+@pytest.mark.serial
+@pytest.mark.parametrize("n", range(3))
+def test_serial(n, note):
+    note("serial")
+
+@pytest.mark.parametrize("n", range(3))
+def test_plain(n, note):
+    note(__name__)
+"""
+CONFTEST = """
+import json, os, pytest, time
+
+@pytest.fixture
+def note(request):
+    def write(kind):
+        with open(os.environ["NOTES"], "a") as out:
+            out.write(json.dumps([kind, request.node.nodeid, os.getpid(), time.monotonic()]) + "\\n")
+        if kind == "single":
+            # Both processes get some: the first waits here until the other has started too.
+            end = time.monotonic() + 20
+            while len({json.loads(line)[2] for line in open(os.environ["NOTES"])}) < 2 and time.monotonic() < end:
+                time.sleep(0.01)
+    return write
+"""
+pytestmark = pytest.mark.timeout(240)  # the set-up is a whole run, maybe beside busy neighbours
+OPTIONS = [word for name in ("django", "randomly", "valkey", "playwright", "asyncio") for word in ("-p", f"no:{name}")]
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
+    """Run four small files on two processes; return for each kind of test who ran it, in the order of time."""
+    folder = tmp_path_factory.mktemp("distribution")
+    marks = "".join(
+        f"  {name}: x\n" for name in ("acceptance", "browser", "postgresql", "rabbitmq", "serial", "timeout")
+    )
+    (folder / "pytest.ini").write_text(f"[pytest]\nmarkers =\n{marks}")
+    (folder / "conftest.py").write_text(CONFTEST)
+    files = {"test_a_serial": SERIAL, "test_b_serial": SERIAL, "test_c_together": TOGETHER, "test_d_singly": SINGLY}
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    path = folder / "notes"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    argv = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadscope", "-p", "jobroom.testing.distribution"]
+    done = subprocess.run(
+        [*argv, *OPTIONS, str(folder)],
+        cwd=Path(settings.BASE_DIR),
+        env={**env, "NOTES": str(path), "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(folder.glob("image-groups-*")) == []
+    found = defaultdict(list)
+    for kind, nodeid, pid, _ in sorted(map(json.loads, path.read_text().splitlines()), key=lambda row: row[3]):
+        found[kind].append((nodeid, pid))
+        found["all"].append((kind, pid))
+    return found
+
+
+def test_a_file_that_shares_a_worker_stays_in_one_process(notes):
+    assert len(notes["shared"]) == 6
+    assert len({pid for _, pid in notes["shared"]}) == 1
+
+
+def test_a_file_without_anything_to_share_is_split(notes):
+    assert len(notes["single"]) == 6
+    assert len({pid for _, pid in notes["single"]}) == 2
+
+
+def test_serial_tests_of_all_files_are_in_one_process(notes):
+    assert len(notes["serial"]) == 6
+    assert len({pid for _, pid in notes["serial"]}) == 1
+
+
+def test_what_takes_longest_begins_first(notes):
+    kinds = [kind for kind, _ in notes["all"]]
+    assert kinds[0] == "single"
+    # Two processes take the next two groups at the same moment, and either may write first.
+    assert kinds.index("shared") < len(kinds) - kinds[::-1].index("serial")

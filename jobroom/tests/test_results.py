@@ -1,0 +1,140 @@
+"""The result backend behaves as Celery's own, but looks before it writes only where that matters."""
+
+import json
+from unittest import mock
+
+import pytest
+from celery.app.trace import build_tracer
+
+from image.celery import app
+from jobroom import events, redis
+from jobroom.celery.results import ResultBackend
+from jobroom.tasks import BaseTask
+from jobroom.testing import wait_until
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    yield
+    redis.client().flushdb()
+
+
+def test_it_is_the_one_in_use():
+    assert isinstance(app.backend, ResultBackend)
+
+
+def test_a_success_is_kept_without_looking_first():
+    with mock.patch.object(ResultBackend, "_get_task_meta_for") as look:
+        app.backend.mark_as_done("j1", {"n": 1})
+    assert not look.called
+    result = app.AsyncResult("j1")
+    assert (result.state, result.result) == ("SUCCESS", {"n": 1})
+    assert 0 < redis.client().ttl("celery-task-meta-j1") <= 24 * 3600
+
+
+def test_whoever_waits_is_told():
+    listener = redis.client().pubsub(ignore_subscribe_messages=True)
+    listener.subscribe("celery-task-meta-j2")
+    try:
+        app.backend.mark_as_done("j2", "x")
+        heard = None
+        while heard is None:
+            heard = listener.get_message(timeout=5)
+    finally:
+        listener.close()
+    assert '"SUCCESS"' in heard["data"]
+
+
+def test_a_late_failure_does_not_replace_a_success():
+    app.backend.mark_as_done("j3", "good")
+    app.backend.mark_as_failure("j3", ValueError("late"))
+    assert app.AsyncResult("j3").state == "SUCCESS"
+
+
+def test_a_success_replaces_what_went_wrong_before():
+    app.backend.mark_as_failure("j4", ValueError("early"))
+    app.backend.mark_as_done("j4", "good")
+    assert app.AsyncResult("j4").result == "good"
+
+
+class Scratch(BaseTask):
+    """Runs in this process as a worker would run it."""
+
+    name = "scratch.results"
+
+    def run(self, n):
+        return {"n": n}
+
+
+class Hooked(Scratch):
+    """Does something after its success."""
+
+    name = "scratch.results.hooked"
+
+    def on_success(self, retval, task_id, args, kwargs):
+        assert app.AsyncResult(task_id).state == "SUCCESS", "Celery keeps the result before it calls the hook"
+
+
+def run(task_class, job="j5"):
+    """Run one job of the task in this process; return its events by type."""
+    app.tasks.register(task_class())
+    task = app.tasks[task_class.name]
+    tracer = build_tracer(task.name, task, app=app)
+    tracer(job, (1,), {}, {"id": job, "hostname": "h", "delivery_info": {}})
+    app.tasks.unregister(task.name)
+    rows = redis.client().xrange(events.stream())
+    return [json.loads(fields["e"]) for _, fields in rows]
+
+
+def test_a_result_goes_out_with_the_end_of_its_job():
+    with mock.patch.object(ResultBackend, "set") as alone:
+        told = run(Scratch)
+    assert not alone.called
+    assert [event["type"] for event in told] == ["started", "finished"]
+    assert (told[1]["state"], told[1]["result"]) == ("succeeded", '{"n": 1}')
+    assert app.AsyncResult("j5").result == {"n": 1}
+    assert 0 < redis.client().ttl("celery-task-meta-j5") <= 24 * 3600
+    assert not redis.client().exists(events.running_key("j5"))
+
+
+def test_whoever_waits_for_it_is_told():
+    listener = redis.client().pubsub(ignore_subscribe_messages=True)
+    listener.subscribe("celery-task-meta-j5")
+    try:
+        run(Scratch)
+        heard = wait_until(lambda: listener.get_message(timeout=1))
+    finally:
+        listener.close()
+    assert json.loads(heard["data"])["result"] == {"n": 1}
+
+
+def test_hooks_still_find_the_result_and_belong_to_the_run():
+    with mock.patch.object(ResultBackend, "set", autospec=True, side_effect=ResultBackend.set) as alone:
+        told = run(Hooked)
+    assert alone.called
+    assert [event["type"] for event in told] == ["started", "finished"]
+
+
+def test_if_both_cannot_go_out_together_each_goes_alone(caplog):
+    with mock.patch.object(redis, "evaluate", side_effect=[None, redis.Error("away"), None]):
+        run(Scratch)
+    assert app.AsyncResult("j5").result == {"n": 1}
+    assert "could not be written with its result" in caplog.text
+
+
+def test_with_a_result_backend_elsewhere_each_goes_alone():
+    with mock.patch.object(app.backend, "url", "redis://elsewhere/0"):
+        told = run(Scratch)
+    assert [event["type"] for event in told] == ["started", "finished"]
+    assert app.AsyncResult("j5").result == {"n": 1}
+
+
+def test_a_publish_subscribes_to_nothing_and_get_does():
+    from demo import tasks as demo
+
+    consumer = app.backend.result_consumer
+    before = set(consumer.subscribed_to)
+    sent = demo.echo.delay("x")
+    assert consumer.subscribed_to == before
+    app.backend.mark_as_done(sent.id, "answer")
+    assert sent.get(timeout=10) == "answer"

@@ -1,0 +1,36 @@
+"""One bad row never ends a round."""
+
+import pytest
+import redis as client_library
+from django.db import OperationalError
+
+from jobroom import redis, rounds
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis():
+    redis.client().flushdb()
+
+
+class Row:
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def test_the_others_have_their_turn_and_the_fault_is_shown():
+    done = []
+    for row in (1, "x", 3, Row(), 5):
+        with rounds.isolated("adding", row):
+            done.append(row + 1)
+    assert done == [2, 4, 6]
+    fault = rounds.faults()["adding"]
+    assert fault["count"] == 2
+    assert fault["row"] == "<Row whose __str__ raised RuntimeError>"
+    assert fault["error"].startswith("TypeError: ")
+
+
+@pytest.mark.parametrize("error", [OperationalError("away"), client_library.ConnectionError("away")])
+def test_a_round_waits_for_a_server_that_is_away(error):
+    with pytest.raises(type(error)), rounds.isolated("adding", 1):
+        raise error
+    assert rounds.faults() == {}

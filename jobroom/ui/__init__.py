@@ -1,0 +1,1 @@
+"""What all pages share: base templates, menu, styles and scripts."""

@@ -1,0 +1,11 @@
+"""Registers the app with Django."""
+
+from django.apps import AppConfig
+
+
+class UiConfig(AppConfig):
+    """What all pages share: base templates, menu, styles and scripts."""
+
+    name = "jobroom.ui"
+    label = "jobroom_ui"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,96 @@
+"""The menu of every page: each app says in its `AppConfig` what of its pages belongs there.
+
+    class AssetsConfig(AppConfig):
+        menu = (Entry("Assets", "assets:assets", group=DATA),)
+
+Entries without a group stand in the bar, the others below the word of their group; so a new app makes the bar no longer.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from django.apps import apps
+from django.urls import NoReverseMatch, get_script_prefix, reverse
+
+if TYPE_CHECKING:
+    # Apps name their entries before there are models.
+    from django.contrib.auth.models import AnonymousUser
+
+    from jobroom.users import User
+
+# The groups, in their order.
+BAR = ""
+DATA = "Data"
+SYSTEM = "System"
+GROUPS = (BAR, DATA, SYSTEM)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One page in the menu; `order` sorts within its group, then the label does."""
+
+    label: str
+    url: str  # the name of its address
+    group: str = BAR
+    order: int = 100
+    staff: bool = False  # whether it is for staff alone
+
+
+class Link(NamedTuple):
+    """An entry as one page shows it."""
+
+    label: str
+    address: str
+    current: bool  # whether the page belongs to it
+    front: bool = False  # whether it leads where the brand does
+
+
+class Group(NamedTuple):
+    """The links of one group."""
+
+    name: str
+    links: list[Link]
+
+    @property
+    def current(self) -> bool:
+        """Whether the page belongs to one of the links."""
+        return any(link.current for link in self.links)
+
+
+def groups(user: "User | AnonymousUser", path: str) -> list[Group]:
+    """Return what `user` finds in the menu of the page at `path`; groups without a link are left out."""
+    found = [
+        (entry, address) for entry in _entries() if user.is_staff or not entry.staff for address in _address(entry)
+    ]
+    # The page of a job belongs to the list of jobs, and nothing but the front page to the front page.
+    near = max(
+        (
+            address
+            for _, address in found
+            if path == address or (path.startswith(address) and address != get_script_prefix())
+        ),
+        key=len,
+        default="",
+    )
+    return [
+        Group(
+            name,
+            [Link(entry.label, address, address == near, address == get_script_prefix()) for entry, address in members],
+        )
+        for name, members in groupby(found, key=lambda each: each[0].group)
+    ]
+
+
+def _entries() -> list[Entry]:
+    found = [entry for config in apps.get_app_configs() for entry in getattr(config, "menu", ())]
+    return sorted(found, key=lambda entry: (GROUPS.index(entry.group), entry.order, entry.label))
+
+
+def _address(entry: Entry) -> Iterator[str]:
+    """Yield the address, unless the project does not serve that page."""
+    try:
+        yield reverse(entry.url)
+    except NoReverseMatch:
+        return

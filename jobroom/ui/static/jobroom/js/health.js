@@ -1,0 +1,104 @@
+// One sentence on every page about how Jobroom fares, and one state of the connection: the server is here, away,
+// or has logged this browser out. Forms ask for it before they send anything, so nothing typed is lost.
+
+import { timeOfDay } from "./times.js";
+
+const line = document.querySelector("[data-health]");
+const dot = document.querySelector("[data-health-dot]");
+const PAUSE = 15000;
+const PATIENCE = 5000;
+let state = "here";
+let since = null;
+const sure = new WeakSet(); // forms that may go
+let wanted = false; // whether a form waits for the server
+
+const WORDS = {
+  here: "All is well",
+  trouble: "Something is wrong",
+  away: "The server does not answer",
+  out: "You are logged out in this browser",
+};
+
+/** Shows the state in the dot, the line and, by the style sheet, in every line about freshness. */
+function show(next, html = "") {
+  if (next !== state) since = new Date();
+  state = next;
+  document.documentElement.dataset.server = next;
+  dot.title = WORDS[next];
+  dot.querySelector(".hidden-label").textContent = `Health: ${WORDS[next]}`;
+  const text = next === "away" || next === "out" ? own(next) : html;
+  if (line.dataset.text !== text) {
+    line.dataset.text = text;
+    line.innerHTML = text;
+  }
+  line.hidden = !text;
+}
+
+/** Returns the sentence for what only the browser knows. */
+function own(next) {
+  const unsent = wanted ? " Nothing was sent; what you typed is still here." : "";
+  const at = `<time datetime="${since.toISOString()}">${timeOfDay(since)}</time>`;
+  if (next === "away") return `<strong>The server does not answer</strong> since ${at}: what you see may be old.${unsent} This page tries again by itself.`;
+  const back = encodeURIComponent(location.pathname + location.search);
+  return `<strong>You are logged out in this browser.</strong>${unsent} <a href="${line.dataset.login}?next=${back}"${wanted ? ' target="_blank"' : ""}>Log in</a>`;
+}
+
+async function ask(method) {
+  const answer = await fetch(line.dataset.health, { method, redirect: "manual", signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
+  if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) return ["out", ""];
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
+  const html = method === "HEAD" ? "" : (await answer.text()).trim();
+  return [html ? "trouble" : "here", html];
+}
+
+/** Asks how Jobroom fares. */
+export async function look() {
+  if (!line) return;
+  try {
+    show(...(await ask("GET")));
+    if (state === "here" || state === "trouble") wanted = false;
+  } catch {
+    show("away");
+  }
+}
+
+/** Lets a form that changes something wait until the server is known to be there, and this browser to be logged in. */
+async function first(event) {
+  const form = event.target;
+  // Not `form.method`: an argument of a task may be called so, and its field hides the form's own.
+  const posts = form.getAttribute("method")?.toLowerCase() === "post";
+  if (!posts || event.defaultPrevented || sure.delete(form)) return;
+  event.preventDefault();
+  const button = event.submitter;
+  try {
+    const [found] = await ask("HEAD");
+    if (found === "out") {
+      wanted = true;
+      show("out");
+      return;
+    }
+    sure.add(form);
+    HTMLFormElement.prototype.requestSubmit.call(form, button);
+  } catch {
+    wanted = true;
+    since ??= new Date();
+    show("away");
+  }
+}
+
+let pause;
+async function turn() {
+  clearTimeout(pause);
+  if (!document.hidden) await look();
+  pause = setTimeout(turn, state === "away" ? 3000 : PAUSE);
+}
+
+if (line) {
+  turn();
+  document.addEventListener("visibilitychange", () => document.hidden || turn());
+  addEventListener("online", turn);
+  addEventListener("offline", () => show("away"));
+  addEventListener("server", (event) => (event.detail === "away" ? turn() : state === "away" && turn()));
+  // On the window, so that what the page itself does with a form comes first.
+  addEventListener("submit", first);
+}

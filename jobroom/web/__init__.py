@@ -1,0 +1,1 @@
+"""What the web process needs below Django: threads, limits and headers."""

@@ -1,0 +1,109 @@
+"""The API's view of workers."""
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.permissions import IsAdminUser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobroom.jobs.api.base import ApiView
+from jobroom.jobs.api.schema import extend_schema
+from jobroom.jobs.api.views import person, problems
+from jobroom.jobs.models import Job
+from jobroom.jobs.serializers import Problem
+from jobroom.workers import orders
+from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
+from jobroom.workers.overview import overview
+from jobroom.workers.serializers import WorkerData
+
+_PROBLEM = OpenApiResponse(Problem, description="A problem (application/problem+json).")
+
+
+class WorkerList(ApiView):
+    """The workers, with their resources; for staff."""
+
+    permission_classes = [IsAdminUser]
+
+    @extend_schema(
+        operation_id="list_workers",
+        responses={
+            200: WorkerData(many=True),
+            **{(code, "application/problem+json"): _PROBLEM for code in (401, 403, 503)},
+        },
+    )
+    def get(self, request: Request) -> Response:
+        """List every worker that was seen and did not say good-bye."""
+        return Response(WorkerData(overview().workers, many=True).data)
+
+
+class Order(serializers.Serializer[object]):
+    """What a worker is told."""
+
+    worker = serializers.CharField(max_length=255, help_text="Its name, such as default@host.")
+    action = serializers.ChoiceField(list(orders.WORDS))
+    argument = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=255, help_text="A number of processes, or a queue."
+    )
+    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=500)
+
+
+class Answer(serializers.Serializer[object]):
+    """What happened."""
+
+    detail = serializers.CharField()
+
+
+class StackData(serializers.Serializer[object]):
+    """Where a job is."""
+
+    job = serializers.CharField()
+    stack = serializers.CharField()
+
+
+class Tell(ApiView):
+    """Tells a worker what to do."""
+
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(
+        operation_id="tell_worker", request=Order, responses={200: Answer, **problems(400, 401, 403, 404, 503)}
+    )
+    def post(self, request: Request) -> Response:
+        """Tell a worker to be quiet, to stop, to grow or shrink, or which queues to consume; say whether it has."""
+        by = person(request)
+        if not orders.may_operate(by):
+            raise PermissionDenied
+        given = Order(data=request.data)
+        given.is_valid(raise_exception=True)
+        said = given.validated_data
+        try:
+            done = orders.tell(
+                said["worker"], said["action"], said["argument"], by=by.get_username(), reason=said["reason"]
+            )
+        except NoSuchWorker as error:
+            raise NotFound(str(error)) from error
+        except WrongOrder as error:
+            raise ValidationError({"argument": [str(error)]}) from error
+        return Response({"detail": done})
+
+
+class Stack(ApiView):
+    """The stack of a running job."""
+
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(operation_id="show_stack", responses={200: StackData, **problems(401, 403, 404, 503)})
+    def get(self, request: Request, job_id: str) -> Response:
+        """Show where in its code a running job is now."""
+        by = person(request)
+        if not orders.may_operate(by):
+            raise PermissionDenied
+        job = Job.objects.visible_to(by).filter(pk=job_id).first()
+        if job is None:
+            raise Http404("There is no such job.")
+        try:
+            return Response({"job": job.pk, "stack": orders.stack(job.pk)})
+        except (NoSuchWorker, WrongOrder) as error:
+            raise NotFound(str(error)) from error

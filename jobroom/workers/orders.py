@@ -1,0 +1,188 @@
+"""What an operator tells workers, and whether they have done it: believed when their own heartbeat says so.
+
+The hash `orders:pending` in Redis keeps what was asked and not seen yet; the page of workers shows it until it is.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+
+from jobroom import redis
+from jobroom.celery import orders
+from jobroom.celery.orders import NoAnswer
+from jobroom.events import heartbeat
+from jobroom.events.heartbeat import Worker
+from jobroom.signals import acted
+from jobroom.users import User
+from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
+
+# Seconds that the answer, and what follows in the heartbeat, is waited for; and for which an order is shown.
+PATIENCE, SHOWN = 4.0, 3600.0
+# Most processes by which a pool is changed at once.
+MOST = 64
+
+WORDS = {
+    "quiet": "take no more jobs",
+    "loud": "take jobs again",
+    "stop": "end when its jobs have ended",
+    "grow": "have {} more processes",
+    "shrink": "have {} fewer processes",
+    "add": "consume the queue {}",
+    "cancel": "consume the queue {} no more",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pending:
+    """An order that a worker has not been seen to have carried out."""
+
+    instance: str
+    worker: str
+    action: str
+    argument: str
+    expected: int  # processes afterwards, where that is what changes
+    by: str
+    at: float
+    problem: str = ""  # what the worker said about it
+
+    @property
+    def words(self) -> str:
+        """What was asked."""
+        return WORDS[self.action].format(self.argument)
+
+    @property
+    def field(self) -> str:
+        """Its place in the hash."""
+        return f"{self.instance} {self.action} {self.argument}"
+
+
+def may_operate(user: User) -> bool:
+    """Return whether the user may tell workers what to do."""
+    return user.is_active and user.is_staff and user.has_perm("jobroom_queues.operate")
+
+
+def key() -> str:
+    """Return the key of the hash of orders that were not seen yet."""
+    return redis.key("orders", "pending")
+
+
+def tell(name: str, action: str, argument: str = "", *, by: str, reason: str = "") -> str:
+    """Tell a worker what to do, wait a few seconds until its heartbeat shows it, and return what happened in a sentence.
+
+    Raises NoSuchWorker, and WrongOrder for one that no worker knows or this one cannot carry out.
+    """
+    worker = _living(name)
+    pending = _order(worker, action, argument.strip(), by)
+    redis.client().hset(key(), pending.field, json.dumps(dataclasses.asdict(pending)))
+    problem = _given(worker, pending)
+    if problem is None:
+        said = _followed(pending)
+    else:
+        redis.client().hdel(key(), pending.field)
+        said = f"{name} did not: {problem}"
+    acted.send(
+        sender=Pending,
+        who=by,
+        action=f"told to {pending.words}",
+        kind="worker",
+        target=name,
+        reason=reason,
+        outcome=said,
+    )
+    if problem is not None:
+        raise WrongOrder(said)
+    return said
+
+
+def _living(name: str) -> Worker:
+    found = [worker for worker in heartbeat.workers() if worker.name == name and worker.alive and not worker.starting]
+    if not found:
+        raise NoSuchWorker(f"There is no living worker called “{name}”.")
+    return found[0]
+
+
+def _order(worker: Worker, action: str, argument: str, by: str) -> Pending:
+    if action not in WORDS:
+        raise WrongOrder(f"A worker can be told: {', '.join(WORDS)}.")
+    expected = 0
+    if action in {"grow", "shrink"}:
+        number = int(argument) if argument.isascii() and argument.isdigit() else 0
+        if not 1 <= number <= MOST:
+            raise WrongOrder(f"Say by how many processes, from 1 to {MOST}.")
+        expected = worker.concurrency + (number if action == "grow" else -number)
+        if expected < 1:
+            raise WrongOrder(
+                f"It has {worker.concurrency} processes and keeps at least one; tell it to be quiet instead."
+            )
+    if action in {"add", "cancel"} and not 0 < len(argument) <= 255:
+        raise WrongOrder("Name the queue, in at most 255 characters.")
+    return Pending(worker.instance, worker.name, action, argument, expected, by, time.time())
+
+
+def _given(worker: Worker, pending: Pending) -> str | None:
+    """Give the order; return what the worker has against it, None where it has nothing."""
+    try:
+        answer = orders.give(worker.instance, pending.action, pending.argument, seconds=PATIENCE)
+    except NoAnswer:
+        return None  # shown until it is seen
+    return str(answer["error"]) if "error" in answer else None
+
+
+def _followed(pending: Pending) -> str:
+    began = time.monotonic()
+    while not _is_seen(pending, heartbeat.workers()):
+        if time.monotonic() - began > PATIENCE:
+            return f"{pending.worker} was told to {pending.words}. It has not said yet that it has; its row shows when it does."
+        time.sleep(0.1)
+    redis.client().hdel(key(), pending.field)
+    return f"{pending.worker} was told to {pending.words}, and its heartbeat says that it has."
+
+
+# What a heartbeat says when an order has been carried out.
+_SEEN: dict[str, Callable[[Worker, Pending], bool]] = {
+    "quiet": lambda worker, _: worker.quiet,
+    "loud": lambda worker, _: not worker.quiet,
+    "stop": lambda worker, _: False,  # until there is none any more
+    "grow": lambda worker, pending: worker.concurrency >= pending.expected,
+    "shrink": lambda worker, pending: worker.concurrency <= pending.expected,
+    "add": lambda worker, pending: pending.argument in worker.queues,
+    "cancel": lambda worker, pending: pending.argument not in worker.queues,
+}
+
+
+def _is_seen(pending: Pending, workers: list[Worker]) -> bool:
+    worker = next((each for each in workers if each.instance == pending.instance), None)
+    if worker is None:
+        return True  # it is gone, and with it what it was told
+    return _SEEN[pending.action](worker, pending)
+
+
+def pending() -> dict[str, list[Pending]]:
+    """Return what was asked of each worker, by its instance, and is not seen yet; forget what is."""
+    texts: dict[str, str] = redis.client().hgetall(key())  # type: ignore[assignment]
+    if not texts:
+        return {}
+    workers, found = heartbeat.workers(), dict[str, list[Pending]]()
+    for field, text in texts.items():
+        order = Pending(**json.loads(text))
+        if _is_seen(order, workers) or time.time() - order.at > SHOWN:
+            redis.client().hdel(key(), field)
+        else:
+            found.setdefault(order.instance, []).append(order)
+    return found
+
+
+def stack(job: str) -> str:
+    """Return the stack of a job that runs; raise NoSuchWorker or WrongOrder, which say why there is none."""
+    workers = [worker for worker in heartbeat.workers() if worker.alive]
+    worker = next((w for w in workers if job in w.held or any(row["job"] == job for row in w.running)), None)
+    if worker is None:
+        raise NoSuchWorker("No living worker says that it runs this job.")
+    try:
+        answer = orders.give(worker.instance, "stack", job, seconds=PATIENCE)
+    except NoAnswer as error:
+        raise WrongOrder(f"{worker.name} does not answer: {error}") from error
+    if "error" in answer:
+        raise WrongOrder(str(answer["error"]))
+    return str(answer["done"])

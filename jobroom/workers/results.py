@@ -1,0 +1,42 @@
+"""What Celery's result backend knows about the end of a job whose own word about it was lost."""
+
+from datetime import UTC
+from typing import Any
+
+from celery import current_app, states
+from celery.exceptions import WorkerLostError
+from kombu.utils.json import dumps
+
+from jobroom import bounds, foreign
+from jobroom.celery import known_tasks
+from jobroom.conf import settings
+from jobroom.exceptions import WorkerLost
+from jobroom.jobs.models import Job
+
+_STATES = {states.SUCCESS: "succeeded", states.FAILURE: "failed", states.REVOKED: "cancelled"}
+
+
+def known_end(job: Job) -> dict[str, Any] | None:
+    """Return the data of a `finished` event for the job's current attempt, None when it has no result of its own."""
+    found = current_app.AsyncResult(job.pk)
+    state = _STATES.get(found.state)
+    if state is None or not _is_of_this_attempt(found, job):
+        return None
+    if state == "succeeded":
+        text = dumps(found.result)
+        return {"state": state, "result": text if len(text) <= settings.RESULT_LIMIT else None}
+    error = found.result
+    return {
+        "state": "lost" if isinstance(error, WorkerLostError | WorkerLost) else state,
+        "error": bounds.shorten(known_tasks.words(error, job.task), settings.ERROR_LIMIT),
+        "error_type": foreign.error_type(error),
+        "traceback": bounds.shorten(foreign.text_of(found.traceback or ""), settings.TRACEBACK_LIMIT),
+    }
+
+
+def _is_of_this_attempt(found: Any, job: Job) -> bool:
+    """Return whether the result is younger than the start: an older one is that of an earlier attempt."""
+    at = found.date_done
+    if at is None or job.started_at is None:
+        return False
+    return bool((at if at.tzinfo else at.replace(tzinfo=UTC)) >= job.started_at)

@@ -1,0 +1,169 @@
+"""The page of workers, the API and the command: workers, their resources, and what is wrong in words."""
+
+import json
+import re
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from jobroom import redis
+from jobroom.resources import declared, resource
+from jobroom.workers import rescue
+from jobroom.workers.overview import overview
+from jobroom.workers.tests.engine import worker
+
+pytestmark = pytest.mark.django_db
+
+NOW = 1_000_000.0  # of the worker's clock, which is not ours
+READY = {
+    "name": "spam_model", "queues": ["ml"], "shared": True, "state": "ready", "since": NOW - 60, "error": "",
+    "retry_at": 0.0, "attempts": 0, "versions": ["2026-11"], "next_version": None, "refused": None, "size": 5_000_000,
+    "seconds": 12.5, "loaded_at": NOW - 60, "last_used": NOW - 5, "processes": 1, "states": {"ready": 1},
+}  # fmt: skip
+LOADING = {
+    **READY,
+    "state": "loading",
+    "versions": [],
+    "size": 0,
+    "loaded_at": 0.0,
+    "last_used": 0.0,
+    "states": {"loading": 1},
+}
+FAILED = {
+    **LOADING, "state": "failed", "error": "OSError: <b>no</b> such file", "attempts": 3, "retry_at": NOW + 40,
+    "states": {"failed": 1},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def only_ours():
+    redis.client().flushdb()
+    before = dict(declared)
+    declared.clear()
+    yield
+    declared.clear()
+    declared.update(before)
+
+
+@pytest.fixture
+def staff(admin_client):
+    return admin_client
+
+
+def holding(*resources, instance="ml@a/1", silent=0.0, **data):
+    return worker(instance, queues=["ml"], clock=NOW, resources=list(resources), silent=silent, **data)
+
+
+def page(client):
+    response = client.get("/workers/")
+    return response.status_code, " ".join(response.content.decode().split())
+
+
+def test_an_empty_page_teaches(staff):
+    status, text = page(staff)
+    assert (status, "No worker has been seen" in text, "manage.py jobroom up" in text) == (200, True, True)
+
+
+def test_a_resource_is_told_with_version_size_load_time_and_last_use(staff):
+    holding(READY)
+    _, text = page(staff)
+    for words in (
+        "1 worker, all well",
+        "spam_model",
+        "Ready",
+        "2026-11",
+        "4.8",
+        "12.5 s",
+        "one copy for all processes",
+    ):
+        assert words in text
+    (row,) = overview().workers[0].resources
+    seconds = (overview().workers[0].seen - row.last_used).total_seconds()
+    assert seconds == pytest.approx(5, abs=0.5)
+
+
+def test_a_failed_load_is_told_with_error_and_next_try(staff):
+    holding(FAILED, waiting={"ml": ["spam_model"]})
+    _, text = page(staff)
+    for words in (
+        "Failed 3 times in a row",
+        "Its jobs wait",
+        "ml · waits for spam_model",
+        "&lt;b&gt;no&lt;/b&gt;",
+    ):
+        assert words in text
+    assert re.search(r"next try <time[^>]*>in [34]\d s</time>", text)
+    assert "Queue ml waits on ml@a: spam_model is not loaded." in text
+
+
+def test_a_worker_that_went_silent_while_it_loaded_is_told(staff):
+    holding(LOADING, silent=60, waiting={"ml": ["spam_model"]})
+    _, text = page(staff)
+    assert re.search(r"ml@a has been silent for 6\d s while it was loading spam_model\.", text)
+    assert "said “loading” before it went silent" in text
+
+
+def test_a_worker_that_loads_before_its_pool_is_starting(staff):
+    holding(LOADING, starting=True)
+    assert overview().workers[0].state == "starting"
+    assert "Starting" in page(staff)[1]
+
+
+def test_a_successor_tells_what_became_of_the_process_before_it(staff):
+    holding(LOADING, silent=20, pid=11, held=["a-job"])
+    holding(READY, instance="ml@a/2", pid=12, started=2.0)
+    rescue.Round(redis.client(), None, *rescue.living_and_gone(rescue.heartbeat.workers()))._workers()
+    (row,) = overview().workers
+    assert re.search(r"\(11\) vanished 2\d s ago while it was loading spam_model, holding 1 job\.$", row.predecessor)
+    assert re.search(r"\(11\) vanished \d+ s ago", page(staff)[1])
+
+
+def test_a_resource_that_no_living_worker_serves_is_told(staff):
+    resource("lonely", queues=["graphs"])(lambda: 1)
+    assert overview().problems == []  # nobody works at all: that is told otherwise
+    holding(READY)
+    assert "nobody can load lonely" in page(staff)[1]
+
+
+def test_a_worker_of_an_older_version_is_shown(staff):
+    worker("default@a/1")
+    assert overview().workers[0].resources == []
+    assert page(staff)[0] == 200
+
+
+def test_without_redis_the_page_says_so(staff, settings):
+    settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    status, text = page(staff)
+    assert (status, "Redis does not answer" in text) == (503, True)
+
+
+def test_others_than_staff_do_not_see_it(client, django_user_model):
+    client.force_login(django_user_model.objects.create_user("visitor"))
+    assert client.get("/workers/").status_code == 302
+    assert client.get("/api/workers/").status_code == 403
+
+
+def test_the_api_tells_the_same(staff):
+    holding(FAILED, waiting={"ml": ["spam_model"]})
+    (row,) = staff.get("/api/workers/").json()
+    assert (row["name"], row["state"], row["waiting"]) == ("ml@a", "waiting", {"ml": ["spam_model"]})
+    (found,) = row["resources"]
+    assert (found["state"], found["attempts"], found["ready"]) == ("failed", 3, 0)
+
+
+def test_the_command_tells_the_same(capsys):
+    holding(READY)
+    call_command("workers")
+    out = capsys.readouterr().out
+    assert "ml@a" in out
+    assert "spam_model" in out
+    assert "version 2026-11  5 MB  loaded in 12.5 s" in out
+    call_command("workers", "--json")
+    assert json.loads(capsys.readouterr().out)[0]["resources"][0]["name"] == "spam_model"
+
+
+def test_the_command_without_redis_fails(settings):
+    settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    with pytest.raises(CommandError, match="Redis does not answer") as error:
+        call_command("workers")
+    assert error.value.returncode == 1

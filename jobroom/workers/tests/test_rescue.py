@@ -1,0 +1,307 @@
+"""What rescue does with each kind of leftover."""
+
+import json
+
+import pytest
+from celery import current_app
+from django.utils import timezone
+
+from jobroom import events, redis, rounds
+from jobroom.events import heartbeat
+from jobroom.jobs.models import Attempt, Job, State
+from jobroom.signals import housekeeping
+from jobroom.workers import receivers, rescue
+from jobroom.workers.broker import connect
+from jobroom.workers.tests.engine import receive, received, told, unacknowledged, waiting, worker
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    # Celery's Redis backend still calls it.
+    pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning"),
+]
+
+DEAD = "default@test/1-1.000"
+ALIVE = "default@test/2-2.000"
+LATE, EARLY = "demo.wait", "demo.fail"  # the first may run twice
+
+
+@pytest.fixture(autouse=True)
+def _clean(settings):
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 0.0}
+    redis.client().flushdb()
+
+
+def book(job_id: str, task: str = LATE, state: str = State.RUNNING, instance: str = DEAD) -> Job:
+    """Write a job into the database, as if the recorder had."""
+    job = Job.objects.create(
+        id=job_id,
+        task=task,
+        state=state,
+        instance=instance,
+        worker="default@test",
+        queue="default",
+        execution="e1",
+        may_rerun=task == LATE,
+        started_at=timezone.now(),
+    )
+    Attempt.objects.create(job=job, execution="e1", instance=instance)
+    forget_events()
+    return job
+
+
+def forget_events() -> None:
+    """Pretend that the recorder has caught up."""
+    redis.client().delete(events.stream())
+
+
+def look() -> rescue.Report:
+    """Do one round."""
+    report = rescue.rescue()
+    assert report is not None
+    return report
+
+
+def test_a_message_of_a_job_that_was_running_goes_back_and_the_attempt_ends():
+    received(LATE, "a")
+    book("a")
+    assert look().put_back == ["a"]
+    assert (waiting(), unacknowledged()) == (["a"], 0)
+    (event,) = told("a")
+    assert (event["type"], event["execution"], event["error_type"]) == ("retrying", "e1", "WorkerLost")
+
+
+def test_a_rescued_message_is_the_next_one_of_its_queue():
+    received(LATE, "a")
+    book("a")
+    current_app.send_task(LATE, task_id="b", ignore_result=True)
+    look()
+    assert waiting() == ["a", "b"]
+
+
+def test_a_message_keeps_its_priority():
+    with connect() as broker:
+        assert broker is not None
+        received(LATE, "a", priority=6)
+        book("a")
+        look()
+        assert redis.client().llen("default\x06\x166") == 1
+        assert list(broker.waiting("default")) == ["a"]
+
+
+def test_a_message_that_a_living_worker_holds_stays():
+    tag = received(LATE, "a")
+    book("a", instance=worker(ALIVE, tags=[tag], held=["a"]))
+    assert look() == rescue.Report()
+    assert unacknowledged() == 1
+
+
+def test_a_message_stays_until_every_reader_of_its_queue_has_spoken_again():
+    received(LATE, "a")
+    book("a")
+    worker(ALIVE)
+    assert look().put_back == []
+    assert look().put_back == []
+    worker(ALIVE)
+    assert look().put_back == ["a"]
+
+
+def test_a_message_that_went_back_and_was_received_again_is_no_old_suspect():
+    tag = received(LATE, "a")
+    book("a")
+    worker(ALIVE)
+    assert look().put_back == []
+    with connect() as broker:
+        assert broker is not None
+        broker.put_back(tag)
+    worker(ALIVE)  # speaks after the suspicion, and before it receives the message
+    assert receive() == tag
+    assert look() == rescue.Report()
+    worker(ALIVE, tags=[tag], held=["a"])
+    assert look() == rescue.Report()
+    assert unacknowledged() == 1
+
+
+def test_nothing_is_believed_before_the_margin(settings):
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 0.5}
+    received(LATE, "a")
+    book("a")
+    assert look() == rescue.Report()
+    assert unacknowledged() == 1
+
+
+def test_a_message_of_a_finished_job_is_dropped():
+    received(LATE, "a")
+    book("a", state=State.SUCCEEDED)
+    assert look().dropped == ["a"]
+    assert (waiting(), unacknowledged(), told("a")) == ([], 0, [])
+
+
+def test_a_started_job_that_may_not_run_twice_is_lost_and_its_message_dropped():
+    received(EARLY, "a")
+    book("a", task=EARLY)
+    report = look()
+    assert (report.lost, report.dropped) == (["a"], ["a"])
+    (event,) = told("a")
+    assert (event["type"], event["state"], event["execution"]) == ("finished", "lost", "e1")
+
+
+def test_a_job_that_never_started_goes_back_whatever_its_task_says():
+    received(EARLY, "a")
+    book("a", task=EARLY, state=State.QUEUED)
+    assert look().put_back == ["a"]
+    assert told("a") == []
+
+
+def test_a_job_that_nobody_recorded_goes_back():
+    received(EARLY, "a")
+    assert look().put_back == ["a"]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_job_that_loses_its_worker_every_time_is_given_up(settings, recorded):
+    settings.JOBROOM = settings.JOBROOM | {"MAX_LOST": 2}
+    received(LATE, "a")
+    if recorded:
+        book("a")
+    assert look().put_back == ["a"]
+    redis.client().delete("default")
+    received(LATE, "a")
+    forget_events()
+    report = look()
+    assert (report.put_back, report.dropped) == ([], ["a"])
+    if recorded:
+        assert "number 2" in told("a")[0]["error"]
+
+
+def test_a_running_job_without_message_and_worker_is_lost_and_mailed_once(settings, mailoutbox):
+    settings.ADMINS = [("Ada", "ada@example.org")]
+    book("a", task=EARLY)
+    assert look().lost == ["a"]
+    assert "vanished" in told("a")[0]["error"]
+    forget_events()
+    assert look().lost == []
+    assert len(mailoutbox) == 1
+
+
+def test_a_running_job_whose_message_waits_again_is_not_lost():
+    book("a")
+    current_app.send_task(LATE, task_id="a", ignore_result=True)
+    forget_events()
+    assert look().lost == []
+    assert [event["type"] for event in told("a")] == ["retrying"]
+
+
+@pytest.mark.parametrize("instance", [ALIVE, "shell/77"])
+def test_a_job_of_a_living_worker_or_of_no_worker_is_left_alone(instance):
+    worker(ALIVE, held=["a"])
+    book("a", task=EARLY, instance=instance)
+    assert look() == rescue.Report()
+
+
+def test_a_job_that_its_living_worker_does_not_know_any_more_is_lost():
+    worker(ALIVE, held=["b"])
+    book("a", task=EARLY, instance=ALIVE)
+    assert look().lost == []
+    worker(ALIVE, held=["b"])
+    assert look().lost == ["a"]
+    assert "does not know it any more" in told("a")[0]["error"]
+
+
+@pytest.mark.parametrize("with_message", [True, False])
+@pytest.mark.parametrize("good", [True, False])
+def test_a_job_whose_end_only_celery_knows_has_that_end(good, with_message):
+    if with_message:
+        received(LATE, "a")
+    book("a")
+    if good:
+        current_app.backend.mark_as_done("a", {"answer": 42})
+    else:
+        current_app.backend.mark_as_failure("a", ValueError("no luck"), traceback="the trace")
+    report = look()
+    assert (report.lost, report.put_back, report.dropped) == ([], [], ["a"] if with_message else [])
+    assert (waiting(), unacknowledged()) == ([], 0)
+    (event,) = told("a")
+    if good:
+        assert (event["state"], event["result"]) == ("succeeded", '{"answer": 42}')
+    else:
+        assert (event["state"], event["error"], event["error_type"]) == ("failed", "no luck", "ValueError")
+
+
+def test_the_result_of_an_earlier_attempt_is_no_end():
+    current_app.backend.mark_as_done("a", 42)
+    book("a")
+    assert look().lost == ["a"]
+
+
+def test_while_the_database_is_behind_no_job_is_called_lost():
+    book("a", task=EARLY)
+    redis.client().xadd(events.stream(), {"e": "{}"}, id="1-1")
+    assert look().lost == []
+
+
+def test_a_replaced_worker_is_gone_before_its_time_out_and_forgotten():
+    worker(DEAD, silent=7, started=1.0)
+    worker(ALIVE, started=2.0)
+    living, gone = rescue.living_and_gone(heartbeat.workers())
+    assert ([w.instance for w in living], [w.instance for w in gone]) == ([ALIVE], [DEAD])
+    assert look().forgotten == [DEAD]
+    assert [w.instance for w in heartbeat.workers()] == [ALIVE]
+
+
+def test_two_workers_of_one_name_that_both_beat_both_live():
+    worker(DEAD, started=1.0)
+    worker(ALIVE, started=2.0)
+    assert rescue.living_and_gone(heartbeat.workers())[1] == []
+
+
+def test_a_silent_worker_stays_on_the_list_for_a_while(settings):
+    worker(DEAD, silent=100)
+    assert look().forgotten == []
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_REMEMBER_VANISHED": 50}
+    assert look().forgotten == [DEAD]
+
+
+def test_one_round_at_a_time():
+    redis.client().set(redis.key("rescue", "turn"), "somebody", ex=5)
+    assert rescue.rescue() is None
+
+
+def test_right_after_a_start_of_redis_nothing_is_done(settings):
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 1e9}
+    assert rescue.rescue() is None
+
+
+def test_housekeeping_rescues_and_survives_a_redis_that_is_away(settings, caplog):
+    receivers.connect()
+    received(LATE, "a")
+    book("a")
+    housekeeping.send(None)
+    assert waiting() == ["a"]
+    settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    rescue.safely()
+    assert "Rescue: Redis is unavailable" in caplog.text
+
+
+def test_a_job_whose_result_cannot_be_read_keeps_no_other_from_being_rescued():
+    backend = current_app.backend
+    unreadable = {
+        "status": "SUCCESS",
+        "result": {"__type__": "uuid", "__value__": 3},
+        "date_done": "2020-01-01T00:00:00",
+    }
+    backend.set(backend.get_key_for_task("a"), json.dumps(unreadable))
+    book("a", task=EARLY)
+    book("b", task=EARLY)
+    assert sorted(look().lost) == ["a", "b"]
+    assert "job a" in rounds.faults()["rescue"]["row"]
+
+
+def test_a_foreign_message_over_which_workers_vanish_is_a_dead_letter(settings):
+    settings.JOBROOM = settings.JOBROOM | {"MAX_LOST": 1}
+    received(LATE, "a")
+    forget_events()
+    assert look().dropped == ["a"]
+    events_of_job = {event["type"]: event for event in told("a")}
+    assert events_of_job["refused"]["kind"] == "repeated"
+    assert events_of_job["finished"]["state"] == "failed"
+    assert "MAX_LOST" in events_of_job["finished"]["error"]

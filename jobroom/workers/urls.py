@@ -1,0 +1,26 @@
+"""Addresses of the probes and of the workers' page."""
+
+from django.urls import path
+
+from jobroom.workers import letter_api, letter_views, views
+from jobroom.workers.api import Stack, Tell, WorkerList
+
+app_name = "workers"
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("health/", views.health_page, name="health"),
+    path("health/line/", views.health_line, name="health-line"),
+    path("workers/", views.workers, name="workers"),
+    path("workers/tell/", views.tell, name="tell"),
+    path("workers/stack/<str:job_id>/", views.stack, name="stack"),
+    path("api/workers/tell/", Tell.as_view(), name="api-tell"),
+    path("api/workers/stack/<str:job_id>/", Stack.as_view(), name="api-stack"),
+    path("api/workers/", WorkerList.as_view(), name="api-workers"),
+    path("dead-letters/", letter_views.letter_list, name="dead-letters"),
+    path("dead-letters/requeue/", letter_views.requeue, name="requeue-letters"),
+    path("dead-letters/delete/", letter_views.delete, name="delete-letters"),
+    path("api/dead-letters/", letter_api.LetterList.as_view(), name="api-dead-letters"),
+    path("api/dead-letters/<int:letter_id>/", letter_api.LetterView.as_view(), name="api-dead-letter"),
+    path("api/dead-letters/<int:letter_id>/requeue/", letter_api.RequeueLetter.as_view(), name="api-requeue-letter"),
+]

@@ -1,0 +1,120 @@
+"""The probes for machines, and the staff's page of workers."""
+
+import dataclasses
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from jobroom import redis
+from jobroom.arguments.storable import plain
+from jobroom.jobs.models import Job
+from jobroom.jobs.views.actions import SeeOther
+from jobroom.users import User
+from jobroom.workers import health, orders, probes
+from jobroom.workers.exceptions import WorkerError
+from jobroom.workers.overview import overview
+
+NEEDS = "Telling workers what to do needs the permission “Can change queues, messages, pauses, workers and locks”."
+
+
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answer that this process is up; asks nobody else."""
+    return JsonResponse({"ok": True})
+
+
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when every part is in order, else 503; the body names each part."""
+    parts = probes.ready()
+    ready = all(part.ok for part in parts.values())
+    # Strangers read it: not a word about rows.
+    shown = {name: dataclasses.asdict(dataclasses.replace(part, rows="")) for name, part in parts.items()}
+    body = {"ready": ready, "parts": shown}
+    return JsonResponse(body, status=200 if ready else 503)
+
+
+@require_safe
+@never_cache
+@login_required
+def health_page(request: HttpRequest) -> HttpResponse:
+    """Show every part, and what is wrong with it."""
+    return render(request, "jobroom/workers/health.html", {"health": health.current(), "rendered_at": timezone.now()})
+
+
+@require_safe
+@never_cache
+@login_required
+def health_line(request: HttpRequest) -> HttpResponse:
+    """Answer with the sentence that stands on every page; HEAD only says that the server and the session are there."""
+    if request.method == "HEAD":
+        return HttpResponse(status=204)
+    return render(request, "jobroom/workers/health_line.html", {"health": health.recent()})
+
+
+@require_safe
+@staff_member_required
+def workers(request: HttpRequest) -> HttpResponse:
+    """Show every worker that was seen and did not say good-bye."""
+    try:
+        found = overview()
+    except (redis.Error, OSError):
+        return render(
+            request, "jobroom/workers/workers.html", {"away": True, "rendered_at": timezone.now()}, status=503
+        )
+    context = {
+        "found": found,
+        "pending": orders.pending(),
+        "may_operate": orders.may_operate(cast("User", request.user)),
+        "rendered_at": timezone.now(),
+    }
+    return render(request, "jobroom/workers/workers.html", context)
+
+
+@staff_member_required
+@require_POST
+def tell(request: HttpRequest) -> HttpResponse:
+    """Tell a worker to be quiet, to stop, to grow or shrink, or which queues to consume."""
+    if not orders.may_operate(cast("User", request.user)):
+        raise PermissionDenied(NEEDS)
+    said = {name: plain(request.POST.get(name, ""))[:500] for name in ("worker", "action", "argument", "reason")}
+    by = request.user.get_username()
+    try:
+        messages.success(
+            request, orders.tell(said["worker"], said["action"], said["argument"], by=by, reason=said["reason"])
+        )
+    except WorkerError as error:
+        messages.error(request, str(error))
+    except (redis.Error, OSError):
+        messages.error(request, "Redis does not answer, so nothing was done. Try again in a moment.")
+    return SeeOther(reverse("jobroom:workers:workers"))
+
+
+@staff_member_required
+@never_cache
+@require_safe
+def stack(request: HttpRequest, job_id: str) -> HttpResponse:
+    """Show where in its code a running job is now."""
+    if not orders.may_operate(cast("User", request.user)):
+        raise PermissionDenied(NEEDS)
+    job = get_object_or_404(Job.objects.visible_to(cast("User", request.user)), pk=job_id.replace("\x00", ""))
+    context = {"job": job, "rendered_at": timezone.now()}
+    try:
+        return render(request, "jobroom/workers/stack.html", {**context, "stack": orders.stack(job.pk)})
+    except WorkerError as error:
+        return render(request, "jobroom/workers/stack.html", {**context, "problem": str(error)})
+    except (redis.Error, OSError):
+        return render(
+            request, "jobroom/workers/stack.html", {**context, "problem": "Redis does not answer."}, status=503
+        )

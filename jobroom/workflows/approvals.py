@@ -1,0 +1,43 @@
+"""Which decisions are waited for, and who may make them: also people who may not see the rest of the workflow."""
+
+import dataclasses
+
+from jobroom.users import User
+from jobroom.workflows import explanations, policies, progress
+from jobroom.workflows.engine.keys import NodeState
+from jobroom.workflows.explanations import Approval
+from jobroom.workflows.models import State, StoredWorkflow
+from jobroom.workflows.querysets import StoredWorkflowQuerySet
+
+# Workflows that are looked at, the newest ones.
+LOOKED_AT = 50
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Open:
+    """A decision that the person may make."""
+
+    stored: StoredWorkflow
+    approval: Approval
+    visible: bool  # whether the person may see the workflow
+
+
+def waiting() -> StoredWorkflowQuerySet:
+    """Return the newest workflows in which a person is waited for."""
+    active = StoredWorkflow.objects.filter(state__in=[State.RUNNING, State.PAUSED])
+    return active.filter(letters__contains=NodeState.APPROVAL).defer("graph").newest_first()
+
+
+def open_to(user: User) -> list[Open]:
+    """Return the decisions that `user` may make now, of the newest workflows first."""
+    found: list[Open] = []
+    if not user.is_staff and not user.groups.exists():
+        return found
+    for stored in waiting()[:LOOKED_AT]:
+        graph = progress.graph_of(stored)
+        for node in graph.nodes:
+            asked = stored.letters[node.index : node.index + 1] == NodeState.APPROVAL
+            if asked and policies.may_decide(user, stored, node):
+                approval = explanations.approval(stored, node, may=True)
+                found.append(Open(stored, approval, policies.may_see(user, stored)))
+    return found

@@ -1,0 +1,279 @@
+"""Puts a workflow into Redis: when it is started, resumed, or when Redis has forgotten it. All from the database."""
+
+import contextlib
+import dataclasses
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from celery import current_app
+from kombu.transport.redis import Channel
+from kombu.utils.encoding import bytes_to_str
+
+from jobroom import events, redis
+from jobroom.celery.results import ResultBackend
+from jobroom.conf import settings
+from jobroom.workflows.engine import effects, keys, scripts
+from jobroom.workflows.engine.keys import BAD, ENDED, GOOD, NodeState
+from jobroom.workflows.engine.parts import parts_of
+from jobroom.workflows.engine.records import Lists, records, segments, wanted
+from jobroom.workflows.graph import Graph, Kind, When
+from jobroom.workflows.models import StoredWorkflow
+
+if TYPE_CHECKING:
+    from jobroom.jobs.models import Job
+
+# Fields that one command is given at once.
+CHUNK = 500
+# Milliseconds after which somebody else may load a workflow whose loader was killed.
+LOCKED = 30_000
+
+
+@dataclasses.dataclass(slots=True)
+class Snapshot:
+    """How far a workflow has come, as the database knows it."""
+
+    letters: dict[str, NodeState] = dataclasses.field(default_factory=dict)  # of nodes and of items, by name
+    results: dict[str, Any] = dataclasses.field(default_factory=dict)  # of nodes and items that succeeded
+    items: dict[str, int] = dataclasses.field(default_factory=dict)  # of each fan-out that has started
+
+
+def lists() -> Lists | None:
+    """Return how the broker names its lists; None where messages must be sent by Celery."""
+    options: Mapping[str, Any] = current_app.conf.broker_transport_options or {}
+    if current_app.conf.broker_url != settings.REDIS_URL or options.get("global_keyprefix"):
+        return None
+    return Lists(
+        sep=str(options.get("sep") or Channel.sep), steps=tuple(options.get("priority_steps") or Channel.priority_steps)
+    )
+
+
+def load(stored: StoredWorkflow, graph: Graph, snapshot: Snapshot | None = None) -> bool:
+    """Put the workflow into Redis and begin what is ready; return False if somebody else does that now.
+
+    What was there of it is replaced. Raises redis errors.
+    """
+    with _alone(stored.pk) as mine:
+        if not mine:
+            return False
+        plan = Plan(graph, snapshot or Snapshot(), cancelled=stored.cancel_at is not None)
+        _write(stored, graph, plan)
+        _tell_database(stored, plan)
+        answer = scripts.run("begin", keys.workflow(stored.pk), *plan.ready)
+        effects.react(stored.pk, answer)
+        for name in plan.expanding():
+            effects.expand_fan_out(stored.pk, name)  # the jobs that it lacks
+        return True
+
+
+def _tell_database(stored: StoredWorkflow, plan: "Plan") -> None:
+    """Tell the database of nodes that have ended by what follows from others, before anything else is told."""
+    found = {name: letter for name, letter in plan.letters.items() if letter in ENDED and "." not in name}
+    news = {name: letter for name, letter in found.items() if stored.letters[int(name)] != letter}
+    if news:
+        events.emit("workflow", None, workflow=stored.pk, letters=news)
+
+
+@contextlib.contextmanager
+def _alone(workflow_id: str) -> Iterator[bool]:
+    name, token, client = keys.workflow(workflow_id, "l"), secrets.token_hex(8), redis.client()
+    mine = bool(client.set(name, token, nx=True, px=LOCKED))
+    try:
+        yield mine
+    finally:
+        if mine and client.get(name) == token:
+            client.delete(name)
+
+
+def _write(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> None:
+    key = keys.workflow(stored.pk)
+    parts: dict[str, dict[Any, Any]] = {
+        "g": dict(enumerate(records(graph, lists()))),
+        "s": plan.letters,
+        "w": plan.counts,
+        "x": plan.extras,
+        "r": plan.results,
+    }
+    with redis.client().pipeline(transaction=False) as pipe:
+        pipe.delete(key, *(keys.workflow(stored.pk, part) for part in "gswxrho"))
+        for part, fields in parts.items():
+            name, rows = keys.workflow(stored.pk, part), list(fields.items())
+            for start in range(0, len(rows), CHUNK):
+                pipe.hset(name, items=[v for row in rows[start : start + CHUNK] for v in row])
+        if stored.deadline_at is not None:
+            pipe.zadd(keys.due(), {stored.pk: stored.deadline_at.timestamp()})
+        if stored.options.get("external"):
+            pipe.sadd(keys.foreign(), stored.pk)
+        pipe.hset(key, items=[v for row in _meta(stored, graph, plan).items() for v in row])
+        pipe.execute()
+
+
+def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
+    backend: Any = current_app.backend
+    ours = isinstance(backend, ResultBackend)
+    return {
+        "state": "LOADED",
+        "total": len(graph.nodes) - len(graph.handlers),
+        "left": plan.left,
+        "failed": plan.failed,
+        "paused": int(stored.state == "PAUSED" and stored.cancel_at is None),
+        "cancelled": int(stored.cancel_at is not None),
+        **asked(stored),
+        "common": f'"root_id":{json.dumps(stored.pk)},"parent_id":null,"origin":"workflow","workflow":{json.dumps(stored.pk)}',
+        "owner": json.dumps(stored.owner_id),
+        "handler": "" if graph.on_failure is None else graph.on_failure,
+        "finalizer": "" if graph.finalizer is None else graph.finalizer,
+        "lenient": int(graph.lenient),
+        "epoch": stored.epoch,
+        "result": json.dumps(segments(graph.result)),
+        "resultkey": bytes_to_str(backend.get_key_for_task(stored.pk)) if ours else "",
+        "resultttl": int(current_app.conf.result_expires or 86400),
+    }
+
+
+def asked(stored: StoredWorkflow) -> dict[str, str]:
+    """Return the request to cancel in the form in which a job is given it; nothing where nobody has asked."""
+    if stored.cancel_at is None:
+        return {}
+    return {"asked": json.dumps({"by": stored.cancel_by, "at": stored.cancel_at.timestamp()})}
+
+
+class Plan:
+    """What follows from how far the workflow has come: who has ended, who is blocked, who can go."""
+
+    def __init__(self, graph: Graph, snapshot: Snapshot, *, cancelled: bool = False) -> None:
+        self.graph = graph
+        self.snapshot = snapshot
+        self.cancelled = cancelled  # the workflow: that one of its jobs alone was cancelled is a failure
+        self.letters: dict[str, str] = {}
+        self.counts: dict[str, int] = {}
+        self.extras: dict[str, Any] = {}
+        self.results: dict[str, str] = {}
+        self.ready: list[str] = []
+        self.failed = 0
+        self._edges = [0] * len(graph.nodes), [0] * len(graph.nodes)
+        order = graph.order()
+        if snapshot.letters:
+            self._keep_results()
+            children = graph.children()
+            for index in order:
+                self._place(index, children[index])
+        work = [str(node.index) for node in graph.nodes if node.index not in graph.handlers]
+        self.left = sum(self.letters.get(name) not in ENDED for name in work)
+        self.ready = [name for name in work if name not in self.letters and self._can_go(int(name))]
+
+    def expanding(self) -> list[str]:
+        """Return the fan-outs that are running."""
+        return [name for name, letter in self.letters.items() if letter == NodeState.EXPANDING and "." not in name]
+
+    def _can_go(self, index: int) -> bool:
+        node = self.graph.nodes[index]
+        return self._edges[0][index] >= (1 if node.join == "any" and node.parents else len(node.parents))
+
+    def _place(self, index: int, children: list[tuple[int, When]]) -> None:
+        """Settle one node; all that it waits for is settled."""
+        name, node = str(index), self.graph.nodes[index]
+        letter = self.snapshot.letters.get(name)
+        if node.kind == Kind.FAN_OUT and name in self.snapshot.items and letter not in ENDED:
+            letter = self._fan_out(name)
+        if letter is None and self._is_blocked(index):
+            letter = NodeState.BLOCKED
+        # A node that was sent and is not known to run is sent again: its message is gone with Redis.
+        if letter in ENDED or letter in {NodeState.RUNNING, NodeState.EXPANDING}:
+            self.letters[name] = str(letter)
+        if letter not in ENDED:
+            return
+        handled = self.graph.lenient and any(when != When.SUCCESS for _, when in children)
+        if (letter in BAD and not handled) or (letter == NodeState.CANCELLED and not self.cancelled):
+            self.failed += 1
+        for child, when in children:
+            true = when == When.ALWAYS or letter in (GOOD if when == When.SUCCESS else BAD)
+            self._edges[0 if true else 1][child] += 1
+            field = str(child) if true else f"-{child}"
+            self.counts[field] = self.counts.get(field, 0) + 1
+
+    def _is_blocked(self, index: int) -> bool:
+        node = self.graph.nodes[index]
+        limit = len(node.parents) if node.join == "any" else 1
+        return bool(node.parents) and self._edges[1][index] >= limit
+
+    def _fan_out(self, name: str) -> NodeState:
+        """Count the items of a fan-out that is running; those that are missing are sent by the sweeper."""
+        count = self.snapshot.items[name]
+        found = {i: self.snapshot.letters.get(f"{name}.{i}") for i in range(count)}
+        ended = [letter for letter in found.values() if letter in ENDED]
+        self.extras |= {f"m{name}": count, f"d{name}": len(ended)}
+        self.extras[f"f{name}"] = sum(letter not in GOOD for letter in ended)
+        self.letters |= {
+            f"{name}.{i}": str(letter) for i, letter in found.items() if letter in ENDED or letter == NodeState.RUNNING
+        }
+        if count and len(ended) == count:
+            return NodeState.FAILED if self.extras[f"f{name}"] else NodeState.SUCCEEDED
+        return NodeState.EXPANDING
+
+    def _keep_results(self) -> None:
+        """Take over the results that somebody needs."""
+        wants = wanted(self.graph)
+        fan_outs = {str(node.index) for node in self.graph.nodes if node.kind == Kind.FAN_OUT}
+        for name, value in self.snapshot.results.items():
+            _head, _, item = name.partition(".")
+            if item:
+                self.results[name] = parts_of(name, value, [()])[name]
+            else:
+                self.results |= parts_of(name, value, wants.get(int(name), []))
+        for name in fan_outs & self.snapshot.items.keys():
+            count = self.snapshot.items[name]
+            texts = [self.results.get(f"{name}.{i}") for i in range(count)]
+            if all(text is not None for text in texts):
+                self.results[name] = f"[{','.join(str(text) for text in texts)}]"
+
+
+def snapshot_of(stored: StoredWorkflow, *, keep: Mapping[str, NodeState] | None = None) -> Snapshot:
+    """Return how far the workflow has come by the database; `keep`, if given, are the only letters that count."""
+    from jobroom.jobs.models import Job
+
+    letters = {str(i): NodeState(letter) for i, letter in enumerate(stored.letters) if letter != NodeState.WAITING}
+    jobs = Job.objects.filter(workflow_id=stored.pk).only("node", "state", "result", "last_event")
+    results = {}
+    for job in jobs.iterator(chunk_size=2000):
+        letter = NODE_STATES.get(job.state)
+        if letter is None or _is_over(stored, job, letter):
+            continue
+        letters[job.node] = letter
+        if letter in GOOD:
+            results[job.node] = job.result
+    for name, decision in stored.decisions.items():
+        if decision.get("done"):
+            letters[name], results[name] = NodeState.SUCCEEDED, decision["result"]
+        else:
+            results[name] = decision
+    if keep is not None:
+        letters = dict(keep)
+    items = {name: count for name, count in stored.items.items() if letters.get(name) not in (None, NodeState.BLOCKED)}
+    return Snapshot(letters, results, items)
+
+
+def _is_over(stored: StoredWorkflow, job: "Job", letter: NodeState) -> bool:
+    """Return whether what the job says is of a life of the workflow before it was resumed, and was not kept."""
+    lives = stored.options.get("lives")
+    if not lives or job.last_event > lives["before"]:
+        return False
+    head, dot, _ = job.node.partition(".")
+    if dot and head in lives["items"]:
+        return letter not in GOOD
+    return stored.letters[int(head)] != letter  # what was kept has the letter that its job says
+
+
+# The letter of a node by the state of its job.
+NODE_STATES = {
+    "scheduled": NodeState.QUEUED,
+    "queued": NodeState.QUEUED,
+    "running": NodeState.RUNNING,
+    "retrying": NodeState.QUEUED,
+    "succeeded": NodeState.SUCCEEDED,
+    "failed": NodeState.FAILED,
+    "cancelled": NodeState.CANCELLED,
+    "skipped": NodeState.SKIPPED,
+    "lost": NodeState.LOST,
+}

@@ -1,0 +1,47 @@
+"""Cuts out of a result what others need of it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kombu.utils.json import dumps
+
+from jobroom import foreign
+from jobroom.celery import wire
+from jobroom.workflows.graph import Path, Ref
+
+
+def parts_of(name: str, value: Any, paths: Iterable[Sequence[str | int]]) -> dict[str, str]:
+    """Return the wanted parts of the result of a node as JSON, by the names that the scripts know them by.
+
+    A part that is not there becomes a text that begins with `!` and says so: the node that needs it fails with that.
+    """
+    from jobroom.workflows.engine.records import field
+
+    found = {}
+    for path in paths:
+        key = name if not path else f"{name}/{field(Ref(0, tuple(path))).partition('/')[2]}"
+        found[key] = _part(value, tuple(path))
+    return found
+
+
+def _part(value: Any, path: Path) -> str:
+    at = value
+    for number, key in enumerate(path):
+        try:
+            at = at[key]
+        except Exception:  # noqa: BLE001 — the boundary: what a task returns may have a `__getitem__` of its own
+            where = "".join(f"[{step!r}]" for step in path[: number + 1])
+            return f"!A result that this node needs has no {where}; it is {_kind(at)}."
+    try:
+        text = dumps(at)
+        return f"!A result that this node needs cannot be sent. {wrong}" if (wrong := wire.problem(text)) else text
+    except Exception as error:  # noqa: BLE001 — the boundary: the result's own `__json__` is foreign code
+        return f"!A result that this node needs cannot be written as JSON: {foreign.error_text(error)}"
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"an object with {', '.join(map(foreign.text_of, list(value)[:10])) or 'no keys'}"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    return f"{type(value).__name__} {foreign.text_of(value)[:60]!r}"

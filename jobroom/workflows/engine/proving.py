@@ -1,0 +1,158 @@
+"""Quick looks, a few times a second, and the proof of workflows that have ended: their letters against their jobs."""
+
+import logging
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from jobroom import redis
+from jobroom.workflows.conf import settings
+from jobroom.workflows.engine import keys, sweeper
+from jobroom.workflows.engine.keys import ENDED, GOOD, NodeState
+from jobroom.workflows.exceptions import WorkflowException
+from jobroom.workflows.graph import Kind
+from jobroom.workflows.models import FINISHED, State, StoredWorkflow
+
+logger = logging.getLogger(__name__)
+
+# Workflows and nodes whose time is over that one look deals with.
+MOST = 100
+# How long after its end a workflow is proven when this process has not done so yet.
+LATELY = timedelta(hours=1)
+# Letters that explain why a workflow did not succeed.
+REASONS = frozenset({NodeState.FAILED, NodeState.LOST, NodeState.CANCELLED})
+
+
+def glance() -> None:
+    """Deal with what is due and with what ended in workers that do not load this code. Raises redis errors."""
+    _due()
+    _foreign()
+
+
+def _due() -> None:
+    """Give up workflows, and decide for nodes that wait, whose time is over; the sweeper does what is forgotten here."""
+    client = redis.client()
+    due: Any = client.zrangebyscore(keys.due(), "-inf", redis.now(client), start=0, num=MOST)
+    for name in due:
+        workflow_id, _, index = str(name).partition("/")
+        stored = StoredWorkflow.objects.filter(pk=workflow_id).first()
+        if stored is not None and not stored.is_finished:
+            try:
+                _over(stored, index)
+            except WorkflowException as error:
+                logger.warning("What is due of workflow %s is left to the sweeper: %s", name, error)
+        client.zrem(keys.due(), name)
+
+
+def _over(stored: StoredWorkflow, index: str) -> None:
+    from jobroom.workflows import services
+
+    if index:
+        services.decide_overdue(stored, stored.read_graph().nodes[int(index)])
+    elif stored.deadline_at is not None and timezone.now() >= stored.deadline_at:
+        services.give_up(stored, "The workflow was processed for too long.")
+
+
+def _foreign() -> None:
+    """End nodes whose end Celery's results know, of workflows with nodes in workers that do not load this code."""
+    client = redis.client()
+    ids: Any = client.smembers(keys.foreign())
+    found = StoredWorkflow.objects.in_bulk([str(workflow_id) for workflow_id in ids]) if ids else {}
+    for workflow_id in ids:
+        stored = found.get(str(workflow_id))
+        if stored is None or stored.is_finished:
+            client.srem(keys.foreign(), workflow_id)
+        else:
+            sweeper.Round(stored).foreign_ends()
+
+
+class Proofs:
+    """Which workflows that have ended were proven in this process, each life of them once."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+
+    def forget(self, workflow_id: str) -> None:
+        """Let a workflow be proven again: a job of it has another state than before."""
+        self.done.pop(workflow_id, None)
+
+    def due(self) -> list[StoredWorkflow]:
+        """Return workflows that ended lately, long enough ago for the last words about them to be in the database."""
+        now = timezone.now()
+        moments = (now - LATELY, now - timedelta(seconds=settings.SILENT_AFTER))
+        ended = StoredWorkflow.objects.filter(state__in=FINISHED, finished_at__range=moments)
+        rows = list(ended.order_by("-finished_at").values_list("pk", "epoch")[:1000])
+        known = {pk for pk, _ in rows}
+        self.done = {pk: epoch for pk, epoch in self.done.items() if pk in known}
+        ids = [pk for pk, epoch in rows if self.done.get(pk) != epoch][:MOST]
+        return list(StoredWorkflow.objects.filter(pk__in=ids))
+
+
+proofs = Proofs()
+
+
+def prove() -> int:
+    """Prove workflows that ended lately; return how many were wrong."""
+    wrong = 0
+    for stored in proofs.due():
+        proofs.done[stored.pk] = stored.epoch
+        wrong += _prove(stored)
+    return wrong
+
+
+def _prove(stored: StoredWorkflow) -> bool:
+    """Correct letters that are not those of the jobs; go on where nothing is left that explains a failure."""
+    from jobroom.workflows import receivers
+
+    corrected = _as_jobs_say(stored)
+    if corrected:
+        logger.warning("Letters of workflow %s are corrected by its jobs: %s", stored.pk, corrected)
+        receivers.set_letters(stored.pk, corrected)
+        stored.refresh_from_db()
+    if stored.state == State.FAILURE and not REASONS.intersection(stored.letters):
+        _go_on(stored)
+        return True
+    return bool(corrected)
+
+
+def _as_jobs_say(stored: StoredWorkflow) -> dict[str, NodeState]:
+    """Return the letters that differ from the ends of the jobs: what was lost or failed and has ended well since."""
+    from jobroom.jobs.models import Job
+    from jobroom.workflows.engine.loader import NODE_STATES
+
+    bad = {str(index) for index, letter in enumerate(stored.letters) if letter in {NodeState.LOST, NodeState.FAILED}}
+    if not bad:
+        return {}
+    jobs = Job.objects.filter(workflow_id=stored.pk).values_list("node", "state")
+    found: dict[str, NodeState] = {}
+    items: dict[str, list[NodeState]] = defaultdict(list)
+    for node, state in jobs:
+        head, dot, _ = node.partition(".")
+        if dot and head in bad:
+            items[head].append(NODE_STATES[state])
+        elif node in bad and NODE_STATES[state] in GOOD:
+            found[node] = NODE_STATES[state]
+    for head, letters in items.items():
+        if len(letters) == stored.items.get(head) and GOOD.issuperset(letters):
+            found[head] = NodeState.SUCCEEDED
+    return found
+
+
+def _go_on(stored: StoredWorkflow) -> None:
+    """Run what was blocked by a node that has ended well after all."""
+    from jobroom.workflows import services
+
+    if not any(letter not in ENDED or letter == NodeState.BLOCKED for letter in _work(stored)):
+        StoredWorkflow.objects.filter(pk=stored.pk, state=State.FAILURE).update(state=State.SUCCESS)
+        logger.warning("Workflow %s has succeeded: what was lost had ended well", stored.pk)
+        return
+    logger.warning("Workflow %s goes on: what was lost had ended well, and others still wait for it", stored.pk)
+    services.resume(stored, by=None)
+
+
+def _work(stored: StoredWorkflow) -> list[str]:
+    graph = stored.read_graph()
+    nodes = [node for node in graph.nodes if node.index not in graph.handlers and node.kind != Kind.VALUE]
+    return [stored.letters[node.index] for node in nodes]

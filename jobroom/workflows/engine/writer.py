@@ -1,0 +1,140 @@
+"""Writes the events of the runs of nodes: what a job tells of itself, and in the same step what its end sets off."""
+
+import contextlib
+import functools
+import logging
+import time
+from typing import Any
+
+from celery import current_app
+from celery.result import AsyncResult
+
+from jobroom import events, redis
+from jobroom.arguments.redaction import seal_result
+from jobroom.workflows.conf import settings
+from jobroom.workflows.engine import adding, effects, keys, scripts
+from jobroom.workflows.engine.keys import NodeState
+from jobroom.workflows.engine.parts import parts_of
+
+logger = logging.getLogger(__name__)
+
+HEADER = "workflow"
+NODE_STATES = {
+    "succeeded": NodeState.SUCCEEDED,
+    "failed": NodeState.FAILED,
+    "cancelled": NodeState.CANCELLED,
+    "skipped": NodeState.SKIPPED,
+    "lost": NodeState.LOST,
+}
+# Seconds for which the end of a node is told again and again while Redis is away; then the sweeper finds it.
+PATIENCE = 120.0
+
+
+class NodeWriter:
+    """Writes the events of one run of one node."""
+
+    def __init__(self, request: Any, task: Any) -> None:
+        self.request = request
+        self.may_rerun = bool(task.acks_late)
+        self.node = str(request.node)
+        self.dispatch = str(getattr(request, "dispatch", None) or "")
+        self.workflow = str(request.workflow)
+        self.key = keys.workflow(self.workflow)
+
+    def __call__(self, event_type: str, job: str, data: dict[str, Any]) -> tuple[bool, str | None]:
+        """Write one event, as `jobroom.events.write` does."""
+        data = {**data, "workflow": self.workflow, "node": self.node}
+        if event_type == "started":
+            return self._patiently(self._start, job, data)
+        if event_type == "finished":
+            return self._patiently(self._end, job, data)
+        if event_type in {"retrying", "waiting"}:
+            return self._patiently(self._again, job, {"type": event_type, **data})
+        return events.write(event_type, job, data)
+
+    def _patiently(self, step: Any, job: str, data: dict[str, Any]) -> tuple[bool, str | None]:
+        """Do a step; while Redis is away try again, as nobody else knows what happened here."""
+        end, pause = time.monotonic() + PATIENCE, 0.1
+        while True:
+            try:
+                return True, step(job, data)
+            except (redis.Error, OSError) as error:
+                if time.monotonic() > end:
+                    logger.error("Node %s of workflow %s failed to publish: %s", self.node, self.workflow, error)  # noqa: TRY400
+                    return False, None
+                logger.warning("Node %s of workflow %s: Redis is unavailable: %s", self.node, self.workflow, error)
+                time.sleep(pause)
+                pause = min(2.0, 2 * pause)
+
+    def _start(self, job: str, data: dict[str, Any]) -> str | None:
+        text = _text("started", job, data)
+        answer: Any = scripts.run(
+            "start", self.key, self.node, data["execution"], int(self.may_rerun), job, text, self.dispatch
+        )
+        return events.REPEATED if answer == "done" else answer or None
+
+    def _again(self, job: str, data: dict[str, Any]) -> None:
+        scripts.run("again", self.key, self.node, job, _text(data.pop("type"), job, data))
+
+    def _end(self, job: str, data: dict[str, Any]) -> None:
+        execution = self.request.execution
+        letter = NODE_STATES[data["state"]]
+        whole, parts = "", []
+        if letter in keys.GOOD:
+            kept = self._kept(execution.returned)
+            whole = kept.pop(self.node, "")
+            parts = [text for pair in kept.items() for text in pair]
+            if whole and len(whole) <= settings.RESULT_LIMIT and not whole.startswith("!"):
+                data["result"] = whole
+        key, stored = execution.stored or ("", "")
+        answer = scripts.run(
+            "end",
+            self.key,
+            self.node,
+            str(letter),
+            job,
+            _text("finished", job, data),
+            key,
+            stored,
+            _expiry(),
+            whole,
+            *parts,
+        )
+        effects.react(self.workflow, answer)
+
+    def add_beside(self, signature: Any, *, lazy: bool) -> Any:
+        """Add a job to the group that this one is a member of; return its result, or its signature if it is sent later."""
+        if "." in self.node:
+            raise ValueError(
+                "An item of a fan-out is no member of a group. Return more items before, or replace the job."
+            )
+        made, answer = adding.beside(self.workflow, self.node, signature, send=not lazy)
+        effects.react(self.workflow, answer)
+        return made if lazy else AsyncResult(str(made.id), app=current_app)
+
+    def _kept(self, value: Any) -> dict[str, str]:
+        wants: Any = getattr(self.request, "wants", None)
+        if "." in self.node:
+            wants = 1  # an item: its result becomes part of the list
+        if not wants:
+            return {}
+        with contextlib.suppress(TypeError, ValueError):  # no JSON: each part says so
+            value = seal_result(value)
+        return parts_of(self.node, value, [()] if wants == 1 else wants)
+
+
+def _text(event_type: str, job: str, data: dict[str, Any]) -> str:
+    return events.to_json({"type": event_type, "job": job, "at": time.time(), **data})
+
+
+@functools.cache
+def _expiry() -> int:
+    """Return for how many seconds Celery keeps a result."""
+    from celery import current_app
+
+    return int(current_app.conf.result_expires or 86400)
+
+
+def connect() -> None:
+    """Let the events of nodes be written here; twice is the same as once."""
+    events.register_writer(HEADER, NodeWriter)

@@ -1,0 +1,117 @@
+"""What a resume keeps of a workflow that failed, and what runs again."""
+
+import dataclasses
+from collections.abc import Container, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app
+from celery.backends.redis import RedisBackend
+from django.db.models import Max
+from django.utils import timezone
+
+from jobroom.events import cancellation
+from jobroom.jobs.models import Job
+from jobroom.users import User
+from jobroom.workflows.engine import loader
+from jobroom.workflows.engine.keys import GOOD, NodeState
+from jobroom.workflows.exceptions import NotNow
+from jobroom.workflows.graph import Graph, Kind, Node
+from jobroom.workflows.models import StoredWorkflow
+
+# Results that are deleted at once.
+CHUNK = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resumption:
+    """What a resume would do."""
+
+    bad: list[Node]  # nodes that failed and run again
+    following: list[Node]  # nodes that wait for them, and run again or at last
+    kept: int  # nodes whose results are kept
+
+
+def resumption(stored: StoredWorkflow, graph: Graph, changed: Iterable[str] = ()) -> Resumption:
+    """Return what `resume` would do now, with other arguments for the nodes `changed`; nothing happens."""
+    kept, again = plan(graph, loader.snapshot_of(stored), set(changed))
+    whole = {int(name) for name in kept if name.isdecimal()}
+    work = [node for node in graph.nodes if node.index not in graph.handlers]
+    following = [node for node in work if node.index not in whole and node.index not in again]
+    bad = [node for node in again.values() if node.index not in graph.handlers]
+    return Resumption(bad, following, len(work) - len(bad) - len(following))
+
+
+def count_as_done(
+    stored: StoredWorkflow, graph: Graph, snapshot: loader.Snapshot, done: Mapping[str, Any], by: User | None
+) -> dict[str, Any]:
+    """Let nodes stand as succeeded with the results that somebody gives; return the decisions with these."""
+    nodes = {node.key: node for node in graph.nodes}
+    unknown = [key for key in done if key not in nodes or nodes[key].kind != Kind.TASK]
+    if unknown:
+        raise NotNow(f"There is no node {', '.join(unknown)} with a job.")
+    who = by.get_username() if by is not None else "Jobroom"
+    found = dict(stored.decisions)
+    for key, result in done.items():
+        name = str(nodes[key].index)
+        found[name] = {"done": True, "by": who, "at": timezone.now().isoformat(), "result": result}
+        snapshot.letters[name], snapshot.results[name] = NodeState.SUCCEEDED, result
+    return found
+
+
+def lives_of(stored: StoredWorkflow, graph: Graph, kept: Mapping[str, NodeState]) -> dict[str, Any]:
+    """Say which words of jobs are of an earlier life, and of which fan-outs the items that succeeded are kept."""
+    last = Job.objects.filter(workflow_id=stored.pk).aggregate(last=Max("last_event"))["last"]
+    items = {name.partition(".")[0] for name in kept if "." in name}
+    return {"before": last or 0, "items": sorted(items)}
+
+
+def allowance(stored: StoredWorkflow) -> timedelta:
+    """Return for how long a workflow may go on from now."""
+    return timedelta(seconds=stored.options.get("max_processing_time") or 7 * 24 * 3600)
+
+
+def plan(
+    graph: Graph, snapshot: loader.Snapshot, changed: set[str], done: Container[str] = ()
+) -> tuple[dict[str, NodeState], dict[int, Node]]:
+    """Return the letters that stand, and the nodes that run again: those that failed, and all that follow them.
+
+    What is `done` by somebody's word stands, whatever runs again before it.
+    """
+    told = {node.index for node in graph.nodes if node.key in done}
+    bad = {
+        node.index
+        for node in graph.nodes
+        if node.key in changed or snapshot.letters.get(str(node.index)) not in {*GOOD, NodeState.BLOCKED, None}
+    } - told
+    open_nodes = {n.index for n in graph.nodes if snapshot.letters.get(str(n.index)) in {None, NodeState.BLOCKED}}
+    moved = bad | graph.descendants(bad, told)
+    reset = moved | open_nodes | graph.handlers
+    kept = {name: letter for name, letter in snapshot.letters.items() if int(name.partition(".")[0]) not in reset}
+    for name, letter in snapshot.letters.items():
+        head, dot, _ = name.partition(".")
+        # Of a fan-out that failed, the items that succeeded are kept, unless what they run over is made again.
+        if not dot or letter not in GOOD or int(head) not in bad or graph.nodes[int(head)].key in changed:
+            continue
+        if not graph.ancestors(int(head)) & moved:
+            kept[name] = letter
+    again = {index: graph.nodes[index] for index in sorted(bad)}
+    return kept, again
+
+
+def want_again(graph: Graph, snapshot: loader.Snapshot, kept: Mapping[str, NodeState]) -> None:
+    """Forget that jobs were asked to end which should run now, also of those that ended otherwise before they noticed."""
+    ids = [graph.job_id(name) for name in snapshot.letters if name not in kept]
+    asked = Job.objects.filter(pk__in=ids, cancel_at__isnull=False)
+    cancellation.withdraw_all(list(asked.values_list("pk", flat=True)))
+    asked.update(cancel_by="", cancel_at=None)
+    _forget_results(ids)
+
+
+def _forget_results(ids: list[str]) -> None:
+    """Delete what Celery keeps of ends that do not count any more, or the sweeper would take them for those to come."""
+    backend: Any = current_app.backend
+    if not isinstance(backend, RedisBackend):
+        return
+    for start in range(0, len(ids), CHUNK):
+        backend.client.delete(*(backend.get_key_for_task(job) for job in ids[start : start + CHUNK]))

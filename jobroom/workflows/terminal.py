@@ -1,0 +1,85 @@
+"""Workflows in a terminal: what is written of one, and following it to its end."""
+
+import shutil
+from typing import Any, TextIO
+
+from jobroom.control_characters import escaped
+from jobroom.live.follow import follow
+from jobroom.workflows.current_state import node_states_now
+from jobroom.workflows.engine.keys import BAD, ENDED, NodeState
+from jobroom.workflows.models import FINISHED, State, StoredWorkflow
+
+WIDTH = 30
+# Exit codes of a command that follows a workflow to its end.
+EXIT = {State.SUCCESS: 0, State.FAILURE: 1, State.ERROR: 1, State.CANCELLED: 3}
+
+
+def described(stored: StoredWorkflow) -> dict[str, Any]:
+    """Return everything about a workflow as JSON."""
+    from jobroom.workflows.serializers import WorkflowDetail
+
+    return dict(WorkflowDetail(stored).data)
+
+
+def lines_of(stored: StoredWorkflow) -> list[str]:
+    """Return what `workflow show` says."""
+    graph, letters = stored.read_graph(), node_states_now(stored)
+    rows = [f"{stored.get_state_display()}: {stored.name or 'a workflow'}  {stored.pk}"]
+    rows += [f"  error     {stored.error}"] if stored.error else []
+    width = min(40, max(len(node.key) for node in graph.nodes))
+    for node, letter in zip(graph.nodes, letters, strict=True):
+        items = stored.items.get(str(node.index))
+        many = f" x {items}" if items is not None else ""
+        rows.append(f"  {NodeState(letter).name.lower():<9} {node.key:<{width}}  {node.task or node.label}{many}")
+    return [escaped(row) for row in rows]
+
+
+class Follower:
+    """Writes what happens to a workflow to `out`."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.drawn = out.isatty()
+        self.letters = ""
+        self.bar = ""
+
+    def follow(self, stored: StoredWorkflow) -> StoredWorkflow:
+        """Write until the workflow ends; return it. Raises RedisUnavailable."""
+        graph = stored.read_graph()
+        self.letters = "w" * len(graph.nodes)
+        self._line(f"Workflow {stored.pk} is launched: {stored.name or len(graph.nodes)}")
+        with follow(f"workflow:{stored.pk}") as news:
+            while True:
+                now = StoredWorkflow.objects.get(pk=stored.pk)
+                self._look(now, graph)
+                if now.state in FINISHED:
+                    break
+                next(news)
+        if self.bar:
+            self.out.write("\n")
+        self._line(f"{now.get_state_display()}.{f' {now.error}' if now.error else ''}")
+        return now
+
+    def _look(self, now: StoredWorkflow, graph: Any) -> None:
+        letters = node_states_now(now)
+        if len(graph.nodes) <= 200 or not self.drawn:
+            for node, old, new in zip(graph.nodes, self.letters, letters, strict=True):
+                if old != new and (NodeState(new) in ENDED or new == NodeState.APPROVAL):
+                    self._line(f"{NodeState(new).name.lower():<9} {node.key}")
+        self.letters = letters
+        done = sum(NodeState(letter) in ENDED for letter in letters)
+        bad = sum(NodeState(letter) in BAD for letter in letters)
+        full = round(WIDTH * done / max(1, len(letters)))
+        failed = f", {bad} failed" if bad else ""
+        self._draw(f"[{'#' * full}{'.' * (WIDTH - full)}] {done} of {len(letters)} nodes{failed}")
+
+    def _draw(self, text: str) -> None:
+        if self.drawn and text != self.bar:
+            self.bar = text
+            self.out.write(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}")
+            self.out.flush()
+
+    def _line(self, text: str) -> None:
+        text = escaped(text)
+        self.out.write(f"\r\x1b[K{text}\n{self.bar}" if self.bar else f"{text}\n")
+        self.out.flush()

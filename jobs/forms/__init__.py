@@ -1,5 +1,0 @@
-"""Forms of the jobs' pages."""
-
-from jobs.forms.launch import LaunchForm, WhenForm, launch_form
-
-__all__ = ["LaunchForm", "WhenForm", "launch_form"]

@@ -1,0 +1,13 @@
+"""The project's settings, with times so short that whoever acts without having read acts at once."""
+
+from image.settings import *  # noqa: F403
+
+JOBROOM = JOBROOM | {"JOBS_HOUSEKEEPING_INTERVAL": 0.2}  # noqa: F405
+JOBROOM = JOBROOM | {"JOBS_UNSENT_AFTER": 0.5}
+JOBROOM = JOBROOM | {"JOBS_RECORDER_BATCH": 5}
+JOBROOM = JOBROOM | {"JOBS_SEND_AHEAD": 0.0}
+JOBROOM = JOBROOM | {"WORKERS_RESCUE_MARGIN": 1.0}
+JOBROOM = JOBROOM | {"WORKERS_MISSING_AFTER": 1.0}
+JOBROOM = JOBROOM | {"HELD_AT_MOST": 2.0}
+JOBROOM = JOBROOM | {"SENT_BEFORE": 0.5}
+JOBROOM = JOBROOM | {"LOOP_TIMEOUT": 3.0}

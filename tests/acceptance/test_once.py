@@ -1,0 +1,155 @@
+"""Each job runs once, whatever the history does not know yet: recorders suspended, restarted, behind a locked table."""
+
+import os
+import signal
+from contextlib import contextmanager
+
+import pytest
+from celery.result import AsyncResult
+from django.db import connection
+
+from demo import tasks as demo
+from jobroom import redis
+from jobroom.events import consumer
+from jobroom.jobs.launching import launch
+from jobroom.jobs.models import Attempt, Job, Source, State
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+
+SOON = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.behind_settings"}
+COUNT = 10
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis():
+    redis.client().flushdb()
+
+
+@pytest.fixture(scope="module")
+def worker(django_db_setup):
+    """One worker for all tests: none of them harms it."""
+    with Worker(name="once", env=SOON) as running:
+        yield running
+
+
+def launched(count: int = COUNT) -> list[str]:
+    return [launch(task="demo.echo", arguments={"text": str(n)}, by=None, source=Source.API).pk for n in range(count)]
+
+
+def have_ended(ids: list[str]) -> bool:
+    return all(AsyncResult(pk).ready() for pk in ids)
+
+
+def are_known(ids: list[str]) -> bool:
+    return Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids) and not consumer.lag().entries
+
+
+def assert_once(ids: list[str]) -> None:
+    """Fail if a job ran twice, or if a second message of one is on its way."""
+    wait_until(lambda: are_known(ids), 60)
+    mark = consumer.mark()
+    wait_until(lambda: consumer.is_recorded(mark), 30)
+    assert sorted(Attempt.objects.filter(job__in=ids).values_list("job", flat=True)) == sorted(ids)
+    assert set(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == {1}
+    assert redis.client().llen("default") == 0
+
+
+@contextmanager
+def suspended(process):
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+@contextmanager
+def recording():
+    """Run a recorder, one that reads already."""
+    with Recorder(env=SOON) as recorder:
+        first = launched(1)
+        wait_until(lambda: are_known(first), 60)
+        yield recorder
+
+
+def overdue(ids: list[str]) -> bool:
+    """Return whether so much time has passed that a recorder which reads nothing would send them again."""
+    oldest = Job.objects.filter(pk__in=ids).order_by("-queued_at").values_list("queued_at", flat=True)[0]
+    return oldest is not None and redis.now() - oldest.timestamp() > 1.5
+
+
+def dropped(worker) -> int:
+    """Return how many messages the worker has dropped because another had brought their attempt."""
+    return int(worker.log.count("this message of it is dropped"))
+
+
+def test_a_recorder_that_was_suspended_sends_nothing_again(worker):
+    before = dropped(worker)
+    with recording() as recorder:
+        with suspended(recorder):
+            ids = launched()
+            wait_until(lambda: have_ended(ids) and overdue(ids), 60)
+        assert_once(ids)
+    assert dropped(worker) == before, "that none of them ran twice is not enough: none is sent again"
+
+
+def test_a_recorder_that_starts_behind_much_unread_sends_nothing_again(worker):
+    before = dropped(worker)
+    ids = launched()
+    for number in range(300):  # several batches: repairs came after the first of them
+        redis.client().xadd("image:events", {"e": f'{{"type":"log","job":"{ids[0]}","at":1,"message":"{number}"}}'})
+    more = launched()
+    wait_until(lambda: have_ended([*ids, *more]) and overdue(more), 60)
+    with Recorder(env=SOON):
+        assert_once([*ids, *more])
+    assert dropped(worker) == before
+
+
+@pytest.mark.postgresql
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
+def test_a_locked_table_sends_nothing_again(worker):
+    with recording():
+        other = connection.copy()
+        try:
+            with other.cursor() as cursor:
+                cursor.execute("BEGIN")
+                cursor.execute("LOCK TABLE jobroom_jobs_attempt IN ACCESS EXCLUSIVE MODE")
+                ids = launched()
+                wait_until(lambda: have_ended(ids) and overdue(ids), 60)
+                cursor.execute("ROLLBACK")
+        finally:
+            other.close()
+        assert_once(ids)
+
+
+def test_a_message_that_was_sent_twice_starts_once(worker):
+    with recording():
+        job = demo.echo.apply_async(["x"], headers={"dispatch": "launch"})
+        demo.echo.apply_async(["x"], task_id=job.id, headers={"dispatch": "again-1"})
+        assert_once([job.id])
+        assert "this message of it is dropped" in wait_until(lambda: "dropped" in worker.log and worker.log, 30)
+
+
+def test_a_far_countdown_is_kept_by_nobody_and_runs_once(worker, settings):
+    settings.JOBROOM = settings.JOBROOM | {"HELD_AT_MOST": 2.0}
+    with recording():
+        job = demo.echo.apply_async(["x"], countdown=4)
+        assert redis.client().zscore(redis.key("later"), job.id)
+        wait_until(lambda: Job.objects.filter(pk=job.id, state=State.SCHEDULED).exists(), 30)
+        assert_once([job.id])
+        assert redis.client().zcard(redis.key("later")) == 0
+
+
+def test_an_emptied_queue_leaves_no_job_queued(worker):
+    with recording(), suspended(worker):
+        ids = launched(3)
+        bound = (demo.echo.s("a") | demo.echo.si("b")).apply_async().parent.id
+        wait_until(lambda: Job.objects.filter(state=State.QUEUED, queued_event__gt=0).count() == 4, 30)
+        redis.client().delete("default")
+        wait_until(lambda: redis.client().llen("default") == 3, 30, "those that can be are sent again")
+        wait_until(lambda: Job.objects.filter(pk=bound, state=State.LOST).exists(), 30)
+    assert "a chain, a chord, links" in Job.objects.get(pk=bound).error
+    with Recorder(env=SOON):
+        assert_once(ids)

@@ -1,0 +1,146 @@
+"""An operator pauses, tells workers what to do, and sees them do it: with real workers."""
+
+import pytest
+from celery.result import AsyncResult
+
+from image.celery import app
+from jobroom import redis
+from jobroom.celery import pauses as held
+from jobroom.events import heartbeat
+from jobroom.queues import pauses
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Worker
+from jobroom.workers import drain, orders
+from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+NODE = "operated@test"
+
+
+@pytest.fixture(scope="module")
+def worker(django_db_setup):
+    """One worker for all tests: each leaves it as it was."""
+    redis.client().flushdb()
+    with Worker(name="operated", concurrency=2) as running:
+        wait_until(lambda: not said().starting, 60)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(worker):
+    """Leave nothing paused, whatever a test has done."""
+    yield
+    for kind, name in held.current():
+        held.remove(kind, name)
+    if said().quiet:
+        orders.tell(NODE, "loud", by="grace")
+
+
+def said(name: str = NODE) -> heartbeat.Worker:
+    return next(found for found in heartbeat.workers() if found.name == name and found.alive)
+
+
+def echo(queue: str = "default") -> AsyncResult:
+    return app.send_task("demo.echo", ["x"], queue=queue)
+
+
+def wait_job(seconds: float) -> AsyncResult:
+    job = app.send_task("demo.wait", kwargs={"secs": seconds}, queue="default")
+    wait_until(lambda: any(row["job"] == job.id for row in said().running), 20)
+    return job
+
+
+def test_a_paused_queue_stays_paused_for_a_worker_that_is_started_later(worker):
+    assert "Not confirmed" not in pauses.pause("queue", "default", by="grace", reason="deploy")
+    wait_until(lambda: said().paused == ["default"], 30)  # one that is just starting has not said so yet
+    job = echo()
+    with Worker(name="later", concurrency=1) as later:
+        wait_until(lambda: said("later@test").paused == ["default"], 20)
+        wait_until(lambda: redis.client().llen("default") == 1, 20)  # one that was asked for already comes back
+        assert not job.ready()
+        assert "Not confirmed" not in pauses.resume("queue", "default", by="grace")
+        assert job.get(timeout=20) == "x"
+        later.stop()
+    assert held.current() == {}
+
+
+def test_a_paused_task_waits_and_others_go_on(worker):
+    pauses.pause("task", "demo.echo", by="grace", reason="bug")
+    jobs = [echo(), echo()]
+    assert app.send_task("demo.give", [3], queue="default").get(timeout=20) == 3
+    assert not any(job.ready() for job in jobs)
+    assert redis.client().llen("default") == 0
+    pauses.resume("task", "demo.echo", by="grace")
+    assert [job.get(timeout=20) for job in jobs] == ["x", "x"]
+
+
+def test_a_quiet_worker_takes_nothing_until_it_is_told_to(worker):
+    assert "its heartbeat says that it has" in orders.tell(NODE, "quiet", by="grace")
+    job = echo()
+    assert (said().quiet, said().queues, said().takes_jobs) == (True, ["default"], False)
+    # The worker may have asked for one more message before it was told: that one comes back to the queue.
+    wait_until(lambda: redis.client().llen("default") == 1, 20)
+    assert not job.ready()
+    assert "its heartbeat says that it has" in orders.tell(NODE, "loud", by="grace")
+    assert job.get(timeout=20) == "x"
+
+
+def test_the_pool_grows_and_shrinks_and_uses_what_it_has(worker):
+    assert "its heartbeat says that it has" in orders.tell(NODE, "grow", "1", by="grace")
+    assert said().concurrency == 3
+    jobs = [app.send_task("demo.wait", kwargs={"secs": 8}, queue="default") for _ in range(3)]
+    wait_until(lambda: len(said().running) == 3, 40)
+    assert [job.get(timeout=20) for job in jobs]
+    assert "its heartbeat says that it has" in orders.tell(NODE, "shrink", "1", by="grace")
+    assert said().concurrency == 2
+    with pytest.raises(WrongOrder, match="keeps at least one"):
+        orders.tell(NODE, "shrink", "2", by="grace")
+
+
+def test_a_worker_consumes_one_more_queue_and_gives_it_up(worker):
+    job = echo("gpu")
+    orders.tell(NODE, "add", "gpu", by="grace")
+    assert job.get(timeout=20) == "x"
+    assert "its heartbeat says that it has" in orders.tell(NODE, "cancel", "gpu", by="grace")
+    assert said().queues == ["default"]
+    with pytest.raises(NoSuchWorker):
+        orders.tell("nobody@test", "quiet", by="grace")
+
+
+def test_the_stack_of_a_running_job_says_where_it_is(worker):
+    job = wait_job(3)
+    text = orders.stack(job.id)
+    assert "demo/tasks.py" in text
+    assert "in wait" in text
+    assert job.get(timeout=20)  # asking did it no harm
+    wait_until(lambda: job.id not in said().held, 20)
+    with pytest.raises(NoSuchWorker):
+        orders.stack(job.id)
+
+
+def test_a_drain_waits_for_what_runs_and_takes_nothing_more(worker):
+    told, job = [], wait_job(6)
+    (busy,) = drain.drain([NODE], timeout=0.5, by="grace", tell=told.append)
+    assert [row["job"] for row in busy.running] == [job.id]
+    assert told[0].startswith(f"Waiting: {NODE} runs 1")
+    late = echo()
+    assert drain.drain([NODE], timeout=30, by="grace", tell=told.append) == []
+    assert job.ready()
+    assert drain.undo([NODE], by="grace") == 1
+    assert late.get(timeout=20) == "x"
+
+
+def test_threads_show_their_stack_and_end_when_they_are_told_to(worker):
+    pauses.pause("queue", "default", by="grace", reason="the other worker is meant")
+    with Worker(name="threads", pool="threads", queues="heavy", concurrency=2) as threads:
+        job = app.send_task("demo.wait", kwargs={"secs": 3}, queue="heavy")
+        wait_until(lambda: said("threads@test").running, 20)
+        text = orders.stack(job.id)
+        assert "time.sleep" in text or "in wait" in text
+        with pytest.raises(WrongOrder, match="cannot change its size"):
+            orders.tell("threads@test", "grow", "1", by="grace")
+        orders.tell("threads@test", "stop", by="grace")
+        wait_until(lambda: threads.popen.poll() is not None, 30)
+        assert job.get(timeout=5)
+    pauses.resume("queue", "default", by="grace")
+    assert orders.pending() == {}

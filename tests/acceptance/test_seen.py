@@ -1,0 +1,94 @@
+"""What pages say of waiting jobs is what workers are seen to do: a loop that stands still, a rate limit, busy processes."""
+
+import pytest
+from django.core.cache import cache
+
+from demo import tasks as demo
+from image.celery import app
+from jobroom import redis
+from jobroom.events import heartbeat
+from jobroom.jobs.models import Job, State
+from jobroom.jobs.queue_position import waiting
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker
+from jobroom.workers.overview import overview
+from tests.acceptance.scratch import ScratchApp
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+
+DOZE = """
+    import time
+    from celery.worker.control import Panel
+
+    @Panel.register
+    def doze(state, seconds=1.0):
+        time.sleep(seconds)  # as a library would that blocks the loop
+        return "slept"
+"""
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory, django_db_setup):
+    """One worker for all tests, with one process and a command that blocks its loop."""
+    redis.client().flushdb()
+    scratch = ScratchApp(tmp_path_factory.mktemp("seen"), DOZE)
+    env = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.behind_settings", **scratch.env}
+    with Worker(name="seen", concurrency=1, env=env) as running, Recorder(env=env):
+        yield running
+
+
+def seen() -> heartbeat.Worker:
+    (worker,) = heartbeat.workers()
+    return worker
+
+
+def place(job: str):
+    cache.clear()
+    return waiting(list(Job.objects.filter(pk=job))).get(job)
+
+
+def wait_for(ids: list[str]) -> None:
+    wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids), 60)
+
+
+def test_a_loop_that_stands_still_is_seen(worker, settings):
+    settings.JOBROOM = settings.JOBROOM | {"LOOP_TIMEOUT": 3.0}
+    wait_until(lambda: seen().loop is not None and seen().loop < 3, 30, "the loop turns")
+    app.control.broadcast("doze", arguments={"seconds": 12.0})
+    wait_until(lambda: seen().stuck and seen().alive, 30, "the heartbeat goes on and says that the loop does not")
+    job = demo.echo.delay("x").id
+    found = wait_until(lambda: place(job), 30, "it is recorded")
+    assert found.held_up.startswith("seen@test lives but receives no jobs")
+    problems = " ".join(overview().problems)
+    assert "seen@test lives, but receives no jobs" in problems
+    assert "1 job waits in the queue default, and its worker seen@test receives no jobs." in problems
+    wait_for([job])
+    wait_until(lambda: not seen().stuck, 30)
+    assert Job.objects.get(pk=job).attempts == 1
+
+
+def test_what_a_rate_limit_holds_back_is_held_also_when_the_limit_changes(worker):
+    app.control.rate_limit("demo.echo", "20/m", reply=True, timeout=20, limit=1)
+    ids = [demo.echo.delay(str(n)).id for n in range(3)]
+    limited = wait_until(lambda: seen().limited.get("demo.echo"), 30)
+    assert limited["rate"] == "20/m"
+    held = wait_until(lambda: Job.objects.filter(pk__in=limited["jobs"], state=State.QUEUED).first(), 30)
+    if (found := place(held.pk)) is not None:  # else it has been started since
+        assert found.limit in {"", "20/m of demo.echo"}
+    app.control.rate_limit(
+        "demo.echo", "30/m", reply=True, timeout=20, limit=1
+    )  # Celery forgets who waits for the old one
+    wait_for(ids)
+    app.control.rate_limit("demo.echo", "0", reply=True, timeout=20, limit=1)
+    assert set(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == {1}
+    assert "is back in queue" not in worker.log
+
+
+def test_a_busy_process_is_named(worker):
+    first = demo.wait.apply_async([6.0], time_limit=60)
+    wait_until(lambda: [row["job"] for row in seen().running] == [first.id], 30, "the heartbeat names it")
+    second = demo.echo.delay("x").id
+    found = wait_until(lambda: place(second), 30)
+    assert found.in_front.startswith(f"demo.wait ({first.id[:8]}), running for")
+    assert "at most" in found.in_front
+    wait_for([first.id, second])

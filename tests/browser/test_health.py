@@ -1,0 +1,51 @@
+"""One sentence about Jobroom and its connection on every page; nothing that was typed is lost by it."""
+
+import pytest
+from django.contrib.sessions.models import Session
+from playwright.sync_api import expect
+
+from jobroom.jobs.models import Job
+from tests.browser.conftest import PHONE
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def line(page):
+    page.expects_troubles = True  # the browser itself reports each failed request
+    return page.locator("[data-health]")
+
+
+def test_trouble_absence_and_logout_are_said_once_and_cost_nothing(page, line, site):
+    page.goto("/tasks/demo.echo/")
+    expect(line).to_contain_text("No worker serves")
+    expect(line).to_contain_text("at least since", ignore_case=True)
+    expect(line.get_by_role("link")).to_have_attribute("href", "/health/")
+    page.get_by_label("Text").fill("typed with care")
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+    page.context.set_offline(True)
+    expect(line).to_contain_text("The server does not answer")
+    page.get_by_role("button", name="Launch").click()
+    expect(line).to_contain_text("Nothing was sent; what you typed is still here")
+    expect(page.get_by_label("Text")).to_have_value("typed with care")
+    page.context.set_offline(False)
+    expect(line).to_contain_text("No worker serves")
+
+    Session.objects.all().delete()
+    page.get_by_role("button", name="Launch").click()
+    expect(line).to_contain_text("You are logged out in this browser")
+    expect(page.get_by_label("Text")).to_have_value("typed with care")
+    assert page.url.endswith("/tasks/demo.echo/")
+    assert not Job.objects.exists()
+
+
+def test_no_line_claims_to_be_fresh_while_the_server_is_away(page, line):
+    page.goto("/")
+    expect(page.locator("[data-freshness]")).to_be_visible()
+    page.context.set_offline(True)
+    expect(page.locator("[data-freshness]")).to_be_hidden()
+    expect(line).to_contain_text("The server does not answer")
+    page.context.set_offline(False)
+    expect(page.locator("[data-freshness]")).to_be_visible()
