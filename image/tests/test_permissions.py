@@ -1,6 +1,9 @@
 """Every role at every address with every method, every topic of the socket and every command: as declared, or the test fails."""
 
+import copy
+
 import pytest
+from django.contrib.auth import get_user, middleware
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.core.exceptions import PermissionDenied
@@ -8,6 +11,7 @@ from django.http import Http404
 from django.template import Template
 from django.test import RequestFactory
 from django.urls import resolve
+from drf_spectacular.generators import SchemaGenerator
 
 from image.tests import policy
 from image.tests import world as making
@@ -60,10 +64,25 @@ def statuses_alone(quiet, monkeypatch):
     What pages say is looked at in test_hidden and in the tests of their apps; here it would be two thirds of the time.
     """
     monkeypatch.setattr(Template, "_render", lambda page, context: "")
+    monkeypatch.setattr(SchemaGenerator, "parse", lambda *_, **__: {})  # a second for each description of the whole API
 
 
 @pytest.fixture
-def asked(statuses_alone, world):
+def known(monkeypatch):
+    """Look up once who has logged in: nothing of what is asked here stays, so each person stays who they are."""
+    people = {}
+
+    def known_user(request):
+        session = request.session.session_key
+        if session not in people:
+            people[session] = get_user(request)
+        return copy.copy(people[session])  # without what an earlier request has remembered on it
+
+    monkeypatch.setattr(middleware, "get_user", known_user)
+
+
+@pytest.fixture
+def asked(statuses_alone, known, world):
     """Return what asks every role for each address with each method, with what they got and should have got."""
 
     def ask(chosen, want, methods=METHODS):
