@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from jobroom import redis
 from jobroom.conf import settings as options
 from jobroom.events import heartbeat
 from jobroom.testing import dying_with_us, forked, wait_until
@@ -107,7 +108,7 @@ class Process:
         if self.popen.poll() is None:
             self.popen.terminate()
             try:
-                self.popen.wait(seconds)
+                self._wait_for_end(seconds)
             except subprocess.TimeoutExpired:
                 self.popen.send_signal(signal.SIGQUIT)
                 try:
@@ -117,6 +118,10 @@ class Process:
         status = self.popen.wait()
         self._signal_group(signal.SIGKILL)
         return status
+
+    def _wait_for_end(self, seconds: float) -> None:
+        assert self.popen is not None
+        self.popen.wait(seconds)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -165,6 +170,18 @@ class Worker(Process):
         super().start()
         wait_until(self._beats, 60, f"{self.name} is up\n{self.log}")
         return self
+
+    def _wait_for_end(self, seconds: float) -> None:
+        """Wait; meanwhile end each BRPOP as its time-out of a second would: a worker that stops waits for its last one."""
+        assert self.popen is not None
+        begun = time.monotonic()
+        with suppress(redis.Error, OSError):
+            while self.popen.poll() is None and time.monotonic() - begun < min(seconds, 3):
+                for client in redis.client().client_list():
+                    if client["cmd"] == "brpop" and "b" in client["flags"]:
+                        redis.client().client_unblock(int(client["id"]))
+                time.sleep(0.05)
+        self.popen.wait(max(0.0, seconds - (time.monotonic() - begun)))
 
     def _beats(self) -> bool:
         assert self.popen is not None

@@ -39,6 +39,9 @@ def test_a_child_has_its_own_id_session_environment_and_arguments():
 def test_exit_statuses_and_signals_are_those_of_any_process(warm):
     with python("import sys; sys.exit(3)", warm=warm) as child:
         assert child.popen.wait(60) == 3
+    with python("import sys; sys.exit('no such thing')", warm=warm) as child:
+        assert child.popen.wait(60) == 1
+        assert "no such thing" in child.log
     with python("1 / 0", warm=warm) as child:
         assert child.popen.wait(60) == 1
         assert "ZeroDivisionError" in child.log
