@@ -232,7 +232,7 @@ def end_with(program: Callable[[], None]) -> NoReturn:
 def _status(code: Any) -> int:
     if code is None or isinstance(code, int):
         return (code or 0) & 0xFF
-    print(code, file=sys.stderr)
+    sys.stderr.write(f"{code}\n")
     return 1
 
 
