@@ -145,6 +145,10 @@ LINES: dict[str, Line] = {
     "api/schedules/<int:schedule_id>/skip/": line(post=OWN),
     # workers
     "workers/": line(STAFF_PAGE),
+    "doctor/": line(STAFF_PAGE),
+    "api/doctor/": line(FORBIDDEN_BUT_STAFF),
+    "doctor/waiting/": line(STAFF_PAGE),
+    "api/doctor/waiting/": line(FORBIDDEN_BUT_STAFF),
     "api/workers/": line(FORBIDDEN_BUT_STAFF),
     "workers/tell/": line(post=OPERATE),
     "workers/stack/<str:job_id>/": line(OPERATE),
