@@ -63,6 +63,7 @@ LINES: dict[str, Line] = {
     # probes
     "healthz": line(FREE),
     "readyz": line(FREE),
+    "metrics": line(STAFF_PAGE),
     "health/": line(ALL),
     "health/line/": line(ALL),
     # jobs
