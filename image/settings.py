@@ -146,6 +146,9 @@ JOBROOM = {
     "QUEUES": env.words("IMAGE_QUEUES", ["default", "ml", "email", "heavy"]),
     "SITE_URL": SITE_URL,
     "EMAIL_TRANSPORT": EMAIL_TRANSPORT,
+    # Who may read /metrics besides staff: whoever has the token, or everybody.
+    "METRICS_TOKEN": env.text("METRICS_TOKEN"),
+    "METRICS_OPEN": env.boolean("METRICS_OPEN", default=False),
 }
 
 # Django's own tasks (`@task`) run as jobs too, where Django or its backport has them.

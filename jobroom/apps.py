@@ -16,7 +16,7 @@ class JobroomConfig(AppConfig):
         from django.utils.module_loading import autodiscover_modules
 
         from jobroom import checks
-        from jobroom.celery import delayed, install, known_tasks, orders, pauses, tracking
+        from jobroom.celery import beat, delayed, install, known_tasks, orders, pauses, tracking
         from jobroom.events import heartbeat
         from jobroom.resources import worker as resources
         from jobroom.tasks import failure_mail
@@ -27,6 +27,7 @@ class JobroomConfig(AppConfig):
         # Celery reads the `tasks` modules in workers only; forms, schedules and checks need them in every process.
         autodiscover_modules("tasks")
         checks.connect()
+        beat.connect()
         tracking.connect()
         known_tasks.connect()
         heartbeat.connect()

@@ -11,6 +11,9 @@ class TaskError(Exception):
 class JobFailed(TaskError):
     """The job could not do its work, and says so without a traceback."""
 
+    #: full names of the class and the bases of another job's error, where this one tells of it
+    stands_for: tuple[str, ...] = ()
+
 
 class LockBusy(TaskError):
     """Somebody else holds the lock."""

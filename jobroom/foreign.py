@@ -11,6 +11,8 @@ from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery.exceptions import NotRegistered
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
+from jobroom.exceptions import JobFailed
+
 # Longest list of base classes that is kept.
 MOST_BASES = 20
 
@@ -61,10 +63,29 @@ def error_type(error: BaseException) -> str:
 
 
 def error_bases(error: BaseException) -> list[str]:
-    """Return the full name of the class of `error`, then those of its bases up to Exception."""
+    """Return the full name of the class of `error`, then those of its bases up to Exception.
+
+    After them come those of the error that it stands for, which another job has raised.
+    """
     if isinstance(error, UnpickleableExceptionWrapper):
         return [f"{text_of(error.exc_module)}.{text_of(error.exc_cls_name)}"]
-    return [full_name(kind) for kind in type(error).__mro__ if kind not in (BaseException, object)][:MOST_BASES]
+    own = [full_name(kind) for kind in type(error).__mro__ if kind not in (BaseException, object)]
+    others = error.stands_for if isinstance(error, JobFailed) else ()
+    return list(dict.fromkeys([*own, *map(text_of, others)]))[:MOST_BASES]
+
+
+def is_one_of(error: BaseException, kinds: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
+    """Return whether the error is of one of these classes, by itself or by the full names of its class and its bases.
+
+    Celery, the broker and a job that stands for another hand on substitutes, which know their origin by name alone.
+    """
+    wanted = kinds if isinstance(kinds, tuple) else (kinds,)
+    try:
+        if isinstance(error, wanted):
+            return True
+    except Exception:  # noqa: BLE001, S110 — a metaclass is foreign code too
+        pass
+    return not {full_name(kind) for kind in wanted}.isdisjoint(error_bases(error))
 
 
 def error_text(error: BaseException) -> str:

@@ -63,6 +63,7 @@ LINES: dict[str, Line] = {
     # probes
     "healthz": line(FREE),
     "readyz": line(FREE),
+    "metrics": line(STAFF_PAGE),
     "health/": line(ALL),
     "health/line/": line(ALL),
     # jobs
@@ -145,6 +146,10 @@ LINES: dict[str, Line] = {
     "api/schedules/<int:schedule_id>/skip/": line(post=OWN),
     # workers
     "workers/": line(STAFF_PAGE),
+    "doctor/": line(STAFF_PAGE),
+    "api/doctor/": line(FORBIDDEN_BUT_STAFF),
+    "doctor/waiting/": line(STAFF_PAGE),
+    "api/doctor/waiting/": line(FORBIDDEN_BUT_STAFF),
     "api/workers/": line(FORBIDDEN_BUT_STAFF),
     "workers/tell/": line(post=OPERATE),
     "workers/stack/<str:job_id>/": line(OPERATE),

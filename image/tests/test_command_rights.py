@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 NONE = "22222222-bbbb-4bbb-8bbb-222222222222"
 # Whoever has a shell acts as the machine, which sees and may everything. Without `--as` these can do nothing else.
 OF_THE_MACHINE = {
-    "audit", "deadletters", "health", "jobroom", "jobs", "lint", "load_vocabulary", "purge_answers", "record", "show",
+    "audit", "check_waiting", "deadletters", "doctor", "health", "jobroom", "jobs", "lint", "load_vocabulary", "purge_answers", "record", "show",
     "tasks", "test", "test_spam_detector", "train_spam_detector", "up", "workers",
 }  # fmt: skip
 # Who is let in; the second are told that they may not, as they see it; to all others it does not exist.

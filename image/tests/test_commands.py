@@ -21,7 +21,9 @@ HERE = str(Path(__file__).resolve())  # a file that is none of those that these 
 WORDS = {
     "audit": [HERE],
     "cancel": [NO_JOB],
+    "check_waiting": [],
     "deadletters": [],
+    "doctor": [],
     "drain": ["--timeout", "0.1"],
     "health": [],
     "import_results": [],
@@ -47,10 +49,10 @@ WORDS = {
 OTHERS = {"lint", "record", "test", "up"}
 NEED_REDIS = {"purge_answers", "workers"}
 NEED_DATABASE = {
-    "cancel", "deadletters", "jobs", "launch", "retry", "show", "test_spam_detector", "workflow",
+    "cancel", "check_waiting", "deadletters", "jobs", "launch", "retry", "show", "test_spam_detector", "workflow",
 }  # fmt: skip
 # Commands that write to the standard output also where there is nothing to list.
-SPEAK = {"deadletters", "health", "jobroom", "launch", "tasks", "workers"}
+SPEAK = {"check_waiting", "deadletters", "doctor", "health", "jobroom", "launch", "tasks", "workers"}
 NAMES = sorted(WORDS)
 
 

@@ -89,7 +89,7 @@ NO_WAY = {
 }  # fmt: skip
 # Pages that are looked at; their views take no other method.
 READ_ONLY = {
-    "", "jobs/", "jobs/export/", "jobs/<str:job_id>/", "answers/", "account/", "files/<uuid:file_id>/", "tasks/", "healthz", "dead-letters/", "readyz", "health/", "health/line/", "workers/",
+    "", "jobs/", "jobs/export/", "jobs/<str:job_id>/", "answers/", "account/", "files/<uuid:file_id>/", "tasks/", "healthz", "dead-letters/", "readyz", "metrics", "health/", "health/line/", "workers/", "doctor/", "doctor/waiting/",
     "schedules/", "schedules/preview/", "schedules/<int:schedule_id>/",
     "queues/", "queues/of/<path:name>/", "locks/", "workers/stack/<str:job_id>/", "audit/", "audit/export.csv", "audit/export.json",
     "tasks/<path:name>/options/<str:field>/", "text/models/", "text/models/<int:version>/", "vocabularies/<slug:name>/",
@@ -98,7 +98,7 @@ READ_ONLY = {
     "workflows/definitions/", "workflows/<str:workflow_id>/", "workflows/<str:workflow_id>/states/",
 }  # fmt: skip
 COMMANDS_NO_WAY = {
-    "audit", "cancel", "deadletters", "drain", "health", "jobroom", "jobs", "lint", "locks", "pause", "purge_answers", "queues", "record", "resume",
+    "audit", "cancel", "check_waiting", "deadletters", "doctor", "drain", "health", "jobroom", "jobs", "lint", "locks", "pause", "purge_answers", "queues", "record", "resume",
     "show", "tasks", "test", "up", "workers",
     "load_vocabulary", "test_spam_detector", "train_spam_detector",  # by the machine: whoever has a shell
 }  # fmt: skip

@@ -37,6 +37,14 @@ class SameFailed(JobFailed):
     """Another job, which computed the same, failed."""
 
 
+def same_failed(told: dict[str, Any]) -> SameFailed:
+    """Return the error of a job whose message brought this failure of another one."""
+    error = SameFailed(f"{told.get('error_type', '')}: {told.get('error', '')}")
+    names = told.get("error_bases")
+    error.stands_for = tuple(map(str, names)) if isinstance(names, list) else ()
+    return error
+
+
 def entry_of_message(request: Any) -> Entry:
     """Return the entry of a job whose message a worker has received."""
     from celery._state import get_current_task
@@ -78,7 +86,7 @@ def give(entry: Entry, end: End) -> None:
     if entry["plain"]:
         tell(entry["job"], entry["task"], end)
     elif end["state"] == "failed":
-        send(entry, **{FAILURE: {key: end.get(key, "") for key in ("error", "error_type", "answer_of")}})
+        send(entry, **{FAILURE: {key: end.get(key, "") for key in ("error", "error_type", "error_bases", "answer_of")}})
     else:
         send(entry)
 

@@ -65,7 +65,7 @@ def _raise_failure(request: Any) -> None:
     told = (request.headers or {}).get(handoff.FAILURE)
     if told:
         request.execution.answer = {"answer_of": told.get("answer_of", "")}
-        raise handoff.SameFailed(f"{told.get('error_type', '')}: {told.get('error', '')}")
+        raise handoff.same_failed(told)
 
 
 def _asked(task: Any, args: Any, kwargs: Any) -> Question | None:

@@ -5,6 +5,8 @@ waits for an acknowledgement it is delivered again, and the job runs as often as
 restarts gives it to another. Here it waits where nobody holds it, and one worker after the other looks what is due.
 
 Keys: the sorted set `later` has the job ids by their time (seconds since 1970), the hash `later:messages` the messages.
+What is parked until somebody lets it go on is in the hash `later:groups` (job → group) and in the set `parked:<group>` too,
+and the set `parked` has the groups with jobs. Every script leaves all of them in accord.
 Whoever sends one claims it for a while first, and takes it away when the broker has it. Who dies in between leaves it
 to the next; the worker's start takes care that the job runs once all the same (`dispatch`, see `jobroom.events`).
 """
@@ -34,44 +36,58 @@ CHUNK = 100
 # Seconds between two looks for what is due.
 PAUSE = 1.0
 
-_KEEP = """
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+# What every script begins with. KEYS of all: later, its messages, the groups of jobs that are parked, all groups.
+# A job waits for its time or is parked, never both: `leave` takes it out of its group. `forget` takes it out of all.
+_SHARED = """
+local later, messages, groups, parked = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local function leave(job)
+  local group = redis.call('HGET', groups, job)
+  if not group then return end
+  redis.call('HDEL', groups, job)
+  redis.call('SREM', parked .. ':' .. group, job)
+  if redis.call('EXISTS', parked .. ':' .. group) == 0 then redis.call('SREM', parked, group) end
+end
+local function forget(job)
+  redis.call('ZREM', later, job)
+  redis.call('HDEL', messages, job)
+  leave(job)
+end
+"""
+# ARGV: job, due, message.
+_KEEP = f"""{_SHARED}
+leave(ARGV[1])
+redis.call('HSET', messages, ARGV[1], ARGV[3])
+redis.call('ZADD', later, ARGV[2], ARGV[1])
 """
 # ARGV: until when is due, until when it is claimed, most.
-_CLAIM = """
-local found = {}
-for _, job in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[3])) do
-  local text = redis.call('HGET', KEYS[2], job)
+_CLAIM = f"""{_SHARED}
+local found = {{}}
+for _, job in ipairs(redis.call('ZRANGE', later, '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[3])) do
+  local text = redis.call('HGET', messages, job)
   if text then
-    redis.call('ZADD', KEYS[1], ARGV[2], job)
+    redis.call('ZADD', later, ARGV[2], job)
     found[#found + 1] = job
     found[#found + 1] = text
   else
-    redis.call('ZREM', KEYS[1], job)
+    forget(job)
   end
 end
 return found
 """
-# Another message of the job may have taken the place meanwhile. ARGV: job, message.
-_DONE = """
-if redis.call('HGET', KEYS[2], ARGV[1]) == ARGV[2] then
-  redis.call('HDEL', KEYS[2], ARGV[1])
-  redis.call('ZREM', KEYS[1], ARGV[1])
-end
+# Whether the job still has the message that was claimed: another one may have taken its place, or a worker may have got
+# it and put it aside meanwhile. ARGV: job, message.
+_CLAIMED = f"""{_SHARED}
+if redis.call('HGET', messages, ARGV[1]) ~= ARGV[2] or redis.call('HEXISTS', groups, ARGV[1]) == 1 then return end
 """
+_DONE = f"{_CLAIMED}forget(ARGV[1])"
 # The engine of workflows keeps the broker's own text, with the list it goes to. In one step. ARGV: job, message, list, text.
-_MOVE = """
-if redis.call('HGET', KEYS[2], ARGV[1]) == ARGV[2] then
-  redis.call('LPUSH', ARGV[3], ARGV[4])
-  redis.call('HDEL', KEYS[2], ARGV[1])
-  redis.call('ZREM', KEYS[1], ARGV[1])
-end
-"""
+_MOVE = f"{_CLAIMED}redis.call('LPUSH', ARGV[3], ARGV[4])\nforget(ARGV[1])"
+# ARGV: jobs.
+_REMOVE = f"{_SHARED}for _, job in ipairs(ARGV) do forget(job) end"
 
 
 def _keys() -> list[str]:
-    return [redis.key("later"), redis.key("later", "messages")]
+    return [redis.key("later"), redis.key("later", "messages"), redis.key("later", "groups"), redis.key("parked")]
 
 
 def due_at(eta: Any, app: Celery) -> float | None:
@@ -132,23 +148,26 @@ def _written(content_type: str, encoding: str, payload: Any, options: Mapping[st
 # Scores of what waits without a time, above every time: these seconds are added to the moment from which it waits.
 PARKED = 1e11
 # In one step with the question whether the group is still held: what is put aside after its end, nobody would let go on.
-# KEYS: later, its messages, the jobs of the group, all groups, the hash of groups that are held. ARGV: job, message, score, group.
-_PARK = """
+# The fifth key is the hash of groups that are held. ARGV: job, message, score, group.
+_PARK = f"""{_SHARED}
 if redis.call('HEXISTS', KEYS[5], ARGV[4]) == 0 then return 0 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-redis.call('SADD', KEYS[3], ARGV[1])
-redis.call('SADD', KEYS[4], ARGV[4])
+leave(ARGV[1])
+redis.call('HSET', messages, ARGV[1], ARGV[2])
+redis.call('ZADD', later, ARGV[3], ARGV[1])
+redis.call('HSET', groups, ARGV[1], ARGV[4])
+redis.call('SADD', parked .. ':' .. ARGV[4], ARGV[1])
+redis.call('SADD', parked, ARGV[4])
 return 1
 """
-# They become due in the order in which they came. KEYS as above. ARGV: most, PARKED, group.
-_UNPARK = """
-local jobs = redis.call('SPOP', KEYS[3], ARGV[1])
+# They become due in the order in which they came. ARGV: most, PARKED, group.
+_UNPARK = f"""{_SHARED}
+local jobs = redis.call('SPOP', parked .. ':' .. ARGV[3], ARGV[1])
 for _, job in ipairs(jobs) do
-  local score = tonumber(redis.call('ZSCORE', KEYS[1], job))
-  if score and score >= tonumber(ARGV[2]) then redis.call('ZADD', KEYS[1], score - ARGV[2], job) end
+  local score = tonumber(redis.call('ZSCORE', later, job))
+  if score and score >= tonumber(ARGV[2]) then redis.call('ZADD', later, score - ARGV[2], job) end
+  redis.call('HDEL', groups, job)
 end
-if redis.call('SCARD', KEYS[3]) == 0 then redis.call('SREM', KEYS[4], ARGV[3]) end
+if redis.call('EXISTS', parked .. ':' .. ARGV[3]) == 0 then redis.call('SREM', parked, ARGV[3]) end
 return #jobs
 """
 
@@ -174,14 +193,14 @@ def park(message: Any, group: str, held: str) -> bool:
             **{name: properties[name] for name in kept if properties.get(name) is not None},
         },
     })  # fmt: skip
-    keys = [*_keys(), _parked_key(group), redis.key("parked"), held]
+    keys = [*_keys(), held]
     values = [message.headers["id"], text, PARKED + time.time(), group]
     return bool(redis.script(_PARK)(keys, values, client=redis.client()))
 
 
 def unpark(group: str) -> int:
     """Let all messages of a group go on, in the order in which they came; return how many."""
-    script, keys, found = redis.script(_UNPARK), [*_keys(), _parked_key(group), redis.key("parked")], 0
+    script, keys, found = redis.script(_UNPARK), _keys(), 0
     while number := int(script(keys, [CHUNK, PARKED, group], client=redis.client())):
         found += number
     return found
@@ -203,13 +222,8 @@ def _parked_key(group: str) -> str:
 
 def remove(*jobs: str) -> None:
     """Forget the messages of jobs that are not wanted any more."""
-    if not jobs:
-        return
-    with redis.client().pipeline() as pipe:
-        schedule, messages = _keys()
-        pipe.zrem(schedule, *jobs)
-        pipe.hdel(messages, *jobs)
-        pipe.execute()
+    if jobs:
+        redis.script(_REMOVE)(_keys(), jobs, client=redis.client())
 
 
 def kept(jobs: list[str]) -> set[str]:

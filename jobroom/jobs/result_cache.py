@@ -24,6 +24,7 @@ from jobroom.events import consumer
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs import current_state
 from jobroom.jobs.conf import settings
+from jobroom.jobs.error_kinds import bases_of
 from jobroom.jobs.models import Caching, Job, State
 
 logger = logging.getLogger(__name__)
@@ -159,7 +160,8 @@ def _end(job_id: str, state: str, flight: Flight) -> End | None:
 
 def _failure(job: Job, flight: Flight) -> End:
     """Return the failure as others may know it: its words may tell arguments, which are not always theirs."""
-    end = {"state": "failed", "error_type": job.error_type, "answer_of": job.pk, "traceback": ""}
+    kind = {"error_type": job.error_type, "error_bases": bases_of(job)}
+    end = {"state": "failed", "answer_of": job.pk, "traceback": "", **kind}
     if flight.own:
         return {**end, "error": "The job that computed the same failed."}
     return {**end, "error": job.error, "traceback": job.traceback}

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobroom.arguments.redaction import hide
-from jobroom.jobs import catalogue, control, current_state, policies
+from jobroom.jobs import catalogue, control, current_state, error_kinds, policies
 from jobroom.jobs.catalogue import TaskEntry
 from jobroom.jobs.filters import cursor
 from jobroom.jobs.models import ApiToken, Caching, Job, Source, State, StoredFile
@@ -221,6 +221,9 @@ class Hidden(serializers.Serializer[Job]):
     result = PlainJSON(read_only=True)
     error = serializers.CharField(read_only=True)
     error_type = serializers.CharField(read_only=True)
+    error_bases = serializers.SerializerMethodField(
+        help_text="Full names of the class of the error and of its bases, as they were raised; empty where none was."
+    )
     traceback = serializers.CharField(read_only=True)
     note = serializers.CharField(read_only=True)
     files = serializers.SerializerMethodField()
@@ -228,6 +231,10 @@ class Hidden(serializers.Serializer[Job]):
     def get_arguments(self, job: Job) -> dict[str, Any]:
         """Return the arguments by name, secrets hidden."""
         return dict(catalogue.named_arguments(job))
+
+    def get_error_bases(self, job: Job) -> list[str]:
+        """Return the class of the error and its bases."""
+        return error_kinds.bases_of(job)
 
     @extend_schema_field(FileRow(many=True))
     def get_files(self, job: Job) -> Any:

@@ -8,7 +8,7 @@ from django.core.management import CommandError
 
 from jobroom.arguments.redaction import hide
 from jobroom.control_characters import escaped
-from jobroom.jobs import catalogue, current_state
+from jobroom.jobs import catalogue, current_state, error_kinds
 from jobroom.jobs.facts import facts
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.numbers import percent
@@ -70,6 +70,7 @@ def described(job: Job) -> dict[str, Any]:
         "result": hide(job.result),
         "error": job.error,
         "error_type": job.error_type,
+        "error_bases": error_kinds.bases_of(job),
         "from_cache": job.is_answered,
         "answer_of": job.answer_of or None,
         "likeness": job.likeness,
@@ -113,6 +114,14 @@ def _said_besides(job: Job, found: dict[str, Any]) -> list[str]:
     return texts
 
 
+def _error(job: Job, found: dict[str, Any]) -> list[str]:
+    if not job.error:
+        return []
+    kind = error_kinds.sentence(found["error_bases"], job.error_type)
+    words = " ".join(word for word in (job.error_type, job.error) if word)
+    return [f"  error     {words}", *([f"  kind      {kind}"] if kind else [])]
+
+
 def lines_of(job: Job) -> list[str]:
     """Return what `show` says of a job."""
     found = described(job)
@@ -131,7 +140,6 @@ def lines_of(job: Job) -> list[str]:
     rows += [f"  {name} = {json.dumps(value, ensure_ascii=False)}" for name, value in found["arguments"].items()]
     if job.state == State.SUCCEEDED:
         rows.append(f"  result    {json.dumps(found['result'], ensure_ascii=False)}")
-    if job.error:
-        rows.append(f"  error     {job.error_type} {job.error}".replace("  error      ", "  error     "))
+    rows += _error(job, found)
     rows += [f"  file      {file['name']} ({file['size']} bytes): {file['path']}" for file in found["files"]]
     return [escaped(row) for row in rows]  # a task's text must not speak to the terminal

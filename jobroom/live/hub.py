@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from jobroom import conf
-from jobroom.live import access, topics
+from jobroom.live import access, sockets, topics
 from jobroom.live.conf import settings
 from jobroom.live.guard import Guard
 from jobroom.live.snapshot import Looks
@@ -196,3 +196,4 @@ class Hub:
             text = json.dumps({"type": "beat", "at": time.time()})
             for subscriber in {one for watchers in self.watchers.values() for one in watchers}:
                 subscriber.say(text)
+            await asyncio.to_thread(sockets.tell, len(self.guard.sockets))

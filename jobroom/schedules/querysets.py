@@ -22,6 +22,12 @@ def with_everything(rows: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
     return found
 
 
+def enabled() -> QuerySet[PeriodicTask]:
+    """Return the schedules that are switched on."""
+    found: QuerySet[PeriodicTask] = PeriodicTask.objects.filter(enabled=True).order_by("name")
+    return found
+
+
 def active_jobs(most: int = 20) -> list[Job]:
     """Return the newest jobs of schedules that wait or run; at most `most`."""
     rows = Job.objects.filter(state__in=[State.QUEUED, State.RUNNING]).exclude(schedule="")

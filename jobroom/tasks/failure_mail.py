@@ -71,7 +71,7 @@ def on_hook(task: Any, exception: BaseException, task_id: str, args: Any, kwargs
     if request is not None:
         request.told = True
     own = tracking.raised(request, exception)
-    if isinstance(own, getattr(task, "no_mail_for", ())):
+    if foreign.is_one_of(own, getattr(task, "no_mail_for", ())):
         return
     trace = foreign.text_of(einfo) if einfo is not None and own is exception else ""
     exception = own
@@ -110,7 +110,7 @@ def report(task: Any, exception: BaseException, task_id: str, args: Any, kwargs:
 def _is_told_about(task: Any, exception: BaseException) -> bool:
     from jobroom.tasks import NotifyAdminTaskMixin
 
-    return isinstance(task, NotifyAdminTaskMixin) and not isinstance(exception, task.no_mail_for)
+    return isinstance(task, NotifyAdminTaskMixin) and not foreign.is_one_of(exception, task.no_mail_for)
 
 
 def _request(task: Any, task_id: str) -> Any:

@@ -1,6 +1,8 @@
 """What is due later is kept by nobody but Redis, and is sent once, shortly before its time."""
 
+import random
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,3 +97,114 @@ def test_a_redis_that_is_away_is_a_broker_that_is_away(monkeypatch):
     monkeypatch.setattr(delayed.redis, "script", lambda text: away)
     with pytest.raises(OperationalError):
         later(countdown=3600)
+
+
+# What is parked --------------------------------------------------------------------------------------------------------
+
+HELD = "held"
+
+
+def park(job: str, group: str) -> bool:
+    """Put the message of a job aside as a worker does that has received it."""
+    message = SimpleNamespace(
+        body="[[], {}, {}]", content_type="application/json", content_encoding="utf-8", properties={},
+        delivery_info={"exchange": "", "routing_key": "default"}, headers={"id": job, "task": "demo.echo"},
+    )  # fmt: skip
+    return delayed.park(message, group, redis.key(HELD))
+
+
+def put(job: str, due: float) -> None:
+    options = {"headers": {"id": job}, "routing_key": "default", "exchange": ""}
+    assert delayed.keep(due, [[], {}, {}], options)
+
+
+def index_of_what_is_parked() -> dict[str, set[str]]:
+    client: Any = redis.client()
+    groups = {group: client.smembers(redis.key("parked", group)) for group in ("a", "b")}
+    return {group: jobs for group, jobs in groups.items() if jobs}
+
+
+def check_accord() -> None:
+    """Hold all that the store keeps of its jobs against each other."""
+    client: Any = redis.client()
+    scores = kept()
+    assert set(client.hkeys(redis.key("later", "messages"))) == set(scores)
+    index = index_of_what_is_parked()
+    assert delayed.groups_parked() == set(index)
+    of_group = {job: group for group, jobs in index.items() for job in jobs}
+    assert client.hgetall(redis.key("later", "groups")) == of_group
+    assert {job for job, score in scores.items() if score >= delayed.PARKED} == set(of_group)
+    assert sum(map(delayed.parked, index)) == len(of_group)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_in_whatever_order_the_store_is_in_accord(seed, monkeypatch):
+    """A model beside it knows where each job must be: nowhere, waiting for its time, or parked in a group."""
+    sent: list[str] = []
+    monkeypatch.setattr(delayed, "_publish", lambda app, producer, message: sent.append(message["headers"]["id"]))
+    client, chance = redis.client(), random.Random(seed)
+    client.hset(redis.key(HELD), mapping={"a": 1, "b": 1})
+    jobs, where = [f"j{number}" for number in range(6)], dict[str, str]()
+    for _ in range(120):
+        job, group = chance.choice(jobs), chance.choice("ab")
+        act = chance.choice(["put", "put soon", "park", "park", "unpark", "remove", "remove all", "release"])
+        if act.startswith("put"):
+            put(job, redis.now() + (1 if act == "put soon" else 3600))
+            where[job] = "soon" if act == "put soon" else "later"
+        elif act == "park":
+            assert park(job, group)
+            where[job] = group
+        elif act == "unpark":
+            assert delayed.unpark(group) == sum(place == group for place in where.values())
+            where |= {job: "soon" for job, place in where.items() if place == group}
+        elif act == "release":
+            due = {job for job, place in where.items() if place == "soon"}
+            del sent[:]
+            assert delayed.release(app) == len(due)
+            assert set(sent) == due
+            where = {job: place for job, place in where.items() if job not in due}
+        else:
+            gone = [job] if act == "remove" else chance.sample(jobs, 3)
+            delayed.remove(*gone)
+            where = {job: place for job, place in where.items() if job not in gone}
+        check_accord()
+        assert set(kept()) == set(where)
+        found = index_of_what_is_parked()
+        assert found == {name: {j for j, place in where.items() if place == name} for name in found}
+        assert set(found) == {place for place in where.values() if place in "ab"}
+
+
+def test_a_message_that_comes_back_and_is_put_aside_before_its_sender_is_done_stays(monkeypatch):
+    """The task is paused again while what was let go is being sent: a worker has it before the sender has forgotten it."""
+    redis.client().hset(redis.key(HELD), "a", 1)
+    park("j1", "a")
+    delayed.unpark("a")
+    monkeypatch.setattr(delayed, "_publish", lambda app, producer, message: park("j1", "a"))
+    assert delayed.release(app) == 1
+    check_accord()
+    assert delayed.parked("a") == 1
+
+
+def test_a_job_that_is_cancelled_is_not_counted_among_those_that_wait_for_a_paused_task():
+    redis.client().hset(redis.key(HELD), "a", 1)
+    park("j1", "a")
+    park("j2", "a")
+    cancellation.request("j1", "ada")
+    assert delayed.parked("a") == 1
+    check_accord()
+    cancellation.request("j2", "ada")
+    assert delayed.groups_parked() == set()
+
+
+def test_a_job_is_put_aside_only_while_its_group_is_held():
+    assert not park("j1", "a")
+    assert kept() == {}
+    check_accord()
+
+
+def test_what_was_parked_by_an_earlier_version_goes_on_too():
+    redis.client().hset(redis.key(HELD), "a", 1)
+    park("j1", "a")
+    redis.client().delete(redis.key("later", "groups"))
+    assert delayed.unpark("a") == 1
+    check_accord()

@@ -8,10 +8,12 @@ import pytest
 from billiard.einfo import ExceptionInfo
 from celery.app.task import Context
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from celery.utils.serialization import UnpickleableExceptionWrapper
 from django.core import mail
 
-from jobroom import events, redis
+from jobroom import events, foreign, redis
 from jobroom.arguments.redaction import Secret
+from jobroom.cache import handoff
 from jobroom.tasks import BaseTask, JobFailed, NotifyAdminTaskMixin, admin_mail, failure_mail, outbox
 from jobroom.testing import wait_until
 
@@ -231,6 +233,53 @@ def test_failures_that_are_no_news_are_not_mailed():
     failure_mail.wait()
     assert mail.outbox == []
     Weighing2().on_failure(*_hooked(JobFailed("The scale is broken.")))
+    assert len(mail.outbox) == 1
+
+
+def test_failures_that_are_no_news_are_known_by_the_names_of_their_bases():
+    """Celery hands on a substitute where an error cannot be pickled, and a job may end as the one that computed the same."""
+
+    class Away(OSError):
+        pass
+
+    class Weighing3(Weighing):
+        name = "Weigh over the network"
+        no_mail_for = (OSError,)
+
+    class Weighing4(Weighing):
+        name = "Weigh with care"
+        no_mail_for = Away  # one class, where others write a tuple
+
+    told = {"error_type": "Away", "error": "no answer", "error_bases": foreign.error_bases(Away())}
+    wrapped = UnpickleableExceptionWrapper(Away.__module__, Away.__qualname__, ())
+    for task, error in (
+        (Weighing3(), handoff.same_failed(told)),
+        (Weighing4(), handoff.same_failed(told)),
+        (Weighing4(), wrapped),
+        (Weighing4(), Away()),
+    ):
+        task.on_failure(*_hooked(error))
+        failure_mail.on_signal(task, "y", error, None)
+        failure_mail.report(task, error, "z", [], {}, "")
+    failure_mail.wait()
+    assert mail.outbox == []
+    Weighing3().on_failure(*_hooked(handoff.same_failed({"error_type": "ValueError", "error": "no number"})))
+    assert len(mail.outbox) == 1
+
+
+def test_an_error_whose_class_answers_no_questions_is_mailed():
+    class Deaf(type):
+        def __instancecheck__(cls, instance):
+            raise RuntimeError("not to be asked")
+
+    class Expected(Exception, metaclass=Deaf):
+        pass
+
+    class Weighing5(Weighing):
+        name = "Weigh in silence"
+        no_mail_for = (Expected,)
+
+    Weighing5().on_failure(*_hooked(ValueError("x")))
     assert len(mail.outbox) == 1
 
 

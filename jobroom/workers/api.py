@@ -13,7 +13,7 @@ from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.models import Job
 from jobroom.jobs.serializers import Problem
-from jobroom.workers import orders
+from jobroom.workers import doctor, orders
 from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
 from jobroom.workers.overview import overview
 from jobroom.workers.serializers import WorkerData
@@ -36,6 +36,26 @@ class WorkerList(ApiView):
     def get(self, request: Request) -> Response:
         """List every worker that was seen and did not say good-bye."""
         return Response(WorkerData(overview().workers, many=True).data)
+
+
+class FindingData(serializers.Serializer[object]):
+    """What came of one check."""
+
+    check = serializers.CharField()
+    state = serializers.ChoiceField(list(doctor.STATES))
+    detail = serializers.CharField(help_text="What was found; for trouble, its cause.")
+    action = serializers.CharField(help_text="What to do next; empty where all is well.")
+
+
+class Doctor(ApiView):
+    """Everything that can be wrong; for staff."""
+
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(operation_id="doctor", responses={200: FindingData(many=True), **problems(401, 403)})
+    def get(self, request: Request) -> Response:
+        """Run every check; the worst first."""
+        return Response(FindingData(doctor.examine(), many=True).data)
 
 
 class Order(serializers.Serializer[object]):

@@ -13,6 +13,7 @@ class WorkersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     menu = (
         Entry("Workers", "jobroom:workers:workers", group=SYSTEM, order=10, staff=True),
+        Entry("Doctor", "jobroom:workers:doctor", group=SYSTEM, order=50, staff=True),
         Entry("Dead letters", "jobroom:workers:dead-letters", group=SYSTEM, order=40, staff=True),
     )
 

@@ -115,10 +115,16 @@ def overview() -> Overview:
     """Return all workers that were seen and did not say good-bye; raises the errors of Redis."""
     found = heartbeat.workers()
     living, _ = living_and_gone(found)
+    all_rows = rows(found)
+    return Overview(all_rows, [*_problems_of(all_rows), *unserved(living), *_unserved(all_rows)])
+
+
+def rows(found: list[Worker]) -> list[WorkerRow]:
+    """Return workers as they are shown, without asking what waits for them."""
+    living, _ = living_and_gone(found)
     now = timezone.now()
     notes = heartbeat.vanished([worker.name for worker in living])
-    rows = [_worker(worker, worker in living, now, notes.get(worker.name)) for worker in found]
-    return Overview(rows, [*_problems_of(rows), *unserved(living), *_unserved(rows)])
+    return [_worker(worker, worker in living, now, notes.get(worker.name)) for worker in found]
 
 
 def unserved(living: list[Worker]) -> list[str]:

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from jobroom.workers import letter_api, letter_views, views
-from jobroom.workers.api import Stack, Tell, WorkerList
+from jobroom.workers.api import Doctor, Stack, Tell, WorkerList
 
 app_name = "workers"
 urlpatterns = [
@@ -11,6 +11,8 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("health/", views.health_page, name="health"),
     path("health/line/", views.health_line, name="health-line"),
+    path("doctor/", views.doctor_page, name="doctor"),
+    path("api/doctor/", Doctor.as_view(), name="api-doctor"),
     path("workers/", views.workers, name="workers"),
     path("workers/tell/", views.tell, name="tell"),
     path("workers/stack/<str:job_id>/", views.stack, name="stack"),

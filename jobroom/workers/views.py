@@ -19,7 +19,7 @@ from jobroom.arguments.storable import plain
 from jobroom.jobs.models import Job
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.users import User
-from jobroom.workers import health, orders, probes
+from jobroom.workers import doctor, health, orders, probes
 from jobroom.workers.exceptions import WorkerError
 from jobroom.workers.overview import overview
 
@@ -61,6 +61,20 @@ def health_line(request: HttpRequest) -> HttpResponse:
     if request.method == "HEAD":
         return HttpResponse(status=204)
     return render(request, "jobroom/workers/health_line.html", {"health": health.recent()})
+
+
+@require_safe
+@never_cache
+@staff_member_required
+def doctor_page(request: HttpRequest) -> HttpResponse:
+    """Run every check and show what came of it."""
+    found = doctor.examine()
+    context = {
+        "troubles": [finding for finding in found if finding.state != "ok"],
+        "fine": [finding for finding in found if finding.state == "ok"],
+        "rendered_at": timezone.now(),
+    }
+    return render(request, "jobroom/workers/doctor.html", context)
 
 
 @require_safe

@@ -13,6 +13,7 @@ from django.dispatch import Signal
 from jobroom import exhaustion, signals
 from jobroom.events.consumer import Entry, Mark, Reader
 from jobroom.exceptions import RedisUnavailable
+from jobroom.jobs import measures
 from jobroom.jobs.conf import settings
 from jobroom.jobs.exceptions import InvalidEvent
 from jobroom.jobs.models import FINISHED
@@ -112,6 +113,7 @@ class Recorder:
         # A workflow's nodes before its own end: who sees that it has ended should see how each node did.
         if nodes := [(c.workflow_id, c.node, c.state, c.job_id) for c in changes if c.workflow_id]:
             _tell(signals.nodes_changed, nodes=nodes)
+        measures.count(changes)
         for _, event in events:
             if event.type not in LIFE:
                 _tell(signals.event_recorded, event={**event.data, "seq": event.seq})

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from operator import attrgetter
 
 from django.db import transaction
@@ -27,6 +28,9 @@ class Change:
     previous: str
     workflow_id: str = ""
     node: str = ""
+    queue: str = ""
+    waited: float | None = None  # seconds from its turn to its start
+    took: float | None = None  # seconds from its start to its end
 
 
 def write(events: Sequence[Event]) -> list[Change]:
@@ -46,10 +50,31 @@ def write(events: Sequence[Event]) -> list[Change]:
         _give_owners(lives.values())
         _save(list(lives.values()))
     return [
-        Change(life.job.pk, life.job.task, life.job.state, life.before, life.job.workflow_id, life.job.node)
+        _change(life)
         for life in lives.values()
         if life.job.state != life.before or (life.job.workflow_id and life.touched)
     ]
+
+
+def _change(life: Life) -> Change:
+    job = life.job
+    turn = max((moment for moment in (job.queued_at, job.run_after) if moment is not None), default=None)
+    return Change(
+        job_id=job.pk,
+        task=job.task,
+        state=job.state,
+        previous=life.before,
+        workflow_id=job.workflow_id,
+        node=job.node,
+        queue=job.queue,
+        waited=_seconds(turn, job.started_at),
+        took=_seconds(job.started_at, job.finished_at),
+    )
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
+    """Return the time between, never less than nothing: two clocks need not agree."""
+    return None if begin is None or end is None else max(0.0, (end - begin).total_seconds())
 
 
 def _load(events: Sequence[Event]) -> dict[str, Life]:

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 
 from jobroom.arguments.redaction import hide
-from jobroom.jobs import control, history
+from jobroom.jobs import control, error_kinds, history
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.numbers import duration, percent, short
 from jobroom.ui.badges import badge, mark
@@ -23,6 +23,7 @@ from jobroom.ui.badges import badge, mark
 register = template.Library()
 register.filter(duration)
 register.filter(percent)
+register.filter("error_kind", error_kinds.kind_of)
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 # Longest text of a value on a page, in characters.

@@ -49,17 +49,24 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f"Known: {', '.join(f'“{candidate}”' for candidate in names)}." if names else "There are none."
 
 
-def argument_problems(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Problem]:
+def _known(value: Any) -> bool:
+    return True
+
+
+def argument_problems(
+    task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], known: Callable[[Any], bool] = _known
+) -> list[Problem]:
     """Return what is wrong with calling `task` so; an empty list means that the call fits.
 
-    Type hints are checked as far as JSON has the type: int, float, str, bool, list, dict, None, unions and literals.
+    Type hints are checked as far as JSON has the type: int, float, str, bool, list, dict, None, unions and literals; not
+    those of values that are not `known`, such as a hidden secret or the result of a node that has not run.
     """
     parameters = list(inspect.signature(task.run).parameters.values())
     return [
         *_surplus(parameters, args),
         *_unknown(parameters, args, kwargs),
         *_missing(parameters, args, kwargs),
-        *_mistyped(task, parameters, args, kwargs),
+        *_mistyped(task, parameters, args, kwargs, known),
     ]
 
 
@@ -122,13 +129,17 @@ def _missing(parameters: list[Parameter], args: Sequence[Any], kwargs: Mapping[s
 
 
 def _mistyped(
-    task: Any, parameters: list[Parameter], args: Sequence[Any], kwargs: Mapping[str, Any]
+    task: Any,
+    parameters: list[Parameter],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    known: Callable[[Any], bool],
 ) -> Iterable[Problem]:
     hints = _hints(task.run)
     by_position = [("args", p.name, value) for p, value in zip(_positional(parameters), args, strict=False)]
     by_name = [("kwargs", name, value) for name, value in kwargs.items() if name in _named(parameters)]
     for field, name, value in (*by_position, *by_name):
-        if name in hints and not _fits(value, hints[name]):
+        if name in hints and known(value) and not _fits(value, hints[name]):
             shown = json.dumps(value, ensure_ascii=False)
             shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
             yield Problem(field, name, f"“{name}” must be {_described(hints[name])}, not {shown}.")

@@ -25,6 +25,8 @@ _LOOKS = {
     "failed": ("failed", "failed", "Failed"),
     "unloaded": ("skipped", "skipped", "Unloaded"),
     "unknown": ("lost", "lost", "Unknown"),
+    "error": ("failed", "failed", "Error"),
+    "warning": ("lost", "retrying", "Warning"),
 }
 
 

@@ -139,7 +139,13 @@ local function send(node, rec, item)
     cjson.encode(rec.n) .. '},"priority":' .. rec.p .. ',"body_encoding":"utf-8","delivery_tag":"' .. wid .. '/' .. node .. '/' .. about('epoch') .. '.' .. number .. '"}}'
   local due = rec.z and number == 1 and tonumber(now()) + rec.z or rec.u
   if due and due > tonumber(now()) + %(held)f then
-    -- Kept until its time as `jobroom.celery.delayed` keeps what Celery sends.
+    -- Kept until its time as `jobroom.celery.delayed` keeps what Celery sends; it is not put aside any more.
+    local group = call('HGET', P .. 'later:groups', id)
+    if group then
+      call('HDEL', P .. 'later:groups', id)
+      call('SREM', P .. 'parked:' .. group, id)
+      if call('EXISTS', P .. 'parked:' .. group) == 0 then call('SREM', P .. 'parked', group) end
+    end
     call('HSET', P .. 'later:messages', id, cjson.encode({list = rec.q, raw = message}))
     call('ZADD', P .. 'later', string.format('%%.3f', due), id)
   else
