@@ -157,7 +157,7 @@ def fill(meshes: list[Path]) -> None:
 
 def fill_workflows(admin: Any) -> None:
     """Run a small workflow three times, with a node that fails and a decision to make, and begin a large one."""
-    from jobroom.workflows import approvals, services
+    from jobroom.workflows import approvals, arrivals
     from jobroom.workflows.models import FINISHED, StoredWorkflow
 
     for secs in (1.0, 2.0, 3.0):
@@ -165,7 +165,7 @@ def fill_workflows(admin: Any) -> None:
     until(lambda: approvals.waiting().count() == 3, "come to their decision")
     for stored in approvals.waiting()[1:]:
         node = next(node for node in stored.read_graph().nodes if node.key == "publish?")
-        services.decide(stored, node, approve=True, by=admin, comment="They look fine")
+        arrivals.decide(stored, node, approve=True, by=admin, comment="They look fine")
     until(lambda: StoredWorkflow.objects.filter(state__in=FINISHED).count() >= 2, "end")
     large(admin)
 

@@ -116,6 +116,9 @@ LINES: dict[str, Line] = {
     "workflows/<str:workflow_id>/resume/": line(OWN, OWN),
     "workflows/<str:workflow_id>/again/": line(OWN, OWN),
     "workflows/<str:workflow_id>/decide/": line(post=Rule(frozenset())),  # no node is named
+    "workflows/<str:workflow_id>/deliver/": line(post=Rule(frozenset())),
+    "workflows/<str:workflow_id>/link/": line(post=Rule(frozenset())),
+    "workflows/events/<str:token>/": line(FREE, FREE),  # for whoever holds the link
     "api/workflows/": line(ALL, ALL),
     "api/workflows/schema/": line(ALL),
     "api/workflows/definitions/": line(ALL, ALL),
@@ -127,6 +130,8 @@ LINES: dict[str, Line] = {
     "api/workflows/<str:workflow_id>/resume/": line(post=OWN),
     "api/workflows/<str:workflow_id>/rerun/": line(post=OWN),
     "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/": line(post=Rule(STAFF)),
+    "api/workflows/<str:workflow_id>/nodes/<str:key>/event/": line(post=OWN),
+    "api/workflows/<str:workflow_id>/nodes/<str:key>/link/": line(post=OWN),
     # schedules: staff all, others their own
     "schedules/": line(ALL),
     "schedules/new/": line(ALL, ALL),  # the task is in the query, and looked at there

@@ -32,6 +32,7 @@ from jobroom.workers.models import DeadLetter
 from jobroom.workflows import launching as workflow_launching
 from jobroom.workflows import services
 from jobroom.workflows.definitions import registry
+from jobroom.workflows.definitions.builder import Recipe
 from jobroom.workflows.exceptions import WorkflowException
 from jobroom.workflows.models import Definition, StoredWorkflow
 from jobroom.workflows.models import State as WorkflowState
@@ -48,6 +49,12 @@ nodes:
   list: {task: scratch.list}
   one: {task: scratch.gate, kwargs: {asset: "${payload.asset}", content: "${payload.content}"}, needs: list}
   given: {task: scratch.gate, args: ["${list.result.asset}", "${list.result.content}"]}
+"""
+WAITS = """
+name: waits
+nodes:
+  paid: {wait_for: The payment}
+  given: {task: scratch.gate, args: ["${paid.result.data.asset}", "${paid.result.data.content}"]}
 """
 
 # --- what there is ---------------------------------------------------------------------------------------------------
@@ -68,6 +75,8 @@ NO_WAY = {
     },
     "answers a question, by a right of its own": {
         "workflows/<str:workflow_id>/decide/", "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/",
+        "workflows/<str:workflow_id>/link/", "api/workflows/<str:workflow_id>/nodes/<str:key>/link/",
+        "workflows/events/<str:token>/",  # without data
     },
     "a note, a deletion, or a thing of one's own": {
         "jobs/<str:job_id>/note/", "account/zone/", "tasks/<path:name>/pin/", "answers/purge/", "tasks/<path:name>/presets/<int:preset_id>/drop/", "api/files/",
@@ -183,6 +192,11 @@ class Room:
         stored.set_letters("fff")
         stored.save()
         return stored
+
+    def waiting(self):
+        """Return a workflow of hers that waits for an event, on which a node depends."""
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            return services.start(Recipe(WAITS).build().frozen(), owner=self.ada, source="page")
 
     def schedule(self, arguments):
         """Return a schedule of hers."""
@@ -402,6 +416,18 @@ WAYS = {
             "workflow", "resume", flow.pk, "--as", "ada", "--change", f"one={json.dumps({'kwargs': given})}"
         ),
         before=lambda room, given: room.workflow(room.own), bears=DEFINED,
+    ),
+    "delivery over the API": Way(
+        lambda room, given, flow: post(room.client, f"/api/workflows/{flow.pk}/nodes/paid/event/", {"data": given}),
+        "api/workflows/<str:workflow_id>/nodes/<str:key>/event/", bears=("row", "file"), before=lambda room, given: room.waiting(),
+    ),
+    "delivery on the page": Way(
+        lambda room, given, flow: form(room.client, f"/workflows/{flow.pk}/deliver/", {"node": "paid", "data": json.dumps(given)}),
+        "workflows/<str:workflow_id>/deliver/", bears=("row", "file"), before=lambda room, given: room.waiting(),
+    ),
+    "delivery by command": Way(
+        lambda room, given, flow: command("workflow", "deliver", flow.pk, "paid", "--as", "ada", "--data", json.dumps(given)),
+        bears=("row", "file"), before=lambda room, given: room.waiting(),
     ),
     "go on over the API": Way(
         lambda room, given, flow: post(room.client, f"/api/workflows/{flow.pk}/unpause/", {}),

@@ -15,6 +15,7 @@ from jobroom.jobs.models import Job
 OUTSIDE = {
     "jobroom/jobs/models.py": "pages, and tasks",
     "jobroom/workflows/models.py": "pages, and tasks",
+    "jobroom/workflows/links.py": "any: it takes the path from SITE_URL, see jobroom/workflows/tests/test_events.py",
     "jobroom/notifications/models.py": "pages, and tasks",
     "text/models.py": "pages, and tasks",
     "assets/models.py": "pages, and tasks",

@@ -27,12 +27,13 @@ OTHERS = {
     "makes a new thing": {
         "api/token/", "api/token/refresh/", "api/tokens/", "api/jobs/", "api/files/", "api/workflows/", "api/assets/",
         "api/vocabularies/", "api/workflows/<str:workflow_id>/rerun/", "api/schedules/",
+        "api/workflows/<str:workflow_id>/nodes/<str:key>/link/",
     },
     "asks for a change of state, and is refused where the state is another by now": {
         "api/jobs/<str:job_id>/cancel/", "api/jobs/<str:job_id>/retry/", "api/workflows/<str:workflow_id>/cancel/",
         "api/workflows/<str:workflow_id>/pause/", "api/workflows/<str:workflow_id>/unpause/",
         "api/workflows/<str:workflow_id>/resume/", "api/dead-letters/<int:letter_id>/requeue/",
-        "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/", "api/workers/tell/", "api/locks/", "api/pauses/",
+        "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/", "api/workflows/<str:workflow_id>/nodes/<str:key>/event/", "api/workers/tell/", "api/locks/", "api/pauses/",
         "api/queues/<path:name>/messages/", "api/queues/<path:name>/move/", "api/queues/<path:name>/purge/",
         "api/schedules/<int:schedule_id>/pause/", "api/schedules/<int:schedule_id>/resume/",
         "api/schedules/<int:schedule_id>/run/", "api/schedules/<int:schedule_id>/skip/",

@@ -21,7 +21,8 @@ from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.filters import cursor
 from jobroom.jobs.listing import place_of
 from jobroom.jobs.search import later
-from jobroom.workflows import current_state, launching, policies, services
+from jobroom.workflows import arrivals, current_state, launching, links, policies, services
+from jobroom.workflows.conf import settings
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.schema import SCHEMA
 from jobroom.workflows.exceptions import NotAllowed
@@ -34,7 +35,9 @@ from jobroom.workflows.serializers import (
     DefinitionDetail,
     DefinitionRow,
     DefinitionText,
+    Delivery,
     LaunchRequest,
+    Link,
     ListQuery,
     Resumption,
     Told,
@@ -175,8 +178,48 @@ class DecisionView(ApiView):
             raise Http404("There is no such approval, or it is not yours to decide.")
         given = Decision(data=request.data)
         given.is_valid(raise_exception=True)
-        services.decide(stored, node, by=person(request), **given.validated_data)
+        arrivals.decide(stored, node, by=person(request), **given.validated_data)
         return Response({"id": stored.pk, "detail": "It is decided."})
+
+
+class EventView(ApiView):
+    """An event that a node waits for."""
+
+    @extend_schema(
+        operation_id="deliver_workflow_event",
+        request=Delivery,
+        responses={200: Decided, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
+    )
+    def post(self, request: Request, workflow_id: str, key: str) -> Response:
+        """Deliver what a node waits for, with data that the nodes after it may use."""
+        stored, node = _waiting(request, workflow_id, key)
+        given = Delivery(data=request.data)
+        given.is_valid(raise_exception=True)
+        arrivals.deliver(stored, node, given.validated_data["data"], by=person(request))
+        return Response({"id": stored.pk, "detail": "It is delivered."})
+
+
+class LinkView(ApiView):
+    """A signed link that delivers an event."""
+
+    @extend_schema(
+        operation_id="make_workflow_event_link",
+        request=None,
+        responses={201: Link, **problems(401, 403, 404, 409)},
+    )
+    def post(self, request: Request, workflow_id: str, key: str) -> Response:
+        """Make a link with which whoever holds it delivers the event, once, without logging in."""
+        stored, node = _waiting(request, workflow_id, key)
+        found = {"link": links.make(stored, node, by=person(request)), "seconds": settings.LINKS_LAST}
+        return Response(found, status=status.HTTP_201_CREATED)
+
+
+def _waiting(request: Request, workflow_id: str, key: str) -> tuple[StoredWorkflow, Node]:
+    stored = seen_by(request, workflow_id)
+    node = _node(stored, key)
+    if node is None:
+        raise Http404("There is no such workflow, or you may not see it.")
+    return stored, node
 
 
 def _node(stored: StoredWorkflow, key: str) -> Node | None:
@@ -261,4 +304,6 @@ urlpatterns = [
     path(f"{_ID}resume/", action("resume", _resume, "Go on at the nodes that failed.", Resumption).as_view()),
     path(f"{_ID}rerun/", action("rerun", _rerun, "Run the same graph as a new workflow.", Changes).as_view()),
     path(f"{_ID}nodes/<str:key>/decision/", DecisionView.as_view(), name="decision"),
+    path(f"{_ID}nodes/<str:key>/event/", EventView.as_view(), name="event"),
+    path(f"{_ID}nodes/<str:key>/link/", LinkView.as_view(), name="link"),
 ]

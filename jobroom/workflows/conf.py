@@ -17,6 +17,8 @@ class WorkflowsSettings(JobroomSettings):
     MAX_ITEMS: int = 100_000
     # Seconds after which the sweeper looks what became of a node that was sent and has not been heard of.
     SILENT_AFTER: float = 5.0
+    # Seconds for which a signed link that delivers an event is good.
+    LINKS_LAST: int = 7 * 24 * 3600
     # Days after which workflows that have ended leave the database; 0 keeps them.
     KEEP_DAYS: int = 90
 

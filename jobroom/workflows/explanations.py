@@ -10,7 +10,7 @@ from typing import Any
 from celery import current_app
 
 from jobroom.arguments.redaction import hide_arguments
-from jobroom.workflows.engine.keys import BAD, ENDED, GOOD, NodeState
+from jobroom.workflows.engine.keys import ENDED, NodeState, comes_true
 from jobroom.workflows.graph import ITEM, Graph, Kind, Node, When, as_reference, is_reference
 from jobroom.workflows.models import State, StoredWorkflow
 
@@ -32,11 +32,13 @@ LOOKS: dict[str, Look] = {
     NodeState.SKIPPED: Look("Skipped", "skipped", "skipped"),
     NodeState.FAILED: Look("Failed", "failed", "failed"),
     NodeState.LOST: Look("Lost", "lost", "lost"),
+    NodeState.TIMED_OUT: Look("Not in time", "failed", "failed"),
     NodeState.CANCELLED: Look("Cancelled", "cancelled", "cancelled"),
     NodeState.BLOCKED: Look("Blocked", "blocked", "blocked"),
     NodeState.RUNNING: Look("Running", "running", "running"),
     NodeState.EXPANDING: Look("Running jobs", "running", "running"),
     NodeState.APPROVAL: Look("Waits for a person", "person", "approval"),
+    NodeState.EVENT: Look("Waits for an event", "waiting", "approval"),
     NodeState.QUEUED: Look("Queued", "queued", "queued"),
     NodeState.HELD: Look("Held back", "paused", "held"),
     NodeState.WAITING: Look("Waiting", "waiting", "waiting"),
@@ -58,6 +60,7 @@ KINDS = {
     Kind.TASK: "one job",
     Kind.VALUE: "a value made of other results, without a job",
     Kind.APPROVAL: "a decision of a person",
+    Kind.EVENT: "an event that is delivered from outside",
     Kind.FAN_OUT: "one job for each item of a list",
 }
 
@@ -98,7 +101,9 @@ def _waits_for(stored: StoredWorkflow, graph: Graph, letters: str, node: Node) -
 
 
 def _condition(node: Node, when: When) -> str:
-    word = {When.SUCCESS: "", When.FAILURE: " to fail", When.ALWAYS: " to end, however"}[when]
+    word = {When.SUCCESS: "", When.FAILURE: " to fail", When.ALWAYS: " to end, however", When.TIMEOUT: " to time out"}[
+        when
+    ]
     return f"“{node.key}”{word}"
 
 
@@ -115,24 +120,23 @@ def _blocked(stored: StoredWorkflow, graph: Graph, letters: str, node: Node) -> 
     reasons = [
         _why(graph.nodes[parent], letters[parent], when)
         for parent, when in node.parents
-        if letters[parent] in ENDED and not _came_true(letters[parent], when)
+        if letters[parent] in ENDED and not comes_true(when, letters[parent])
     ]
     if not reasons:
         return "It will not run: the workflow ended before."
     return f"It will not run, because {_listed(reasons)}."
 
 
-def _came_true(letter: str, when: When) -> bool:
-    return when == When.ALWAYS or letter in (GOOD if when == When.SUCCESS else BAD)
-
-
 def _why(node: Node, letter: str, when: When) -> str:
     if when == When.FAILURE:
         return f"“{node.key}” did not fail"
+    if when == When.TIMEOUT:
+        return f"“{node.key}” came in time"
     verbs = {
         NodeState.FAILED: "was denied" if node.kind == Kind.APPROVAL else "failed",
         NodeState.LOST: "was lost with its worker",
         NodeState.CANCELLED: "was cancelled",
+        NodeState.TIMED_OUT: "did not come in time",
         NodeState.BLOCKED: "is blocked itself",
     }
     return f"“{node.key}” {verbs.get(NodeState(letter), 'ended otherwise')}"
@@ -185,16 +189,38 @@ class Approval:
     decision: dict[str, Any] | None
 
 
+@dataclasses.dataclass(slots=True)
+class Event:
+    """An event that is waited for, or was delivered."""
+
+    node: Node
+    about: str
+    until: datetime | None
+    open: bool  # whether it is waited for now
+    decision: dict[str, Any] | None
+
+
+def event(stored: StoredWorkflow, node: Node, letter: str) -> Event:
+    """Return what there is to know of an event."""
+    decision = stored.decisions.get(str(node.index))
+    about = node.options.get("about") or node.key
+    return Event(node, about, _until(stored, node), letter == NodeState.EVENT, decision)
+
+
+def _until(stored: StoredWorkflow, node: Node) -> datetime | None:
+    """Return when the time of a node that waits is over; None if there is no limit, or it does not wait yet."""
+    timeout, since = node.options.get("timeout"), stored.waiting_since.get(str(node.index))
+    if timeout is None or since is None:
+        return None
+    return datetime.fromtimestamp(float(since), UTC) + timedelta(seconds=float(timeout))
+
+
 def approval(stored: StoredWorkflow, node: Node, *, may: bool) -> Approval:
     """Return what there is to know of an approval."""
     options = node.options
     groups = options.get("groups") or []
     who = f"Staff and members of {_listed(groups)}" if groups else "Staff"
-    timeout, until = options.get("timeout"), None
-    since = stored.waiting_since.get(str(node.index))
-    if timeout is not None and since is not None:
-        until = datetime.fromtimestamp(float(since), UTC) + timedelta(seconds=float(timeout))
     then = "it is approved by itself" if options.get("on_timeout") == "approve" else "it is denied by itself"
     decision = stored.decisions.get(str(node.index))
     question = options.get("question") or node.label or node.key
-    return Approval(node, question, who, until, then, may, decision)
+    return Approval(node, question, who, _until(stored, node), then, may, decision)

@@ -27,6 +27,7 @@ class When(enum.IntEnum):
     SUCCESS = 0
     FAILURE = 1
     ALWAYS = 2
+    TIMEOUT = 3  # of a node that waits for an event: nobody delivered it in time
 
 
 class Kind(enum.StrEnum):
@@ -35,6 +36,7 @@ class Kind(enum.StrEnum):
     TASK = "task"  # one job
     VALUE = "value"  # no job: its result is made of others' results
     APPROVAL = "approval"  # waits for a person
+    EVENT = "event"  # waits for something that is delivered from outside
     FAN_OUT = "fan_out"  # one job for each item of a list that another node returns
 
 
@@ -84,6 +86,11 @@ class Node:
     payload: dict[str, Any] = dataclasses.field(default_factory=dict)  # custom_payload
     over: Any = None  # of a fan-out: the reference to the list
     value: Any = None  # of a value: JSON with references
+
+    @property
+    def waits_outside(self) -> bool:
+        """Whether it has no job, and waits for a person or for an event."""
+        return self.kind in {Kind.APPROVAL, Kind.EVENT}
 
     def references(self) -> Iterator[Ref]:
         """Yield every reference in what the node is given."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from celery import current_app
 
 from jobroom.workflows.exceptions import WorkflowException
-from jobroom.workflows.graph import Node, Ref, When, references, to_json
+from jobroom.workflows.graph import Kind, Node, Ref, When, references, to_json
 
 if TYPE_CHECKING:
     from jobroom.workflows.workflows import Workflow
 
-_WHEN = {"success": When.SUCCESS, "failure": When.FAILURE, "always": When.ALWAYS}
+_WHEN = {"success": When.SUCCESS, "failure": When.FAILURE, "always": When.ALWAYS, "timeout": When.TIMEOUT}
 # Options of a signature that its node keeps.
 KEPT = frozenset(
     {
@@ -124,7 +124,8 @@ class WorkflowNode:
         return {nodes[p].id: None if w == When.SUCCESS else {"when": w.name.lower()} for p, w in self.node.parents}
 
     def add_dependency(self, other_node: "WorkflowNode", options: Mapping[str, Any] | None = None) -> None:
-        """Let the node wait for another. Options: `when` is success (default), failure or always."""
+        """Let the node wait for another. Options: `when` is success (default), failure or always,
+        and timeout for one that waits for an event."""
         condition = when((options or {}).get("when", "success"))
         if self.workflow is None:
             if other_node.id in self._waits:
@@ -132,6 +133,11 @@ class WorkflowNode:
             self._waits[other_node.id] = options
             return
         own(self.workflow, other_node)
+        if condition == When.TIMEOUT and other_node.node.kind != Kind.EVENT:
+            raise WorkflowException(
+                f"“{other_node.node.key}” waits for no event, so nothing can come too late: `when` is success, failure or "
+                "always."
+            )
         if any(parent == other_node.node.index for parent, _ in self.node.parents):
             raise WorkflowException(f"“{self.node.key}” depends on “{other_node.node.key}” already.")
         self.node.parents.append((other_node.node.index, condition))
@@ -205,7 +211,7 @@ def when(name: str) -> When:
     try:
         return _WHEN[name]
     except KeyError:
-        raise WorkflowException(f"`when` is success, failure or always, not {name!r}.") from None
+        raise WorkflowException(f"`when` is success, failure, always or timeout, not {name!r}.") from None
 
 
 def set_options(node: Node, options: Mapping[str, Any]) -> None:

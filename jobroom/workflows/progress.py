@@ -22,7 +22,7 @@ from jobroom.jobs.models import State as JobState
 from jobroom.jobs.querysets import JobQuerySet
 from jobroom.workflows import explanations
 from jobroom.workflows.current_state import node_states_now
-from jobroom.workflows.engine.keys import ENDED, GOOD, NodeState
+from jobroom.workflows.engine.keys import ENDED, GOOD, WAITS_OUTSIDE, NodeState
 from jobroom.workflows.explanations import LOOKS, ORDER
 from jobroom.workflows.graph import Graph, Kind, Node
 from jobroom.workflows.models import State, StoredWorkflow
@@ -307,7 +307,7 @@ def _seconds_left(now: Now) -> float | None:
             continue
         seconds = _node_left(now, node, own.get(node.index, times.get(node.task)), moment)
         if seconds is None:
-            if node.kind == Kind.APPROVAL:
+            if node.waits_outside:
                 return None
             seconds, unknown = 0.0, True
         path[index] = seconds + max((path[parent] for parent, _ in node.parents), default=0.0)
@@ -321,7 +321,7 @@ def _seconds_left(now: Now) -> float | None:
 def _by_pace(now: Now, moment: datetime) -> float:
     """Return the seconds that what is left takes at the pace so far; 0 where the pace says little."""
     stored = now.stored
-    asks = any(node.kind == Kind.APPROVAL for node in now.graph.nodes)
+    asks = any(node.waits_outside for node in now.graph.nodes)
     if stored.started_at is None or stored.epoch > 1 or asks or now.progress < EARLY:
         return 0.0
     spent = (moment - stored.started_at).total_seconds()
@@ -344,7 +344,7 @@ def _node_left(now: Now, node: Node, usual: float | None, moment: datetime) -> f
     """Return the seconds that a node will still take, None when nobody knows; `usual` is what it takes as a rule."""
     if node.kind == Kind.VALUE:
         return 0.0
-    if node.kind == Kind.APPROVAL:
+    if node.waits_outside:
         return None
     share, begun = now.running.get(node.index), now.started.get(node.index)
     if share is not None and share >= 0.05 and begun is not None:
@@ -391,7 +391,7 @@ def states(now: Now) -> dict[str, Any]:
 def head_of(now: Now) -> str:
     """Return a text that changes when the upper part of the page has to be fetched again."""
     stored = now.stored
-    waiting = [index for index, letter in enumerate(now.letters) if letter == NodeState.APPROVAL]
+    waiting = [index for index, letter in enumerate(now.letters) if letter in WAITS_OUTSIDE]
     bad = sum(letter in ENDED - GOOD for letter in now.letters)
     parts = [
         stored.state,

@@ -17,7 +17,7 @@ from jobroom.signals import event_recorded, glance, housekeeping, nodes_changed
 from jobroom.users import User
 from jobroom.workflows import approvals
 from jobroom.workflows.engine import adding, proving, sweeper
-from jobroom.workflows.engine.keys import GOOD, NodeState
+from jobroom.workflows.engine.keys import GOOD, WAITS_OUTSIDE, NodeState
 from jobroom.workflows.engine.loader import NODE_STATES
 from jobroom.workflows.exceptions import WorkflowException
 from jobroom.workflows.models import FINISHED, State, StoredWorkflow
@@ -120,8 +120,8 @@ def _items(workflow_id: str, node: str, count: int) -> None:
 
 
 def _note(workflow_id: str, letters: dict[str, NodeState], event: dict[str, Any]) -> None:
-    """Remember since when a person is waited for, and why a node without a job failed."""
-    waiting = {node: event.get("at") for node, letter in letters.items() if letter == NodeState.APPROVAL}
+    """Remember since when somebody or something outside is waited for, and why a node without a job failed."""
+    waiting = {node: event.get("at") for node, letter in letters.items() if letter in WAITS_OUTSIDE}
     error = event.get("error")
     if not waiting and not error:
         return

@@ -62,6 +62,19 @@ class Decision(serializers.Serializer[Any]):
     comment = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
 
 
+class Delivery(serializers.Serializer[Any]):
+    """What is delivered to a node that waits for an event."""
+
+    data = serializers.JSONField(required=False, default=None, allow_null=True)  # type: ignore[assignment]
+
+
+class Link(serializers.Serializer[Any]):
+    """A signed link."""
+
+    link = serializers.CharField()
+    seconds = serializers.IntegerField(help_text="For so long it is good.")
+
+
 class ListQuery(serializers.Serializer[Any]):
     """Which workflows are listed."""
 

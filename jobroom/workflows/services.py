@@ -1,7 +1,6 @@
 """Operations on workflows, the same for page, API and command: begin, pause, go on, cancel, resume, decide, run again."""
 
 import dataclasses
-import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -25,17 +24,15 @@ from jobroom.workflows import admission, policies, resumption, sealing
 from jobroom.workflows.conf import settings
 from jobroom.workflows.engine import effects, keys, loader, scripts
 from jobroom.workflows.engine.keys import NodeState
-from jobroom.workflows.engine.parts import parts_of
-from jobroom.workflows.engine.records import wanted
 from jobroom.workflows.exceptions import EngineUnavailable, NotAllowed, NotNow, WorkflowException
-from jobroom.workflows.graph import Graph, Kind, Node
+from jobroom.workflows.graph import Graph, Node
 from jobroom.workflows.models import FINISHED, DefinitionVersion, State, StoredWorkflow
 from jobroom.workflows.workflows import Workflow
 from jobroom.workflows.written import rewritten
 
 logger = logging.getLogger(__name__)
 
-# Who decides when nobody has.
+# Who decides, and gives up, when nobody has.
 TIMEOUT = "the time limit"
 # Nodes and items that one step of a cancel settles: Redis answers nobody else meanwhile.
 SETTLED_AT_ONCE = 2000
@@ -169,7 +166,7 @@ def apply_changes(graph: Graph, changes: Mapping[str, Mapping[str, Any]]) -> Non
     nodes = {node.key: node for node in graph.nodes}
     for key, change in changes.items():
         node = nodes.get(key)
-        if node is None or node.kind == Kind.APPROVAL:
+        if node is None or node.waits_outside:
             raise NotNow(f"There is no node “{key}” with arguments. There are: {', '.join(sorted(nodes))[:300]}.")
         unknown = change.keys() - {"args", "kwargs"}
         if unknown:
@@ -194,7 +191,7 @@ def pause(stored: StoredWorkflow, *, by: User | None) -> None:
     _move(stored, {State.RUNNING}, State.PAUSED, "It can be paused only while it runs.")
     _tell_engine(stored, "pause", 1)
     _changed(stored)
-    _audit(stored, by, "paused")
+    audit(stored, by, "paused")
 
 
 def unpause(stored: StoredWorkflow, *, by: User | None) -> None:
@@ -204,10 +201,10 @@ def unpause(stored: StoredWorkflow, *, by: User | None) -> None:
     _move(stored, {State.PAUSED}, State.RUNNING, "It is not paused.")
     _tell_engine(stored, "pause", 0)
     _changed(stored)
-    _audit(stored, by, "resumed")
+    audit(stored, by, "resumed")
 
 
-def _audit(
+def audit(
     stored: StoredWorkflow, by: User | None, action: str, who: str = "", reason: str = "", outcome: str = ""
 ) -> None:
     who = by.get_username() if by is not None else who
@@ -280,7 +277,7 @@ def cancel(stored: StoredWorkflow, *, by: User | None, name: str = "", error: st
     jobs = Job.objects.filter(workflow_id=stored.pk).exclude(node__in=[str(index) for index in graph.handlers])
     jobs.exclude(state__in=JOB_FINISHED).update(cancel_by=who, cancel_at=stored.cancel_at)
     cancel_asked.send(sender=Job, job_ids=ids, waiting=ids)
-    _audit(stored, by, "cancelled", name, outcome=str(found))
+    audit(stored, by, "cancelled", name, outcome=str(found))
     return found
 
 
@@ -361,7 +358,7 @@ def resume(
     except (redis.Error, OSError) as error:
         logger.warning("Workflow %s: Redis is unavailable: %s", stored.pk, error)
     _changed(stored)
-    _audit(stored, by, "resumed the failed", outcome=f"{len(nodes)} nodes run again.")
+    audit(stored, by, "resumed the failed", outcome=f"{len(nodes)} nodes run again.")
     return list(nodes.values())
 
 
@@ -372,65 +369,6 @@ def _check_given(
     whole = {int(name) for name in kept if name.isdecimal()}
     by_hand = {node.index: done[node.key] for node in graph.nodes if node.key in done}
     admission.check_graph(graph, by, fresh=changes, kept=whole, done=by_hand)
-
-
-# --- approvals -------------------------------------------------------------------------------------------------------
-
-
-def decide(stored: StoredWorkflow, node: Node, *, approve: bool, by: User | None, comment: str = "") -> None:
-    """Decide an approval that is waited for. Raises NotAllowed and NotNow."""
-    if by is not None and not policies.may_decide(by, stored, node):
-        raise NotAllowed("Only staff and the groups that the node names may decide this.")
-    who = by.get_username() if by is not None else TIMEOUT
-    _decide(stored, node, {"approved": approve, "by": who, "comment": comment, "at": timezone.now().isoformat()})
-    _audit(stored, by, "approved in" if approve else "rejected in", reason=comment, outcome=f"Node {node.key}.")
-
-
-def _decide(stored: StoredWorkflow, node: Node, decision: dict[str, Any]) -> None:
-    if node.kind != Kind.APPROVAL:
-        raise NotNow(f"“{node.key}” is no approval.")
-    name = str(node.index)
-    with transaction.atomic():
-        row = StoredWorkflow.objects.select_for_update().defer("graph").get(pk=stored.pk)
-        paths = [path for path in wanted(stored.read_graph()).get(node.index, []) if path]
-        parts = parts_of(name, decision, paths)
-        letter = NodeState.SUCCEEDED if decision["approved"] else NodeState.FAILED
-        flat = [text for pair in parts.items() for text in pair]
-        answer = _decide_in_engine(stored, name, letter, decision, flat)
-        row.decisions = {**row.decisions, name: decision}
-        row.save(update_fields=["decisions"])
-    effects.react(stored.pk, answer)
-
-
-def _decide_in_engine(
-    stored: StoredWorkflow, name: str, letter: NodeState, decision: Mapping[str, Any], parts: list[str]
-) -> Any:
-    try:
-        answer = scripts.run("decide", keys.workflow(stored.pk), name, str(letter), json.dumps(decision), *parts)
-    except (redis.Error, OSError) as error:
-        raise EngineUnavailable from error
-    if not answer:
-        raise NotNow("Nobody waits for this decision: it is made already, or not asked for yet.")
-    return answer
-
-
-def decide_overdue(stored: StoredWorkflow, node: Node) -> bool:
-    """Decide an approval whose time is over as it says; return whether it was."""
-    timeout = node.options.get("timeout")
-    since: Any = redis.client().hget(keys.workflow(stored.pk, "x"), f"a{node.index}")
-    if timeout is None or since is None or redis.now() < float(since) + float(timeout):
-        return False
-    try:
-        decide(
-            stored,
-            node,
-            approve=node.options.get("on_timeout") == "approve",
-            by=None,
-            comment="Nobody decided in time.",
-        )
-    except NotNow:
-        return False
-    return True
 
 
 # --- leave the database --------------------------------------------------------------------------------------------------

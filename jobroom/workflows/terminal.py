@@ -6,7 +6,7 @@ from typing import Any, TextIO
 from jobroom.control_characters import escaped
 from jobroom.live.follow import follow
 from jobroom.workflows.current_state import node_states_now
-from jobroom.workflows.engine.keys import BAD, ENDED, NodeState
+from jobroom.workflows.engine.keys import BAD, ENDED, WAITS_OUTSIDE, NodeState
 from jobroom.workflows.models import FINISHED, State, StoredWorkflow
 
 WIDTH = 30
@@ -64,7 +64,7 @@ class Follower:
         letters = node_states_now(now)
         if len(graph.nodes) <= 200 or not self.drawn:
             for node, old, new in zip(graph.nodes, self.letters, letters, strict=True):
-                if old != new and (NodeState(new) in ENDED or new == NodeState.APPROVAL):
+                if old != new and (NodeState(new) in ENDED or new in WAITS_OUTSIDE):
                     self._line(f"{NodeState(new).name.lower():<9} {node.key}")
         self.letters = letters
         done = sum(NodeState(letter) in ENDED for letter in letters)

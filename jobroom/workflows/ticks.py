@@ -133,4 +133,4 @@ class Ticks:
 
 
 def _comes_true(well: bool | None, when: When) -> bool:
-    return well is not None and (when == When.ALWAYS or well == (when == When.SUCCESS))
+    return well is not None and (when == When.ALWAYS or (when != When.TIMEOUT and well == (when == When.SUCCESS)))

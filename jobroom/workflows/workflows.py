@@ -17,13 +17,14 @@ from jobroom.workflows.exceptions import InvalidGraph, UnknownNodeTask, Workflow
 from jobroom.workflows.graph import ITEM, Graph, Kind, Node, Ref, When, to_json
 from jobroom.workflows.hooks import Hooks
 from jobroom.workflows.nodes import WorkflowNode, for_all, kept, own, own_references, set_options
+from jobroom.workflows.outside import Waiting
 from jobroom.workflows.subworkflow import Placed
 from jobroom.workflows.ticks import STATS, Ticks, WorkflowState
 
 __all__ = ["ITEM_HERE", "Workflow", "WorkflowNode", "WorkflowState"]
 
 
-class Workflow(Ticks, Hooks):
+class Workflow(Waiting, Ticks, Hooks):
     """A graph of tasks that is being written, and then sent.
 
     `options`: of the workflow itself; those of celery-dyrygent's processor task are taken and mean nothing here, where no
@@ -130,34 +131,6 @@ class Workflow(Ticks, Hooks):
         node.kind, node.over = Kind.FAN_OUT, ref
         self._link(node, signature)
         self._wait_for_references(node)
-        set_options(node, options)
-        return self.nodes[node.id]
-
-    def add_approval(
-        self,
-        key: str,
-        dependencies: Sequence[WorkflowNode] = (),
-        *,
-        question: str = "",
-        groups: Sequence[str] = (),
-        timeout: float | None = None,
-        on_timeout: str = "deny",
-        **options: Any,
-    ) -> WorkflowNode:
-        """Add a node that waits for a person: staff, or members of `groups`.
-
-        After `timeout` seconds it is decided by itself: `on_timeout` is approve or deny. A denial is a failure of the
-        node. Its result is {"approved", "by", "comment"}.
-        """
-        if on_timeout not in {"approve", "deny"}:
-            raise WorkflowException(f"`on_timeout` is approve or deny, not {on_timeout!r}.")
-        node = self._new(key or "approval", uuid(), Kind.APPROVAL)
-        node.label = question or key
-        node.options = {"question": question, "groups": list(groups), "on_timeout": on_timeout}
-        if timeout is not None:
-            node.options["timeout"] = float(timeout)
-        node.parents = [(n.index, When.SUCCESS) for n in own(self, *dependencies)]
-        self.nodes[node.id] = WorkflowNode(self, node)
         set_options(node, options)
         return self.nodes[node.id]
 
@@ -294,7 +267,7 @@ class Workflow(Ticks, Hooks):
         outside = ((sender.request.delivery_info or {}) if sender else {}).get("priority")
         for index in self.graph.order():
             node = self.graph.nodes[index]
-            if node.kind == Kind.APPROVAL or node.options.get("priority") is not None:
+            if node.waits_outside or node.options.get("priority") is not None:
                 continue
             before = [self.graph.nodes[parent].options.get("priority") for parent, _ in node.parents] or [outside]
             given = [priority for priority in before if priority is not None]
@@ -303,7 +276,7 @@ class Workflow(Ticks, Hooks):
 
     def check_node(self, node: Node) -> None:
         """Raise UnknownNodeTask if nobody knows its task; give the node its queue and the options of all."""
-        if node.kind == Kind.APPROVAL:
+        if node.waits_outside:
             return
         if node.task not in current_app.tasks and not any(fnmatch.fnmatch(node.task, name) for name in self.external):
             raise UnknownNodeTask(_unknown(node))

@@ -3,13 +3,13 @@
 from jobroom.arguments.sealing import opened
 from jobroom.workflows.current_state import node_states_now
 from jobroom.workflows.engine import sweeper
-from jobroom.workflows.engine.keys import ENDED, GOOD, NodeState
+from jobroom.workflows.engine.keys import ENDED, GOOD, WAITS_OUTSIDE, NodeState
 from jobroom.workflows.exceptions import WorkflowException
 from jobroom.workflows.graph import Graph
 from jobroom.workflows.models import StoredWorkflow
 from jobroom.workflows.workflows import Workflow
 
-AT_WORK = frozenset({NodeState.QUEUED, NodeState.RUNNING, NodeState.EXPANDING, NodeState.APPROVAL})
+AT_WORK = frozenset({NodeState.QUEUED, NodeState.RUNNING, NodeState.EXPANDING, *WAITS_OUTSIDE})
 
 
 def as_written(workflow_id: str) -> Workflow | None:

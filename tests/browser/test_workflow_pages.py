@@ -5,6 +5,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
 from jobroom import redis
+from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.workflows.graph import Kind
 from jobroom.workflows.models import StoredWorkflow
@@ -140,3 +141,34 @@ def test_a_comment_in_the_making_is_not_taken_away(page):
     expect(comment).to_have_value("Half a sent")
     comment.blur()
     expect(page.get_by_text("Something went wrong meanwhile")).to_be_visible(timeout=PATIENCE)
+
+
+def test_an_event_is_confirmed_by_whoever_holds_a_link(page, browser, site, tmp_path):
+    workflow = Workflow(name="Order")
+    paid = workflow.wait_for("payment", about="The payment of order 7", timeout=3600)
+    late = workflow.add_signature(tasks.count.si("late"), key="remind")
+    late.add_dependency(paid, {"when": "timeout"})
+    workflow.add_signature(tasks.count.si("ship"), [paid], key="ship")
+    with running(Recorder()):
+        workflow.apply_async(owner=User.objects.get(username="grace"))
+        wait_until(lambda: "0" in StoredWorkflow.objects.get(pk=workflow.id).waiting_since, 60)
+    page.goto(f"/workflows/{workflow.id}/?node=payment")
+    panel = page.locator("#workflow-panel")
+    expect(panel).to_contain_text("then it ends as not in time")
+    page.screenshot(path=tmp_path / "waits.png")
+    panel.get_by_role("button", name="Make a link").click()
+    told = page.get_by_role("status").filter(has_text="Whoever has this link").inner_text()
+    stranger = browser.new_context(viewport=PHONE, color_scheme="dark").new_page()
+    troubles = []
+    stranger.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    stranger.goto(told.split()[-1])
+    expect(stranger.get_by_role("heading", name="The payment of order 7")).to_be_visible()
+    assert stranger.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    stranger.screenshot(path=tmp_path / "confirm.png")
+    stranger.get_by_role("button", name="Confirm").click()
+    expect(stranger.get_by_role("status")).to_contain_text("it is confirmed")
+    stranger.context.close()
+    assert troubles == []
+    page.goto(f"/workflows/{workflow.id}/?node=payment")
+    expect(page.locator("#workflow-panel")).to_contain_text("Delivered by the holder of a link.")
+    page.screenshot(path=tmp_path / "done.png")

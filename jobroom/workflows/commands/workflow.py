@@ -15,10 +15,11 @@ from jobroom.arguments.storable import parse
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs import terminal as jobs_terminal
 from jobroom.limits import TooMany
-from jobroom.workflows import launching, policies, services, terminal
+from jobroom.workflows import arrivals, launching, links, policies, services, terminal
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.builder import Recipe
 from jobroom.workflows.exceptions import NotAllowed, WorkflowException
+from jobroom.workflows.graph import Node
 from jobroom.workflows.models import Definition, State, StoredWorkflow
 from jobroom.workflows.querysets import StoredWorkflowQuerySet
 
@@ -57,6 +58,12 @@ class Command(BaseCommand):
         decide.add_argument("node", help="key of the node")
         decide.add_argument("answer", choices=["approve", "deny"])
         decide.add_argument("--comment", default="")
+        deliver = parts.add_parser("deliver", help="deliver the event that a node waits for")
+        link = parts.add_parser("link", help="make a link with which whoever holds it delivers an event, once")
+        for part in (deliver, link):
+            part.add_argument("id")
+            part.add_argument("node", help="key of the node")
+        deliver.add_argument("--data", default="null", metavar="JSON", help="what the nodes after it may use")
         listed = parts.add_parser("list", help="the newest workflows")
         listed.add_argument("--state", choices=[state.value for state in State])
         parts.add_parser("definitions", help="what can be launched by name")
@@ -146,8 +153,22 @@ class Command(BaseCommand):
             jobs_terminal.refuse(f"There is no workflow {options['id']}.")
         if node is None:
             jobs_terminal.refuse(f"The workflow has no node “{options['node']}”.")
-        services.decide(stored, node, approve=options["answer"] == "approve", by=by, comment=options["comment"])
+        arrivals.decide(stored, node, approve=options["answer"] == "approve", by=by, comment=options["comment"])
         self._say(options, "It is decided.")
+
+    def _deliver(self, options: dict[str, Any]) -> None:
+        stored, node = _node_called(options)
+        try:
+            data = parse(options["data"])
+        except ValueError as error:
+            jobs_terminal.refuse(f"--data is not JSON: {error}")
+        by = jobs_terminal.person(options["user"])
+        arrivals.deliver(stored, node, data, by=by, who="the command line")
+        self._say(options, "It is delivered.")
+
+    def _link(self, options: dict[str, Any]) -> None:
+        stored, node = _node_called(options)
+        self._say(options, links.make(stored, node, by=jobs_terminal.person(options["user"])))
 
     def _say(self, options: dict[str, Any], text: str) -> None:
         if options["json"]:
@@ -245,6 +266,15 @@ def _called(options: dict[str, Any]) -> StoredWorkflow:
     """Return the workflow that is meant, if the person may see it; the beginning of its id is enough if only one has it."""
     by = jobs_terminal.person(options["user"])
     return _among(StoredWorkflow.objects.all() if by is None else StoredWorkflow.objects.visible_to(by), options["id"])
+
+
+def _node_called(options: dict[str, Any]) -> tuple[StoredWorkflow, Node]:
+    """Return the workflow that is meant, and its node."""
+    stored = _called(options)
+    node = next((node for node in stored.read_graph().nodes if node.key == options["node"]), None)
+    if node is None:
+        jobs_terminal.refuse(f"The workflow has no node “{options['node']}”.")
+    return stored, node
 
 
 def _among(rows: StoredWorkflowQuerySet, asked: str) -> StoredWorkflow:

@@ -282,6 +282,8 @@ class _Builder:
             names = ("groups", "timeout", "on_timeout")
             chosen = {name: data[name] for name in names if name in data}
             node = self.workflow.add_approval(key, question=data["approval"], **chosen, **options)
+        elif "wait_for" in data:
+            node = self.workflow.wait_for(key, about=data["wait_for"], timeout=data.get("timeout"), **options)
         elif "each" in data:
             over = self._value(data["each"], ("nodes", key, "each"))
             if not isinstance(over, Ref):
@@ -306,7 +308,7 @@ class _Builder:
         found |= {name: data[name] for name in ("join", "label", "weight") if name in data}
         if "group" in data:
             found["group"] = [data["group"]] if isinstance(data["group"], str) else data["group"]
-        if "approval" in data:
+        if "approval" in data or "wait_for" in data:
             found = {name: value for name, value in found.items() if name not in _OPTIONS}
         return found
 

@@ -40,12 +40,12 @@ _HANDLER = {
     "additionalProperties": False,
 }
 _NEED = {
-    "description": "It is the key of a node, or {node: key, when: success, failure or always}.",
+    "description": "It is the key of a node, or {node: key, when: success, failure, always or timeout}.",
     "oneOf": [
         _TEXT,
         {
             "type": "object",
-            "properties": {"node": _TEXT, "when": {"enum": ["success", "failure", "always"]}},
+            "properties": {"node": _TEXT, "when": {"enum": ["success", "failure", "always", "timeout"]}},
             "required": ["node"],
             "additionalProperties": False,
         },
@@ -59,12 +59,16 @@ _NODE = {
         "each": {"type": "string", "description": "A result: the task runs once for each of its items, `${item}`."},
         "approval": {"type": "string", "description": "A question to a person; the node waits for the answer."},
         "groups": {"type": "array", "items": _TEXT, "description": "Who may decide, beside staff."},
-        "timeout": {**_SECONDS, "description": "Seconds after which an approval is decided by itself."},
+        "wait_for": {"type": "string", "description": "An event that is delivered from outside, in words."},
+        "timeout": {
+            **_SECONDS,
+            "description": "Seconds after which an approval is decided by itself, and an event does not count any more.",
+        },
         "on_timeout": {"enum": ["approve", "deny"]},
         "workflow": {"type": "string", "description": "Another definition, which runs in this place."},
         "payload": {"type": "object", "description": "What that one is given."},
         "needs": {
-            "description": "It is the key of a node, or a list of keys and of {node: key, when: success, failure or always}.",
+            "description": "It is the key of a node, or a list of keys and of {node: key, when: success, failure, always or timeout}.",
             "oneOf": [_TEXT, {"type": "array", "items": _NEED}],
         },
         "join": {"enum": ["all", "any"]},
@@ -76,14 +80,20 @@ _NODE = {
         "weight": {"type": "number", "exclusiveMinimum": 0},
     },
     "additionalProperties": False,
-    "description": "A node has exactly one of `task`, `approval` and `workflow`.",
-    "oneOf": [{"required": ["task"]}, {"required": ["approval"]}, {"required": ["workflow"]}],
+    "description": "A node has exactly one of `task`, `approval`, `wait_for` and `workflow`.",
+    "oneOf": [
+        {"required": ["task"]},
+        {"required": ["approval"]},
+        {"required": ["wait_for"]},
+        {"required": ["workflow"]},
+    ],
 }
 # The keys that mean something for each kind of node.
 _PLACE = ("needs", "join", "label", "group", "weight")
 KINDS: dict[str, tuple[str, ...]] = {
     "task": ("task", "args", "kwargs", "each", *_OPTIONS, *_PLACE),
     "approval": ("approval", "groups", "timeout", "on_timeout", *_PLACE),
+    "wait_for": ("wait_for", "timeout", *_PLACE),
     "workflow": ("workflow", "payload", "needs"),
 }
 

@@ -6,7 +6,7 @@
 | `wf:<id>:g`  | hash: index → record of the node, made by `records`                                                      |
 | `wf:<id>:s`  | hash: node → letter of its state (`NodeState`); a node that waits for others has none                         |
 | `wf:<id>:w`  | hash: index → edges that have come true; `-index` → edges that cannot any more                             |
-| `wf:<id>:x`  | hash: node → execution that has it, of nodes that may not run twice; `n<node>` → messages sent so far; of a fan-out `m<index>` → its items, `d<index>` → ended ones, `f<index>` → failed ones; `a<index>` → since when a person is waited for |
+| `wf:<id>:x`  | hash: node → execution that has it, of nodes that may not run twice; `n<node>` → messages sent so far; of a fan-out `m<index>` → its items, `d<index>` → ended ones, `f<index>` → failed ones; `a<index>` → since when somebody or something outside is waited for |
 | `wf:<id>:r`  | hash: `index`, `index/path` or `index.item` → result that somebody needs, as JSON                          |
 | `wf:<id>:h`  | list: nodes that are ready and held back, because the workflow is paused                                  |
 | `wf:<id>:o`  | set: nodes whose message the worker must send itself, because the broker is not this Redis               |
@@ -21,6 +21,7 @@ A node's name here is its index, or `index.item` for one job of a fan-out.
 import enum
 
 from jobroom import redis
+from jobroom.workflows.graph import When
 
 
 class NodeState(enum.StrEnum):
@@ -32,19 +33,38 @@ class NodeState(enum.StrEnum):
     RUNNING = "r"
     EXPANDING = "x"  # a fan-out whose jobs are running
     APPROVAL = "a"  # waits for a person
+    EVENT = "e"  # waits for something that is delivered from outside
     SUCCEEDED = "s"
     SKIPPED = "k"  # its exclusive lock was busy; to those who wait for it that is a success
     FAILED = "f"
     LOST = "l"
     CANCELLED = "c"
+    TIMED_OUT = "t"  # what it waited for was not delivered in time
     BLOCKED = "b"  # will not run: what it waited for ended otherwise
 
 
 ENDED = frozenset(
-    {NodeState.SUCCEEDED, NodeState.SKIPPED, NodeState.FAILED, NodeState.LOST, NodeState.CANCELLED, NodeState.BLOCKED}
+    {
+        NodeState.SUCCEEDED,
+        NodeState.SKIPPED,
+        NodeState.FAILED,
+        NodeState.LOST,
+        NodeState.CANCELLED,
+        NodeState.TIMED_OUT,
+        NodeState.BLOCKED,
+    }
 )
 GOOD = frozenset({NodeState.SUCCEEDED, NodeState.SKIPPED})
-BAD = frozenset({NodeState.FAILED, NodeState.LOST})
+BAD = frozenset({NodeState.FAILED, NodeState.LOST, NodeState.TIMED_OUT})
+# Of nodes that wait for somebody or something outside.
+WAITS_OUTSIDE = frozenset({NodeState.APPROVAL, NodeState.EVENT})
+
+
+def comes_true(when: When, letter: str | None) -> bool:
+    """Return whether the condition of an edge comes true with this end of the node before."""
+    if when == When.TIMEOUT:
+        return letter == NodeState.TIMED_OUT
+    return when == When.ALWAYS or letter in (GOOD if when == When.SUCCESS else BAD)
 
 
 def workflow(workflow_id: str, part: str = "") -> str:

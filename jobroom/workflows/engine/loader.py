@@ -15,7 +15,7 @@ from jobroom import events, redis
 from jobroom.celery.results import ResultBackend
 from jobroom.conf import settings
 from jobroom.workflows.engine import effects, keys, scripts
-from jobroom.workflows.engine.keys import BAD, ENDED, GOOD, NodeState
+from jobroom.workflows.engine.keys import BAD, ENDED, GOOD, WAITS_OUTSIDE, NodeState, comes_true
 from jobroom.workflows.engine.parts import parts_of
 from jobroom.workflows.engine.records import Lists, records, segments, wanted
 from jobroom.workflows.graph import Graph, Kind, When
@@ -37,6 +37,7 @@ class Snapshot:
     letters: dict[str, NodeState] = dataclasses.field(default_factory=dict)  # of nodes and of items, by name
     results: dict[str, Any] = dataclasses.field(default_factory=dict)  # of nodes and items that succeeded
     items: dict[str, int] = dataclasses.field(default_factory=dict)  # of each fan-out that has started
+    since: dict[str, float] = dataclasses.field(default_factory=dict)  # of each node that waits for the outside
 
 
 def lists() -> Lists | None:
@@ -179,16 +180,19 @@ class Plan:
             letter = self._fan_out(name)
         if letter is None and self._is_blocked(index):
             letter = NodeState.BLOCKED
+        if letter in WAITS_OUTSIDE and name in self.snapshot.since:
+            self.extras[f"a{name}"] = self.snapshot.since[name]
         # A node that was sent and is not known to run is sent again: its message is gone with Redis.
         if letter in ENDED or letter in {NodeState.RUNNING, NodeState.EXPANDING}:
             self.letters[name] = str(letter)
         if letter not in ENDED:
             return
         handled = self.graph.lenient and any(when != When.SUCCESS for _, when in children)
+        handled |= letter == NodeState.TIMED_OUT and any(when == When.TIMEOUT for _, when in children)
         if (letter in BAD and not handled) or (letter == NodeState.CANCELLED and not self.cancelled):
             self.failed += 1
         for child, when in children:
-            true = when == When.ALWAYS or letter in (GOOD if when == When.SUCCESS else BAD)
+            true = comes_true(when, letter)
             self._edges[0 if true else 1][child] += 1
             field = str(child) if true else f"-{child}"
             self.counts[field] = self.counts.get(field, 0) + 1
@@ -251,7 +255,8 @@ def snapshot_of(stored: StoredWorkflow, *, keep: Mapping[str, NodeState] | None 
     if keep is not None:
         letters = dict(keep)
     items = {name: count for name, count in stored.items.items() if letters.get(name) not in (None, NodeState.BLOCKED)}
-    return Snapshot(letters, results, items)
+    since = {n: float(at) for n, at in stored.waiting_since.items() if letters.get(n) in WAITS_OUTSIDE and at}
+    return Snapshot(letters, results, items, since)
 
 
 def _is_over(stored: StoredWorkflow, job: "Job", letter: NodeState) -> bool:

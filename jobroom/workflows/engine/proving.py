@@ -22,7 +22,7 @@ MOST = 100
 # How long after its end a workflow is proven when this process has not done so yet.
 LATELY = timedelta(hours=1)
 # Letters that explain why a workflow did not succeed.
-REASONS = frozenset({NodeState.FAILED, NodeState.LOST, NodeState.CANCELLED})
+REASONS = frozenset({NodeState.FAILED, NodeState.LOST, NodeState.CANCELLED, NodeState.TIMED_OUT})
 
 
 def glance() -> None:
@@ -47,10 +47,10 @@ def _due() -> None:
 
 
 def _over(stored: StoredWorkflow, index: str) -> None:
-    from jobroom.workflows import services
+    from jobroom.workflows import arrivals, services
 
     if index:
-        services.decide_overdue(stored, stored.read_graph().nodes[int(index)])
+        arrivals.overdue(stored, stored.read_graph().nodes[int(index)])
     elif stored.deadline_at is not None and timezone.now() >= stored.deadline_at:
         services.give_up(stored, "The workflow was processed for too long.")
 

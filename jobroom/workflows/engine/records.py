@@ -17,7 +17,7 @@ from jobroom.workflows.graph import ITEM, Graph, Kind, Node, Path, Ref, When, as
 # A hole in the text of a message: what nobody's text contains, as nobody knows it.
 _MARK = f"hole-{secrets.token_hex(12)}-"
 _HOLE = re.compile(rf'"{_MARK}(.*?){_MARK}"')
-KINDS = {Kind.TASK: 0, Kind.APPROVAL: 1, Kind.FAN_OUT: 2}
+KINDS = {Kind.TASK: 0, Kind.APPROVAL: 1, Kind.FAN_OUT: 2, Kind.EVENT: 3}
 
 # A text in which results are put: literal texts and, at odd places, names of results.
 Segments = list[str]
@@ -101,7 +101,9 @@ def record_of(node: Node, wants: list[Path] | None, children: list[list[int]], l
         record["k"] = KINDS[node.kind]
     if any(edge[1] != When.SUCCESS for edge in children):
         record["y"] = 1  # a failure of it is dealt with
-    if node.kind == Kind.APPROVAL:
+    if any(edge[1] == When.TIMEOUT for edge in children):
+        record["y"] = 2  # that nobody came in time is foreseen
+    if node.waits_outside:
         timeout = node.options.get("timeout")
         record |= {} if timeout is None else {"d": float(timeout)}
         return json.dumps(record, separators=(",", ":"))

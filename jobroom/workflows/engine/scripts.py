@@ -145,7 +145,8 @@ return outcome()
 # ARGV: index, letter, result as JSON, pairs of name and text of parts: the end of a node without a job.
 _DECIDE = """
 local index = ARGV[1]
-if call('HGET', S, index) ~= 'a' then return false end
+local letter = call('HGET', S, index)
+if letter ~= 'a' and letter ~= 'e' then return false end
 call('HSET', R, index, ARGV[3])
 for i = 4, #ARGV, 2 do call('HSET', R, ARGV[i], ARGV[i + 1]) end
 settle(index, ARGV[2])
@@ -189,7 +190,7 @@ end
 return outcome()
 """
 
-# Nothing more is sent or started from the first call on; what is queued, waits, is held or waits for a person ends as
+# Nothing more is sent or started from the first call on; what is queued, waits, is held or waits for somebody or something outside ends as
 # cancelled, and what runs is asked to stop. The handlers run all the same, also if it was paused. A call settles so many
 # nodes and items and says where the next one goes on. ARGV: error ('' for none), request as JSON, seconds for which it is
 # kept, text for the database, index and item to begin with, and how many this call settles.
@@ -261,7 +262,7 @@ while index < nodes and budget > 0 do
     if ask(name, letter, record(name)) then settle(name, 'c') end
   elseif letter == 'x' then
     if not items(name, record(name)) then break end
-  elseif letter == 'a' or letter == 'h' or not letter then settle(name, 'c')
+  elseif letter == 'a' or letter == 'e' or letter == 'h' or not letter then settle(name, 'c')
   end
   index = index + 1
 end

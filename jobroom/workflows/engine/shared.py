@@ -8,7 +8,7 @@ BASE = """
 local W, P = KEYS[1], KEYS[2]
 local call = redis.call
 local wid, S = string.sub(W, #P + 4), W .. ':s'
-local ENDED = {s = true, k = true, f = true, l = true, c = true, b = true}
+local ENDED = {s = true, k = true, f = true, l = true, c = true, t = true, b = true}
 local function emit(job, text)
   local id = call('XADD', P .. 'events', 'MAXLEN', '~', %(kept)d, '*', 'e', text)
   local dash = string.find(id, '-', 1, true)
@@ -173,11 +173,12 @@ local function ready(index)
     return
   end
   local rec = record(index)
-  if rec.k == 1 then
-    call('HSET', S, index, 'a')
-    call('HSET', W .. ':x', 'a' .. index, now())
-    if rec.d then call('ZADD', P .. 'wf:due', tonumber(now()) + rec.d, wid .. '/' .. index) end
-    note(index, 'a')
+  if rec.k == 1 or rec.k == 3 then
+    local letter = rec.k == 1 and 'a' or 'e'
+    call('HSET', S, index, letter)
+    call('HSETNX', W .. ':x', 'a' .. index, now())  -- it may have waited before Redis forgot it
+    if rec.d then call('ZADD', P .. 'wf:due', call('HGET', W .. ':x', 'a' .. index) + rec.d, wid .. '/' .. index) end
+    note(index, letter)
   elseif rec.k == 2 then
     call('HSET', S, index, 'x')
     note(index, 'x')
@@ -231,7 +232,8 @@ local function conclude()
 end
 local function comes_true(when, letter)
   if when == 2 then return true end
-  if when == 1 then return letter == 'f' or letter == 'l' end
+  if when == 1 then return letter == 'f' or letter == 'l' or letter == 't' end
+  if when == 3 then return letter == 't' end
   return letter == 's' or letter == 'k'
 end
 -- Errbacks that are called when a node is blocked: of a chord's body, if what has failed is a part of its header.
@@ -256,7 +258,8 @@ local function settle(first, letter)
     call('HSET', S, index, how)
     if index ~= handler and index ~= finalizer then
       add('left', -1)
-      if (how == 'f' or how == 'l') and not (rec.y and about('lenient') == '1') or how == 'c' and about('cancelled') ~= '1' then
+      if (how == 'f' or how == 'l' or how == 't' and rec.y ~= 2) and not (rec.y and about('lenient') == '1') or
+        how == 'c' and about('cancelled') ~= '1' then
         add('failed', 1)
       end
     elseif how == 'f' or how == 'l' then

@@ -7,7 +7,7 @@ import fnmatch
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import current_app
@@ -264,7 +264,7 @@ class Round:
     def _half_cancelled(self) -> bool:
         """Settle what whoever cancelled the workflow was killed before: what is queued, waits or is held."""
         letters: Any = self.client.hvals(keys.workflow(self.stored.pk, "s"))
-        if not {"q", "h", "a"}.intersection(letters) and len(letters) >= self.stored.total:
+        if not {"q", "h", "a", "e"}.intersection(letters) and len(letters) >= self.stored.total:
             return False
         if "cancelled" not in _watch.update(f"{self.stored.pk}:c", {"cancelled": "c"}):
             return False
@@ -290,25 +290,25 @@ class Round:
     def _open_nodes(self) -> bool:
         """Look at nodes that have been running for a while without a word."""
         letters: Any = self.client.hgetall(keys.workflow(self.stored.pk, "s"))
-        open_nodes = {node: letter for node, letter in letters.items() if letter in {"q", "r", "x", "a"}}
+        open_nodes = {node: letter for node, letter in letters.items() if letter in {"q", "r", "x", "a", "e"}}
         quiet = _watch.update(self.stored.pk, open_nodes)
         by_letter: dict[str, list[str]] = {}
         for node, seen in quiet.items():
             by_letter.setdefault(seen.letter, []).append(node)
         for node in by_letter.get("x", ()):
             effects.expand_fan_out(self.stored.pk, node)
-        overdue = self._approvals(by_letter.get("a", ()))
+        overdue = self._overdue_nodes([*by_letter.get("a", ()), *by_letter.get("e", ())])
         sent = [*by_letter.get("q", ()), *by_letter.get("r", ())]
         ended = self._ended_elsewhere(sent)
         missing = self._missing([node for node in by_letter.get("q", ()) if node not in ended], quiet)
         return bool(overdue or ended or missing)
 
-    def _approvals(self, nodes: Iterable[str]) -> list[str]:
-        """Decide where nobody has in time."""
-        from jobroom.workflows import services
+    def _overdue_nodes(self, nodes: Sequence[str]) -> list[str]:
+        """End what waits for somebody or something outside and has waited too long."""
+        from jobroom.workflows import arrivals
 
         graph = self.stored.read_graph() if nodes else None
-        return [node for node in nodes if graph and services.decide_overdue(self.stored, graph.nodes[int(node)])]
+        return [node for node in nodes if graph and arrivals.overdue(self.stored, graph.nodes[int(node)])]
 
     def _records(self, nodes: list[str]) -> dict[str, dict[str, Any]]:
         heads = list({node.partition(".")[0] for node in nodes})

@@ -32,7 +32,7 @@ class Shape:
     id: str
     label: str
     nodes: tuple[int, ...]
-    kind: str  # task, value, approval, fan_out; group: shut, frame: opened; bundle: many that are alike
+    kind: str  # task, value, approval, event, fan_out; group: shut, frame: opened; bundle: many that are alike
     x: float = 0.0
     y: float = 0.0
     width: float = WIDTH
@@ -236,7 +236,7 @@ def _bundles(graph: Graph, items: list[_Item]) -> list[_Item]:
     alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for at, item in enumerate(flat):
         node = graph.nodes[item.shape.index]
-        single = item.shape.kind in {"group", Kind.APPROVAL} or item.shape.index in graph.handlers
+        single = item.shape.kind in {"group", Kind.APPROVAL, Kind.EVENT} or item.shape.index in graph.handlers
         alike[(at,) if single else (ranks[at], node.task, str(node.kind))].append(at)
     if len(alike) > MOST:
         wide = -(-(max(ranks) + 1) // STEPS)

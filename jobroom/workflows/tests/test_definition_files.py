@@ -85,8 +85,14 @@ SHAPE = [
     ("external: x.*\n" + nodes("a: {task: x.y}"), "Line 1, column 1: `external`: “x.*” is not a list."),
     ("max_processing_time: 1.0e+12\n" + nodes("a: {task: demo.add}"), "`max_processing_time`: 1000000000000.0 is too"),
     (nodes("a: demo.add"), "Line 3, column 3: `nodes.a`: “demo.add” is not an object"),
-    (nodes("a: {}"), "`nodes.a`: “{}” does not fit. A node has exactly one of `task`, `approval` and `workflow`."),
-    (nodes("a: {task: demo.add, approval: ok}"), "A node has exactly one of `task`, `approval` and `workflow`."),
+    (
+        nodes("a: {}"),
+        "`nodes.a`: “{}” does not fit. A node has exactly one of `task`, `approval`, `wait_for` and `workflow`.",
+    ),
+    (
+        nodes("a: {task: demo.add, approval: ok}"),
+        "A node has exactly one of `task`, `approval`, `wait_for` and `workflow`.",
+    ),
     (nodes("a: {tsak: demo.add}"), "Line 3, column 7: `nodes.a`: “tsak” is unknown here. Did you mean task?"),
     (nodes("a: {task: ''}"), "Line 3, column 7: `nodes.a.task`: It must not be empty."),
     (nodes("a: {task: demo.add, args: {x: 1}}"), 'Line 3, column 23: `nodes.a.args`: “{"x": 1}” is not a list.'),

@@ -13,7 +13,7 @@ from jobroom.celery import delayed
 from jobroom.events import cancellation
 from jobroom.jobs.models import Job
 from jobroom.testing import wait_until
-from jobroom.workflows import receivers, services
+from jobroom.workflows import arrivals, receivers, services
 from jobroom.workflows.engine import keys, loader, scripts, sweeper
 from jobroom.workflows.exceptions import EngineUnavailable, NotAllowed, NotNow
 from jobroom.workflows.models import State, StoredWorkflow
@@ -203,7 +203,7 @@ def test_an_approval_waits_and_passes_on_who_decided(staff):
     stored = hand.stored()
     assert stored.letters == "aw"
     assert set(stored.waiting_since) == {"0"}
-    services.decide(stored, node(stored), approve=True, by=staff, comment="fine")
+    arrivals.decide(stored, node(stored), approve=True, by=staff, comment="fine")
     assert hand.take_one().args == ["grace", "fine"]
     assert hand.stored().decisions["0"]["approved"] is True
 
@@ -211,7 +211,7 @@ def test_an_approval_waits_and_passes_on_who_decided(staff):
 def test_a_denial_is_a_failure():
     hand = approval()
     stored = hand.stored()
-    services.decide(stored, node(stored), approve=False, by=None)
+    arrivals.decide(stored, node(stored), approve=False, by=None)
     stored = hand.stored()
     assert (stored.state, stored.letters) == ("FAILURE", "fb")
 
@@ -219,16 +219,16 @@ def test_a_denial_is_a_failure():
 def test_a_decision_is_made_once():
     hand = approval()
     stored = hand.stored()
-    services.decide(stored, node(stored), approve=True, by=None)
-    with pytest.raises(NotNow, match="Nobody waits for this decision"):
-        services.decide(stored, node(stored), approve=False, by=None)
+    arrivals.decide(stored, node(stored), approve=True, by=None)
+    with pytest.raises(NotNow, match="Nobody waits for this"):
+        arrivals.decide(stored, node(stored), approve=False, by=None)
 
 
 def test_only_an_approval_can_be_decided():
     hand = chain_of(1)
     stored = hand.stored()
     with pytest.raises(NotNow, match="“k0” is no approval"):
-        services.decide(stored, node(stored), approve=True, by=None)
+        arrivals.decide(stored, node(stored), approve=True, by=None)
 
 
 def test_who_may_decide(ada, staff):
@@ -236,9 +236,9 @@ def test_who_may_decide(ada, staff):
     stored = hand.stored()
     StoredWorkflow.objects.filter(pk=hand.id).update(owner=ada)
     with pytest.raises(NotAllowed):
-        services.decide(stored, node(stored), approve=True, by=ada)
+        arrivals.decide(stored, node(stored), approve=True, by=ada)
     ada.groups.add(Group.objects.create(name="editors"))
-    services.decide(stored, node(stored), approve=True, by=User.objects.get(pk=ada.pk))
+    arrivals.decide(stored, node(stored), approve=True, by=User.objects.get(pk=ada.pk))
 
 
 @pytest.mark.parametrize(("on_timeout", "letters"), [("approve", "sq"), ("deny", "fb")])

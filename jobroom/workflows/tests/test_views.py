@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from jobroom.jobs.models import Job
 from jobroom.jobs.models import State as JobState
-from jobroom.workflows import progress, services
+from jobroom.workflows import arrivals, progress, services
 from jobroom.workflows.graph import Graph, Kind, Ref, When
 from jobroom.workflows.models import State, StoredWorkflow
 from jobroom.workflows.tests.stored import chain, fan, job, layers, node, store
@@ -227,7 +227,7 @@ def asking():
 def test_members_of_the_group_decide_without_seeing_the_rest(client, asking, monkeypatch):
     decided = []
     monkeypatch.setattr(
-        services, "decide", lambda stored, node, approve, by, comment: decided.append((approve, by.username, comment))
+        arrivals, "decide", lambda stored, node, approve, by, comment: decided.append((approve, by.username, comment))
     )
     member, other = User.objects.create_user("member"), User.objects.create_user("other")
     member.groups.add(Group.objects.create(name="editors"))

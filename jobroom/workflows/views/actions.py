@@ -16,7 +16,7 @@ from jobroom.arguments.storable import WrongJson, parse, plain
 from jobroom.limits import TooMany
 from jobroom.users import User
 from jobroom.web.middleware import later
-from jobroom.workflows import explanations, policies, progress, resumption, services
+from jobroom.workflows import arrivals, explanations, policies, progress, resumption, services
 from jobroom.workflows.current_state import as_key
 from jobroom.workflows.exceptions import NotNow, WorkflowException
 from jobroom.workflows.graph import Graph, Kind, Node
@@ -226,7 +226,7 @@ def decide(request: HttpRequest, workflow_id: str) -> HttpResponse:
         if verdict not in {"approve", "deny"}:
             raise NotNow("Say approve or deny.")
         comment = plain(request.POST.get("comment", "")).strip()[:2000]
-        services.decide(stored, node, approve=verdict == "approve", by=user, comment=comment)
+        arrivals.decide(stored, node, approve=verdict == "approve", by=user, comment=comment)
         messages.success(request, f"“{node.key}” is {'approved' if verdict == 'approve' else 'denied'}.")
     except WorkflowException as error:
         messages.error(request, str(error))

@@ -101,6 +101,11 @@ def _head(request: HttpRequest, now: Now) -> dict[str, Any]:
         "bad": bad[:NAMED],
         "more_bad": max(0, len(bad) - NAMED),
         "approvals": approvals,
+        "events": [
+            explanations.event(stored, node, NodeState.EVENT)
+            for node in now.graph.nodes
+            if now.letters[node.index] == NodeState.EVENT
+        ][:NAMED],
     }
 
 

@@ -44,6 +44,8 @@ def panel(request: HttpRequest, now: Now, node: Node) -> dict[str, Any]:
     if node.kind == Kind.APPROVAL:
         may = policies.may_decide(person(request), stored, node)
         found["approval"] = explanations.approval(stored, node, may=may)
+    if node.kind == Kind.EVENT:
+        found["event"] = explanations.event(stored, node, now.letters[node.index])
     if node.kind == Kind.FAN_OUT:
         found |= _items(request, now, node)
     return found
