@@ -7,6 +7,7 @@ together. Here the processes that collect write down the groups, and the one tha
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 # Tests with these marks start processes and mostly wait: the longest of a run.
 PROCESSES = ("acceptance", "browser", "postgresql", "rabbitmq")
 _KEY = "image_groups"
+# Of so many processes one begins with the tests that start none: they fill the processors while the others wait.
+ONE_IN = 4
 
 
 def group(item: pytest.Item) -> str:
@@ -59,13 +62,18 @@ def longest(members: list[pytest.Item]) -> tuple[bool, float]:
     return any(map(takes_processes, members)), float(sum(limits))
 
 
+def plain_first(waits: Mapping[str, bool]) -> str:
+    """Return the first group that starts no processes, or the first of all; `waits` says of each whether it does."""
+    return next((name for name, does in waits.items() if not does), next(iter(waits)))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests, and note their groups for the process that shares them out."""
     items[:] = first(items)
     path = getattr(config, "workerinput", {}).get(_KEY)
     if path:
-        text = json.dumps({item.nodeid: group(item) for item in items})
+        text = json.dumps({item.nodeid: [group(item), takes_processes(item)] for item in items})
         # Each process writes the same; the last one wins.
         written = Path(f"{path}.{os.getpid()}")
         written.write_text(text)
@@ -98,12 +106,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Groups(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
         """Shares out group by group; a process gets the next one when it has nothing else to begin."""
 
-        groups: dict[str, str] | None = None
+        groups: dict[str, tuple[str, bool]] | None = None
 
         def _split_scope(self, nodeid: str) -> str:
             if self.groups is None:
                 self.groups = json.loads(_path(config).read_text())
-            return self.groups[nodeid]
+            return self.groups[nodeid][0]
+
+        def _assign_work_unit(self, node: Any) -> None:
+            if list(self.assigned_work).index(node) < len(self.assigned_work) // ONE_IN and self.groups is not None:
+                waits = {name: any(self.groups[test][1] for test in tests) for name, tests in self.workqueue.items()}
+                self.workqueue.move_to_end(plain_first(waits), last=False)
+            super()._assign_work_unit(node)
 
         def _reschedule(self, node: Any) -> None:
             # One that waits is enough: a test that takes minutes must not have others behind it.

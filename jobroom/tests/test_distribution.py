@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from jobroom.testing import distribution
+
 TOGETHER = """
 import os, pytest
 pytestmark = pytest.mark.acceptance
@@ -56,6 +58,17 @@ def note(request):
             while len({json.loads(line)[2] for line in open(os.environ["NOTES"])}) < 2 and time.monotonic() < end:
                 time.sleep(0.01)
     return write
+"""
+WAITING = """
+import pathlib, pytest, time
+pytestmark = pytest.mark.acceptance
+
+@pytest.mark.parametrize("n", range(8))
+def test_waits(n):
+    end = time.monotonic() + 30
+    while len(list(pathlib.Path().glob("test_*_plain"))) < 2:
+        assert time.monotonic() < end, "no plain test has run"
+        time.sleep(0.05)
 """
 pytestmark = pytest.mark.timeout(240)  # the set-up is a whole run, maybe beside busy neighbours
 OPTIONS = [word for name in ("django", "randomly", "valkey", "playwright", "asyncio") for word in ("-p", f"no:{name}")]
@@ -112,3 +125,26 @@ def test_what_takes_longest_begins_first(notes):
     assert kinds[0] == "single"
     # Two processes take the next two groups at the same moment, and either may write first.
     assert kinds.index("shared") < len(kinds) - kinds[::-1].index("serial")
+
+
+def test_some_processes_begin_with_what_waits_for_nothing():
+    assert distribution.plain_first({"up": True, "locks": True, "forms": False, "pages": False}) == "forms"
+    assert distribution.plain_first({"up": True, "locks": True}) == "up"
+
+
+def test_plain_tests_run_beside_those_that_wait(tmp_path):
+    """Four processes: while three hold on to their tests, all plain ones are run by the fourth."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  acceptance: x\n")
+    (tmp_path / "test_a_waits.py").write_text(WAITING)
+    for name in ("test_b_plain", "test_c_plain"):
+        (tmp_path / f"{name}.py").write_text("from pathlib import Path\ndef test_it():\n    Path(__name__).touch()\n")
+    argv = [sys.executable, "-m", "pytest", "-n", "4", "--dist", "loadscope", "-p", "jobroom.testing.distribution"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [*argv, *OPTIONS, "."],
+        cwd=tmp_path,
+        env={**env, "PYTHONPATH": str(settings.BASE_DIR)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

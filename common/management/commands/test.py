@@ -11,7 +11,7 @@ from django.core.management import BaseCommand, CommandError
 
 # Many tests wait for processes that they started, so there are more of us than processors. Each has a Redis, a data
 # folder and a database of its own; `jobroom.testing.distribution` says which tests stay together.
-WIDER = 2.5
+WIDER = 3
 SLOWEST = ["--durations=20", "--durations-min=1"]
 # Options after which one process is wanted, or none: somebody looks at a single test, or only asks.
 ALONE = {"--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co", "--fixtures", "--markers", "--help", "-h"}
