@@ -20,6 +20,7 @@ from jobroom.cache.single_flight import Answer, End, Entry
 from jobroom.celery.tracking import ASK, DISPATCH, source
 from jobroom.conf import settings
 from jobroom.exceptions import JobFailed
+from jobroom.locks.requeue import WAITS
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +29,7 @@ HEADER = "caching"
 # Header of a message that brings the failure of the job that computed the same.
 FAILURE = "answer_failed"
 # Headers that every message may have, and that nothing else hangs on.
-_ORDINARY = frozenset(
-    {"tracked", "periodic_task_name", "owner", "lock_wait", "parent_id", DISPATCH, HEADER, FAILURE, ASK}
-)
+_ORDINARY = frozenset({"tracked", "periodic_task_name", "owner", *WAITS, "parent_id", DISPATCH, HEADER, FAILURE, ASK})
 
 
 class SameFailed(JobFailed):
@@ -86,7 +85,8 @@ def give(entry: Entry, end: End) -> None:
     if entry["plain"]:
         tell(entry["job"], entry["task"], end)
     elif end["state"] == "failed":
-        send(entry, **{FAILURE: {key: end.get(key, "") for key in ("error", "error_type", "error_bases", "answer_of")}})
+        bases = {"error_bases": end["error_bases"]} if end.get("error_bases") else {}
+        send(entry, **{FAILURE: {key: end.get(key, "") for key in ("error", "error_type", "answer_of")} | bases})
     else:
         send(entry)
 

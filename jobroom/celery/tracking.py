@@ -31,7 +31,7 @@ from jobroom.arguments.redaction import (
 )
 from jobroom.conf import settings
 from jobroom.events import attachments, cancellation, heartbeat
-from jobroom.exceptions import WorkerLost
+from jobroom.exceptions import RedisUnavailable, WorkerLost
 from jobroom.locks.requeue import is_requeued
 
 logger = logging.getLogger(__name__)
@@ -66,12 +66,33 @@ class Execution:
     stored: tuple[str, str] | None = None  # key and text of Celery's result, which the writer stores with the end
     said: tuple[str, Any] | None = None  # the state and result that the task itself stored for its job
     write: events.Write | None = None  # what writes the events of a job that is part of something larger
+    unasked: dict[str, Any] | None = None  # what its start tells, while nobody has answered whether the job may run
     error: BaseException | None = None  # what the task raised: Celery hands its hooks a substitute where pickle fails
 
     @property
     def is_part(self) -> bool:
         """Whether the job is part of something larger, which its end advances."""
         return self.write is not None
+
+    def ask_start(self, job: str) -> None:
+        """Tell the start, and note what the answer to it means; raise redis errors or RedisUnavailable while there is none."""
+        started = self.unasked or {}
+        if self.write is None:
+            self._take(job, events.ask("started", job, started))
+            return
+        told, answer = self.write("started", job, started)
+        if not told:
+            raise RedisUnavailable(f"The start of job {job} cannot be told.")
+        self._take(job, answer)
+
+    def _take(self, job: str, answer: str | None) -> None:
+        self.unasked = None
+        self.repeated = answer == events.REPEATED
+        if self.repeated:
+            logger.warning("Job %s has ended already, or runs elsewhere: this message of it is dropped", job)
+            return
+        self.cancelled = answer
+        self.silent = answer is not None
 
     def tell(self, event_type: str, job: str, **data: Any) -> str | None:
         """Write an event of this run; return the answer to it, see `events.Write`."""
@@ -216,15 +237,22 @@ def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: 
         **({"dispatch": request.dispatch} if getattr(request, DISPATCH, None) else {}),
         **unseen,
     }
-    answer = request.execution.tell("started", task_id, **started)
-    if answer == events.REPEATED:
-        request.execution.repeated = True
-        logger.warning(
-            "Job %s (%s) has ended already, or runs elsewhere: this message of it is dropped", task_id, sender.name
-        )
+    _ask_start(sender, request.execution, task_id, started)
+
+
+def _ask_start(task: Any, execution: Execution, job: str, started: dict[str, Any]) -> None:
+    """Tell of the start, and hear whether the job may run; a task of ours asks again where Redis does not answer."""
+    if not getattr(task, "asks_before_start", False):
+        execution._take(job, execution.tell("started", job, **started))
         return
-    request.execution.cancelled = answer
-    request.execution.silent = answer is not None
+    execution.unasked = started
+    try:
+        execution.ask_start(job)
+    except (redis.Error, RedisUnavailable, OSError) as error:
+        logger.warning("Job %s does not start yet, because Redis is unavailable: %s", job, error)
+    except (TypeError, ValueError, RecursionError):
+        execution.unasked = None
+        logger.exception("The start of job %s cannot be written as JSON", job)
 
 
 def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retval: Any = None, **_: Any) -> None:

@@ -280,19 +280,29 @@ def write(event_type: str, job: str | None, data: dict[str, Any]) -> tuple[bool,
 
     A `started` event of a job that is to be cancelled is not written.
     """
-    event = {"type": event_type, "job": job, "at": time.time(), **data}
     try:
-        text = to_json(event)
+        message = _message(event_type, job, data)
     except (TypeError, ValueError, RecursionError):
         logger.exception("Event %s of job %s cannot be written as JSON", event_type, job)
         return False, None
-    message = (event_type, job, text, _mark(event_type, data))
     try:
         return True, _send(message)
     except (redis.Error, OSError) as error:
         _unsent.append(message)
         logger.warning("Event %s of job %s: Redis is unavailable: %s", event_type, job, error)
         return False, None
+
+
+def ask(event_type: str, job: str, data: dict[str, Any]) -> str | None:
+    """Write one event as `write` does and return the answer; raise redis errors or OSError, and keep nothing for later, where
+    that is not possible now.
+    """
+    return _send(_message(event_type, job, data))
+
+
+def _message(event_type: str, job: str | None, data: dict[str, Any]) -> Message:
+    event = {"type": event_type, "job": job, "at": time.time(), **data}
+    return event_type, job, to_json(event), _mark(event_type, data)
 
 
 def emit_all(messages: Sequence[tuple[str, str, dict[str, Any]]]) -> bool:

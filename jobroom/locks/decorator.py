@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from celery import Task
 from celery._state import get_current_task
 
+from jobroom.celery import unanswered
 from jobroom.conf import settings
 from jobroom.locks import requeue
 from jobroom.locks.exclusive import ExclusiveLock
@@ -60,7 +61,7 @@ class exclusive_task:
             request = _own_request(exclusive, args)
             lock = ExclusiveLock(name(args, kwargs), ttl=self.ttl, task=self._name_of(args))
             wait = self.patience if self.blocking and request is None else 0.0
-            if not lock.acquire(wait):
+            if not self._taken(lock, wait, request):
                 return self._refused(lock, request)
             try:
                 return run(*args, **kwargs)
@@ -80,6 +81,12 @@ class exclusive_task:
     def _name_of(self, args: tuple[Any, ...]) -> str:
         task = args[0] if args and isinstance(args[0], Task) else None
         return str(getattr(task, "name", None) or self.task_name)
+
+    def _taken(self, lock: ExclusiveLock, wait: float, request: Any) -> bool:
+        """Return whether the lock is ours; a job that is about to start waits until Redis says so, or not."""
+        if request is None:
+            return lock.acquire(wait)
+        return unanswered.ask_redis(get_current_task(), lambda: lock.acquire(wait))
 
     def _refused(self, lock: ExclusiveLock, request: Any) -> str:
         if request is not None:

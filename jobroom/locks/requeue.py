@@ -1,26 +1,34 @@
 """A job that waits for its lock does so in its queue, so that no pool process stands idle."""
 
+import logging
 import random
+import time
 from typing import Any
 
 from celery._state import get_current_task
 from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError
 
+from jobroom import redis
 from jobroom.locks.exclusive import ExclusiveLock
+
+logger = logging.getLogger(__name__)
 
 # Header of a message that was sent again because of a busy lock: [lock, number of the attempt, deadline].
 HEADER = "lock_wait"
 # The same of a message that waits for a resource: [resource, number of the attempt].
 RESOURCE_HEADER = "resource_wait"
+# The same of a message that waits because nobody answered what a worker asks before a start: [tries, number of the attempt].
+UNANSWERED_HEADER = "unanswered"
+# All of them: their second value is the number of the attempt.
+WAITS = (HEADER, RESOURCE_HEADER, UNANSWERED_HEADER)
 # Seconds between two tries: short at first, then a share of the time waited, so that long waits stay cheap.
 FIRST, SHARE, LONGEST = 0.5, 0.1, 10.0
 
 
 def is_requeued(headers: dict[str, Any]) -> bool:
     """Return whether the message that is being sent is the same attempt again; a later retry keeps the header."""
-    return any(
-        mark and mark[1] == (headers.get("retries") or 0) for mark in map(headers.get, (HEADER, RESOURCE_HEADER))
-    )
+    return any(mark and mark[1] == (headers.get("retries") or 0) for mark in map(headers.get, WAITS))
 
 
 def wait_in_queue(request: Any, lock: ExclusiveLock, patience: float) -> None:
@@ -63,9 +71,21 @@ def _send_again(request: Any, lock: ExclusiveLock, until: float, countdown: floa
 
 
 def send_again(request: Any, countdown: float, mark: dict[str, Any]) -> None:
-    """Send the running job to its queue as the same attempt, marked with a header of this module, after `countdown` seconds."""
+    """Send the running job to its queue as the same attempt, marked with a header of this module, after `countdown` seconds.
+
+    It has been told that the job waits, so this returns only when the broker has the message, however long that takes.
+    """
     task: Any = get_current_task()
     # Celery would make the job its own parent.
     headers = {**(request.headers or {}), **mark, "parent_id": request.parent_id}
     signature = task.signature_from_request(request, countdown=countdown, retries=request.retries or 0, headers=headers)
-    signature.apply_async(add_to_parent=False)
+    pause = FIRST
+    while True:
+        try:
+            signature.apply_async(add_to_parent=False)
+        except (OperationalError, redis.Error, OSError) as error:
+            logger.warning("Job %s cannot go back to its queue yet: %s", request.id, error)
+        else:
+            return
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST)

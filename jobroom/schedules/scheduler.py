@@ -144,6 +144,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         self._merged = False
         self._seen: datetime | None = None
         self._left_out: dict[int, str] = {}
+        # Claimed runs that could not be sent, and not be given back either, because the database was away.
+        self._owed: list[RowEntry] = []
         self._clock = _clock()
         self._loaded_at = self._checked_at = self._resume_at = float("-inf")
         super().__init__(app, *args, **kwargs)
@@ -181,6 +183,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         if now - self._checked_at < CHECK_INTERVAL:
             return
         close_old_connections()
+        self._give_back_owed()
         if not self._merged:
             services.merge_settings(self.app.conf.beat_schedule)
             self._merged = True
@@ -248,11 +251,12 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
         A run for which its owner has no right any more is left out, and so is one that a person wanted left out.
         """
-        if pauses.leaves_out(entry.model):
-            logger.info("Schedule %s was not run: this run was to be left out", entry.name)
-            return
-        if reason := services.refusal_of(entry.model):
-            logger.warning("Schedule %s was not run: %s", entry.name, reason)
+        try:
+            if self._is_left_out(entry):
+                return
+        except DATABASE_AWAY as error:
+            logger.warning("Schedule %s waits, the database is unavailable: %s", entry.name, error)
+            self._owe(entry)
             return
         logger.info("Sending %s (%s)", entry.name, entry.task)
         try:
@@ -263,6 +267,27 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
                 logger.exception("Schedule %s could not send its job", entry.name)
                 return
             logger.warning("Failed to publish schedule %s, the broker is unavailable: %s", entry.name, cause)
-            self._resume_at = time.monotonic() + RETRY
-            entry.give_back()
+            self._owe(entry)
+
+    def _is_left_out(self, entry: RowEntry) -> bool:
+        """Return whether this run does not take place; the log says why."""
+        if pauses.leaves_out(entry.model):
+            logger.info("Schedule %s was not run: this run was to be left out", entry.name)
+            return True
+        if reason := services.refusal_of(entry.model):
+            logger.warning("Schedule %s was not run: %s", entry.name, reason)
+            return True
+        return False
+
+    def _owe(self, entry: RowEntry) -> None:
+        """Give a claimed run back, now or as soon as the database answers: it is still to come."""
+        self._resume_at = time.monotonic() + RETRY
+        self._owed.append(entry)
+        self._give_back_owed()
+
+    def _give_back_owed(self) -> None:
+        """Give back what is owed; raises what the database raises, and goes on with the rest at the next look."""
+        while self._owed:
+            self._owed[0].give_back()
+            del self._owed[0]
             self._reload_soon()

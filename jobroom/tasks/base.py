@@ -16,7 +16,7 @@ from jobroom import bounds, foreign
 from jobroom.arguments import Argument, File, WrongArguments, schema_of
 from jobroom.arguments.redaction import seal_arguments, seal_signatures
 from jobroom.cache import Answer, Similar, identity, worker
-from jobroom.celery import plain_failures, raised_errors, retries
+from jobroom.celery import plain_failures, raised_errors, retries, unanswered
 from jobroom.events.attachments import AttachMixin
 from jobroom.events.cancellation import JobCancelled
 from jobroom.exceptions import JobFailed
@@ -68,6 +68,7 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
     fingerprint: Callable[..., str | Similar] | None = None
     version: str | Callable[..., str] = ""
     keep_whole: bool | None = None
+    asks_before_start: ClassVar[bool] = True
     throws: tuple[type[Exception], ...] = (JobFailed, WrongArguments)
     Request = "jobroom.celery.losses:Request"
 
@@ -128,11 +129,13 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
         if (cannot_open := getattr(request, "cannot_open", None)) is not None:
             raise cannot_open
         execution = getattr(request, "execution", None)
+        if execution is not None and execution.unasked is not None:
+            unanswered.ask_redis(self, lambda: execution.ask_start(request.id))
         if execution is not None and execution.repeated:
             raise Ignore("the job has ended already, or runs elsewhere")
         try:
             self.check_cancelled()
-            rights.ask(self, args, kwargs)
+            unanswered.ask_database(self, lambda: rights.ask(self, args, kwargs))
             return self._run_job(execution, args, kwargs)
         except JobCancelled as cancelled:
             request.execution.outcome, request.execution.reason = "cancelled", str(cancelled)
@@ -146,7 +149,7 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
             raise
 
     def _run_job(self, execution: Any, args: Any, kwargs: Any) -> Any:
-        received_args, received_kwargs = schema_of(self).received(args, kwargs)
+        received_args, received_kwargs = unanswered.ask_database(self, lambda: schema_of(self).received(args, kwargs))
         if self.cache_for is not None and execution is not None:
             run = functools.partial(self.run_with_resources, received_args, received_kwargs)
             return worker.once(self, args, kwargs, run)

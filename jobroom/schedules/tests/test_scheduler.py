@@ -7,12 +7,15 @@ import pytest
 from celery import Celery
 from celery.app import app_or_default
 from celery.signals import before_task_publish
+from django.db import OperationalError as DatabaseGone
 from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from jobroom.celery import beat
-from jobroom.schedules.scheduler import Scheduler
+from jobroom.schedules import services
+from jobroom.schedules.scheduler import RowEntry, Scheduler
+from jobroom.schedules.services import pauses
 from jobroom.testing import wait_until
 
 # Beat closes connections between its looks, which no test transaction would survive.
@@ -225,6 +228,30 @@ def test_a_locked_database_holds_a_run_back_and_does_not_lose_it(app, sent, capl
     _tick(scheduler)
     assert _names(sent) == ["Clean"]
     connection.close()
+
+
+@pytest.mark.parametrize("part", ["leaves_out", "refusal_of"])
+def test_a_run_whose_rights_cannot_be_asked_is_not_lost(app, sent, caplog, monkeypatch, part):
+    """The database goes away right after the run was claimed, and answers again two looks later."""
+    _row()
+    place = pauses if part == "leaves_out" else services
+    real, away = getattr(place, part), [DatabaseGone("away")]
+    back, gone = RowEntry.give_back, [DatabaseGone("away")]
+    monkeypatch.setattr(place, part, lambda row: _raise(away) or real(row))
+    monkeypatch.setattr(RowEntry, "give_back", lambda self: _raise(gone) or back(self))
+    scheduler = Scheduler(app)
+    _tick(scheduler)
+    assert "Schedule Clean waits, the database is unavailable: away" in caplog.text
+    assert sent == []
+    wait_until(lambda: scheduler.tick() >= 0 and sent)
+    _tick(scheduler)
+    assert _names(sent) == ["Clean"]
+    assert PeriodicTask.objects.get().total_run_count == 1
+
+
+def _raise(errors):
+    if errors:
+        raise errors.pop()
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="holds SQLite's write lock")
