@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from jobroom.conf import settings as limits
+from jobroom.exceptions import WorkerLost
 from jobroom.jobs.models import FINISHED, Attempt, Job, LogLine, State, StoredFile
 from jobroom.jobs.recorder import rows
 from jobroom.jobs.recorder.parse import Event, moment, result_of, state_of
@@ -208,12 +209,17 @@ def _answered(life: Life, event: Event) -> None:
         life.results[event.seq] = result_of(event)
 
 
+def _is_concluded(state: str, error_type: str) -> bool:
+    """Return whether others say so of an execution: it was lost, or it was lost and its message is delivered again."""
+    return state == State.LOST or (state == State.RETRYING and error_type == WorkerLost.__name__)
+
+
 def _end_attempt(attempt: Attempt, event: Event) -> None:
     state = state_of(event)
     if attempt.finished_event is not None:
-        # The first word counts; but "lost" is what others conclude, and yields to the execution's own word.
-        told = (attempt.state == State.LOST, attempt.finished_event)
-        if (state == State.LOST, event.seq) >= told:
+        # The first word counts; but that it was lost is what others conclude, and yields to the execution's own word.
+        told = (_is_concluded(attempt.state, attempt.error_type), attempt.finished_event)
+        if (_is_concluded(state, event.text("error_type")), event.seq) >= told:
             return
     attempt.finished_event, attempt.finished_at, attempt.state = event.seq, event.at, state
     runtime = event.data.get("runtime")

@@ -72,6 +72,14 @@ STORIES: dict[str, tuple[list[Event], State]] = {
         State.SUCCEEDED,
     ),
     "held for lost, but alive": ([queued(1), started(2), finished(3, "a", "lost"), finished(4)], State.SUCCEEDED),
+    "held for lost and delivered again, but alive": (
+        [queued(1), started(2), retrying(3, error_type="WorkerLost"), finished(4)],
+        State.SUCCEEDED,
+    ),
+    "held for lost and run again, both end": (
+        [queued(1), started(2), retrying(3, error_type="WorkerLost"), finished(4), started(5, "b"), finished(6, "b")],
+        State.SUCCEEDED,
+    ),
     "redelivered": ([queued(1), started(2), started(3, "b")], State.RUNNING),
     "redelivered, the first one ends late": (
         [queued(1), started(2), started(3, "b"), finished(4, "b"), finished(5, "a", "failed")],
