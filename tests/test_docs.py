@@ -217,7 +217,9 @@ def test_the_task_of_the_tutorial_behaves_as_told(tmp_path):
 
 @pytest.mark.django_db(transaction=True)  # one of the snippets launches a job
 def test_the_tasks_of_the_reference_register(tmp_path):
-    scratch = ScratchApp(tmp_path, "\n".join(snippets(DOCS / "reference/task-api.md")))
+    # What launches would wait for a worker that is not there.
+    written = [code for code in snippets(DOCS / "reference/task-api.md") if "launch(" not in code]
+    scratch = ScratchApp(tmp_path, "\n".join(written))
     code = """
         from image.celery import app
         from scratch.tasks import FetchTask
