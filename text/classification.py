@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from text import tables
-from text.reading import SPAM, Message
+from text.message_files import SPAM, Message
 from text.spam.detector import Detector, label_of
 from text.spam.measures import measured
 

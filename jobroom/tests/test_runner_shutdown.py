@@ -9,7 +9,7 @@ import time
 import pytest
 
 from jobroom.runner.reaper import left_behind
-from jobroom.runner.stopping import Stopper, StopPlan, exists
+from jobroom.runner.shutdown import Stopper, StopPlan, exists
 from jobroom.testing import wait_until
 
 GENTLE = "import time; print('up', flush=True); time.sleep(60)"

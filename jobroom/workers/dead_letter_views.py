@@ -15,8 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.users import User
 from jobroom.web.cursors import GREATEST
-from jobroom.workers import letter_acts
-from jobroom.workers.letter_list import LetterFilter
+from jobroom.workers import dead_letter_actions
+from jobroom.workers.dead_letter_list import LetterFilter
 from jobroom.workers.models import DeadLetter
 
 
@@ -27,8 +27,8 @@ def letter_list(request: HttpRequest) -> HttpResponse:
     """Show the dead letters that the address asks for."""
     context = {
         "filter": LetterFilter(request.GET.dict(), request.user),
-        "may_delete": letter_acts.may_delete(cast("User", request.user)),
-        "most": letter_acts.MOST,
+        "may_delete": dead_letter_actions.may_delete(cast("User", request.user)),
+        "most": dead_letter_actions.MOST,
         "rendered_at": timezone.now(),
     }
     return render(request, "jobroom/workers/letters.html", context)
@@ -38,9 +38,9 @@ def _chosen(request: HttpRequest, user: User) -> list[DeadLetter]:
     """Return the letters that are ticked, or all that match, the oldest first: so their jobs came."""
     wanted = LetterFilter({name: request.POST.get(name, "") for name in LetterFilter.names}, user)
     if "all" in request.POST:
-        return list(wanted.matching.order_by("pk")[: letter_acts.MOST])
+        return list(wanted.matching.order_by("pk")[: dead_letter_actions.MOST])
     ticked = [int(pk) for pk in request.POST.getlist("ids") if pk.isascii() and pk.isdigit() and len(pk) < 20]
-    known = [pk for pk in ticked if pk <= GREATEST][: letter_acts.MOST]
+    known = [pk for pk in ticked if pk <= GREATEST][: dead_letter_actions.MOST]
     return list(wanted.visible.filter(pk__in=known).order_by("pk"))
 
 
@@ -59,7 +59,7 @@ def requeue(request: HttpRequest) -> HttpResponse:
     """Run the jobs of the chosen letters again."""
     user = cast("User", request.user)
     letters = _chosen(request, user)
-    done, reasons = letter_acts.requeue_all(letters, user)
+    done, reasons = dead_letter_actions.requeue_all(letters, user)
     if done:
         jobs = "1 job runs" if done == 1 else f"{done} jobs run"
         messages.success(request, f"{jobs} again, under the same id.")
@@ -75,11 +75,11 @@ def requeue(request: HttpRequest) -> HttpResponse:
 def delete(request: HttpRequest) -> HttpResponse:
     """Strike the chosen letters off the list."""
     user = cast("User", request.user)
-    if not letter_acts.may_delete(user):
-        raise PermissionDenied(letter_acts.NEEDS)
+    if not dead_letter_actions.may_delete(user):
+        raise PermissionDenied(dead_letter_actions.NEEDS)
     letters = _chosen(request, user)
     for letter in letters:
-        letter_acts.delete(letter, user)
+        dead_letter_actions.delete(letter, user)
     if letters:
         messages.success(request, f"{_letters(len(letters))} deleted. Their jobs stay as they are.")
     else:

@@ -20,7 +20,7 @@ from jobroom.celery import delayed, losses
 from jobroom.events import heartbeat
 from jobroom.events.consumer import Mark
 from jobroom.exceptions import RedisUnavailable, WorkerLost
-from jobroom.jobs import launching
+from jobroom.jobs import launches
 from jobroom.jobs.models import Job, State
 from jobroom.tasks import failure_mail
 from jobroom.workers import broker
@@ -63,7 +63,7 @@ def _waiting_long(mark: Mark) -> list[Job]:
     """Return the oldest jobs that should have been started, or been received, a while ago.
 
     Nodes are left to their workflow, jobs that wait for an answer to the one that computes it, and jobs that were
-    launched and never sent to `jobroom.jobs.launching.send_due`.
+    launched and never sent to `jobroom.jobs.launches.send_due`.
     """
     before = mark.moment - timedelta(seconds=settings.MISSING_AFTER)
     due = Q(state=State.QUEUED, queued_at__lt=before) & (Q(run_after=None) | Q(run_after__lt=before))
@@ -112,10 +112,10 @@ def _settle(job: Job) -> None:
     if started is not None and started >= (job.facts.get("retries") or 0):
         _end(job)
         return
-    reason = launching.why_not_resend(job)
+    reason = launches.why_not_resend(job)
     if not reason and not losses.exhausted(losses.note(job.pk)):
         logger.warning("Job %s (%s) has no message in queue %s any more: it is sent again", job.pk, job.task, job.queue)
-        launching.resend(job)
+        launches.resend(job)
         return
     _lose(job, f"Its message is gone from the queue {job.queue}, which was emptied or lost, and {reason or _TOO_OFTEN}")
 

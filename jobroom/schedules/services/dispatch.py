@@ -8,10 +8,10 @@ from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError
 
 from jobroom.arguments import WrongArguments
-from jobroom.celery import tracking
+from jobroom.celery import tracker
 from jobroom.jobs import gate, limits
 from jobroom.jobs.exceptions import JobError, NotAllowed
-from jobroom.schedules import acts
+from jobroom.schedules import audit
 from jobroom.schedules.exceptions import NotSent, UnusableSchedule
 from jobroom.schedules.services.arguments import argument_problems, closest, registered_tasks
 from jobroom.tasks import enqueue
@@ -103,12 +103,12 @@ def run_now(row: PeriodicTask, by: User | None = None) -> str:
         raise NotSent(reason)
     limits.allow_launch(by, row.task)
     options.pop("expires", None)  # it is about late runs, and this one is asked for now
-    origin = tracking.source.set("page")
+    origin = tracker.source.set("page")
     try:
         job = str(enqueue(row.task, args, kwargs, **options).id)
     except broker_errors(current_app) as error:
         raise NotSent("The broker does not answer, nothing was sent. Try again in a moment.") from error
     finally:
-        tracking.source.reset(origin)
-    acts.tell(by, "ran now", row.name, outcome=f"Sent as job {job}.")
+        tracker.source.reset(origin)
+    audit.tell(by, "ran now", row.name, outcome=f"Sent as job {job}.")
     return job

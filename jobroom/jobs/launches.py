@@ -21,7 +21,7 @@ from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.arguments.redaction import HIDDEN, hide_arguments, secret_arguments
 from jobroom.cache import Answer
 from jobroom.cache.handoff import HEADER
-from jobroom.celery import tracking
+from jobroom.celery import tracker
 from jobroom.events import heartbeat
 from jobroom.jobs import completion, gate, later, limits, result_cache
 from jobroom.jobs.conf import settings
@@ -248,7 +248,7 @@ def _send(task: Any, job: Job, args: Any, kwargs: Any, dispatch: str = "") -> bo
         options["eta"] = job.run_after
     if retries := job.facts.get("retries"):
         options["retries"] = retries
-    token = tracking.source.set(job.source)
+    token = tracker.source.set(job.source)
     try:
         task.apply_async(args, kwargs, **options)
     except OperationalError as error:
@@ -259,7 +259,7 @@ def _send(task: Any, job: Job, args: Any, kwargs: Any, dispatch: str = "") -> bo
         events.emit("finished", job.pk, state="failed", execution=None, error=reason, error_type="EncodeError")
         return True
     finally:
-        tracking.source.reset(token)
+        tracker.source.reset(token)
     return True
 
 
@@ -269,9 +269,9 @@ def _headers(job: Job, dispatch: str) -> dict[str, Any]:
     if job.caching:
         found[HEADER] = job.caching
     if dispatch:
-        found[tracking.DISPATCH] = dispatch
+        found[tracker.DISPATCH] = dispatch
     if job.run_after is not None and job.owner_id is not None:
-        found[tracking.ASK] = True
+        found[tracker.ASK] = True
     return found
 
 

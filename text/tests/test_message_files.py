@@ -2,12 +2,12 @@
 
 import pytest
 
-from text import reading
+from text import message_files
 from text.exceptions import FileRefused
 
 
 def read(path, **options):
-    return [(message.line, message.label, message.text) for message in reading.messages(path, **options)]
+    return [(message.line, message.label, message.text) for message in message_files.messages(path, **options)]
 
 
 @pytest.mark.parametrize(
@@ -47,42 +47,42 @@ def test_formats(write, content, found):
 )
 def test_what_is_wrong_is_told_with_its_line(write, content, says):
     with pytest.raises(FileRefused) as refused:
-        reading.messages(write(content))
+        message_files.messages(write(content))
     assert says in str(refused.value)
 
 
 def test_another_encoding_can_be_chosen(write):
     assert read(write(b"ham\tcaf\xe9 \x80 5\n"), encoding="windows-1252") == [(1, "ham", "café € 5")]
     with pytest.raises(FileRefused, match="Line 1 is not windows-1252: byte 0x81"):
-        reading.messages(write(b"ham\t\x81\n"), encoding="windows-1252")
+        message_files.messages(write(b"ham\t\x81\n"), encoding="windows-1252")
 
 
 def test_a_line_of_ten_megabytes_is_not_taken_into_memory(write):
     path = write(b"ham\tshort\n" + b"x" * 10 * 2**20 + b"\n")
     with pytest.raises(FileRefused, match="Line 2 is longer than 81,000 bytes"):
-        reading.messages(path)
+        message_files.messages(path)
 
 
 def test_limits_come_from_the_settings(write, settings):
     path = write("ham\tone\nham\ttwo\nham\tthree\n")
     settings.TEXT_MAX_MESSAGES = 2
     with pytest.raises(FileRefused, match=r"Line 3: the file has more than 2 messages"):
-        reading.messages(path)
+        message_files.messages(path)
     settings.TEXT_MAX_MESSAGES, settings.TEXT_MAX_CHARACTERS = 9, 4
     with pytest.raises(FileRefused, match=r"Line 3: the message has 5 characters"):
-        reading.messages(path)
+        message_files.messages(path)
     settings.TEXT_MAX_BYTES = 10
     with pytest.raises(FileRefused, match=r"at most 10 are read \(TEXT_MAX_BYTES\)"):
-        reading.messages(path)
+        message_files.messages(path)
 
 
 def test_to_learn_every_message_needs_a_label(write):
     with pytest.raises(FileRefused, match=r"Line 1 has no label. Every line is `ham` or `spam`"):
-        reading.labelled(write("hello\n"))
-    assert len(reading.labelled(write("ham\thello\n"))) == 1
+        message_files.labelled(write("hello\n"))
+    assert len(message_files.labelled(write("ham\thello\n"))) == 1
 
 
 def test_a_file_that_is_gone_is_no_traceback(tmp_path):
-    for read_it in (reading.messages, reading.digest):
+    for read_it in (message_files.messages, message_files.digest):
         with pytest.raises(FileRefused, match="cannot be read: No such file"):
             read_it(tmp_path / "gone.tsv")

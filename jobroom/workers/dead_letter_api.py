@@ -14,8 +14,8 @@ from jobroom.jobs.api.base import ApiView
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
 from jobroom.web.cursors import GREATEST
-from jobroom.workers import letter_acts
-from jobroom.workers.letter_list import KINDS, LetterFilter
+from jobroom.workers import dead_letter_actions
+from jobroom.workers.dead_letter_list import KINDS, LetterFilter
 from jobroom.workers.models import DeadLetter
 
 
@@ -103,7 +103,7 @@ class LetterView(ApiView):
     )
     def delete(self, request: Request, letter_id: int) -> Response:
         """Strike a dead letter off the list."""
-        letter_acts.delete(_letter(request, letter_id), person(request))
+        dead_letter_actions.delete(_letter(request, letter_id), person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -119,5 +119,5 @@ class RequeueLetter(ApiView):
     )
     def post(self, request: Request, letter_id: int) -> Response:
         """Run the job of a dead letter again, under the same id, and strike the letter off the list."""
-        letter_acts.requeue(_letter(request, letter_id), person(request))
+        dead_letter_actions.requeue(_letter(request, letter_id), person(request))
         return Response({"detail": "Sent again. It runs as a new attempt of the same job."})

@@ -10,8 +10,8 @@ from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
 from jobroom import events
 from jobroom.arguments.redaction import HIDDEN, Secret
-from jobroom.celery import tracking
-from jobroom.celery.tracking import Execution
+from jobroom.celery import tracker
+from jobroom.celery.tracker import Execution
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def task(**request):
 
 def publish(name="scratch.task", body=((), {}, {}), **headers):
     headers = {"id": "j1", "retries": 0, **headers}
-    with mock.patch.object(tracking, "current_app") as app:
+    with mock.patch.object(tracker, "current_app") as app:
         app.tasks = {"scratch.task": task()}
-        tracking._queued(name, body, headers, routing_key="ml", properties={"priority": 3})
+        tracker._queued(name, body, headers, routing_key="ml", properties={"priority": 3})
     return headers
 
 
@@ -61,11 +61,11 @@ def test_a_scheduled_message_names_its_schedule(sent):
 
 
 def test_whoever_launches_may_say_so(sent):
-    token = tracking.source.set("page")
+    token = tracker.source.set("page")
     try:
         publish()
     finally:
-        tracking.source.reset(token)
+        tracker.source.reset(token)
     assert sent()[0][1]["source"] == "page"
 
 
@@ -80,19 +80,19 @@ def test_a_task_that_only_workers_know_is_announced(sent):
 
 
 def test_an_announced_job_does_not_repeat_its_arguments(sent):
-    tracking._started(task(tracked=True), "j1", ("ada",), {})
+    tracker._started(task(tracked=True), "j1", ("ada",), {})
     assert "args" not in sent()[0][1]
 
 
 def test_an_unannounced_job_brings_its_arguments(sent):
-    tracking._started(task(), "j1", ("ada", "1234"), {})
+    tracker._started(task(), "j1", ("ada", "1234"), {})
     assert sent()[0][1]["args"] == ["ada", HIDDEN]
 
 
 def test_eager_runs_leave_no_trace(sent):
     scratch = task(is_eager=True)
-    tracking._started(scratch, "j1", (), {})
-    tracking._ended(scratch, "j1", states.SUCCESS, 1)
+    tracker._started(scratch, "j1", (), {})
+    tracker._ended(scratch, "j1", states.SUCCESS, 1)
     assert sent() == []
 
 
@@ -108,7 +108,7 @@ def test_eager_runs_leave_no_trace(sent):
     ],
 )
 def test_how_a_run_ends(sent, state, execution, expected):
-    tracking._ended(task(execution=Execution("e1", 0.0, **execution)), "j1", state, "r")
+    tracker._ended(task(execution=Execution("e1", 0.0, **execution)), "j1", state, "r")
     assert [event["state"] for _, event in sent()] == ([expected] if expected else [])
 
 
@@ -122,27 +122,27 @@ def test_how_a_run_ends(sent, state, execution, expected):
 )
 def test_an_error_reads_as_a_sentence(error, text):
     scratch = task()
-    assert tracking._error(scratch, scratch.request, error, None, (), {})["error"] == text
+    assert tracker._error(scratch, scratch.request, error, None, (), {})["error"] == text
 
 
 def test_a_failure_does_not_tell_its_secrets(sent):
     scratch = task(execution=Execution("e1", 0.0))
     with mock.patch("jobroom.tasks.failure_mail.on_signal"):
-        tracking._failed(scratch, "j1", ValueError("wrong code s3cret99"), args=("ada", "s3cret99"), kwargs={})
+        tracker._failed(scratch, "j1", ValueError("wrong code s3cret99"), args=("ada", "s3cret99"), kwargs={})
     assert sent()[0][1]["error"] == f"wrong code {HIDDEN}"
 
 
 def test_a_long_result_is_cut_and_says_so(settings):
     settings.JOBROOM = settings.JOBROOM | {"RESULT_LIMIT": 50}
-    assert "bytes left out" in tracking._shown("x" * 100)
-    assert tracking._shown(None) is None
-    assert tracking._shown(object()).startswith('"<object')
+    assert "bytes left out" in tracker._shown("x" * 100)
+    assert tracker._shown(None) is None
+    assert tracker._shown(object()).startswith('"<object')
 
 
 def test_a_revoked_job_says_why(sent):
     scratch = task()
     for terminated, expired in ((False, False), (True, False), (False, True)):
-        tracking._revoked(scratch, scratch.request, terminated=terminated, expired=expired)
+        tracker._revoked(scratch, scratch.request, terminated=terminated, expired=expired)
     assert [event["error"] for _, event in sent()] == [
         "revoked before it started",
         "terminated",

@@ -26,7 +26,7 @@ from django_celery_beat.models import (
 from jobroom.schedules.exceptions import InvalidEntry
 from jobroom.schedules.models import SettingsSchedule
 from jobroom.schedules.services.arguments import argument_problems, closest, registered_tasks
-from jobroom.schedules.services.timing import LONGEST, UNUSABLE
+from jobroom.schedules.services.next_runs import LONGEST, UNUSABLE
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from kombu.exceptions import OperationalError
 
 from image.celery import app
 from jobroom import redis
-from jobroom.arguments import WrongArguments, sealing
+from jobroom.arguments import WrongArguments, encryption
 from jobroom.arguments.redaction import HIDDEN
 from jobroom.celery import delayed
-from jobroom.jobs import launching
+from jobroom.jobs import launches
 from jobroom.jobs.exceptions import NotAllowed, SecretsNotKept, UnknownTask
-from jobroom.jobs.launching import launch, launch_again, send_due
+from jobroom.jobs.launches import launch, launch_again, send_due
 from jobroom.jobs.models import Job, Source, State, TaskRule
 
 pytestmark = pytest.mark.django_db
@@ -142,8 +142,8 @@ def test_secrets_reach_the_worker_and_not_the_database(staff, committed, secreti
     (text,) = redis.client().lrange("default", 0, -1)
     body = base64.b64decode(json.loads(text)["body"]).decode()
     assert "1815" not in body
-    assert sealing.opened(json.loads(body))[1] == {"user": "ada", "password": "1815"}
-    assert launching.arguments_of(job) == {"user": "ada"}
+    assert encryption.opened(json.loads(body))[1] == {"user": "ada", "password": "1815"}
+    assert launches.arguments_of(job) == {"user": "ada"}
     with pytest.raises(SecretsNotKept):
         launch_again(job=job, by=staff, source=Source.PAGE)
 

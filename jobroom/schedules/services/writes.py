@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from jobroom.schedules.models import ScheduleDetail
-from jobroom.schedules.services.timing import comes_from_ahead
+from jobroom.schedules.services.next_runs import comes_from_ahead
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from jobroom.jobs.models import Job, State
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.workers.models import DeadLetter
-from tests.acceptance import rejecting
+from tests.acceptance import rejection_tasks
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 
@@ -26,11 +26,11 @@ def state_of(job):
 def test_messages_that_go_back_are_bounded():
     """Not so often: it succeeds. For ever: it fails, as do those who wait for it. Acknowledged before: it fails at once."""
     redis.client().flushdb()
-    with running(Recorder()), Worker(concurrency=1, app="tests.acceptance.rejecting"):
-        few = rejecting.late.delay(3).id
-        endless = rejecting.late.delay(10**9).id
-        early = rejecting.early.delay().id
-        together = chord([demo.add.s(1, 2), rejecting.late.s(10**9)])(demo.echo.si("never"))
+    with running(Recorder()), Worker(concurrency=1, app="tests.acceptance.rejection_tasks"):
+        few = rejection_tasks.late.delay(3).id
+        endless = rejection_tasks.late.delay(10**9).id
+        early = rejection_tasks.early.delay().id
+        together = chord([demo.add.s(1, 2), rejection_tasks.late.s(10**9)])(demo.echo.si("never"))
         good = demo.add.delay(1, 2).id
         wait_until(lambda: [state_of(job) for job in (few, good)] == [State.SUCCEEDED] * 2, 60)
         wait_until(lambda: [state_of(job) for job in (endless, early)] == [State.FAILED] * 2, 60)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jobroom.users import User
-from text import reading, registry
+from text import message_files, registry
 from text.conf import settings
 from text.exceptions import CannotTrain, ModelRefused
 from text.models import SpamModel, Standing
 from text.registry import Source, Trained
-from text.spam import recipes, training
+from text.spam import recipes, trainer
 from text.spam.measures import Measures, mean
 
 
@@ -55,9 +55,9 @@ def train(
     Raises FileRefused and CannotTrain, which say what is wrong with the file.
     """
     with teller.stage("Read", weight=1, of=10):
-        messages = reading.labelled(lesson.path, lesson.encoding)
-        source = Source(lesson.name, reading.digest(lesson.path), len(messages))
-        examples = _enough(training.divided(registry.examples_of(messages)))
+        messages = message_files.labelled(lesson.path, lesson.encoding)
+        source = Source(lesson.name, message_files.digest(lesson.path), len(messages))
+        examples = _enough(trainer.divided(registry.examples_of(messages)))
         _tell_counts(teller, examples, len(messages))
     with teller.stage("Cross-validate", weight=6, of=10):
         folds = list(_folds(teller, examples, lesson.recipe))
@@ -65,8 +65,8 @@ def train(
         teller.log("info", f"Cross-validated F1 of spam {middle['f1']:.4f} ± {middle['f1_spread']:.4f}.")
     with teller.stage("Learn", weight=2, of=10):
         teller.progress(0, 1, f"{len(examples.learned):,} messages")
-        model = training.fitted(examples.learned, lesson.recipe)
-        held_out = training.judged(model, examples.held_out)
+        model = trainer.fitted(examples.learned, lesson.recipe)
+        held_out = trainer.judged(model, examples.held_out)
         trained = Trained(model, lesson.recipe, examples, folds, held_out)
         teller.log("info", f"F1 of spam {held_out.f1:.4f} on {held_out.messages:,} held-out messages.")
     with teller.stage("Compare", weight=1, of=10):
@@ -85,7 +85,7 @@ def judge(trained: Trained, teller: Teller) -> Verdict:
     if promoted is None:
         return Verdict(True, "It is the first version.")
     try:
-        old = training.judged(registry.load(promoted).model, trained.examples.held_out)
+        old = trainer.judged(registry.load(promoted).model, trained.examples.held_out)
     except ModelRefused as refused:
         teller.log("error", str(refused))
         return Verdict(True, f"The promoted version {promoted.version} cannot be used any more.")
@@ -99,7 +99,7 @@ def compared(middle: dict[str, float], new: Measures, old: Measures, old_version
     luck, its cross-validated F1 must say the same within its standard error.
     """
     needed = min(1.0, round(old.f1 + settings.PROMOTE_MARGIN, 4))
-    error = middle["f1_spread"] / training.FOLDS**0.5
+    error = middle["f1_spread"] / trainer.FOLDS**0.5
     told = (
         f"F1 {new.f1:.4f} on {new.messages:,} held-out messages, where version {old_version} has {old.f1:.4f}; "
         f"{middle['f1']:.4f} ± {error:.4f} cross-validated; the margin is {settings.PROMOTE_MARGIN:g}."
@@ -114,17 +114,17 @@ def compared(middle: dict[str, float], new: Measures, old: Measures, old_version
 def is_news(path: Path) -> bool:
     """Return whether a version trained from the file now could differ from those that are there."""
     known = SpamModel.objects.filter(
-        data_sha256=reading.digest(path),
+        data_sha256=message_files.digest(path),
         parameters=registry.parameters(recipes.DEFAULT),
         libraries=registry.libraries(),
     )
     return not known.exists()
 
 
-def _folds(teller: Teller, examples: training.Examples, recipe: str) -> Iterator[Measures]:
-    total = training.FOLDS
+def _folds(teller: Teller, examples: trainer.Examples, recipe: str) -> Iterator[Measures]:
+    total = trainer.FOLDS
     teller.progress(0, total, f"fold 1 of {total}")
-    for number, fold in enumerate(training.cross_validated(examples.learned, recipe), start=1):
+    for number, fold in enumerate(trainer.cross_validated(examples.learned, recipe), start=1):
         teller.log(
             "info", f"Fold {number}: F1 {fold.f1:.4f}, precision {fold.precision:.4f}, recall {fold.recall:.4f}."
         )
@@ -132,7 +132,7 @@ def _folds(teller: Teller, examples: training.Examples, recipe: str) -> Iterator
         yield fold
 
 
-def _enough(examples: training.Examples) -> training.Examples:
+def _enough(examples: trainer.Examples) -> trainer.Examples:
     every = [*examples.learned, *examples.held_out]
     for label, is_spam in (("ham", False), ("spam", True)):
         count = sum(example.is_spam is is_spam for example in every)
@@ -144,7 +144,7 @@ def _enough(examples: training.Examples) -> training.Examples:
     return examples
 
 
-def _tell_counts(teller: Teller, examples: training.Examples, rows: int) -> None:
+def _tell_counts(teller: Teller, examples: trainer.Examples, rows: int) -> None:
     every = [*examples.learned, *examples.held_out]
     spam = sum(example.is_spam for example in every)
     teller.log("info", f"{rows:,} messages, {len(every):,} different ones of which {spam:,} are spam.")

@@ -19,7 +19,7 @@ from kombu.utils.encoding import safe_repr
 from kombu.utils.json import dumps
 
 from jobroom import bounds, events, foreign, redis
-from jobroom.arguments import redaction, sealing
+from jobroom.arguments import encryption, redaction
 from jobroom.arguments.redaction import (
     HIDDEN,
     hide_arguments,
@@ -107,16 +107,16 @@ _SAID = {states.FAILURE: "failed", states.REVOKED: "cancelled"}
 
 def connect() -> None:
     """Connect the receivers; twice is the same as once."""
-    signals.before_task_publish.connect(_queued, dispatch_uid="jobroom.celery.tracking")
+    signals.before_task_publish.connect(_queued, dispatch_uid="jobroom.celery.tracker")
     # What is told of the start hides what is sealed, and what is told of the end what was opened: hence the order.
-    signals.task_prerun.connect(_know_secrets, dispatch_uid="jobroom.celery.tracking.secrets")
-    signals.task_prerun.connect(_started, dispatch_uid="jobroom.celery.tracking")
-    signals.task_prerun.connect(_open_secrets, dispatch_uid="jobroom.celery.tracking.open")
-    signals.task_postrun.connect(_ended, dispatch_uid="jobroom.celery.tracking")
-    signals.task_postrun.connect(_forget_secrets, dispatch_uid="jobroom.celery.tracking.secrets")
-    signals.task_failure.connect(_failed, dispatch_uid="jobroom.celery.tracking")
-    signals.task_retry.connect(_retrying, dispatch_uid="jobroom.celery.tracking")
-    signals.task_revoked.connect(_revoked, dispatch_uid="jobroom.celery.tracking")
+    signals.task_prerun.connect(_know_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
+    signals.task_prerun.connect(_started, dispatch_uid="jobroom.celery.tracker")
+    signals.task_prerun.connect(_open_secrets, dispatch_uid="jobroom.celery.tracker.open")
+    signals.task_postrun.connect(_ended, dispatch_uid="jobroom.celery.tracker")
+    signals.task_postrun.connect(_forget_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
+    signals.task_failure.connect(_failed, dispatch_uid="jobroom.celery.tracker")
+    signals.task_retry.connect(_retrying, dispatch_uid="jobroom.celery.tracker")
+    signals.task_revoked.connect(_revoked, dispatch_uid="jobroom.celery.tracker")
 
 
 def is_tracked(task: Any) -> bool:
@@ -162,8 +162,8 @@ def _open_secrets(sender: Task[Any, Any], args: Any, kwargs: Any, **_: Any) -> N
     """Open what is sealed in the arguments, where Celery and the request have them."""
     request: Any = sender.request
     try:
-        found_args, found_kwargs = sealing.opened(args), sealing.opened(kwargs)
-    except sealing.CannotOpen as error:
+        found_args, found_kwargs = encryption.opened(args), encryption.opened(kwargs)
+    except encryption.CannotOpen as error:
         request.cannot_open = error  # raised where the task begins
         return
     if found_args is not args:

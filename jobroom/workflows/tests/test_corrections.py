@@ -9,7 +9,7 @@ from django.utils import timezone
 from jobroom import redis
 from jobroom.jobs.models import Job
 from jobroom.workflows import receivers, services
-from jobroom.workflows.engine import keys, proving, sweeper
+from jobroom.workflows.engine import keys, sweeper, verification
 from jobroom.workflows.engine.keys import NodeState
 from jobroom.workflows.models import State, StoredWorkflow
 from jobroom.workflows.tests.hand import Hand, new_workflow, signature
@@ -23,7 +23,7 @@ def _empty_redis(settings):
     settings.JOBROOM = settings.JOBROOM | {"WORKFLOWS_SILENT_AFTER": 0.0}
     redis.client().flushdb()
     sweeper._watch.seen.clear()
-    proving.proofs.done.clear()
+    verification.proofs.done.clear()
 
 
 def lose(hand: Hand, run: Any) -> None:
@@ -120,13 +120,13 @@ def test_a_workflow_that_has_failed_by_such_a_loss_goes_on():
     assert hand.stored().state == State.FAILURE
     run.end(value=3)
     assert hand.stored().letters == "sb"
-    assert proving.prove() == 1
+    assert verification.prove() == 1
     assert hand.stored().state == State.RUNNING
     after = hand.take_one()
     assert after.args == [3]
     after.whole()
     assert hand.stored().state == State.SUCCESS
-    assert proving.prove() == 0
+    assert verification.prove() == 0
 
 
 def test_a_workflow_whose_last_node_was_lost_and_ended_well_has_succeeded():
@@ -137,7 +137,7 @@ def test_a_workflow_whose_last_node_was_lost_and_ended_well_has_succeeded():
     assert hand.stored().state == State.FAILURE
     run.end()
     hand.record()
-    proving.prove()
+    verification.prove()
     assert hand.stored().state == State.SUCCESS
 
 
@@ -152,12 +152,12 @@ def test_letters_are_proven_against_the_jobs_once_for_each_life():
     run = hand.take_one()
     run.whole("failed")
     stored = hand.stored()
-    assert proving.prove() == 0
-    assert proving.proofs.done == {hand.id: 1}
+    assert verification.prove() == 0
+    assert verification.proofs.done == {hand.id: 1}
     Job.objects.filter(workflow_id=hand.id).update(state="succeeded")  # and nobody has told the workflow
-    assert proving.prove() == 0, "proven already"
+    assert verification.prove() == 0, "proven already"
     receivers._nodes([(hand.id, "0", "failed", run.job)])
-    assert proving.prove() == 1
+    assert verification.prove() == 1
     assert (hand.stored().letters, hand.stored().state) == (NodeState.SUCCEEDED, State.SUCCESS)
     assert stored.letters == NodeState.FAILED
 
@@ -171,7 +171,7 @@ def test_a_workflow_whose_time_is_over_is_given_up_at_the_next_glance():
     hand = Hand(workflow)
     run = hand.take_one()
     run.start()
-    proving.glance()
+    verification.glance()
     stored = hand.stored()
     assert stored.error == "The workflow was processed for too long."
     run.end()
@@ -184,7 +184,7 @@ def test_a_resume_gives_new_time():
     hand.take_one().whole("failed")
     StoredWorkflow.objects.filter(pk=hand.id).update(deadline_at=timezone.now() - timedelta(seconds=5))
     services.resume(hand.stored(), by=None)
-    proving.glance()
+    verification.glance()
     assert hand.stored().state == State.RUNNING
     assert redis.client().zscore(keys.due(), hand.id) > redis.now()
 
@@ -195,7 +195,7 @@ def test_an_approval_that_nobody_makes_is_decided_at_the_next_glance():
     workflow.add_signature(signature(), [asked])
     hand = Hand(workflow)
     assert hand.letters() == {"0": "a"}
-    proving.glance()
+    verification.glance()
     assert hand.letters() == {"0": "s", "1": "q"}
 
 
@@ -203,12 +203,12 @@ def test_a_node_in_a_foreign_worker_is_ended_at_the_next_glance():
     from celery import current_app
 
     hand = Hand(_single())
-    proving.glance()
+    verification.glance()
     assert hand.letters() == {"0": "q"}
     current_app.backend.store_result(hand.take_one().job, 4, "SUCCESS")
-    proving.glance()
+    verification.glance()
     assert hand.stored().state == State.SUCCESS
-    proving.glance()
+    verification.glance()
     assert not redis.client().smembers(keys.foreign())
 
 

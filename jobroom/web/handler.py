@@ -38,7 +38,7 @@ _LATER = "answer_later"
 _LATE_THREADS = 2
 
 # The threads in which the request of this context looks for its later answer.
-_threads: ContextVar[ThreadPoolExecutor | None] = ContextVar("jobroom.web.serving.threads", default=None)
+_threads: ContextVar[ThreadPoolExecutor | None] = ContextVar("jobroom.web.handler.threads", default=None)
 
 
 def answer_later(request: HttpRequest, now: HttpResponseBase, later: Later) -> bool:

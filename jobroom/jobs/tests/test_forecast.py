@@ -7,26 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobroom.jobs import expecting
+from jobroom.jobs import forecast
 
 
 def test_nobody_knows_the_end_of_a_first_job_that_has_just_begun():
-    assert expecting.left([], None, 3) is None
-    assert expecting.left([], 0.1, 3) is None
-    assert expecting.left([10, 11], None, 3) is None
+    assert forecast.left([], None, 3) is None
+    assert forecast.left([], 0.1, 3) is None
+    assert forecast.left([10, 11], None, 3) is None
 
 
 def test_fast_first_steps_do_not_promise_a_near_end():
     # Five sixths of the steps within 10 s of a job that took 106 s: by pace alone "2 s left".
-    low, high = expecting.left([100, 104, 106, 110], 5 / 6, 10)
+    low, high = forecast.left([100, 104, 106, 110], 5 / 6, 10)
     assert high > 6
-    assert expecting.left([100, 104, 106, 110], 0.3, 10)[0] > 60
+    assert forecast.left([100, 104, 106, 110], 0.3, 10)[0] > 60
     assert low <= high
 
 
 def test_a_job_longer_than_any_before_is_told_by_its_pace_or_not_at_all():
-    assert expecting.left([10, 11, 12], None, 20) is None
-    assert expecting.left([10, 11, 12], 0.5, 20) == (15, 25)
+    assert forecast.left([10, 11, 12], None, 20) is None
+    assert forecast.left([10, 11, 12], 0.5, 20) == (15, 25)
 
 
 @given(
@@ -35,7 +35,7 @@ def test_a_job_longer_than_any_before_is_told_by_its_pace_or_not_at_all():
     st.floats(0, 1e5),
 )
 def test_a_range_is_one(times, fraction, spent):
-    found = expecting.left(times, fraction, spent)
+    found = forecast.left(times, fraction, spent)
     if found is not None:
         assert 0 <= found[0] <= found[1]
 
@@ -48,7 +48,7 @@ def error_at_half_time(rng: random.Random) -> float:
 
     total, bend = took(), rng.uniform(0.7, 1.4)
     half = total / 2
-    expected = expecting.left([took() for _ in range(25)], 0.5**bend, half)
+    expected = forecast.left([took() for _ in range(25)], 0.5**bend, half)
     assert expected is not None
     low, high = expected
     return abs((low + high) / 2 - half) / total
@@ -61,4 +61,4 @@ def test_half_of_all_estimates_at_half_time_miss_by_less_than_a_fifth():
 
 @pytest.mark.parametrize("fraction", [0.0, None])
 def test_history_alone_until_it_tells_something(fraction):
-    assert expecting.left([10, 20, 30, 40], fraction, 5) == (15, 35)
+    assert forecast.left([10, 20, 30, 40], fraction, 5) == (15, 35)

@@ -9,7 +9,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from jobroom import redis
 from jobroom.arguments import WrongArguments
 from jobroom.events import consumer
-from jobroom.jobs import launching
+from jobroom.jobs import launches
 from jobroom.jobs.models import TaskRule
 from jobroom.jobs.recorder.parse import parse
 from jobroom.jobs.tests.events import queued, record
@@ -31,7 +31,7 @@ def staff():
 def repeat(by, cron="0 6 * * 1-5", name="", **options):
     """Set a schedule as the launch page does; return its address."""
     arguments = options.pop("arguments", {"text": "hello"})
-    return launching.repeat(task="demo.echo", arguments=arguments, by=by, cron=cron, name=name, **options)
+    return launches.repeat(task="demo.echo", arguments=arguments, by=by, cron=cron, name=name, **options)
 
 
 def test_five_fields_become_a_schedule(staff):

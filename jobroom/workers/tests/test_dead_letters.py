@@ -9,7 +9,7 @@ from image.celery import app
 from jobroom import events, redis
 from jobroom.jobs.models import Job, State
 from jobroom.signals import acted
-from jobroom.workers import letters
+from jobroom.workers import dead_letters
 from jobroom.workers.models import DeadLetter
 
 pytestmark = pytest.mark.django_db
@@ -193,5 +193,5 @@ def test_the_newest_are_kept(settings):
     settings.JOBROOM = settings.JOBROOM | {"WORKERS_DEAD_LETTERS_KEPT": 2}
     for number in range(1, 5):
         letter(number)
-    assert letters.prune() == 2
+    assert dead_letters.prune() == 2
     assert list(DeadLetter.objects.values_list("pk", flat=True)) == [4, 3]

@@ -9,9 +9,9 @@ from django.db import IntegrityError, transaction
 from django_celery_beat.models import PeriodicTask
 
 from jobroom.arguments import WrongArguments
-from jobroom.schedules import acts
+from jobroom.schedules import audit
 from jobroom.schedules.services import when
-from jobroom.schedules.services.editing import save
+from jobroom.schedules.services.writes import save
 from jobroom.users import User
 
 _NAME = 200  # characters that the column holds
@@ -62,7 +62,7 @@ def repeat(
             row.save()
     except IntegrityError as error:
         raise _taken(name) from error
-    acts.tell(by, "made", row.name, outcome=f"It runs {cron}.")
+    audit.tell(by, "made", row.name, outcome=f"It runs {cron}.")
     return row
 
 

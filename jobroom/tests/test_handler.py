@@ -8,7 +8,7 @@ from asgiref.testing import ApplicationCommunicator
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 
-from jobroom.web.serving import Handler, answer_later, has_threads, in_thread
+from jobroom.web.handler import Handler, answer_later, has_threads, in_thread
 
 gate: asyncio.Event
 seen: list[str] = []

@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobroom import redis
 from jobroom.events import heartbeat
 from jobroom.events.heartbeat import Worker
-from jobroom.notifications import content, posting, services
+from jobroom.notifications import content, services, submission
 from jobroom.notifications.exceptions import KeyTaken, MailError, NotNow, WrongAddress
 from jobroom.notifications.models import AdminMail, Mail, MailState, State
 from jobroom.tasks import failure_mail
@@ -34,7 +34,7 @@ def queue(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(heartbeat, "workers", lambda: [worker])
     redis.client().flushdb()
     sent = []
-    task = current_app.tasks[posting.DELIVER]
+    task = current_app.tasks[submission.DELIVER]
     monkeypatch.setattr(task, "apply_async", lambda args, task_id: sent.append((args[0], task_id)))
     yield sent
     redis.client().flushdb()
@@ -94,7 +94,7 @@ def test_nobody_but_wrong_recipients_fails_at_once(queue):
     assert (mail.state, queue) == (State.FAILED, [])
     assert "“nonsense” is not an e-mail address" in mail.error
     with pytest.raises(NotNow, match="no recipient with a correct address"):
-        posting.again(mail=mail, by="ada")
+        submission.again(mail=mail, by="ada")
 
 
 def test_a_wrong_sender_and_a_mail_without_end_are_refused(settings):
@@ -114,7 +114,7 @@ def test_a_large_mail_is_a_file_and_goes_with_its_row(tmp_path):
     assert (path.stat().st_mode & 0o777, path.stat().st_size) == (0o600, mail.size)
     assert content.read(mail).endswith(b"--\r\n")
     Mail.objects.update(state=State.SENT, created_at=timezone.now() - timedelta(days=91))
-    assert posting.clean() == 1
+    assert submission.clean() == 1
     assert not path.exists()
 
 
@@ -128,10 +128,10 @@ def test_cleaning_keeps_what_is_young_or_on_its_way_and_files_that_are_new(tmp_p
     for path in (stale, fresh):
         path.write_bytes(b"x")
     os.utime(stale, (time.time() - 90_000,) * 2)
-    assert posting.clean(0) == 0
+    assert submission.clean(0) == 0
     assert not stale.exists()
     assert fresh.exists()
-    assert posting.clean() == 4
+    assert submission.clean() == 4
     assert set(Mail.objects.values_list("state", flat=True)) == {State.WAITING, State.SENDING}
 
 
@@ -139,7 +139,7 @@ def test_a_broker_that_is_away_leaves_the_mail_to_housekeeping(monkeypatch):
     def away(*args, **kwargs):
         raise OperationalError("away")
 
-    monkeypatch.setattr(current_app.tasks[posting.DELIVER], "apply_async", away)
+    monkeypatch.setattr(current_app.tasks[submission.DELIVER], "apply_async", away)
     assert message().send() == 1
     assert Mail.objects.get().state == State.WAITING
 
@@ -148,10 +148,10 @@ def test_a_person_sends_again_and_gives_up(queue):
     message().send()
     mail = Mail.objects.get()
     first = mail.job_id
-    assert "Given up" in posting.give_up(mail=mail, by="ada")
+    assert "Given up" in submission.give_up(mail=mail, by="ada")
     with pytest.raises(NotNow, match="ended"):
-        posting.give_up(mail=mail, by="ada")
-    assert posting.again(mail=mail, by="ada") == "On its way to 1 of 1 recipients."
+        submission.give_up(mail=mail, by="ada")
+    assert submission.again(mail=mail, by="ada") == "On its way to 1 of 1 recipients."
     assert (mail.state, mail.attempts) == (State.WAITING, 0)
     assert mail.job_id != first
     assert [job for _, job in queue] == [first, mail.job_id]
@@ -164,7 +164,7 @@ def test_what_everybody_has_and_what_is_being_sent_is_left_alone():
     for state, delivered, reason in ((State.SENDING, [], "this moment"), (State.SENT, mail.addresses, "Everybody")):
         mail.state, mail.delivered = state, delivered
         with pytest.raises(NotNow, match=reason):
-            posting.again(mail=mail, by="ada")
+            submission.again(mail=mail, by="ada")
 
 
 def test_a_person_who_is_late_changes_nothing():
@@ -172,13 +172,13 @@ def test_a_person_who_is_late_changes_nothing():
     seen = Mail.objects.get()
     Mail.objects.update(state=State.SENDING)
     with pytest.raises(NotNow, match="look again"):
-        posting.again(mail=seen, by="ada")
+        submission.again(mail=seen, by="ada")
     assert Mail.objects.get().state == State.SENDING
 
 
 def test_the_cancel_of_its_job_gives_a_mail_up():
     message().send()
-    posting.cancelled(job=Mail.objects.get().job_id)
+    submission.cancelled(job=Mail.objects.get().job_id)
     assert (Mail.objects.get().state, Mail.objects.get().error) == (State.STOPPED, "Its job was cancelled.")
 
 
@@ -208,7 +208,7 @@ def broken(what, monkeypatch, settings):
     elif what == "redis":
         monkeypatch.setattr(heartbeat, "workers", away)
     elif what == "broker":
-        monkeypatch.setattr(current_app.tasks[posting.DELIVER], "apply_async", away)
+        monkeypatch.setattr(current_app.tasks[submission.DELIVER], "apply_async", away)
     else:
         settings.EMAIL_BACKEND = settings.JOBROOM["EMAIL_TRANSPORT"]
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from jobroom import events, redis
 from jobroom.events import consumer
 from jobroom.jobs.models import Job, State
-from jobroom.workers import missing
+from jobroom.workers import missing_messages
 from jobroom.workers.tests.engine import received, told, waiting, worker
 
 pytestmark = pytest.mark.django_db
@@ -29,8 +29,8 @@ def queued(pk: str, **values) -> Job:
 
 def look() -> list[str]:
     """Return what the second of two looks deals with: nothing is believed at first sight."""
-    assert missing.round_of(consumer.mark()) == []
-    return missing.round_of(consumer.mark())
+    assert missing_messages.round_of(consumer.mark()) == []
+    return missing_messages.round_of(consumer.mark())
 
 
 def test_a_job_without_a_message_is_sent_again_once():
@@ -57,7 +57,7 @@ def test_a_retry_is_sent_again_as_the_attempt_that_it_was():
     ],
 )
 def test_one_that_cannot_be_sent_again_is_said_to_be_gone(values, reason, monkeypatch):
-    monkeypatch.setattr("jobroom.jobs.launching.has_secrets", lambda job: job.args == ["(hidden)"])
+    monkeypatch.setattr("jobroom.jobs.launches.has_secrets", lambda job: job.args == ["(hidden)"])
     job = queued("a")
     Job.objects.filter(pk="a").update(**values)
     assert look() == ["a"]
@@ -85,7 +85,7 @@ def test_what_is_somewhere_is_left_alone():
 
 
 def test_a_queue_too_long_to_be_read_gives_no_verdict(monkeypatch):
-    monkeypatch.setattr(missing, "MOST_READ", 3)
+    monkeypatch.setattr(missing_messages, "MOST_READ", 3)
     queued("a")
     for number in range(4):
         current_app.send_task("demo.echo", task_id=f"other-{number}", queue="default")
@@ -142,7 +142,7 @@ def test_nothing_is_sent_again_for_ever(settings):
     queued("a")
     look()
     assert waiting() == ["a"]
-    assert missing.round_of(consumer.mark()) == []  # its message is seen
+    assert missing_messages.round_of(consumer.mark()) == []  # its message is seen
     redis.client().delete("default")
     look()
     assert waiting() == []

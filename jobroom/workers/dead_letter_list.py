@@ -6,7 +6,7 @@ from functools import cached_property
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, Q
 
-from jobroom.jobs.listing import PAGE, Listing, clean
+from jobroom.jobs.lists import PAGE, Listing, clean
 from jobroom.jobs.models import Job
 from jobroom.users import User
 from jobroom.web import cursors

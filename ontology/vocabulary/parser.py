@@ -10,7 +10,7 @@ from pronto.parsers.base import BaseParser
 from pronto.term import Term
 
 from ontology.vocabulary import formats
-from ontology.vocabulary.building import SCOPES, SourceTerm
+from ontology.vocabulary.builder import SCOPES, SourceTerm
 from ontology.vocabulary.formats import VocabularyProblem
 
 # Longest definition that is kept, in characters.

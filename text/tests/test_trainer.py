@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from text import reading, registry
-from text.spam import recipes, training
+from text import message_files, registry
+from text.spam import recipes, trainer
 from text.spam.measures import Measures, mean, measured
-from text.spam.training import Example
+from text.spam.trainer import Example
 from text.tests.conftest import lines
 
 
@@ -53,15 +53,15 @@ def test_a_message_is_held_out_in_every_training_or_in_none():
     first, second = examples(lines(60)), examples(lines(90))
     chance = random.Random(3)
     chance.shuffle(second)
-    held = {example.text for example in training.divided(first).held_out}
-    also = {example.text for example in training.divided(second).held_out}
+    held = {example.text for example in trainer.divided(first).held_out}
+    also = {example.text for example in trainer.divided(second).held_out}
     assert held == also & {example.text for example in first}
     assert 0.1 < len(also) / len(second) < 0.3
-    assert not also & {example.text for example in training.divided(second).learned}
+    assert not also & {example.text for example in trainer.divided(second).learned}
 
 
 def test_repeated_messages_count_once_and_contradictions_not_at_all():
-    found = training.divided([
+    found = trainer.divided([
         *examples(lines(20)), Example("See YOU  at nine", False), Example("see you at nine", False),
         Example("both", True), Example("BOTH", False),
     ])  # fmt: skip
@@ -70,27 +70,27 @@ def test_repeated_messages_count_once_and_contradictions_not_at_all():
 
 
 def test_a_few_of_each_kind_are_always_held_out():
-    found = training.divided(examples(lines(10)))
+    found = trainer.divided(examples(lines(10)))
     assert sum(example.is_spam for example in found.held_out) >= 3
     assert sum(not example.is_spam for example in found.held_out) >= 3
 
 
 @pytest.mark.parametrize("recipe", recipes.RECIPES)
 def test_every_recipe_learns_and_says_a_probability(recipe):
-    divided = training.divided(examples(lines(30)))
-    model = training.fitted(divided.learned, recipe)
-    assert training.judged(model, divided.held_out).f1 > 0.9
-    spam, ham = training.probabilities(model, ["WIN a £900 prize now, call baba free!", "see you at lunch my friend"])
+    divided = trainer.divided(examples(lines(30)))
+    model = trainer.fitted(divided.learned, recipe)
+    assert trainer.judged(model, divided.held_out).f1 > 0.9
+    spam, ham = trainer.probabilities(model, ["WIN a £900 prize now, call baba free!", "see you at lunch my friend"])
     assert 0 <= ham < 0.5 < spam <= 1
-    assert training.probabilities(model, []) == []
+    assert trainer.probabilities(model, []) == []
 
 
 def test_the_same_messages_make_the_same_model():
-    divided = training.divided(examples(lines(30)))
+    divided = trainer.divided(examples(lines(30)))
     texts = ["call me free at lunch", "£5 £6", "", "\U0001f600", "a" * 20_000]
-    first, second = (training.fitted(divided.learned) for _ in range(2))
-    assert training.probabilities(first, texts) == training.probabilities(second, texts)
-    assert list(training.cross_validated(divided.learned)) == list(training.cross_validated(divided.learned))
+    first, second = (trainer.fitted(divided.learned) for _ in range(2))
+    assert trainer.probabilities(first, texts) == trainer.probabilities(second, texts)
+    assert list(trainer.cross_validated(divided.learned)) == list(trainer.cross_validated(divided.learned))
 
 
 def test_digits_and_wide_letters_are_made_equal():
@@ -98,15 +98,15 @@ def test_digits_and_wide_letters_are_made_equal():
 
 
 def test_the_sentences_that_come_along_make_a_fair_model():
-    messages = reading.labelled(registry.FIRST_DATA)
+    messages = message_files.labelled(registry.FIRST_DATA)
     assert 150 <= len(messages) <= 200
-    divided = training.divided(registry.examples_of(messages))
+    divided = trainer.divided(registry.examples_of(messages))
     assert (divided.repeated, divided.contradictory) == (0, 0)
-    assert mean(list(training.cross_validated(divided.learned)))["f1"] > 0.85
+    assert mean(list(trainer.cross_validated(divided.learned)))["f1"] > 0.85
 
 
 @pytest.mark.timeout(180)
 def test_the_default_recipe_keeps_its_promise_on_real_messages(sms):
-    divided = training.divided(registry.examples_of(reading.labelled(sms)))
-    held_out = training.judged(training.fitted(divided.learned), divided.held_out)
+    divided = trainer.divided(registry.examples_of(message_files.labelled(sms)))
+    held_out = trainer.judged(trainer.fitted(divided.learned), divided.held_out)
     assert held_out.f1 >= 0.95
