@@ -1,39 +1,16 @@
-"""What the scripts of the engine share, as Lua text that is put before each.
-
-A script's text is run again each time, its functions made again: a script is given no more than it uses.
-"""
-
-# For every script. `W` is the workflow's key, `P` the prefix of all keys.
-BASE = """
-local W, P = KEYS[1], KEYS[2]
-local call = redis.call
-local wid, S = string.sub(W, #P + 4), W .. ':s'
-local ENDED = {s = true, k = true, f = true, l = true, c = true, t = true, b = true}
-local function emit(job, text)
-  local id = call('XADD', P .. 'events', 'MAXLEN', '~', %(kept)d, '*', 'e', text)
-  local dash = string.find(id, '-', 1, true)
-  local seq = string.format('%%.0f', tonumber(string.sub(id, 1, dash - 1)) * 4096 + tonumber(string.sub(id, dash + 1)))
-  if job then
-    call('PUBLISH', P .. 'live:job:' .. job, '{"seq":' .. seq .. ',' .. string.sub(text, 2))
-  end
-  return seq
-end
-"""
-
-# For scripts that may end nodes and send others.
-STEP = """
+-- For scripts that may end nodes and send others.
 local G, R = W .. ':g', W .. ':r'
 local clock
 local function now()
   if not clock then
     local t = call('TIME')
-    clock = string.format('%%d.%%06d', t[1], t[2])
+    clock = string.format('%d.%06d', t[1], t[2])
   end
   return clock
 end
 -- ISO 8601 in UTC of seconds since 1970 (the civil calendar by 400-year eras; scripts have no clock functions).
 local function iso(seconds)
-  local day, rest = math.floor(seconds / 86400) + 719468, math.floor(seconds) %% 86400
+  local day, rest = math.floor(seconds / 86400) + 719468, math.floor(seconds) % 86400
   local era = math.floor(day / 146097)
   local doe = day - era * 146097
   local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
@@ -41,8 +18,8 @@ local function iso(seconds)
   local mp = math.floor((5 * doy + 2) / 153)
   local month = mp < 10 and mp + 3 or mp - 9
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  return string.format('%%04d-%%02d-%%02dT%%02d:%%02d:%%02d+00:00', year, month, doy - math.floor((153 * mp + 2) / 5) + 1,
-    math.floor(rest / 3600), math.floor(rest / 60) %% 60, rest %% 60)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d+00:00', year, month, doy - math.floor((153 * mp + 2) / 5) + 1,
+    math.floor(rest / 3600), math.floor(rest / 60) % 60, rest % 60)
 end
 local changed = false
 local function tell()
@@ -70,7 +47,7 @@ local function filled(parts, item)
     names, places = {}, {}
   end
   for i, part in ipairs(parts) do
-    if i %% 2 == 1 then out[i] = part
+    if i % 2 == 1 then out[i] = part
     elseif part == '$item' then out[i] = item
     else
       names[#names + 1], places[#places + 1] = part, i
@@ -123,7 +100,7 @@ local function send(node, rec, item)
   if not rec.q then
     call('SADD', W .. ':o', node)
     unsent[#unsent + 1] = node
-    call('HSET', S, node, 'q')
+    call('HSET', S, node, STATE.QUEUED)
     if item then call('HSET', R, 'i' .. node, item) end
     return
   end
@@ -138,7 +115,7 @@ local function send(node, rec, item)
     ',"properties":{"correlation_id":"' .. id .. '","reply_to":"","delivery_mode":2,"delivery_info":{"exchange":"","routing_key":' ..
     cjson.encode(rec.n) .. '},"priority":' .. rec.p .. ',"body_encoding":"utf-8","delivery_tag":"' .. wid .. '/' .. node .. '/' .. about('epoch') .. '.' .. number .. '"}}'
   local due = rec.z and number == 1 and tonumber(now()) + rec.z or rec.u
-  if due and due > tonumber(now()) + %(held)f then
+  if due and due > tonumber(now()) + CONFIG.held then
     -- Kept until its time as `jobroom.celery.delayed` keeps what Celery sends; it is not put aside any more.
     local group = call('HGET', P .. 'later:groups', id)
     if group then
@@ -147,11 +124,11 @@ local function send(node, rec, item)
       if call('EXISTS', P .. 'parked:' .. group) == 0 then call('SREM', P .. 'parked', group) end
     end
     call('HSET', P .. 'later:messages', id, cjson.encode({list = rec.q, raw = message}))
-    call('ZADD', P .. 'later', string.format('%%.3f', due), id)
+    call('ZADD', P .. 'later', string.format('%.3f', due), id)
   else
     call('LPUSH', rec.q, message)
   end
-  call('HSET', S, node, 'q')
+  call('HSET', S, node, STATE.QUEUED)
   emit(id, '{"type":"queued","job":"' .. id .. '","at":' .. now() .. ',"task":' .. cjson.encode(rec.t) .. ',"queue":' .. cjson.encode(rec.n) ..
     ',"retries":0,"priority":' .. rec.p .. told .. ',"source":"workflow","owner":' .. about('owner') .. ',"workflow":"' .. wid .. '","node":"' .. node .. '"}')
 end
@@ -168,20 +145,20 @@ local function ready(index)
   changed = true
   if about('paused') == '1' then
     call('RPUSH', W .. ':h', index)
-    call('HSET', S, index, 'h')
-    note(index, 'h')
+    call('HSET', S, index, STATE.HELD)
+    note(index, STATE.HELD)
     return
   end
   local rec = record(index)
   if rec.k == 1 or rec.k == 3 then
-    local letter = rec.k == 1 and 'a' or 'e'
+    local letter = rec.k == 1 and STATE.APPROVAL or STATE.EVENT
     call('HSET', S, index, letter)
     call('HSETNX', W .. ':x', 'a' .. index, now())  -- it may have waited before Redis forgot it
     if rec.d then call('ZADD', P .. 'wf:due', call('HGET', W .. ':x', 'a' .. index) + rec.d, wid .. '/' .. index) end
     note(index, letter)
   elseif rec.k == 2 then
-    call('HSET', S, index, 'x')
-    note(index, 'x')
+    call('HSET', S, index, STATE.EXPANDING)
+    note(index, STATE.EXPANDING)
     expand[#expand + 1] = index
   else
     return send(index, rec)
@@ -207,7 +184,7 @@ local function finish(state)
     call('PUBLISH', mark, text)
   end
   emit(false, '{"type":"workflow","job":null,"at":' .. now() .. ',"workflow":"' .. wid .. '","epoch":' .. about('epoch') .. ',"state":"' .. state .. '","result":' .. cjson.encode(result) .. '}')
-  for _, part in ipairs({'', ':g', ':s', ':w', ':x', ':r', ':h', ':o'}) do call('EXPIRE', W .. part, %(after)d) end
+  for _, part in ipairs({'', ':g', ':s', ':w', ':x', ':r', ':h', ':o'}) do call('EXPIRE', W .. part, CONFIG.after) end
 end
 -- A handler runs when the work has ended, and once; returns whether the end has to wait for it.
 local function handled(name, needed)
@@ -216,7 +193,7 @@ local function handled(name, needed)
   local letter = call('HGET', S, index)
   if not letter then
     if not ready(index) then return true end
-    call('HSET', S, index, 'f')
+    call('HSET', S, index, STATE.FAILED)
     return false
   end
   return not ENDED[letter]
@@ -232,9 +209,9 @@ local function conclude()
 end
 local function comes_true(when, letter)
   if when == 2 then return true end
-  if when == 1 then return letter == 'f' or letter == 'l' or letter == 't' end
-  if when == 3 then return letter == 't' end
-  return letter == 's' or letter == 'k'
+  if when == 1 then return letter == STATE.FAILED or letter == STATE.LOST or letter == STATE.TIMED_OUT end
+  if when == 3 then return letter == STATE.TIMED_OUT end
+  return letter == STATE.SUCCEEDED or letter == STATE.SKIPPED
 end
 -- Errbacks that are called when a node is blocked: of a chord's body, if what has failed is a part of its header.
 local function guarded(index, rec, cause)
@@ -258,24 +235,24 @@ local function settle(first, letter)
     call('HSET', S, index, how)
     if index ~= handler and index ~= finalizer then
       add('left', -1)
-      if (how == 'f' or how == 'l' or how == 't' and rec.y ~= 2) and not (rec.y and about('lenient') == '1') or
-        how == 'c' and about('cancelled') ~= '1' then
+      if (how == STATE.FAILED or how == STATE.LOST or how == STATE.TIMED_OUT and rec.y ~= 2) and not (rec.y and about('lenient') == '1') or
+        how == STATE.CANCELLED and about('cancelled') ~= '1' then
         add('failed', 1)
       end
-    elseif how == 'f' or how == 'l' then
+    elseif how == STATE.FAILED or how == STATE.LOST then
       add('failed', 1)
     end
-    if how == 'b' and type(rec.e) == 'table' then guarded(index, rec, cause) end
-    if how == 'b' or how == 'c' or rec.k then note(index, how) end
+    if how == STATE.BLOCKED and type(rec.e) == 'table' then guarded(index, rec, cause) end
+    if how == STATE.BLOCKED or how == STATE.CANCELLED or rec.k then note(index, how) end
     for _, edge in ipairs(rec.c) do
       local child = tostring(edge[1])
       if comes_true(edge[2], how) then
         if call('HINCRBY', W .. ':w', child, 1) == edge[3] and not call('HGET', S, child) then
-          if about('cancelled') == '1' then stack[#stack + 1] = {child, 'c', cause}
-          elseif ready(child) then stack[#stack + 1] = {child, 'f', child} end
+          if about('cancelled') == '1' then stack[#stack + 1] = {child, STATE.CANCELLED, cause}
+          elseif ready(child) then stack[#stack + 1] = {child, STATE.FAILED, child} end
         end
       elseif call('HINCRBY', W .. ':w', '-' .. child, 1) == edge[4] and not call('HGET', S, child) then
-        stack[#stack + 1] = {child, about('cancelled') == '1' and 'c' or 'b', cause}
+        stack[#stack + 1] = {child, about('cancelled') == '1' and STATE.CANCELLED or STATE.BLOCKED, cause}
       end
     end
   end
@@ -286,67 +263,3 @@ local function outcome()
   tell()
   return {finished, unsent, expand, failing, sent}
 end
-"""
-
-# A node that was taken for lost has ended well all the same: what it has blocked is let go, as if it had never been lost.
-REVIVE = """
--- Takes back what the end `before` of a node, or its being blocked, has made impossible for those that wait for it.
-local function release(index, before, now_true, freed)
-  for _, edge in ipairs(record(index).c) do
-    local child = tostring(edge[1])
-    if not comes_true(edge[2], before) then
-      local impossible = call('HINCRBY', W .. ':w', '-' .. child, -1)
-      if now_true and comes_true(edge[2], 's') then call('HINCRBY', W .. ':w', child, 1) end
-      if call('HGET', S, child) == 'b' and impossible < edge[4] then freed[#freed + 1] = child end
-    end
-  end
-end
-local function revive(node, before)
-  local rec, handler, finalizer = record(node), about('handler'), about('finalizer')
-  changed = true
-  if not (rec.y and about('lenient') == '1') then add('failed', -1) end
-  local freed, at = {}, 1
-  release(node, before, true, freed)
-  while freed[at] do
-    local child = freed[at]
-    if call('HGET', S, child) == 'b' then
-      call('HDEL', S, child)
-      if child ~= handler and child ~= finalizer then add('left', 1) end
-      note(child, 'w')
-      release(child, 'b', false, freed)
-    end
-    at = at + 1
-  end
-  for _, edge in ipairs(rec.c) do
-    local child = tostring(edge[1])
-    if tonumber(call('HGET', W .. ':w', child) or '0') >= edge[3] and not call('HGET', S, child) then
-      if about('cancelled') == '1' then settle(child, 'c')
-      elseif ready(child) then settle(child, 'f') end
-    end
-  end
-  conclude()
-end
-"""
-
-# All items of a fan-out have ended: its result is the list of theirs, in order.
-GATHER = """
-local function gather(index)
-  local count = tonumber(call('HGET', W .. ':x', 'm' .. index))
-  local found, names = {}, {}
-  for i = 0, count - 1 do
-    names[#names + 1] = index .. '.' .. i
-    if #names == 1000 or i == count - 1 then
-      for _, text in ipairs(call('HMGET', R, unpack(names))) do found[#found + 1] = text or 'null' end
-      names = {}
-    end
-  end
-  call('HSET', R, index, '[' .. table.concat(found, ',') .. ']')
-end
-local function gathered(index)
-  local failed = tonumber(call('HGET', W .. ':x', 'f' .. index) or '0')
-  if failed == 0 then gather(index) end
-  local letter = failed == 0 and 's' or 'f'
-  if about('cancelled') == '1' and failed > 0 then letter = 'c' end
-  settle(index, letter)
-end
-"""
