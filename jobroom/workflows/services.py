@@ -76,7 +76,7 @@ def start(
         deadline_at=now + timedelta(seconds=workflow.max_processing_time),
     )
     done = workflow.finished
-    stored.set_letters("".join("s" if done.get(node.id) else "w" for node in graph.nodes))
+    stored.set_letters("".join(NodeState.SUCCEEDED if done.get(node.id) else NodeState.WAITING for node in graph.nodes))
     try:
         stored.save(force_insert=True)
     except IntegrityError as error:

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from jobroom import redis
 from jobroom.workflows.engine import keys, loader, scripts
+from jobroom.workflows.engine.keys import NodeState
 from jobroom.workflows.engine.records import record_of
 from jobroom.workflows.exceptions import WorkflowException
 from jobroom.workflows.graph import REF, Graph, Node, When
@@ -133,7 +134,7 @@ def note(workflow_id: str, event: Mapping[str, Any]) -> None:
         _place(graph, index, event)
         state = Job.objects.filter(pk=event["added"]["id"]).values_list("state", flat=True).first()
         stored.graph, stored.total = graph.dumps(), stored.total + 1
-        stored.set_letters(stored.letters + (NODE_STATES[state] if state else "q"))
+        stored.set_letters(stored.letters + (NODE_STATES[state] if state else NodeState.QUEUED))
         stored.save(update_fields=["graph", "total", "letters", "counts"])
 
 
