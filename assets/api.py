@@ -7,7 +7,7 @@ from assets import services
 from assets.models import Asset
 from assets.querysets import AssetQuerySet
 from assets.serializers import AssetSerializer
-from jobroom.jobs.api.paging import NumberedCursor
+from jobroom.jobs.api.pagination import NumberedCursor
 
 
 class NewestFirst(NumberedCursor):

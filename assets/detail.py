@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from assets import sandbox
 from assets.exceptions import AssetFailed
 from assets.models import Asset
-from assets.processing import Teller, findings
+from assets.workbench import Teller, findings
 from jobroom.events import attachments
 from jobroom.jobs import files
 

@@ -7,7 +7,7 @@ from annotated_types import Ge, Le, MinLen
 from assets import detail
 from assets.exceptions import AssetFailed
 from assets.models import Asset
-from assets.processing import workbench
+from assets.workbench import workbench
 from image.celery import app
 from jobroom.tasks import Argument, BaseTask, NotifyAdminTaskMixin, exclusive_task
 

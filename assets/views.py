@@ -18,7 +18,7 @@ from assets.conf import settings
 from assets.forms import UploadForm
 from assets.geometry.formats import FORMATS
 from assets.models import Asset
-from jobroom.jobs import launching, policies
+from jobroom.jobs import launches, policies
 from jobroom.jobs.exceptions import JobError
 from jobroom.jobs.filters import LOOKED
 from jobroom.jobs.models import ACTIVE, Job, Source
@@ -77,7 +77,7 @@ def asset_list(request: HttpRequest) -> HttpResponse:
 def _process(request: HttpRequest, added: Asset) -> None:
     """Launch the whole treatment of a new asset; the asset is there in any case."""
     try:
-        launching.launch(task=PROCESS, arguments={"asset": added.pk}, by=_user(request), source=Source.PAGE)
+        launches.launch(task=PROCESS, arguments={"asset": added.pk}, by=_user(request), source=Source.PAGE)
     except (JobError, TooMany) as error:
         messages.error(request, f"The mesh is uploaded, but it is not processed: {error}")
 

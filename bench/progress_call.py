@@ -20,7 +20,7 @@ from django.test import override_settings  # noqa: E402
 
 from image.celery import app  # noqa: E402
 from jobroom import events, redis  # noqa: E402
-from jobroom.celery import tracking  # noqa: E402
+from jobroom.celery import tracker  # noqa: E402
 
 CALLS = 400
 MILLION = 1_000_000
@@ -51,7 +51,7 @@ def main():
     """Measure and print."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     work.push_request(id=JOB, retries=0, args=(), kwargs={})
-    work.request.execution = tracking.Execution(id="0123456789abcdef", began=0.0)
+    work.request.execution = tracker.Execution(id="0123456789abcdef", began=0.0)
     step = iter(range(10**9))
 
     def ours():

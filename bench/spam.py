@@ -19,9 +19,9 @@ from bench.surroundings import table, verdict
 
 surroundings.setup()
 
-from text import fingerprints, reading  # noqa: E402
+from text import fingerprints, message_files  # noqa: E402
 from text.registry import examples_of  # noqa: E402
-from text.spam import keeping, recipes, training  # noqa: E402
+from text.spam import recipes, serialization, trainer  # noqa: E402
 from text.spam.detector import Detector  # noqa: E402
 from text.spam.measures import mean, measured  # noqa: E402
 
@@ -39,11 +39,11 @@ def grouped(examples, recipe):
         for place in group.places:
             family[place] = group.places[0]
     truth = np.array([example.is_spam for example in examples])
-    parts = StratifiedGroupKFold(training.FOLDS, shuffle=True, random_state=recipes.SEED)
+    parts = StratifiedGroupKFold(trainer.FOLDS, shuffle=True, random_state=recipes.SEED)
     folds = []
     for learn, judge in parts.split(texts, truth, family):
-        model = training.fitted([examples[place] for place in learn], recipe)
-        said = training.probabilities(model, [texts[place] for place in judge])
+        model = trainer.fitted([examples[place] for place in learn], recipe)
+        said = trainer.probabilities(model, [texts[place] for place in judge])
         folds.append(measured([bool(truth[place]) for place in judge], said))
     return folds
 
@@ -54,16 +54,16 @@ def main():
     parser.add_argument("file", type=Path)
     parser.add_argument("--recipes", default=",".join(recipes.RECIPES))
     options = parser.parse_args()
-    messages = reading.labelled(options.file)
-    divided = training.divided(examples_of(messages))
+    messages = message_files.labelled(options.file)
+    divided = trainer.divided(examples_of(messages))
     examples = [*divided.learned, *divided.held_out]
     spam = sum(example.is_spam for example in examples)
     print(f"{len(messages):,} messages, {len(examples):,} different ones, {spam:,} of them spam")
     rows = [("recipe", "F1 of spam, 5 folds", "each fold", "budget", "", "held out", "near-duplicates together")]
     for recipe in options.recipes.split(","):
-        folds = list(training.cross_validated(examples, recipe))
+        folds = list(trainer.cross_validated(examples, recipe))
         middle = mean(folds)
-        held_out = training.judged(training.fitted(divided.learned, recipe), divided.held_out)
+        held_out = trainer.judged(trainer.fitted(divided.learned, recipe), divided.held_out)
         rows.append(
             (
                 recipe,
@@ -82,11 +82,11 @@ def main():
 def costs(divided):
     """Print what training, keeping, loading and asking cost."""
     began = time.perf_counter()
-    model = training.fitted(divided.learned)
+    model = trainer.fitted(divided.learned)
     learned = time.perf_counter() - began
-    content = keeping.as_bytes(model)
+    content = serialization.as_bytes(model)
     began = time.perf_counter()
-    detector = Detector(1, keeping.from_bytes(content))
+    detector = Detector(1, serialization.from_bytes(content))
     loaded = time.perf_counter() - began
     times = []
     for example in divided.held_out[:300]:

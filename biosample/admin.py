@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 
 from biosample.exceptions import InvalidTransition
 from biosample.models import Annotation, Record, State, Submission
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Source
 from jobroom.tasks import enqueue
 from jobroom.users import User

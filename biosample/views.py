@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from biosample import reading
+from biosample import term_display
 from biosample.models import Attribute, Submission
 from jobroom.jobs.models import ACTIVE, Job
 from jobroom.jobs.policies import may_launch
@@ -61,12 +61,12 @@ def submission(request: HttpRequest, submission_id: int) -> HttpResponse:
     jobs = Job.objects.visible_to(user).filter(task=ANNOTATE, kwargs__submission__in=ids).newest_first()[:JOBS]
     context = {
         "submission": found,
-        "rows": reading.rows(records[:RECORDS]),
+        "rows": term_display.rows(records[:RECORDS]),
         "attributes": Attribute.labels,
         "next": records[RECORDS - 1].pk if len(records) > RECORDS else None,
         "is_first_page": not after,
-        "unmatched": reading.unmatched(found),
-        "counts": reading.counts(found),
+        "unmatched": term_display.unmatched(found),
+        "counts": term_display.counts(found),
         "jobs": jobs,
         "active": any(job.state in ACTIVE for job in jobs),
         "may_annotate": may_launch(user, ANNOTATE),

@@ -112,12 +112,12 @@ def launch(task: str, **arguments: Any) -> str:
     """Launch a job as `admin`; return its id."""
     from django.contrib.auth.models import User
 
-    from jobroom.jobs import launching
+    from jobroom.jobs import launches
     from jobroom.jobs.models import Source
 
     after = arguments.pop("run_after", None)
     admin = User.objects.get(username="admin")
-    job = launching.launch(task=task, arguments=arguments, by=admin, source=Source.PAGE, run_after=after)
+    job = launches.launch(task=task, arguments=arguments, by=admin, source=Source.PAGE, run_after=after)
     return str(job.pk)
 
 
@@ -128,7 +128,7 @@ def fill(meshes: list[Path]) -> None:
     from django.utils import timezone
 
     from assets import services
-    from jobroom.jobs import launching
+    from jobroom.jobs import launches
 
     admin = User.objects.get(username="admin")
     for path in meshes:
@@ -148,7 +148,7 @@ def fill(meshes: list[Path]) -> None:
     wait_for(sent)
     wait_for([launch("demo.answer_once", text="good  morning")])
     fill_workflows(admin)
-    launching.repeat(
+    launches.repeat(
         task="Process asset", arguments={"asset": first_asset()}, by=admin, cron="0 6 * * 1-5", name="Bunny at six"
     )
     launch("demo.wait", secs=60, run_after=timezone.now() + timedelta(hours=3))

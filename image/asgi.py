@@ -14,8 +14,8 @@ django.setup()
 from jobroom import private  # noqa: E402
 from jobroom.asgi import with_live  # noqa: E402
 from jobroom.web.body_limit import BodyLimit  # noqa: E402
+from jobroom.web.handler import Handler  # noqa: E402
 from jobroom.web.prefix import Prefix  # noqa: E402
-from jobroom.web.serving import Handler  # noqa: E402
 
 private.set_umask()
 application = Prefix(with_live(BodyLimit(Handler())), settings.FORCE_SCRIPT_NAME)

@@ -16,7 +16,7 @@ class JobroomConfig(AppConfig):
         from django.utils.module_loading import autodiscover_modules
 
         from jobroom import checks
-        from jobroom.celery import beat, delayed, install, known_tasks, orders, pauses, tracking
+        from jobroom.celery import beat, delayed, install, known_tasks, orders, pauses, tracker
         from jobroom.events import heartbeat
         from jobroom.resources import worker as resources
         from jobroom.tasks import failure_mail
@@ -28,7 +28,7 @@ class JobroomConfig(AppConfig):
         autodiscover_modules("tasks")
         checks.connect()
         beat.connect()
-        tracking.connect()
+        tracker.connect()
         known_tasks.connect()
         heartbeat.connect()
         delayed.connect()

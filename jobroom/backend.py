@@ -45,13 +45,13 @@ class JobroomBackend(BaseTaskBackend):
         fit the function.
         """
         from jobroom.django_tasks import results
-        from jobroom.jobs import gate, launching
+        from jobroom.jobs import gate, launches
 
         self.validate_task(task)
         _check_declared(task)
         registration.celery_task(task)
         declared = registration.declared(task.module_path) or task
-        job = launching.launch_call(
+        job = launches.launch_call(
             task=task.module_path,
             args=normalize_json(list(args)),
             kwargs=normalize_json(dict(kwargs)),

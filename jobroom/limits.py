@@ -12,26 +12,13 @@ import re
 
 from jobroom import redis
 from jobroom.exceptions import TaskError
+from jobroom.lua_scripts import source
 
 logger = logging.getLogger(__name__)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RATE = re.compile(r"(\d{1,9})/(\d{0,6})([smhd])")
-
-# ARGV: seconds for one, seconds for all, whether it is taken (1) or only looked at (0). Answers the seconds until there
-# is room, in text ('0' when there is).
-_TAKE = """
-local now = redis.call('TIME')
-now = now[1] + now[2] / 1000000
-local one, all = tonumber(ARGV[1]), tonumber(ARGV[2])
-local due = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
-local wait = due + one - all - now
-if wait > 0.000001 then return tostring(wait) end
-if ARGV[3] == '1' then
-  redis.call('SET', KEYS[1], string.format('%.6f', due + one), 'PX', math.ceil((due + one - now) * 1000))
-end
-return '0'
-"""
+_TAKE = source("jobroom", "take_turn")
 
 
 class TooMany(TaskError):

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.exceptions import NotAllowed, NotNow
 from jobroom.jobs.models import Source
-from ontology import policies, reading, services
+from ontology import index_reader, policies, services
 from ontology.exceptions import Refused, VocabularyFailed
 from ontology.models import Vocabulary
 from ontology.serializers import (
@@ -107,7 +107,7 @@ class TermList(APIView):
         given = TermsQuery(data=request.query_params)
         given.is_valid(raise_exception=True)
         with _open(_visible(request, name)) as index:
-            found = reading.search(index, given.validated_data["q"], given.validated_data["page"], PAGE)
+            found = index_reader.search(index, given.validated_data["q"], given.validated_data["page"], PAGE)
         rows: list[dict[str, Any]] = [
             {**row["term"].brief(), "obsolete": row["term"].obsolete, "synonym": row["label"]} for row in found["rows"]
         ]
@@ -121,7 +121,7 @@ class TermView(APIView):
     def get(self, request: Request, name: str, term_id: str) -> Response:
         """Show a term, also by an alternative id, with its synonyms, parents, children and paths to roots."""
         with _open(_visible(request, name)) as index:
-            described = reading.describe(index, term_id)
+            described = index_reader.describe(index, term_id)
         if described is None:
             raise Http404("There is no such term.")
         return Response(described)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobroom.events import attachments
 from jobroom.jobs import files
 from jobroom.jobs.exceptions import TooLarge
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source, StoredFile
 from jobroom.locks import ExclusiveLock
 from jobroom.sandbox import Progress, Sandbox, quiet

@@ -13,7 +13,7 @@ from ontology import services
 from ontology.conf import settings
 from ontology.models import Vocabulary
 from ontology.policies import LOAD
-from ontology.vocabulary import annotating, nearest
+from ontology.vocabulary import annotator, nearest
 from ontology.vocabulary.index import Index, Term
 
 # A second load of one vocabulary waits in its queue until the first is done, for a day at most.
@@ -85,7 +85,7 @@ def annotate_text(
     _check_length(text)
     found = []
     for name in self.track(list(dict.fromkeys(vocabularies)), "Looking for terms"):
-        found += [match.described(name) for match in annotating.annotate(self.vocabularies[name], text)]
+        found += [match.described(name) for match in annotator.annotate(self.vocabularies[name], text)]
     found.sort(key=lambda match: (match["start"], match["end"]))
     versions = {name: self.vocabularies[name].version for name in vocabularies}
     ambiguous = sum(match["term"] is None for match in found)
@@ -120,8 +120,8 @@ def annotate_values(
 
 def meaning(index: Index, value: str) -> dict[str, Any]:
     """Return the term that a value means, as JSON; else candidates, where it is ambiguous, or suggestions."""
-    candidates = annotating.meanings(index, value)
-    best = annotating.chosen(candidates)
+    candidates = annotator.meanings(index, value)
+    best = annotator.chosen(candidates)
     suggestions = [] if best or candidates else nearest.by_name(index, value, count=3)
     return {
         "term": best.described() if best else None,
@@ -188,8 +188,8 @@ def relations(with_parts: bool) -> tuple[str, ...]:
 
 def the_term(index: Index, text: str) -> Term:
     """Return the term that an id or a name means; raise JobFailed with the nearest ones where it means none, or several."""
-    candidates = annotating.meanings(index, text)
-    best = annotating.chosen(candidates)
+    candidates = annotator.meanings(index, text)
+    best = annotator.chosen(candidates)
     if best is not None:
         return best.term
     names = [f"{c.term.name} ({c.term.id})" for c in candidates[:5]]

@@ -16,7 +16,7 @@ from jobroom.jobs.models import ACTIVE, Job
 from jobroom.jobs.policies import may_launch
 from jobroom.users import User
 from jobroom.web.cursors import number
-from ontology import policies, reading, services
+from ontology import index_reader, policies, services
 from ontology.conf import settings
 from ontology.exceptions import VocabularyFailed
 from ontology.forms import LoadForm
@@ -96,7 +96,7 @@ def vocabulary(request: HttpRequest, name: str) -> HttpResponse:
     }
     try:
         with found.open() as index:
-            context |= reading.search(index, text, context["page"], PAGE)
+            context |= index_reader.search(index, text, context["page"], PAGE)
     except VocabularyFailed as error:
         context["problem"] = str(error)
     return render(request, "ontology/vocabulary.html", context)
@@ -110,7 +110,7 @@ def term(request: HttpRequest, name: str, term_id: str) -> HttpResponse:
     found = _visible(request, name)
     try:
         with found.open() as index:
-            described = reading.describe(index, term_id)
+            described = index_reader.describe(index, term_id)
     except VocabularyFailed as error:
         raise Http404(str(error)) from error
     if described is None:

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from jobroom.jobs.api.matching import IF_MATCH, etag, named
-from jobroom.jobs.api.paging import NumberedCursor
+from jobroom.jobs.api.pagination import NumberedCursor
+from jobroom.jobs.api.preconditions import IF_MATCH, etag, named
 from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.exceptions import Changed, NotNow
 from text import policies, registry

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from text import fingerprints, tables
-from text.reading import Message
+from text.message_files import Message
 
 # Groups of which the log tells, and characters of a message there.
 TOLD = 5

@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from jobroom.jobs import files
 from jobroom.users import User
-from text import reading
+from text import message_files
 from text.exceptions import ModelChanged, ModelRefused, NoSuchVersion
 from text.models import SpamModel, Standing
-from text.spam import keeping, recipes, training
+from text.spam import recipes, serialization, trainer
 from text.spam.detector import Detector
 from text.spam.measures import Measures, mean
 
@@ -42,14 +42,14 @@ class Trained:
 
     model: Any
     recipe: str
-    examples: training.Examples
+    examples: trainer.Examples
     folds: Sequence[Measures]
     held_out: Measures
 
 
-def examples_of(messages: Sequence[reading.Message]) -> list[training.Example]:
+def examples_of(messages: Sequence[message_files.Message]) -> list[trainer.Example]:
     """Return labelled messages as the training takes them."""
-    return [training.Example(message.text, message.label == reading.SPAM) for message in messages]
+    return [trainer.Example(message.text, message.label == message_files.SPAM) for message in messages]
 
 
 def libraries() -> dict[str, str]:
@@ -63,15 +63,15 @@ def parameters(recipe: str) -> dict[str, Any]:
         "recipe": recipe,
         "word_features": recipes.WORD_FEATURES,
         "piece_features": recipes.PIECE_FEATURES,
-        "folds": training.FOLDS,
-        "held_out": training.HELD_OUT,
+        "folds": trainer.FOLDS,
+        "held_out": trainer.HELD_OUT,
         "seed": recipes.SEED,
     }
 
 
 def add(*, trained: Trained, source: Source, by: User | None = None, job_id: str = "", verdict: str = "") -> SpamModel:
     """Keep a trained model as a new version, a candidate; return its row."""
-    content = keeping.as_bytes(trained.model)
+    content = serialization.as_bytes(trained.model)
     examples = trained.examples
     every = [*examples.learned, *examples.held_out]
     counts = {
@@ -157,13 +157,13 @@ def load(row: SpamModel) -> Detector:
         raise ModelRefused(
             f"The file of version {row.version} is gone ({error.strerror}). Promote another one."
         ) from error
-    found = reading.digest_of(content)
+    found = message_files.digest_of(content)
     if found != row.sha256:
         raise ModelRefused(
             f"The file of version {row.version} is not the one that was trained: its SHA-256 begins with {found[:12]}, "
             f"not with {row.sha256[:12]}. Promote another version, and find out who wrote to the files."
         )
-    return Detector(row.version, keeping.from_bytes(content))
+    return Detector(row.version, serialization.from_bytes(content))
 
 
 def working_version() -> str:
@@ -197,12 +197,12 @@ def first_version() -> SpamModel:
 
     Several workers may do it at once: the number of a version is unique, so one of them wins and the others use its row.
     """
-    messages = reading.labelled(FIRST_DATA)
-    examples = training.divided(examples_of(messages))
-    folds = list(training.cross_validated(examples.learned))
-    model = training.fitted(examples.learned)
-    trained = Trained(model, recipes.DEFAULT, examples, folds, training.judged(model, examples.held_out))
-    source = Source(FIRST_DATA.name, reading.digest(FIRST_DATA), len(messages))
+    messages = message_files.labelled(FIRST_DATA)
+    examples = trainer.divided(examples_of(messages))
+    folds = list(trainer.cross_validated(examples.learned))
+    model = trainer.fitted(examples.learned)
+    trained = Trained(model, recipes.DEFAULT, examples, folds, trainer.judged(model, examples.held_out))
+    source = Source(FIRST_DATA.name, message_files.digest(FIRST_DATA), len(messages))
     try:
         with transaction.atomic():
             if SpamModel.objects.exists():

@@ -11,9 +11,9 @@ from pydantic import AfterValidator
 from image.celery import app
 from jobroom.jobs.models import Job
 from jobroom.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin, exclusive_task
-from text import classifying, duplicates, fingerprints, languages, learning, phrases, reading, registry
+from text import classification, duplicates, fingerprints, languages, message_files, model_update, phrases, registry
 from text.conf import settings
-from text.reading import Encoding
+from text.message_files import Encoding
 
 Recipe = Literal["svm", "logistic", "bayes"]
 
@@ -119,15 +119,15 @@ Where the file has labels of its own, the result says how well the model agrees 
 
     def run(self, file: MessageFile, encoding: TheEncoding = "utf-8") -> dict[str, Any]:
         """Return how many are spam and ham, the version that judged, and the id of the CSV."""
-        messages = reading.messages(file.path, encoding)
+        messages = message_files.messages(file.path, encoding)
         detector = registry.up_to_date(self.spam_model)
-        probabilities = classifying.judged(detector, messages, self)
-        found = classifying.counts(messages, probabilities)
+        probabilities = classification.judged(detector, messages, self)
+        found = classification.counts(messages, probabilities)
         self.log(
             "info", f"{found['spam']:,} of {found['messages']:,} messages are spam, says version {detector.version}."
         )
         with tempfile.TemporaryDirectory() as folder:
-            path = classifying.write(Path(folder) / "classified.csv", messages, probabilities)
+            path = classification.write(Path(folder) / "classified.csv", messages, probabilities)
             kept = self.attach(path, _named(file, "classified"))
         return {**found, "version": detector.version, "file": kept}
 
@@ -154,14 +154,14 @@ all versions.
     ) -> dict[str, Any]:
         """Return the figures of the new version, whether it is promoted, and why."""
         job = Job.objects.select_related("owner").filter(pk=self.request.id or "").first()
-        row, verdict = learning.train(
-            lesson=learning.Lesson(file.path, file.name, encoding, recipe),
+        row, verdict = model_update.train(
+            lesson=model_update.Lesson(file.path, file.name, encoding, recipe),
             teller=self,
             by=job.owner if job else None,
             job_id=self.request.id or "",
             promote=promote == "if better",
         )
-        return learning.summary(row, verdict)
+        return model_update.summary(row, verdict)
 
 
 class RetrainSpamDetectorTask(NotifyAdminTaskMixin, BaseTask):
@@ -180,12 +180,12 @@ For a schedule: the file grows, and a version that is better is promoted by itse
         path = Path(settings.TRAINING_FILE)
         if not settings.TRAINING_FILE:
             return self._nothing("No file to learn from is configured: set TEXT_TRAINING_FILE.")
-        if not learning.is_news(path):
+        if not model_update.is_news(path):
             return self._nothing("The file, the recipe and the libraries are those of a version that is there already.")
-        row, verdict = learning.train(
-            lesson=learning.Lesson(path, path.name), teller=self, job_id=self.request.id or ""
+        row, verdict = model_update.train(
+            lesson=model_update.Lesson(path, path.name), teller=self, job_id=self.request.id or ""
         )
-        return learning.summary(row, verdict)
+        return model_update.summary(row, verdict)
 
     def _nothing(self, because: str) -> dict[str, Any]:
         self.log("info", because)
@@ -207,7 +207,7 @@ Two messages are as similar as the pieces of five letters that they share, of al
         self, file: MessageFile, similarity: HowSimilar = 0.8, like: Like = "", encoding: TheEncoding = "utf-8"
     ) -> dict[str, Any]:
         """Return how many groups and messages were found, and the id of the CSV."""
-        messages = reading.messages(file.path, encoding)
+        messages = message_files.messages(file.path, encoding)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "near-duplicates.csv"
             if like.strip():

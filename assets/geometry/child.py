@@ -59,21 +59,21 @@ def _made(mesh: Any, verb: str, options: dict[str, Any]) -> tuple[Any, dict[str,
 
 
 def _views(options: dict[str, Any]) -> list[str]:
-    from assets.geometry import rendering
+    from assets.geometry import renderer
 
-    return list(options.get("views") or rendering.VIEWS)
+    return list(options.get("views") or renderer.VIEWS)
 
 
 def _pictures(mesh: Any, folder: Path, options: dict[str, Any]) -> list[str]:
-    from assets.geometry import rendering
+    from assets.geometry import renderer
 
     views = _views(options)
-    studio = rendering.Studio(mesh)
+    studio = renderer.Studio(mesh)
     names = []
     for number, view in enumerate(views, start=1):
         say(progress=[number, len(views) + 1, f"Picture from {view}"])
         name = f"{view}.png"
-        rendering.save(studio, view, folder / name, int(options.get("pixels", 512)))
+        renderer.save(studio, view, folder / name, int(options.get("pixels", 512)))
         names.append(name)
     say(progress=[len(views) + 1, len(views) + 1, "Pictures are made"])
     return names

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from assets.geometry import colours, depth_buffer, formats, obj, rays, rendering, shapes
+from assets.geometry import colours, depth_buffer, formats, obj, rays, renderer, shapes
 from assets.geometry.formats import FORMATS, MeshProblem
 
 
@@ -134,7 +134,7 @@ def test_units_are_a_guess_with_a_reason(longest, unit):
 
 
 def test_a_picture_shows_the_outline(cube):
-    front = np.asarray(rendering.Studio(cube).picture("front", 100))
+    front = np.asarray(renderer.Studio(cube).picture("front", 100))
     seen = np.argwhere(front[:, :, 3] > 128)
     height, width = np.ptp(seen, axis=0) + 1
     # 1 wide, 2 high, fitted to nine tenths of the picture.
@@ -155,7 +155,7 @@ def test_the_nearer_triangle_hides_the_farther():
 def test_pictures_of_real_scans(tmp_path, shared_mesh):
     mesh = shapes.load(shared_mesh, check(shared_mesh, shared_mesh.name))
     path = tmp_path / "corner.png"
-    rendering.save(rendering.Studio(mesh), "corner", path, 128)
+    renderer.save(renderer.Studio(mesh), "corner", path, 128)
     picture = np.asarray(Image.open(path))
     assert picture.shape == (128, 128, 4)
     assert 0.05 < (picture[:, :, 3] > 0).mean() < 0.9
@@ -165,25 +165,25 @@ def test_pictures_of_real_scans(tmp_path, shared_mesh):
 def test_rays_and_the_depth_buffer_see_the_same(cube, monkeypatch):
     if not rays.available():
         pytest.skip("no wheel of Embree for this machine: there is the depth buffer alone")
-    by_rays = np.asarray(rendering.Studio(cube).picture("front", 64), dtype=float)
+    by_rays = np.asarray(renderer.Studio(cube).picture("front", 64), dtype=float)
     monkeypatch.setattr(rays, "available", lambda: False)
-    by_numpy = np.asarray(rendering.Studio(cube).picture("front", 64), dtype=float)
+    by_numpy = np.asarray(renderer.Studio(cube).picture("front", 64), dtype=float)
     assert np.abs(by_rays - by_numpy).mean() < 2
 
 
 def test_the_shadow_lies_on_the_ground_beside_the_mesh(cube):
     if not rays.available():
         pytest.skip("no wheel of Embree for this machine: pictures have no shadow")
-    corner = np.asarray(rendering.Studio(cube).picture("corner", 128))
+    corner = np.asarray(renderer.Studio(cube).picture("corner", 128))
     shadow = (corner[:, :, 3] > 20) & (corner[:, :, 3] < 120) & (corner[:, :, :3].max(axis=2) < 30)
     assert shadow.sum() > 100
 
 
 def test_a_ball_is_shaded_smoothly_and_a_cube_has_edges(cube):
     ball = trimesh.creation.icosphere(subdivisions=2)  # 320 triangles: flat ones would show
-    tones = np.asarray(rendering.Studio(ball).picture("front", 128))[54:74, 54:74, 1].astype(int)
+    tones = np.asarray(renderer.Studio(ball).picture("front", 128))[54:74, 54:74, 1].astype(int)
     assert np.abs(np.diff(tones, axis=1)).max() <= 3
-    middle = np.asarray(rendering.Studio(cube).picture("corner", 128))[:, :, 1].astype(int)
+    middle = np.asarray(renderer.Studio(cube).picture("corner", 128))[:, :, 1].astype(int)
     assert np.abs(np.diff(middle[40:90, 30:100], axis=1)).max() > 15
 
 
@@ -194,7 +194,7 @@ def test_long_thin_triangles_take_no_longer_than_others():
     around = np.arange(40_000)
     faces = np.stack([np.full(40_000, 40_000), around, np.roll(around, -1)], axis=1)
     disc = trimesh.Trimesh(np.vstack([rim, [[0, 0, 0.3]]]), faces, process=False)
-    picture = np.asarray(rendering.Studio(disc).picture("front", 64))
+    picture = np.asarray(renderer.Studio(disc).picture("front", 64))
     assert picture[32, 32, 3] == 255
 
 
@@ -234,7 +234,7 @@ def test_colours_survive_repair_and_conversion_and_are_in_the_picture(tmp_path, 
     kept = colours.of_corners(back)
     assert (kept[back.vertices[:, 0] > 0] == [255, 0, 0, 255]).all()
     assert (kept[back.vertices[:, 0] < 0] == [0, 0, 255, 255]).all()
-    picture = np.asarray(rendering.Studio(back).picture("front", 64)).astype(int)
+    picture = np.asarray(renderer.Studio(back).picture("front", 64)).astype(int)
     assert picture[32, 40, 0] > picture[32, 40, 2] + 50
     assert picture[32, 24, 2] > picture[32, 24, 0] + 50
 
@@ -263,7 +263,7 @@ def test_a_texture_survives_into_glb_and_picture(tmp_path, textured):
     assert (len(fixed.faces), done["faces_removed"], done["faces_added"]) == (2, 1, 0)
     back = shapes.load(write(tmp_path / "b.glb", fixed, "glb"), "glb")
     assert colours.has_texture(back)
-    picture = np.asarray(rendering.Studio(back).picture("front", 64)).astype(int)
+    picture = np.asarray(renderer.Studio(back).picture("front", 64)).astype(int)
     assert picture[32, 16, 0] > picture[32, 16, 2] + 50
     assert picture[32, 48, 2] > picture[32, 48, 0] + 50
     flat = shapes.load(write(tmp_path / "c.ply", fixed, "ply"), "ply")

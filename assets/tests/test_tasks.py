@@ -7,11 +7,11 @@ import pytest
 from django.contrib.auth.models import Group
 
 from assets import tasks
-from assets.geometry import formats, rendering
+from assets.geometry import formats, renderer
 from assets.models import Asset, Kind
 from image.celery import app
 from jobroom.arguments import WrongArguments, schema_of
-from jobroom.jobs import launching
+from jobroom.jobs import launches
 from jobroom.jobs.models import Job, Source, TaskRule
 
 NAMES = ("Process asset", "assets.inspect", "assets.repair", "assets.simplify", "assets.convert", "assets.pictures")
@@ -30,18 +30,18 @@ def artist(ada, bob, empty_redis):
 
 
 def launch(by, **arguments):
-    return launching.launch(task="Process asset", arguments=arguments, by=by, source=Source.API)
+    return launches.launch(task="Process asset", arguments=arguments, by=by, source=Source.API)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_go_to_the_heavy_queue_and_may_run_twice(name):
-    assert launching.default_queue(app.tasks[name]) == "heavy"
+    assert launches.default_queue(app.tasks[name]) == "heavy"
     assert app.tasks[name].acks_late
 
 
 def test_choices_are_those_of_the_geometry():
     assert set(get_args(tasks.Format)) == set(formats.FORMATS)
-    assert tasks.EVERY_VIEW == list(get_args(tasks.View)) == list(rendering.VIEWS)
+    assert tasks.EVERY_VIEW == list(get_args(tasks.View)) == list(renderer.VIEWS)
 
 
 def test_arguments_travel_as_json_and_have_bounds(cube):

@@ -13,7 +13,7 @@ from biosample.conf import settings
 from biosample.models import Annotation, Attribute, Record, Submission
 from biosample.querysets import RecordQuerySet
 from jobroom.exceptions import JobFailed, LockLost
-from ontology.vocabulary import annotating, nearest
+from ontology.vocabulary import annotator, nearest
 from ontology.vocabulary.index import Index
 
 logger = logging.getLogger(__name__)
@@ -113,8 +113,8 @@ def _answer(value: str, index: Index, attribute: str) -> dict[str, Any]:
 
 
 def _looked_up(value: str, index: Index) -> dict[str, Any]:
-    meanings = annotating.meanings(index, value)
-    best = annotating.chosen(meanings)
+    meanings = annotator.meanings(index, value)
+    best = annotator.chosen(meanings)
     if best is not None and not best.term.obsolete:
         return {
             "outcome": Outcome.FOUND,

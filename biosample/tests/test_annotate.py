@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from biosample import checks, reading, services
+from biosample import checks, services, term_display
 from biosample.models import Annotation, Submission
 from biosample.services import annotations as annotating_module
 from biosample.tasks import AnnotateAllTask, AnnotateRecordsTask
@@ -14,7 +14,7 @@ from jobroom.exceptions import JobFailed
 from jobroom.locks import ExclusiveLock
 from jobroom.resources.access import given
 from ontology.models import SHIPPED
-from ontology.vocabulary import building, parsing
+from ontology.vocabulary import builder, parser
 from ontology.vocabulary.index import Index
 
 Outcome = Annotation.Outcome
@@ -38,8 +38,8 @@ def indexes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("indexes")
     found = {}
     for path in SHIPPED.glob("*.obo"):
-        terms, meta = parsing.read(path, "obo")
-        building.build(folder / path.stem, terms, meta, lambda *step: None)
+        terms, meta = parser.read(path, "obo")
+        builder.build(folder / path.stem, terms, meta, lambda *step: None)
         found[path.stem] = Index(folder / path.stem, path.stem, 1)
     yield found
     for index in found.values():
@@ -231,10 +231,10 @@ def test_the_page_shows_terms_confidence_source_and_suggestions(client, annotate
 
 def test_a_changed_value_waits_for_the_next_time(annotated):
     annotated.records.filter(alias="a0").update(breed="Jersey")
-    ((_, cells), *_) = reading.rows(list(annotated.records.order_by("pk").prefetch_related("annotations")))
+    ((_, cells), *_) = term_display.rows(list(annotated.records.order_by("pk").prefetch_related("annotations")))
     assert [cell.outcome for cell in cells] == ["found", "waiting", ""]
     annotated.records.filter(alias="a2").update(breed="")
-    assert {row["value"] for row in reading.unmatched(annotated)} == {"Maltese"}
+    assert {row["value"] for row in term_display.unmatched(annotated)} == {"Maltese"}
 
 
 def test_others_are_told_that_there_is_none(client, annotated, django_user_model):

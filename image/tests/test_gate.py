@@ -23,13 +23,13 @@ from image.celery import app
 from image.tests.routes import routes
 from jobroom import redis
 from jobroom.arguments import File, WrongArguments
-from jobroom.jobs import control, files, launching
+from jobroom.jobs import control, files, launches
 from jobroom.jobs.exceptions import JobError
 from jobroom.jobs.models import Job, Preset, Source, State, TaskRule
 from jobroom.schedules import services as schedules
 from jobroom.schedules.exceptions import ScheduleError
 from jobroom.workers.models import DeadLetter
-from jobroom.workflows import launching as workflow_launching
+from jobroom.workflows import launches as workflow_launches
 from jobroom.workflows import services
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.builder import Recipe
@@ -88,7 +88,7 @@ NO_WAY = {
         "text/models/<int:version>/promote/", "api/text/models/roll-back/", "api/text/models/<int:version>/promote/",
         "api/workflows/definitions/",
     },
-    "through jobroom.jobs.launching.launch, with a file of one's own": {"vocabularies/", "api/vocabularies/", "assets/"},
+    "through jobroom.jobs.launches.launch, with a file of one's own": {"vocabularies/", "api/vocabularies/", "assets/"},
     "takes a schedule of one's own out of its course, or away": {
         "schedules/<int:schedule_id>/pause/", "schedules/<int:schedule_id>/resume/", "schedules/<int:schedule_id>/skip/",
         "schedules/<int:schedule_id>/delete/", "api/schedules/<int:schedule_id>/pause/",
@@ -335,15 +335,15 @@ WAYS = {
         command="launch", queue=True,
     ),
     "launch in Python": Way(
-        lambda room, given, made, queue="": launching.launch(task=TASK, arguments=given, by=room.person(), source=Source.PAGE, queue=queue),
+        lambda room, given, made, queue="": launches.launch(task=TASK, arguments=given, by=room.person(), source=Source.PAGE, queue=queue),
         queue=True,
     ),
     "launch again in Python": Way(
-        lambda room, given, job: launching.launch_again(job=job, by=room.person(), source=Source.PAGE),
+        lambda room, given, job: launches.launch_again(job=job, by=room.person(), source=Source.PAGE),
         before=lambda room, given: room.job(given),
     ),
     "repeat in Python": Way(
-        lambda room, given, made, queue="": launching.repeat(task=TASK, arguments=given, by=room.person(), cron="0 6 * * *", queue=queue),
+        lambda room, given, made, queue="": launches.repeat(task=TASK, arguments=given, by=room.person(), cron="0 6 * * *", queue=queue),
         queue=True,
     ),
     "retry in Python": Way(
@@ -384,7 +384,7 @@ WAYS = {
         command="workflow", bears=DEFINED,
     ),
     "workflow in Python": Way(
-        lambda room, given, made: workflow_launching.launch(definition=NAME, payload=given, by=room.person(), source="page"),
+        lambda room, given, made: workflow_launches.launch(definition=NAME, payload=given, by=room.person(), source="page"),
         bears=DEFINED,
     ),
     "rerun over the API": Way(

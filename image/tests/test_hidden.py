@@ -19,7 +19,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from image.tests.routes import routes
 from image.tests.world import TASK, send
 from jobroom import rounds
-from jobroom.jobs import catalogue, launching
+from jobroom.jobs import catalogue, launches
 from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.tokens import new_token
 from jobroom.live import topics
@@ -232,7 +232,7 @@ def test_names_of_schedules(world):
     """To choose the name of a hidden schedule does what it does with a name that is free."""
     launcher = world.people["launcher"]
     addresses = [
-        launching.repeat(task=TASK, arguments={"text": "x"}, by=launcher, cron="0 6 * * *", name=name)
+        launches.repeat(task=TASK, arguments={"text": "x"}, by=launcher, cron="0 6 * * *", name=name)
         for name in ("Hidden schedule", "Another schedule")
     ]
     assert {re.sub(r"\d+", "…", address) for address in addresses} == {"/schedules/…/"}

@@ -36,8 +36,8 @@ ANSWERS = {
     "templatetags",
     "tests",
     "testing",
-    "letter_api.py",
-    "letter_views.py",
+    "dead_letter_api.py",
+    "dead_letter_views.py",
 }
 
 

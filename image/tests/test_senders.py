@@ -6,29 +6,29 @@ from pathlib import Path
 
 from django.conf import settings
 
-from jobroom.jobs import launching
+from jobroom.jobs import launches
 
 # Each function that sends a message, makes one again or begins a workflow, and where the person's rights are asked.
 SENDERS = {
-    "jobroom/jobs/launching.py": {
+    "jobroom/jobs/launches.py": {
         "_send": "of those below", "_dispatch": "of launch, after gate.admit", "send_again": "of control.retry, after gate.check",
         "resend": "after later.is_refused", "_send_one": "after later.is_refused",
     },
     "jobroom/jobs/control.py": {"retry": "after gate.check, by policies.may_retry"},
     "jobroom/jobs/result_cache.py": {"_launch_anew": "through launching.resend"},
-    "jobroom/workers/missing.py": {"_settle": "through launching.resend"},
+    "jobroom/workers/missing_messages.py": {"_settle": "through launching.resend"},
     "jobroom/tasks/base.py": {
         "BaseTask.apply_async": "what Celery calls", "enqueue.send": "services call it in the name of the machine",
     },
     "jobroom/cache/handoff.py": {"send": "the next of those that passed the gate and waited"},
     "jobroom/locks/requeue.py": {"_send_again": "a job goes back to its queue", "send_again": "a job goes back to its queue"},
     "jobroom/resources/requeue.py": {"wait_for_resource": "a job goes back to its queue"},
-    "jobroom/notifications/posting.py": {"_queue": "mails of the machine"},
-    "jobroom/schedules/services/running.py": {"run_now": "after refusal()"},
+    "jobroom/notifications/submission.py": {"_queue": "mails of the machine"},
+    "jobroom/schedules/services/dispatch.py": {"run_now": "after refusal()"},
     "jobroom/schedules/scheduler.py": {"Scheduler.apply_entry": "after refusal_of()"},
     "biosample/admin.py": {"SubmissionAdmin.fetch_status_now": "staff with the permission; the task takes no arguments"},
     "jobroom/workflows/workflows.py": {"Workflow.apply_async": "code that begins a workflow of its own"},
-    "jobroom/workflows/launching.py": {"launch": "after admission.check_graph", "launch_text": "after admission.check_graph"},
+    "jobroom/workflows/launches.py": {"launch": "after admission.check_graph", "launch_text": "after admission.check_graph"},
     "jobroom/workflows/engine/effects.py": {"send": "nodes of workflows that have passed"},
 }  # fmt: skip
 _SENDING = {"apply_async", "delay", "send_task", "enqueue", "apply_entry", "resend", "send_again"}
@@ -47,9 +47,9 @@ def test_a_new_way_is_noticed():
     """In a file of its own, and beside what is listed."""
     assert senders_in("def new(task):\n    for _ in [1]:\n        task.apply_async(())\n") == {"new"}
     assert senders_in("class A:\n    def go(self): services.start(1)\n    run = lambda t: t.delay()\n") == {"A.go", "A"}
-    text = Path(launching.__file__).read_text()
+    text = Path(launches.__file__).read_text()
     assert senders_in(text + "\ndef behind_the_gate(job):\n    _send(1, job, (), {})\n") == {
-        *SENDERS["jobroom/jobs/launching.py"], "behind_the_gate",
+        *SENDERS["jobroom/jobs/launches.py"], "behind_the_gate",
     }  # fmt: skip
 
 

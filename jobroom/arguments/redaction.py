@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 from kombu.utils.json import dumps, loads
 
 from jobroom import foreign
-from jobroom.arguments import sealing
+from jobroom.arguments import encryption
 from jobroom.conf import settings
 
 HIDDEN = "••••••"
@@ -77,7 +77,7 @@ def hide(value: Any, depth: int = 0, secrets: typing.AbstractSet[str] = frozense
         if depth >= DEEPEST:
             return "…"
         if isinstance(value, Mapping):
-            return HIDDEN if sealing.is_sealed(value) else _hidden_values(value, depth, secrets)
+            return HIDDEN if encryption.is_sealed(value) else _hidden_values(value, depth, secrets)
         return [hide(item, depth + 1, secrets) for item in value]
     return HIDDEN if secrets and type(value) in {int, float} and str(value) in secrets else value
 
@@ -100,7 +100,7 @@ def hide_in_json(text: str, secrets: typing.AbstractSet[str] = frozenset()) -> s
 
 def is_suspect(text: str, secrets: typing.AbstractSet[str] = frozenset()) -> bool:
     """Return whether there may be a secret in JSON text: most have none, and are not parsed."""
-    if sealing.MARK in text or is_secret_name(text) or ("://" in text and _IN_ADDRESS.search(text)):
+    if encryption.MARK in text or is_secret_name(text) or ("://" in text and _IN_ADDRESS.search(text)):
         return True
     return any(form in text for form in _all_forms(frozenset(secrets)))
 
@@ -174,8 +174,8 @@ def hide_arguments(function: Callable[..., Any] | None, args: Any, kwargs: Any) 
 
 def _unsealed(value: Any) -> Any:
     try:
-        return sealing.opened(value)
-    except sealing.CannotOpen:
+        return encryption.opened(value)
+    except encryption.CannotOpen:
         return None  # the job cannot open it either, and so cannot tell it
 
 
@@ -241,7 +241,7 @@ def _signatures(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def _sealed(value: Any, is_secret: bool, keep: Callable[[Any], bool], depth: int = 0) -> Any:
-    if keep(value) or sealing.is_sealed(value) or depth >= DEEPEST:
+    if keep(value) or encryption.is_sealed(value) or depth >= DEEPEST:
         return value
     if isinstance(value, Mapping):
         return {
@@ -249,7 +249,7 @@ def _sealed(value: Any, is_secret: bool, keep: Callable[[Any], bool], depth: int
         }
     if isinstance(value, list | tuple | set | frozenset):
         return [_sealed(item, is_secret, keep, depth + 1) for item in value]
-    return sealing.seal(value) if is_secret and not isinstance(value, bool) else value
+    return encryption.seal(value) if is_secret and not isinstance(value, bool) else value
 
 
 def seal_result(value: Any) -> Any:
@@ -267,22 +267,22 @@ def seal_leaves(
     value: Any, secrets: typing.AbstractSet[str] = frozenset(), is_secret: bool = False, depth: int = 0
 ) -> Any:
     """Return JSON in which every text under a secret name, and every one that contains one of `secrets`, is sealed."""
-    if sealing.is_sealed(value) or depth >= DEEPEST:
+    if encryption.is_sealed(value) or depth >= DEEPEST:
         return value
     if isinstance(value, Mapping):
         return {k: seal_leaves(v, secrets, is_secret_name(str(k)), depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [seal_leaves(item, secrets, is_secret, depth + 1) for item in value]
     if isinstance(value, str) and (is_secret or _without(value, secrets) != value):
-        return sealing.seal(value)
-    return sealing.seal(value) if type(value) in {int, float} and str(value) in secrets else value
+        return encryption.seal(value)
+    return encryption.seal(value) if type(value) in {int, float} and str(value) in secrets else value
 
 
 def _texts(value: Any, is_secret: bool, depth: int = 0) -> Iterator[str]:
     """Yield every secret text in `value`."""
     if depth >= DEEPEST:
         return
-    if sealing.is_sealed(value):
+    if encryption.is_sealed(value):
         value, is_secret = _unsealed(value), True
     if isinstance(value, Mapping):
         for key, item in value.items():

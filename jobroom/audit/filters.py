@@ -8,7 +8,7 @@ from django.db.models import Q
 from jobroom.audit.models import Act, ActQuerySet
 from jobroom.jobs import policies
 from jobroom.jobs.filters import cursor
-from jobroom.jobs.listing import NewestFirst, clean
+from jobroom.jobs.lists import NewestFirst, clean
 from jobroom.users import User
 from jobroom.web.cursors import WrongCursor
 

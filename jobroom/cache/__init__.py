@@ -1,8 +1,8 @@
 """Answers once: the same question is computed one time, and its answer is given to everybody who asks it.
 
-`likeness` and `questions` say when two jobs ask the same; `flights` and its `scripts` keep answers in Redis and know who
-computes and who waits; `handing` gives those who wait their end; `working` is what a worker does; `keeping` counts and
-forgets.
+`similarity` and `identity` say when two jobs ask the same; `single_flight` and its `scripts` keep answers in Redis and know
+which job computes and which wait; `handoff` gives those that wait their result; `worker` is what a worker does;
+`maintenance` counts and deletes.
 """
 
 from jobroom.cache.identity import Question, keeps_answers, question

@@ -17,7 +17,7 @@ from jobroom import bounds, events
 from jobroom.arguments.redaction import hide_in_json, seal_arguments
 from jobroom.cache import single_flight
 from jobroom.cache.single_flight import Answer, End, Entry
-from jobroom.celery.tracking import ASK, DISPATCH, source
+from jobroom.celery.tracker import ASK, DISPATCH, source
 from jobroom.conf import settings
 from jobroom.exceptions import JobFailed
 from jobroom.locks.requeue import WAITS

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from kombu.utils.json import dumps, loads
 
 from jobroom import redis
-from jobroom.arguments.sealing import opened
+from jobroom.arguments.encryption import opened
 from jobroom.cache import scripts
 from jobroom.cache.identity import Question
 from jobroom.conf import settings

@@ -8,7 +8,7 @@ from celery.utils.imports import symbol_by_name
 
 from jobroom.celery import transport, wire
 
-AMQP = "jobroom.celery.publishing:AMQP"
+AMQP = "jobroom.celery.publisher:AMQP"
 CONSUMER = "jobroom.celery.consumer:Consumer"
 
 

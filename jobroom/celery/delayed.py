@@ -26,6 +26,7 @@ from kombu.utils.json import dumps, loads
 
 from jobroom import redis
 from jobroom.conf import settings
+from jobroom.lua_scripts import source
 
 logger = logging.getLogger(__name__)
 
@@ -36,54 +37,9 @@ CHUNK = 100
 # Seconds between two looks for what is due.
 PAUSE = 1.0
 
-# What every script begins with. KEYS of all: later, its messages, the groups of jobs that are parked, all groups.
-# A job waits for its time or is parked, never both: `leave` takes it out of its group. `forget` takes it out of all.
-_SHARED = """
-local later, messages, groups, parked = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local function leave(job)
-  local group = redis.call('HGET', groups, job)
-  if not group then return end
-  redis.call('HDEL', groups, job)
-  redis.call('SREM', parked .. ':' .. group, job)
-  if redis.call('EXISTS', parked .. ':' .. group) == 0 then redis.call('SREM', parked, group) end
-end
-local function forget(job)
-  redis.call('ZREM', later, job)
-  redis.call('HDEL', messages, job)
-  leave(job)
-end
-"""
-# ARGV: job, due, message.
-_KEEP = f"""{_SHARED}
-leave(ARGV[1])
-redis.call('HSET', messages, ARGV[1], ARGV[3])
-redis.call('ZADD', later, ARGV[2], ARGV[1])
-"""
-# ARGV: until when is due, until when it is claimed, most.
-_CLAIM = f"""{_SHARED}
-local found = {{}}
-for _, job in ipairs(redis.call('ZRANGE', later, '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[3])) do
-  local text = redis.call('HGET', messages, job)
-  if text then
-    redis.call('ZADD', later, ARGV[2], job)
-    found[#found + 1] = job
-    found[#found + 1] = text
-  else
-    forget(job)
-  end
-end
-return found
-"""
-# Whether the job still has the message that was claimed: another one may have taken its place, or a worker may have got
-# it and put it aside meanwhile. ARGV: job, message.
-_CLAIMED = f"""{_SHARED}
-if redis.call('HGET', messages, ARGV[1]) ~= ARGV[2] or redis.call('HEXISTS', groups, ARGV[1]) == 1 then return end
-"""
-_DONE = f"{_CLAIMED}forget(ARGV[1])"
-# The engine of workflows keeps the broker's own text, with the list it goes to. In one step. ARGV: job, message, list, text.
-_MOVE = f"{_CLAIMED}redis.call('LPUSH', ARGV[3], ARGV[4])\nforget(ARGV[1])"
-# ARGV: jobs.
-_REMOVE = f"{_SHARED}for _, job in ipairs(ARGV) do forget(job) end"
+_KEEP, _CLAIM, _DONE, _MOVE, _REMOVE, _PARK, _UNPARK = (
+    source("jobroom.celery", name) for name in ("delay", "claim", "done", "move", "remove", "park", "unpark")
+)
 
 
 def _keys() -> list[str]:
@@ -147,29 +103,6 @@ def _written(content_type: str, encoding: str, payload: Any, options: Mapping[st
 
 # Scores of what waits without a time, above every time: these seconds are added to the moment from which it waits.
 PARKED = 1e11
-# In one step with the question whether the group is still held: what is put aside after its end, nobody would let go on.
-# The fifth key is the hash of groups that are held. ARGV: job, message, score, group.
-_PARK = f"""{_SHARED}
-if redis.call('HEXISTS', KEYS[5], ARGV[4]) == 0 then return 0 end
-leave(ARGV[1])
-redis.call('HSET', messages, ARGV[1], ARGV[2])
-redis.call('ZADD', later, ARGV[3], ARGV[1])
-redis.call('HSET', groups, ARGV[1], ARGV[4])
-redis.call('SADD', parked .. ':' .. ARGV[4], ARGV[1])
-redis.call('SADD', parked, ARGV[4])
-return 1
-"""
-# They become due in the order in which they came. ARGV: most, PARKED, group.
-_UNPARK = f"""{_SHARED}
-local jobs = redis.call('SPOP', parked .. ':' .. ARGV[3], ARGV[1])
-for _, job in ipairs(jobs) do
-  local score = tonumber(redis.call('ZSCORE', later, job))
-  if score and score >= tonumber(ARGV[2]) then redis.call('ZADD', later, score - ARGV[2], job) end
-  redis.call('HDEL', groups, job)
-end
-if redis.call('EXISTS', parked .. ':' .. ARGV[3]) == 0 then redis.call('SREM', parked, ARGV[3]) end
-return #jobs
-"""
 
 
 def park(message: Any, group: str, held: str) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 from kombu.utils.json import dumps, loads
 
 from jobroom import redis
+from jobroom.lua_scripts import source
 
 logger = logging.getLogger(__name__)
 
@@ -34,24 +35,7 @@ PUT_BACK = 100
 # Seconds for which one process may work on what was taken before another one may.
 TURN = 30
 
-# KEYS: queue, taken. ARGV: most messages, most bytes. RPOPLPUSH does not copy.
-_TAKE = """
-local number, bytes = 0, 0
-while number < tonumber(ARGV[1]) and bytes < tonumber(ARGV[2]) do
-  local text = redis.call('RPOPLPUSH', KEYS[1], KEYS[2])
-  if not text then break end
-  number, bytes = number + 1, bytes + #text
-end
-return number
-"""
-# KEYS: queue, taken. ARGV: index, the message, what marks it.
-_PICK = """
-if redis.call('LINDEX', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('LSET', KEYS[1], ARGV[1], ARGV[3])
-redis.call('LREM', KEYS[1], -1, ARGV[3])
-redis.call('LPUSH', KEYS[2], ARGV[2])
-return 1
-"""
+_TAKE, _PICK = source("jobroom.celery", "take"), source("jobroom.celery", "pick")
 
 
 # Where kombu writes the address of a message. What a task was given stands in base64, and quotation marks inside of texts are

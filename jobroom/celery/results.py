@@ -10,8 +10,8 @@ from celery.backends.redis import RedisBackend
 from kombu.utils.encoding import bytes_to_str
 
 from jobroom import events
-from jobroom.arguments import redaction, sealing
-from jobroom.celery import tracking
+from jobroom.arguments import encryption, redaction
+from jobroom.celery import tracker
 from jobroom.conf import settings
 
 
@@ -28,7 +28,7 @@ class ResultBackend(RedisBackend):
         self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
     ) -> None:
         """Keep the result of a job that succeeded."""
-        execution = tracking.execution_of(request)
+        execution = tracker.execution_of(request)
         if request is not None and redaction.returns_secret(getattr(get_current_task(), "run", None)):
             redaction.learn(task_id, result)
         if store_result and execution is not None and not execution.is_part:
@@ -44,7 +44,7 @@ class ResultBackend(RedisBackend):
         secrets, plain = redaction.running(), self.encode_result(result, state)
         if state != states.SUCCESS:
             return redaction.hide(plain, secrets=secrets)
-        return sealing.seal(plain) if redaction.is_suspect(bytes_to_str(self.encode(plain)), secrets) else result
+        return encryption.seal(plain) if redaction.is_suspect(bytes_to_str(self.encode(plain)), secrets) else result
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """Subscribe to nothing when a job is sent: `get`, `then` and groups subscribe when somebody waits.
@@ -59,7 +59,7 @@ class ResultBackend(RedisBackend):
         key, text = self._entry(task_id, self.encode_result(result, state), state, None, request)
         if len(text) > self._MAX_STR_VALUE_SIZE:  # type: ignore[attr-defined]
             return False
-        return tracking.succeeded(request, result, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
+        return tracker.succeeded(request, result, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
 
     def kept_with_end(self, task_id: str, result: Any, state: str, told: dict[str, Any]) -> bool:
         """Keep the result of a job that was answered without running and tell its end (`told`), in one step.
@@ -82,13 +82,13 @@ class ResultBackend(RedisBackend):
     @staticmethod
     def _sealed(text: str) -> str:
         """Return the text sealed where a secret is in it: whoever waits gets it all the same, see `decode`."""
-        return sealing.sealed_text(text) if redaction.is_suspect(text, redaction.running()) else text
+        return encryption.sealed_text(text) if redaction.is_suspect(text, redaction.running()) else text
 
     def decode(self, payload: Any) -> Any:
         """Return what was kept under a key, opened where it is sealed."""
-        marked = sealing.MARK.encode() if isinstance(payload, bytes) else sealing.MARK
+        marked = encryption.MARK.encode() if isinstance(payload, bytes) else encryption.MARK
         found = super().decode(payload)
-        return sealing.opened(found) if payload and marked in payload else found
+        return encryption.opened(found) if payload and marked in payload else found
 
     def _meta(self, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
         """Return what Celery keeps of an end: the same, with fewer look-ups of its options and of the time zone."""
@@ -117,7 +117,7 @@ class ResultBackend(RedisBackend):
     def _note(self, task_id: str, result: Any, state: str, request: Any) -> None:
         """Remember what a task stores for its own job: if it raises Ignore, that is how the job has ended."""
         request = request or getattr(get_current_task(), "request", None)
-        execution = tracking.execution_of(request)
+        execution = tracker.execution_of(request)
         if execution is not None and request.id == task_id and not execution.repeated:
             execution.said = state, result
 

@@ -41,6 +41,7 @@ from django.core.signals import setting_changed
 from jobroom import foreign, redis
 from jobroom.arguments.redaction import hide, hide_in_text, is_suspect, running
 from jobroom.conf import settings
+from jobroom.lua_scripts import Value, source
 
 logger = logging.getLogger(__name__)
 
@@ -51,76 +52,6 @@ Write = Callable[[str, str, dict[str, Any]], tuple[bool, str | None]]
 # The job must not run: it has ended already, or it runs elsewhere and may not run twice.
 REPEATED = "repeated"
 
-# One round trip: into the stream for the recorder, to the channel for whoever watches this job now, and what a page must
-# be able to catch up on (ARGV[4] is given for those types) into the job's own short stream. The sequence number is the
-# stream position as one integer that JavaScript holds exactly: milliseconds times 4096 plus the counter within one.
-#
-# The same round trip brings back whether somebody has asked to cancel the job, and keeps two marks; ARGV[3] says what is
-# to be done with them. `running:<job>` is there while the job runs, `ran:<job>` for a while after an attempt has ended.
-# Both say which attempt it is: retries, dispatch, whether it may run twice, execution (ARGV[4] of a start).
-#
-# - `start`: a job that is cancelled is not told to have started. A second message of an attempt that runs or has ended is
-#   refused: the answer is REPEATED. A retry is a new attempt. A task that may run twice may be delivered twice, but a
-#   message that was sent twice (another dispatch) is not such a delivery.
-# - `end`: the attempt has ended.
-# - `free`: the run has ended, but not the attempt: its message is, or goes, back in its queue.
-# - `sent`: somebody uses the id for another life of the job: what ran before counts no more.
-#
-# With KEYS[2] it also keeps a result as Celery's Redis backend does (ARGV[4], for ARGV[5] seconds; 0: for ever).
-#
-# Every argument costs the task a microsecond or two: the limits are part of the text, the keys are made here.
-_EMIT = """
-local prefix, job, mark = string.sub(KEYS[1], 1, -7), ARGV[2], ARGV[3]
-local asked = false
-if mark == 'start' then
-  local ran
-  asked, ran = unpack(redis.call('MGET', prefix .. 'cancel:' .. job, prefix .. 'ran:' .. job))
-  if asked then return asked end
-  local runs = redis.call('SET', prefix .. 'running:' .. job, ARGV[4], 'EX', %(run_seconds)d, 'GET')
-  if ran or runs then
-    local function read(text) return string.match(text, '^(%%d+) (%%S+) (%%d) (%%S+)$') end
-    local retries, dispatch, may, execution = read(ARGV[4])
-    local function refuses(text, ended)
-      if not text then return false end
-      local number, other, _, run = read(text)
-      if not number or run == execution or tonumber(retries) > tonumber(number) then return false end
-      return ended or may == '0' or other ~= dispatch
-    end
-    if refuses(runs, false) or refuses(ran, true) then
-      if runs then redis.call('SET', prefix .. 'running:' .. job, runs, 'EX', %(run_seconds)d)
-      else redis.call('DEL', prefix .. 'running:' .. job) end
-      return '%(repeated)s'
-    end
-  end
-elseif mark == 'sent' then
-  redis.call('DEL', prefix .. 'ran:' .. job)
-elseif mark ~= '' then
-  asked = redis.call('GET', prefix .. 'cancel:' .. job)
-  if mark == 'end' then
-    local run = redis.call('GETDEL', prefix .. 'running:' .. job)
-    if run then redis.call('SET', prefix .. 'ran:' .. job, run, 'EX', %(ran_seconds)d) end
-  elseif mark == 'free' then
-    redis.call('DEL', prefix .. 'running:' .. job, prefix .. 'ran:' .. job)
-  end
-end
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', %(kept)d, '*', 'e', ARGV[1])
-if KEYS[2] then
-  if ARGV[5] == '0' then
-    redis.call('SET', KEYS[2], ARGV[4])
-  else
-    redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5])
-  end
-  redis.call('PUBLISH', KEYS[2], ARGV[4])
-elseif ARGV[4] == 'replay' then
-  local recent = prefix .. 'recent:' .. job
-  redis.call('XADD', recent, 'MAXLEN', '~', %(replay_kept)d, id, 'e', ARGV[1])
-  redis.call('EXPIRE', recent, %(replay_seconds)d)
-end
-local dash = string.find(id, '-', 1, true)
-local seq = tonumber(string.sub(id, 1, dash - 1)) * 4096 + tonumber(string.sub(id, dash + 1))
-redis.call('PUBLISH', prefix .. 'live:job:' .. job, string.format('{"seq":%%.0f,', seq) .. string.sub(ARGV[1], 2))
-return asked
-"""
 # Type of the error of an attempt whose task rejected its message, which goes back into its queue.
 MESSAGE_REJECTED = "MessageRejected"
 # The same of a job whose message could not be read: what it was called with is not known.
@@ -366,7 +297,7 @@ def _send_all(client: redis.Client, script: Any, key: str, *latest: Message) -> 
 @functools.lru_cache(maxsize=4)
 def _script(url: str) -> tuple[Any, str]:
     """Return the script with the limits that the settings name, and its one key."""
-    limits = {
+    limits: dict[str, Value] = {
         "kept": settings.EVENTS_KEPT,
         "replay_kept": settings.REPLAY_KEPT,
         "replay_seconds": settings.REPLAY_SECONDS,
@@ -374,7 +305,7 @@ def _script(url: str) -> tuple[Any, str]:
         "ran_seconds": settings.ATTEMPT_KEPT,
         "repeated": REPEATED,
     }
-    return redis.script(_EMIT % limits), stream()
+    return redis.script(source("jobroom.events", "emit", limits)), stream()
 
 
 def _read_settings_again(**_: Any) -> None:

@@ -8,17 +8,13 @@ from typing import Any
 from jobroom import events, redis
 from jobroom.celery import delayed
 from jobroom.conf import settings
+from jobroom.lua_scripts import source
 
 # A worker remembers for three hours what it was told to revoke (celery.worker.state.REVOKE_EXPIRES).
 WANTED_KEPT = 4 * 3600
 # Jobs that are asked in one round trip.
 CHUNK = 500
-# In one step, so that a job cannot start in between: from now on whoever starts it finds the request.
-_CANCEL = """
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-redis.call('DEL', KEYS[3])
-return redis.call('EXISTS', KEYS[2])
-"""
+_CANCEL = source("jobroom.events", "cancel")
 
 
 class JobCancelled(BaseException):

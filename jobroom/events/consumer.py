@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from jobroom import events, redis
+from jobroom import events, redis, turns
 from jobroom.conf import settings
 from jobroom.exceptions import RedisUnavailable
+from jobroom.lua_scripts import source
 
 logger = logging.getLogger(__name__)
 
@@ -26,37 +27,8 @@ DEAD_KEPT = 1000
 # A reader that said nothing for a day and holds nothing is forgotten.
 FORGOTTEN_AFTER = 24 * 3600.0
 
-# Read by a script, because an answer of thousands of small parts takes its reader longer than all else: their positions
-# and their texts come as one text each. No JSON has the character between them, so a text that has it is none.
-# KEYS: stream. ARGV: group, reader, count.
-_READ = r"""
-local found = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>')
-if not found then return false end
-local positions, texts = {}, {}
-for i, row in ipairs(found[1][2]) do
-  local text = ''
-  for n = 1, #row[2], 2 do
-    if row[2][n] == 'e' then text = row[2][n + 1] end
-  end
-  if string.find(text, '\30', 1, true) then text = string.gsub(text, '\30', ' ') .. '\31' end
-  positions[i], texts[i] = row[1], text
-end
-return {table.concat(positions, ' '), table.concat(texts, '\30')}
-"""
-# KEYS: stream. ARGV: group, positions.
-_DONE = """
-local ids = {}
-local function take_off()
-  redis.call('XACK', KEYS[1], ARGV[1], unpack(ids))
-  redis.call('XDEL', KEYS[1], unpack(ids))
-  ids = {}
-end
-for id in string.gmatch(ARGV[2], '%S+') do
-  ids[#ids + 1] = id
-  if #ids == 1000 then take_off() end
-end
-if #ids > 0 then take_off() end
-"""
+_READ, _DONE = source("jobroom.events", "read"), source("jobroom.events", "done")
+
 
 T = TypeVar("T")
 
@@ -203,7 +175,7 @@ class Reader:
         The turn ends after `seconds`, or when `end_turn` says when the next one begins.
         """
         key = redis.key("turn", name)
-        return bool(_call(lambda: self.client.set(key, self.name, nx=True, px=int(seconds * 1000))))
+        return _call(lambda: turns.take(self.client, key, self.name, seconds))
 
     def mark(self) -> Mark:
         """Return the mark of now, see `mark`."""
@@ -214,9 +186,9 @@ class Reader:
         return is_recorded(mark)
 
     def end_turn(self, name: str, pause: float) -> None:
-        """Let the next turn at the chore begin after `pause` seconds."""
+        """Let the next turn at the chore begin after `pause` seconds; of another reader's turn nothing is changed."""
         key = redis.key("turn", name)
-        _call(lambda: self.client.set(key, self.name, xx=True, px=int(pause * 1000)))
+        _call(lambda: turns.end(self.client, key, self.name, pause))
 
     def leave(self) -> None:
         """Say good-bye, unless entries are still with this reader: others take those over."""

@@ -13,7 +13,7 @@ from django.db.models import Q
 from jobroom import redis
 from jobroom.arguments import WrongArguments
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs import control, launching, policies
+from jobroom.jobs import control, launches, policies
 from jobroom.jobs.exceptions import JobError
 from jobroom.jobs.filters import LOOKED, JobFilter
 from jobroom.jobs.models import Job, Source
@@ -206,7 +206,7 @@ def in_background(action: Action, choice: Choice, user: User, until: datetime) -
     }
     with transaction.atomic():
         # By the machine: everybody may act on many jobs, though few may launch the task with arguments of their own.
-        job = launching.launch(task=TASK, arguments=arguments, by=None, source=Source.PAGE)
+        job = launches.launch(task=TASK, arguments=arguments, by=None, source=Source.PAGE)
         Job.objects.filter(pk=job.pk).update(owner=user)
     return job
 

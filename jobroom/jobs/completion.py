@@ -21,7 +21,7 @@ from jobroom.jobs import current_state
 from jobroom.jobs.models import FINISHED, Job
 from jobroom.live.follow import follow
 from jobroom.live.wait import Waiter, waiter
-from jobroom.web.serving import has_threads, in_thread
+from jobroom.web.handler import has_threads, in_thread
 
 logger = logging.getLogger(__name__)
 

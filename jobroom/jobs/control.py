@@ -8,7 +8,7 @@ from django.utils import timezone
 from jobroom.events import MESSAGE_UNREADABLE, cancellation
 from jobroom.jobs import gate, limits, policies
 from jobroom.jobs.exceptions import NotAllowed, NotNow
-from jobroom.jobs.launching import arguments_of, has_secrets, send_again
+from jobroom.jobs.launches import arguments_of, has_secrets, send_again
 from jobroom.jobs.models import FINISHED, Job, State
 from jobroom.jobs.querysets import JobQuerySet
 from jobroom.signals import acted, cancel_asked

@@ -16,7 +16,7 @@ from django.db.models.functions import Cast
 
 from jobroom.jobs import policies
 from jobroom.jobs.catalogue import tracked_names
-from jobroom.jobs.listing import PAGE, Listing, clean
+from jobroom.jobs.lists import PAGE, Listing, clean
 from jobroom.jobs.models import ACTIVE, Job, State
 from jobroom.jobs.policies import may_know_of, may_see_task
 from jobroom.jobs.querysets import JobQuerySet

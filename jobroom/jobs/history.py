@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from jobroom.arguments.redaction import is_secret_name
-from jobroom.jobs import expecting, policies
+from jobroom.jobs import forecast, policies
 from jobroom.jobs.models import FINISHED, Job, State
 from jobroom.jobs.search import newest, union_all, visible_paths
 from jobroom.users import User
@@ -134,7 +134,7 @@ def remaining(job: Job) -> tuple[float, float] | None:
     if job.state != State.RUNNING or job.started_at is None:
         return None
     spent = (timezone.now() - job.started_at).total_seconds()
-    return expecting.left(_seconds(job.task), job.fraction, spent)
+    return forecast.left(_seconds(job.task), job.fraction, spent)
 
 
 def _seconds(task: str) -> list[float]:

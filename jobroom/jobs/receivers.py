@@ -12,7 +12,7 @@ from django.db.models.signals import post_save
 
 from jobroom import redis
 from jobroom.events.consumer import Mark
-from jobroom.jobs import later, launching, result_cache
+from jobroom.jobs import later, launches, result_cache
 from jobroom.jobs.models import Job
 from jobroom.live.publish import publish, watched
 from jobroom.signals import cancel_asked, housekeeping, jobs_recorded, start_asked
@@ -40,7 +40,7 @@ def connect() -> None:
 
 def _send_due(mark: Mark | None = None, **_: Any) -> None:
     try:
-        launching.send_due(until=mark.moment if mark is not None else None)
+        launches.send_due(until=mark.moment if mark is not None else None)
     except (redis.Error, OSError) as error:
         logger.warning("Jobs whose message was not sent wait for Redis: %s", error)
 

@@ -75,7 +75,7 @@ class LaunchRequest(serializers.Serializer[Any]):
     no_cache = serializers.BooleanField(required=False, default=False, help_text="Compute, and keep nothing.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return the values as `jobroom.jobs.launching.launch` takes them: at most one way to deal with cached results."""
+        """Return the values as `jobroom.jobs.launches.launch` takes them: at most one way to deal with cached results."""
         chosen = [name for name in Caching.values if name and attrs.pop(name)]
         if len(chosen) > 1:
             raise serializers.ValidationError({chosen[1]: [f"Give this or {chosen[0]}, not both."]})

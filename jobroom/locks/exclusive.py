@@ -119,7 +119,7 @@ class ExclusiveLock:
         self._finalizer()
         _held.discard(self)
         try:
-            ours, job = run_script(scripts.GIVE, self.keys, token, self.fencing, self.name)
+            ours, job = run_script(scripts.RELEASE, self.keys, token, self.fencing, self.name)
         except RedisUnavailable as error:
             logger.warning(
                 "Job %s: the lock %r was not given back and expires by itself: %s", self.job, self.name, error
@@ -133,7 +133,7 @@ class ExclusiveLock:
         """Raise LockLost if somebody else has the lock, or an operator took it away; also renews it."""
         if not self._mine():
             raise LockLost(f"The lock {self.name!r} is not held.")
-        ours, job = run_script(scripts.KEEP, self.keys, *self._renewal())
+        ours, job = run_script(scripts.RENEW, self.keys, *self._renewal())
         if not int(ours):
             self._tell_lost(job)
             raise LockLost(f"The lock {self.name!r} has passed to {f'job {job}' if job else 'somebody else'}.")
@@ -190,7 +190,7 @@ class ExclusiveLock:
             self.token, self._process = "", 0
             keeping().forget(token)
             with suppress(RedisUnavailable):
-                run_script(scripts.GIVE, self.keys, token, "", self.name)
+                run_script(scripts.RELEASE, self.keys, token, "", self.name)
             raise
         return True
 

@@ -145,7 +145,7 @@ class Keeping:
         except OSError as error:
             raise KeeperFailed(f"The process that renews locks does not start: {error}") from error
         self.unread = b""
-        first = _line({"do": "scripts", "keep": scripts.KEEP, "give": scripts.GIVE})
+        first = _line({"do": "scripts", "keep": scripts.RENEW, "give": scripts.RELEASE})
         if not all(self._write(line) for line in [first, *self.orders.values()]):
             raise KeeperFailed
         self._wait_until_ready(child)

@@ -7,7 +7,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 
 from jobroom.conf import settings
-from jobroom.notifications import posting
+from jobroom.notifications import submission
 
 
 class QueuedBackend(BaseEmailBackend):
@@ -36,7 +36,7 @@ class QueuedBackend(BaseEmailBackend):
             if not message.recipients():
                 continue
             try:
-                posting.post(message)
+                submission.post(message)
             except Exception:  # the boundary: Django promises that whoever asks to fail silently hears of nothing
                 if not self.fail_silently:
                     raise

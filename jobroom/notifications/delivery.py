@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from jobroom import rounds
-from jobroom.notifications import content, posting, transport
+from jobroom.notifications import content, submission, transport
 from jobroom.notifications.conf import settings
 from jobroom.notifications.exceptions import ClaimLost, MailError
 from jobroom.notifications.models import STALE, Mail, State, next_try
@@ -39,7 +39,7 @@ def deliver(*, mail: Mail, by: str, job: str = "") -> bool:
         logger.exception("Mail %s: the attempt broke off", mail.pk)
         result = _broken_off(mail, error)
     _conclude(mail, result)
-    posting.tell_failure(mail)
+    submission.tell_failure(mail)
     return True
 
 

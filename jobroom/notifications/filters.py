@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 
 from jobroom.jobs.filters import count, cursor
-from jobroom.jobs.listing import NewestFirst, clean
+from jobroom.jobs.lists import NewestFirst, clean
 from jobroom.jobs.search import Count
 from jobroom.notifications.models import Mail, State
 from jobroom.notifications.querysets import MailQuerySet

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import Error, connections
 
 from jobroom import redis, signals
-from jobroom.notifications import delivery, posting, services, tasks
+from jobroom.notifications import delivery, services, submission, tasks
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +64,12 @@ def _recorded(sender: Any, event: dict[str, Any], **_: Any) -> None:
 
 
 def _failure_mail(sender: Any, mail: dict[str, Any], **_: Any) -> bool:
-    return posting.take_failure(mail)
+    return submission.take_failure(mail)
 
 
 def _job_changed(sender: Any, job_id: str, task: str, state: str, **_: Any) -> None:
     if state == "cancelled" and task in {tasks.send_email.name, tasks.deliver_mail.name}:
-        posting.cancelled(job=job_id)
+        submission.cancelled(job=job_id)
 
 
 def _tidy(sender: Any, **_: Any) -> None:

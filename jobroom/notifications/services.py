@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobroom import rounds
-from jobroom.notifications import delivery, posting
+from jobroom.notifications import delivery, submission
 from jobroom.notifications.conf import settings
 from jobroom.notifications.models import AdminMail, Mail, MailState, next_try
 from jobroom.tasks import failure_mail, outbox
@@ -98,7 +98,7 @@ def send(*, mail: AdminMail) -> None:
     if queued is not None:
         queued.again("housekeeping")
         delivery.deliver(mail=queued, by="recorder")
-        posting.tell_failure(queued)
+        submission.tell_failure(queued)
         mail.refresh_from_db()
         return
     status, error = failure_mail.send(mail.subject, mail.body, mail.job_id)

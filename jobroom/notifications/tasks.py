@@ -7,7 +7,7 @@ from celery import shared_task
 from pydantic import AfterValidator, BeforeValidator
 
 from jobroom.exceptions import JobFailed
-from jobroom.notifications import addresses, delivery, posting
+from jobroom.notifications import addresses, delivery, submission
 from jobroom.notifications.exceptions import MailError, NotYet
 from jobroom.notifications.models import Mail, State
 from jobroom.tasks import Argument, BaseTask
@@ -39,7 +39,7 @@ def send_email(
     What is temporary is tried again, with growing pauses. What a mail server refuses for good is told at once, and those
     recipients whom it does not refuse get their mail.
     """
-    message = posting.compose(
+    message = submission.compose(
         to=to,
         subject=subject,
         text=text,
@@ -48,13 +48,13 @@ def send_email(
         may_repeat={"yes": True, "no": False}.get(may_repeat),
     )
     try:
-        mail, _ = posting.post(message, job=self.request.id or "")
+        mail, _ = submission.post(message, job=self.request.id or "")
     except MailError as error:
         raise JobFailed(str(error)) from error
     return _deliver(self, mail)
 
 
-@shared_task(bind=True, base=BaseTask, name=posting.DELIVER, acks_late=True, max_retries=None)
+@shared_task(bind=True, base=BaseTask, name=submission.DELIVER, acks_late=True, max_retries=None)
 def deliver_mail(
     self: BaseTask, mail: Annotated[uuid.UUID, Argument(help="The id of a mail, from its page.")]
 ) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def cleanup_mails(
     days: Annotated[float | None, "Mails older than so many days are deleted; 0 keeps all."] = None,
 ) -> str:
     """Delete old mails and what was attached to them."""
-    return f"{posting.clean(days)} mails deleted"
+    return f"{submission.clean(days)} mails deleted"
 
 
 def _deliver(task: BaseTask, mail: Mail) -> dict[str, Any]:

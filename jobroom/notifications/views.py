@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from jobroom import redis
-from jobroom.notifications import content, policies, posting
+from jobroom.notifications import content, policies, submission
 from jobroom.notifications.exceptions import MailError, NotNow
 from jobroom.notifications.filters import MailFilter
 from jobroom.notifications.models import AdminMail, Mail, State
@@ -33,7 +33,7 @@ def mail_list(request: HttpRequest) -> HttpResponse:
         "filter": wanted,
         "untold": AdminMail.objects.failed().filter(mail=None).count() if wanted.before is None else 0,
         "served": _served(),
-        "queued": posting.is_on(),
+        "queued": submission.is_on(),
         "rendered_at": timezone.now(),
     }
     return render(request, "jobroom/notifications/mails.html", context)
@@ -42,7 +42,7 @@ def mail_list(request: HttpRequest) -> HttpResponse:
 def _served() -> bool | None:
     """Return whether a worker serves the queue of the mails, None when nobody can tell."""
     try:
-        return posting.has_worker()
+        return submission.has_worker()
     except (redis.Error, OSError):
         return None
 
@@ -66,8 +66,8 @@ def mail(request: HttpRequest, mail_id: UUID) -> HttpResponse:
         "readable": readable,
         "attempts": found.attempt_set.order_by("-pk")[:ATTEMPTS],
         "may_resend": policies.may_resend(request.user),
-        "why_not_again": posting.why_not_again(found),
-        "why_not_give_up": posting.why_not_give_up(found),
+        "why_not_again": submission.why_not_again(found),
+        "why_not_give_up": submission.why_not_give_up(found),
         "again_label": "Try now" if found.state == State.WAITING else "Send again",
         "rendered_at": timezone.now(),
     }
@@ -90,11 +90,11 @@ def _act(request: HttpRequest, mail_id: UUID, action: Callable[[Mail, str], str]
 @require_POST
 def again(request: HttpRequest, mail_id: UUID) -> HttpResponse:
     """Have the mail sent again to those who have not got it."""
-    return _act(request, mail_id, lambda found, by: posting.again(mail=found, by=by))
+    return _act(request, mail_id, lambda found, by: submission.again(mail=found, by=by))
 
 
 @staff_member_required
 @require_POST
 def give_up(request: HttpRequest, mail_id: UUID) -> HttpResponse:
     """End the attempts to send the mail."""
-    return _act(request, mail_id, lambda found, by: posting.give_up(mail=found, by=by))
+    return _act(request, mail_id, lambda found, by: submission.give_up(mail=found, by=by))

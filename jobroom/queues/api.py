@@ -31,7 +31,7 @@ from jobroom.queues.serializers import (
     PurgeRequest,
     QueueData,
 )
-from jobroom.queues.views.acting import NEEDS
+from jobroom.queues.views.base import NEEDS
 from jobroom.queues.views.queues import PAGE
 
 

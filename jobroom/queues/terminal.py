@@ -9,7 +9,7 @@ from django.core.management import CommandParser
 from jobroom.jobs import terminal
 from jobroom.queues import broker, policies
 from jobroom.queues.exceptions import QueueError
-from jobroom.queues.views.acting import NEEDS
+from jobroom.queues.views.base import NEEDS
 
 
 def add_who(parser: CommandParser) -> None:

@@ -6,8 +6,9 @@
     @app.task(bind=True, resources=("spam_model",))
     def detect_spam(self, msg: str): return self.spam_model.predict(msg)
 
-Declaring is `declaring`, one object in one process `holding`, the thread that looks after them `keeping`, what tasks see
-`using`, and the wiring into Celery's worker `worker`, `gate` (which queues are consumed) and `children` (prefork).
+They are declared with `declaration`; `instance` is one object in one process, `upkeep` the thread that looks after them,
+`access` what tasks see. The wiring into Celery's worker is `worker`, `gate` (which queues are consumed) and `pool_process`
+(prefork).
 """
 
 from jobroom.resources.access import allowed_here, current

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobroom.runner.part import Part
-from jobroom.runner.stopping import exists
+from jobroom.runner.shutdown import exists
 
 
 def path_in(var: Path) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobroom.runner.part import Part
-from jobroom.runner.stopping import StopPlan
+from jobroom.runner.shutdown import StopPlan
 
 # The order of stopping: nobody asks or works any more, then the database gets the last events, then Redis goes.
 WORKING, RECORDING, STORING = range(3)

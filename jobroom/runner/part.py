@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobroom.runner.stopping import StopPlan
+from jobroom.runner.shutdown import StopPlan
 
 # A part that ends by itself sooner than this, twice in a row, will probably do so the third time too.
 SHORT_LIFE = 5.0

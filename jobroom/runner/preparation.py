@@ -12,7 +12,7 @@ from typing import IO
 
 from jobroom import private
 from jobroom.runner.redis_server import free_port, private_file
-from jobroom.runner.stopping import exists
+from jobroom.runner.shutdown import exists
 
 # A supervisor that was killed is cleaned up after by its reaper; so long in seconds may that take.
 CLEANING_UP = 40.0

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from jobroom.runner.stopping import Stopper, StopPlan
+from jobroom.runner.shutdown import Stopper, StopPlan
 
 
 class Reaper:

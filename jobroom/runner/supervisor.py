@@ -18,7 +18,7 @@ from jobroom.runner import board
 from jobroom.runner.console import Console
 from jobroom.runner.part import Part, describe
 from jobroom.runner.reaper import Reaper
-from jobroom.runner.stopping import Stopper, sweep
+from jobroom.runner.shutdown import Stopper, sweep
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Characters of a line that a part prints.

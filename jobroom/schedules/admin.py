@@ -24,7 +24,7 @@ from django_celery_beat.models import (
 from jobroom.jobs.models import ACTIVE, Job, State
 from jobroom.jobs.templatetags.jobroom_jobs import bar
 from jobroom.limits import TooMany
-from jobroom.schedules import acts, forms, services
+from jobroom.schedules import audit, forms, services
 from jobroom.schedules.exceptions import NotSent, UnusableSchedule
 from jobroom.schedules.querysets import active_jobs, with_everything
 from jobroom.users import User
@@ -62,7 +62,7 @@ def _fraction(row: Any) -> float | None:
 
 
 def _audit(request: HttpRequest, action: str, names: str, outcome: str = "") -> None:
-    acts.tell(cast("User", request.user), action, names, outcome=outcome)
+    audit.tell(cast("User", request.user), action, names, outcome=outcome)
 
 
 def _seen(request: HttpRequest) -> HttpResponse:

@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobroom.arguments import WrongArguments, schema_of
-from jobroom.jobs import launching
+from jobroom.jobs import launches
 from jobroom.jobs.api.base import ApiView
-from jobroom.jobs.api.matching import IF_MATCH, check, etag
+from jobroom.jobs.api.preconditions import IF_MATCH, check, etag
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.exceptions import Changed, JobError, NotAllowed
-from jobroom.schedules import acts, changes, policies, services
+from jobroom.schedules import audit, changes, policies, services
 from jobroom.schedules.exceptions import NotNow, NotSent, UnusableSchedule
 from jobroom.schedules.filters import RELATED, ScheduleFilter, rows_of
 from jobroom.schedules.serializers import (
@@ -94,7 +94,7 @@ class ScheduleList(ApiView):
         """Make a schedule, whose jobs are one's own."""
         given = _checked(ScheduleRequest, request.data)
         given["cron"] = given.pop("when")
-        address = _refusing(lambda: launching.repeat(by=person(request), **given))
+        address = _refusing(lambda: launches.repeat(by=person(request), **given))
         return _answer(request, int(resolve(address_below(address)).kwargs["schedule_id"]), status=201)
 
 
@@ -127,7 +127,7 @@ class ScheduleView(ApiView):
 
         def kept() -> Any:
             args, kwargs, _ = services.message(row)
-            return schema_of(launching.task_called(row.task)).bind(args, kwargs)
+            return schema_of(launches.task_called(row.task)).bind(args, kwargs)
 
         _refusing(
             lambda: changes.change(
@@ -150,7 +150,7 @@ class ScheduleView(ApiView):
         if reason := policies.why_not_delete(row):
             raise ValidationError({"schedule": [reason]})
         row.delete()
-        acts.tell(person(request), "deleted", row.name)
+        audit.tell(person(request), "deleted", row.name)
         return Response(status=204)
 
 
@@ -178,7 +178,7 @@ class ScheduleResume(ApiView):
         """Let it run again, from now on."""
         row = seen_by(request, schedule_id)
         _refusing(lambda: services.resume(row))
-        acts.tell(person(request), "resumed", row.name)
+        audit.tell(person(request), "resumed", row.name)
         return _answer(request, schedule_id)
 
 
@@ -193,7 +193,7 @@ class ScheduleSkip(ApiView):
         row = seen_by(request, schedule_id)
         undo = _checked(Skip, request.data)["undo"]
         _refusing(lambda: services.unskip(row) if undo else services.skip(row))
-        acts.tell(person(request), "took back the skip of" if undo else "skipped a run of", row.name)
+        audit.tell(person(request), "took back the skip of" if undo else "skipped a run of", row.name)
         return _answer(request, schedule_id)
 
 

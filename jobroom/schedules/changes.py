@@ -8,10 +8,10 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from jobroom.arguments import WrongArguments
-from jobroom.jobs import gate, launching
+from jobroom.jobs import gate, launches
 from jobroom.jobs.exceptions import JobError
 from jobroom.jobs.gate import Checked
-from jobroom.schedules import acts, services
+from jobroom.schedules import audit, services
 from jobroom.schedules.policies import owner_id
 from jobroom.schedules.services import when
 from jobroom.users import User
@@ -38,7 +38,7 @@ def change(
 
     Raises WrongArguments with the wrong fields (`cron` and `schedule_name` among them), and what `gate.admit` raises.
     """
-    order, args, kwargs = launching.kept_call(task=row.task, arguments=arguments, by=by, queue=queue)
+    order, args, kwargs = launches.kept_call(task=row.task, arguments=arguments, by=by, queue=queue)
     owner = User._default_manager.filter(pk=owner_id(row) or 0, is_active=True).first()
     if owner is not None and owner != by:
         try:
@@ -50,7 +50,7 @@ def change(
     with transaction.atomic():
         check_version(version_of(PeriodicTask.objects.select_for_update().filter(pk=row.pk).first(), VERSIONED))
         services.change(row, by=by, cron=line, name=name, queue=order.queue, **fields)
-    acts.tell(by, "changed", row.name, outcome=f"It runs {line}.")
+    audit.tell(by, "changed", row.name, outcome=f"It runs {line}.")
 
 
 def line_of(row: PeriodicTask) -> str:

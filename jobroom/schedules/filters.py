@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 from django_celery_beat.models import PeriodicTask
 
-from jobroom.jobs.listing import PAGE, Listing, clean
+from jobroom.jobs.lists import PAGE, Listing, clean
 from jobroom.jobs.models import Job
 from jobroom.jobs.search import union_all
 from jobroom.schedules import policies, services

@@ -19,7 +19,7 @@ from jobroom.jobs import gate
 from jobroom.jobs.exceptions import JobError
 from jobroom.schedules import services
 from jobroom.schedules.exceptions import UnusableSchedule
-from jobroom.schedules.services.timing import LONGEST, SHORTEST, UNUSABLE
+from jobroom.schedules.services.next_runs import LONGEST, SHORTEST, UNUSABLE
 from jobroom.users import User
 
 KINDS = ("interval", "crontab", "solar", "clocked")

@@ -11,8 +11,8 @@ from jobroom.jobs.policies import sees_all
 from jobroom.jobs.signals import coming_asked, repetition_wanted, schedules_asked
 from jobroom.schedules import policies, services
 from jobroom.schedules.filters import RELATED, Row
-from jobroom.schedules.services import editing
-from jobroom.schedules.services.timing import sentence
+from jobroom.schedules.services import writes
+from jobroom.schedules.services.next_runs import sentence
 from jobroom.users import User
 
 # So many schedules are shown in the catalogue; whoever has more looks at the list of schedules.
@@ -33,18 +33,18 @@ def connect() -> None:
 
 def _before_row(instance: PeriodicTask, *, raw: bool = False, **_: Any) -> None:
     if not raw:  # a fixture is loaded as it was written
-        editing.before_save(instance)
+        writes.before_save(instance)
 
 
 def _after_row(instance: PeriodicTask, *, update_fields: Any = None, raw: bool = False, **_: Any) -> None:
     if not raw:
-        editing.after_save(instance, update_fields)
+        writes.after_save(instance, update_fields)
         if instance.enabled:
-            editing.forget_pause([instance.pk])
+            writes.forget_pause([instance.pk])
 
 
 def _before_timing(instance: Any, *, raw: bool = False, **_: Any) -> None:
-    instance._schedules_restart = not raw and editing.timing_differs(instance)
+    instance._schedules_restart = not raw and writes.timing_differs(instance)
 
 
 def _after_timing(instance: Any, **_: Any) -> None:

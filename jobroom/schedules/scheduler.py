@@ -23,8 +23,8 @@ from jobroom.celery import beat
 from jobroom.schedules import services
 from jobroom.schedules.exceptions import UnusableSchedule
 from jobroom.schedules.services import pauses
-from jobroom.schedules.services.running import broker_errors
-from jobroom.schedules.services.timing import UNUSABLE
+from jobroom.schedules.services.dispatch import broker_errors
+from jobroom.schedules.services.next_runs import UNUSABLE
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from django.utils.module_loading import import_string
 from jobroom import bounds, events, foreign, redis
 from jobroom import signals as jobroom_signals
 from jobroom.arguments.redaction import hide_arguments, hide_in_text, running, secrets_of
-from jobroom.celery import tracking
+from jobroom.celery import tracker
 from jobroom.conf import settings
 from jobroom.events import heartbeat
 from jobroom.exceptions import JobFailed
@@ -70,7 +70,7 @@ def on_hook(task: Any, exception: BaseException, task_id: str, args: Any, kwargs
         return
     if request is not None:
         request.told = True
-    own = tracking.raised(request, exception)
+    own = tracker.raised(request, exception)
     if foreign.is_one_of(own, getattr(task, "no_mail_for", ())):
         return
     trace = foreign.text_of(einfo) if einfo is not None and own is exception else ""

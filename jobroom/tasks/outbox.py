@@ -19,6 +19,7 @@ from typing import Any
 
 from jobroom import redis
 from jobroom.conf import settings
+from jobroom.lua_scripts import source
 
 # Seconds that the sender of a mail has before housekeeping takes it over. Longer than a slow mail server needs.
 LEASE = 60.0
@@ -29,81 +30,7 @@ JOBS_NAMED = 50
 
 Mail = dict[str, Any]
 
-# Moves a window that has ended into the box, if it held anything back.
-_CLOSE = """
-local function close(prefix, fingerprint, id, now)
-  local group, jobs = prefix .. 'group:' .. fingerprint, prefix .. 'jobs:' .. fingerprint
-  local held = tonumber(redis.call('HGET', group, 'held') or '0')
-  if held > 0 then
-    local function field(name) return redis.call('HGET', group, name) end
-    local named = redis.call('LRANGE', jobs, 0, -1)
-    local text = cjson.encode({kind = 'summary', fingerprint = fingerprint, count = tonumber(field('count')),
-      held = held, first = tonumber(field('first')), last = tonumber(field('last')), jobs = named,
-      sample = field('sample')})
-    redis.call('HSET', prefix .. 'box', id, text)
-    redis.call('ZADD', prefix .. 'due', now, id)
-  end
-  redis.call('DEL', group, jobs)
-  redis.call('ZREM', prefix .. 'windows', fingerprint)
-end
-local function clock()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) + tonumber(time[2]) / 1000000
-end
-"""
-
-# KEYS: prefix. ARGV: run, mail id, mail, fingerprint, job, burst, window, summary id, lease, told, jobs named.
-_ADMIT = (
-    _CLOSE
-    + """
-local prefix, fingerprint, now = KEYS[1], ARGV[4], clock()
-if ARGV[1] ~= '' and not redis.call('SET', prefix .. 'told:' .. ARGV[1], ARGV[2], 'NX', 'EX', ARGV[10]) then
-  return 'told'
-end
-local group, windows = prefix .. 'group:' .. fingerprint, prefix .. 'windows'
-local ends = redis.call('ZSCORE', windows, fingerprint)
-if ends and tonumber(ends) <= now then
-  close(prefix, fingerprint, ARGV[8], now)
-  ends = nil
-end
-if not ends then
-  redis.call('ZADD', windows, now + tonumber(ARGV[7]), fingerprint)
-  redis.call('HSET', group, 'first', tostring(now), 'sample', ARGV[3])
-end
-redis.call('HSET', group, 'last', tostring(now))
-if redis.call('HINCRBY', group, 'count', 1) > tonumber(ARGV[6]) then
-  if redis.call('HINCRBY', group, 'held', 1) <= tonumber(ARGV[11]) then
-    redis.call('RPUSH', prefix .. 'jobs:' .. fingerprint, ARGV[5])
-  end
-  return 'grouped'
-end
-redis.call('HSET', prefix .. 'box', ARGV[2], ARGV[3])
-redis.call('ZADD', prefix .. 'due', now + tonumber(ARGV[9]), ARGV[2])
-return 'send'
-"""
-)
-
-# KEYS: prefix. ARGV: lease, limit, then ids for the summaries of windows that have ended.
-_TAKE = (
-    _CLOSE
-    + """
-local prefix, now = KEYS[1], clock()
-local ended = redis.call('ZRANGEBYSCORE', prefix .. 'windows', '-inf', now, 'LIMIT', 0, #ARGV - 2)
-for i, fingerprint in ipairs(ended) do close(prefix, fingerprint, ARGV[i + 2], now) end
-local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'due', '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))) do
-  local text = redis.call('HGET', prefix .. 'box', id)
-  if text then
-    redis.call('ZADD', prefix .. 'due', now + tonumber(ARGV[1]), id)
-    found[#found + 1] = id
-    found[#found + 1] = text
-  else
-    redis.call('ZREM', prefix .. 'due', id)
-  end
-end
-return found
-"""
-)
+_ADMIT, _TAKE = source("jobroom.tasks", "admit"), source("jobroom.tasks", "take")
 
 
 def _run(source: str, *arguments: Any) -> Any:

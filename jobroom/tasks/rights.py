@@ -4,7 +4,7 @@ from typing import Any
 
 from celery.exceptions import Ignore
 
-from jobroom.celery.tracking import ASK
+from jobroom.celery.tracker import ASK
 from jobroom.exceptions import TaskError
 from jobroom.signals import start_asked
 

@@ -37,7 +37,7 @@ LIBRARIES = (
     "numpy", "pydantic", "yaml", "jsonschema", "channels", "httpx", "markdown_it", "uvicorn", "uvicorn.logging",
     "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto", "websockets", "httptools",
     "psycopg", "psycopg.types", "requests", "django.contrib.postgres.forms", "rest_framework.compat", "drf_spectacular.plumbing",
-    "django.contrib.staticfiles.finders", "servestatic.middleware", "ontology.vocabulary.index", "text.spam.training",
+    "django.contrib.staticfiles.finders", "servestatic.middleware", "ontology.vocabulary.index", "text.spam.trainer",
 )  # fmt: skip
 # Imported once Django is set up.
 PROJECT = (

@@ -8,7 +8,7 @@ from celery.exceptions import NotRegistered
 from celery.utils.serialization import get_pickleable_exception
 
 from jobroom import bounds, events, foreign
-from jobroom.celery import raised_errors, tracking
+from jobroom.celery import raised_errors, tracker
 from jobroom.exceptions import OutOfMemory, TaskEscaped
 from jobroom.testing.tasks import made_task
 
@@ -106,12 +106,12 @@ def failed(raised):
         made_task(nothing) as task,
         mock.patch.object(events, "write", lambda *args: (written.append(args), None)),
     ):
-        execution = tracking.Execution("e1", 0.0)
+        execution = tracker.Execution("e1", 0.0)
         task.push_request(id="j1", execution=execution, called_directly=False, is_eager=False)
         raised_errors.note(task.request, raised)
         substitute = get_pickleable_exception(raised)
         with mock.patch("jobroom.tasks.failure_mail.on_signal"):
-            tracking._failed(task, "j1", substitute, args=(), kwargs={}, einfo="Traceback of the substitute")
+            tracker._failed(task, "j1", substitute, args=(), kwargs={}, einfo="Traceback of the substitute")
         task.pop_request()
     return written[0][2]
 

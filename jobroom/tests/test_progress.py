@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from jobroom import events
-from jobroom.celery.tracking import Execution
+from jobroom.celery.tracker import Execution
 from jobroom.events.cancellation import JobCancelled
 from jobroom.exceptions import LockLost
 from jobroom.tasks.progress import ProgressMixin

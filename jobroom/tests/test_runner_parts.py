@@ -18,7 +18,7 @@ from jobroom.runner.installation import RECORDING, STORING, WORKING, Installatio
 from jobroom.runner.part import Part, describe
 from jobroom.runner.readiness import Probe, missing_parts
 from jobroom.runner.redis_server import free_port
-from jobroom.runner.stopping import StopPlan
+from jobroom.runner.shutdown import StopPlan
 from jobroom.testing import wait_until
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobroom.runner.stopping import exists
+from jobroom.runner.shutdown import exists
 from jobroom.testing import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from jobroom.runner.console import Console
 from jobroom.runner.part import Part
-from jobroom.runner.stopping import StopPlan
+from jobroom.runner.shutdown import StopPlan
 from jobroom.runner.supervisor import Supervisor
 
 folder = Path.cwd()

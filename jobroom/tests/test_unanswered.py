@@ -19,7 +19,7 @@ from jobroom.arguments import Schema
 from jobroom.celery import unanswered
 from jobroom.events import cancellation
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs import gate, launching
+from jobroom.jobs import gate, launches
 from jobroom.jobs.models import Source
 from jobroom.locks import ExclusiveLock, requeue
 from jobroom.tasks import BaseTask, exclusive_task
@@ -101,7 +101,7 @@ def launched_for_later(settings):
     settings.JOBROOM = settings.JOBROOM | {"HELD_AT_MOST": 3600}
     owner = User.objects.create_superuser("ada")
     with TestCase.captureOnCommitCallbacks(execute=True):
-        return launching.launch(
+        return launches.launch(
             task="scratch.asked", arguments={"text": "x"}, by=owner, source=Source.PAGE,
             run_after=timezone.now() + timedelta(seconds=10),
         )  # fmt: skip

@@ -4,13 +4,13 @@ from typing import Any
 
 from jobroom.events.consumer import Mark
 from jobroom.signals import cancel_asked, event_recorded, housekeeping, messages_asked
-from jobroom.workers import broker, letters, missing, rescue, termination
+from jobroom.workers import broker, dead_letters, missing_messages, rescue, termination
 
 
 def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     housekeeping.connect(_rescue, dispatch_uid="jobroom.workers.rescue")
-    housekeeping.connect(_look_for_missing, dispatch_uid="jobroom.workers.missing")
+    housekeeping.connect(_look_for_missing, dispatch_uid="jobroom.workers.missing_messages")
     housekeeping.connect(_end, dispatch_uid="jobroom.workers.end")
     cancel_asked.connect(_revoke, dispatch_uid="jobroom.workers.revoke")
     messages_asked.connect(_messages, dispatch_uid="jobroom.workers.messages")
@@ -20,11 +20,11 @@ def connect() -> None:
 
 def _refused(event: dict[str, Any], **_: Any) -> None:
     if event.get("type") == "refused":
-        letters.record(event)
+        dead_letters.record(event)
 
 
 def _prune(**_: Any) -> None:
-    letters.prune()
+    dead_letters.prune()
 
 
 def _rescue(mark: Mark | None = None, **_: Any) -> None:
@@ -33,7 +33,7 @@ def _rescue(mark: Mark | None = None, **_: Any) -> None:
 
 def _look_for_missing(mark: Mark | None = None, **_: Any) -> None:
     if mark is not None:
-        missing.safely(mark)
+        missing_messages.safely(mark)
 
 
 def _end(**_: Any) -> None:

@@ -4,10 +4,7 @@ A message belongs to nobody when no living worker says that it holds it; a runni
 the living, or does not know it any more because Redis lost the last word. Both must have been so for a while before they are believed; docs/explanation/rescue.md says why.
 """
 
-import contextlib
 import logging
-import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +20,7 @@ from jobroom.events.heartbeat import Worker
 from jobroom.exceptions import RedisUnavailable, WorkerLost
 from jobroom.jobs.models import Job, State
 from jobroom.tasks import failure_mail
+from jobroom.turns import turn
 from jobroom.workers import broker
 from jobroom.workers.broker import Broker, Message
 from jobroom.workers.conf import settings
@@ -57,7 +55,7 @@ def rescue(mark: Mark | None = None) -> Report | None:
     The history must have passed the mark. Without one, nothing is done while old events are unread.
     """
     client = redis.client()
-    with _turn(client) as mine:
+    with turn(client, redis.key("rescue", "turn"), TURN) as mine:
         if not mine or not _trustworthy(client):
             return None
         if mark is None and consumer.lag().seconds >= BEHIND:
@@ -76,17 +74,6 @@ def living_and_gone(found: list[Worker]) -> tuple[list[Worker], list[Worker]]:
         replaced = worker.started < newest[worker.name] and worker.silent > settings.REPLACED_AFTER
         (living if worker.alive and not replaced else gone).append(worker)
     return living, gone
-
-
-@contextlib.contextmanager
-def _turn(client: redis.Client) -> Iterator[bool]:
-    name, token = redis.key("rescue", "turn"), secrets.token_hex(8)
-    mine = bool(client.set(name, token, nx=True, ex=TURN))
-    try:
-        yield mine
-    finally:
-        if mine and client.get(name) == token:
-            client.delete(name)
 
 
 def _trustworthy(client: redis.Client) -> bool:

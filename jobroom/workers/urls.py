@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jobroom.workers import letter_api, letter_views, views
+from jobroom.workers import dead_letter_api, dead_letter_views, views
 from jobroom.workers.api import Doctor, Stack, Tell, WorkerList
 
 app_name = "workers"
@@ -19,10 +19,12 @@ urlpatterns = [
     path("api/workers/tell/", Tell.as_view(), name="api-tell"),
     path("api/workers/stack/<str:job_id>/", Stack.as_view(), name="api-stack"),
     path("api/workers/", WorkerList.as_view(), name="api-workers"),
-    path("dead-letters/", letter_views.letter_list, name="dead-letters"),
-    path("dead-letters/requeue/", letter_views.requeue, name="requeue-letters"),
-    path("dead-letters/delete/", letter_views.delete, name="delete-letters"),
-    path("api/dead-letters/", letter_api.LetterList.as_view(), name="api-dead-letters"),
-    path("api/dead-letters/<int:letter_id>/", letter_api.LetterView.as_view(), name="api-dead-letter"),
-    path("api/dead-letters/<int:letter_id>/requeue/", letter_api.RequeueLetter.as_view(), name="api-requeue-letter"),
+    path("dead-letters/", dead_letter_views.letter_list, name="dead-letters"),
+    path("dead-letters/requeue/", dead_letter_views.requeue, name="requeue-letters"),
+    path("dead-letters/delete/", dead_letter_views.delete, name="delete-letters"),
+    path("api/dead-letters/", dead_letter_api.LetterList.as_view(), name="api-dead-letters"),
+    path("api/dead-letters/<int:letter_id>/", dead_letter_api.LetterView.as_view(), name="api-dead-letter"),
+    path(
+        "api/dead-letters/<int:letter_id>/requeue/", dead_letter_api.RequeueLetter.as_view(), name="api-requeue-letter"
+    ),
 ]

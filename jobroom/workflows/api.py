@@ -15,13 +15,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobroom.jobs.api.base import ApiView
-from jobroom.jobs.api.matching import IF_MATCH, check, etag
+from jobroom.jobs.api.preconditions import IF_MATCH, check, etag
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.filters import cursor
-from jobroom.jobs.listing import place_of
+from jobroom.jobs.lists import place_of
 from jobroom.jobs.search import later
-from jobroom.workflows import arrivals, current_state, launching, links, policies, services
+from jobroom.workflows import arrivals, current_state, launches, links, policies, services
 from jobroom.workflows.conf import settings
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.schema import SCHEMA
@@ -92,9 +92,9 @@ class WorkflowList(ApiView):
         common = {"payload": asked["payload"], "by": person(request), "source": "api", "note": asked["note"]}
         with transaction.atomic():
             if asked["text"]:
-                stored = launching.launch_text(asked["text"], **common)
+                stored = launches.launch_text(asked["text"], **common)
             else:
-                stored = launching.launch(definition=asked["definition"], version=asked["version"], **common)
+                stored = launches.launch(definition=asked["definition"], version=asked["version"], **common)
         row = WorkflowRow(stored).data
         return Response(row, status=status.HTTP_201_CREATED, headers={"Location": row["url"]})
 
@@ -232,7 +232,7 @@ class DefinitionList(ApiView):
     @extend_schema(operation_id="list_workflow_definitions", responses={200: DefinitionRow(many=True), **problems(401)})
     def get(self, request: Request) -> Response:
         """List the definitions that one may launch."""
-        rows = launching.launchable_by(person(request)).annotate(version=Max("versions__number"))
+        rows = launches.launchable_by(person(request)).annotate(version=Max("versions__number"))
         return Response(DefinitionRow(rows, many=True).data)
 
     @extend_schema(
@@ -264,7 +264,7 @@ class DefinitionView(ApiView):
     @extend_schema(operation_id="show_workflow_definition", responses={200: DefinitionDetail, **problems(401, 404)})
     def get(self, request: Request, name: str) -> Response:
         """Show a definition with its text and the JSON Schema of its payload."""
-        found = launching.launchable_by(person(request)).filter(name=name).first()
+        found = launches.launchable_by(person(request)).filter(name=name).first()
         if found is None:
             raise Http404("There is no such definition, or you may not launch it.")
         version = registry.newest(name)

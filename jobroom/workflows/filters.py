@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 
 from jobroom.jobs.filters import count, cursor, owner_called
-from jobroom.jobs.listing import NewestFirst, clean
+from jobroom.jobs.lists import NewestFirst, clean
 from jobroom.jobs.search import Count
 from jobroom.users import User
 from jobroom.workflows.models import State, StoredWorkflow

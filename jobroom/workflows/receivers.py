@@ -16,7 +16,7 @@ from jobroom.live.publish import publish
 from jobroom.signals import event_recorded, glance, housekeeping, nodes_changed
 from jobroom.users import User
 from jobroom.workflows import approvals
-from jobroom.workflows.engine import adding, proving, sweeper
+from jobroom.workflows.engine import added_jobs, sweeper, verification
 from jobroom.workflows.engine.keys import GOOD, WAITS_OUTSIDE, NodeState
 from jobroom.workflows.engine.loader import NODE_STATES
 from jobroom.workflows.exceptions import WorkflowException
@@ -52,7 +52,7 @@ def _nodes(nodes: Iterable[tuple[str, str, str, str]], **_: Any) -> None:
         with rounds.isolated("recording workflows", f"workflow {workflow_id}"):
             set_letters(workflow_id, letters)
             sweeper.told(workflow_id, letters)
-            proving.proofs.forget(workflow_id)
+            verification.proofs.forget(workflow_id)
 
 
 def set_letters(workflow_id: str, letters: dict[str, NodeState], **fields: Any) -> None:
@@ -102,7 +102,7 @@ def _event(event: dict[str, Any], **_: Any) -> None:
     if "state" in event:
         ended(workflow_id, event)
     elif "added" in event:
-        adding.note(workflow_id, event)
+        added_jobs.note(workflow_id, event)
         _tell(workflow_id)
     elif "items" in event:
         _items(workflow_id, str(event["node"]), int(event["items"]))
@@ -152,11 +152,11 @@ def ended(workflow_id: str, event: dict[str, Any]) -> None:
 
 def _housekeep(**_: Any) -> None:
     sweeper.safely()
-    _safely("Proving workflows that have ended", proving.prove)
+    _safely("Proving workflows that have ended", verification.prove)
 
 
 def _glance(**_: Any) -> None:
-    _safely("Looking at what is due", proving.glance)
+    _safely("Looking at what is due", verification.glance)
 
 
 def _safely(what: str, look: Callable[[], object]) -> None:

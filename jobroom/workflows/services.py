@@ -20,7 +20,7 @@ from jobroom.jobs.models import FINISHED as JOB_FINISHED
 from jobroom.jobs.models import Job
 from jobroom.signals import acted, cancel_asked
 from jobroom.users import User
-from jobroom.workflows import admission, policies, resumption, sealing
+from jobroom.workflows import admission, policies, resumption, secret_arguments
 from jobroom.workflows.conf import settings
 from jobroom.workflows.engine import effects, keys, loader, scripts
 from jobroom.workflows.engine.keys import NodeState
@@ -54,7 +54,7 @@ def start(
 ) -> StoredWorkflow:
     """Write a frozen workflow into the database, and begin it when the transaction commits."""
     graph, now = workflow.graph, timezone.now()
-    secrets = sealing.seal(graph, payload or {})
+    secrets = secret_arguments.seal(graph, payload or {})
     stored = StoredWorkflow(
         id=workflow.id,
         name=workflow.name,
@@ -76,7 +76,7 @@ def start(
         deadline_at=now + timedelta(seconds=workflow.max_processing_time),
     )
     done = workflow.finished
-    stored.set_letters("".join("s" if done.get(node.id) else "w" for node in graph.nodes))
+    stored.set_letters("".join(NodeState.SUCCEEDED if done.get(node.id) else NodeState.WAITING for node in graph.nodes))
     try:
         stored.save(force_insert=True)
     except IntegrityError as error:
@@ -335,7 +335,7 @@ def resume(
     kept, nodes = resumption.plan(graph, snapshot, {*(changes or {}), *chosen}, set(sealed))
     _check_given(graph, by, changes or {}, done or {}, kept)
     limits.allow_launch(by, f"workflow {stored.name}")
-    sealing.seal(graph, {})  # after the check, which looks at what is given
+    secret_arguments.seal(graph, {})  # after the check, which looks at what is given
     now = timezone.now()
     letters = "".join(str(kept.get(str(node.index), NodeState.WAITING)) for node in graph.nodes)
     fields: dict[str, Any] = {

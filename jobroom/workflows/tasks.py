@@ -30,12 +30,12 @@ def run(
     ] = None,
 ) -> dict[str, str]:
     """Launch a workflow by its name: what a schedule does to run one regularly. Answers its id and address."""
-    from jobroom.workflows import launching
+    from jobroom.workflows import launches
     from jobroom.workflows.owners import owner_of
 
     try:
         by = owner_of(self.request)
-        stored = launching.launch(
+        stored = launches.launch(
             definition=definition,
             payload=payload or {},
             by=by,

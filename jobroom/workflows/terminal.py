@@ -46,7 +46,7 @@ class Follower:
     def follow(self, stored: StoredWorkflow) -> StoredWorkflow:
         """Write until the workflow ends; return it. Raises RedisUnavailable."""
         graph = stored.read_graph()
-        self.letters = "w" * len(graph.nodes)
+        self.letters = NodeState.WAITING * len(graph.nodes)
         self._line(f"Workflow {stored.pk} is launched: {stored.name or len(graph.nodes)}")
         with follow(f"workflow:{stored.pk}") as news:
             while True:

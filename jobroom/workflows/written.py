@@ -1,6 +1,6 @@
 """Stored workflows in the form in which they are written, with how far they are."""
 
-from jobroom.arguments.sealing import opened
+from jobroom.arguments.encryption import opened
 from jobroom.workflows.current_state import node_states_now
 from jobroom.workflows.engine import sweeper
 from jobroom.workflows.engine.keys import ENDED, GOOD, WAITS_OUTSIDE, NodeState

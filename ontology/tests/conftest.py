@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from jobroom import redis
 from ontology import services
 from ontology.models import SHIPPED, Vocabulary
-from ontology.vocabulary import building, parsing
+from ontology.vocabulary import builder, parser
 from ontology.vocabulary.index import Index
 
 TINY = """format-version: 1.2
@@ -88,8 +88,8 @@ def tiny_file(tmp_path):
 
 
 def built(source: Path, target: Path, name: str) -> Index:
-    terms, meta = parsing.read(source, source.suffix[1:])
-    building.build(target, terms, meta, lambda *step: None)
+    terms, meta = parser.read(source, source.suffix[1:])
+    builder.build(target, terms, meta, lambda *step: None)
     return Index(target, name, 1)
 
 

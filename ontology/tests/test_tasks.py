@@ -7,7 +7,7 @@ import pytest
 from image.celery import app
 from jobroom.arguments import WrongArguments, schema_of
 from jobroom.exceptions import JobFailed
-from jobroom.jobs.launching import default_queue
+from jobroom.jobs.launches import default_queue
 from jobroom.jobs.models import StoredFile
 from jobroom.resources.access import given
 from ontology.exceptions import VocabularyFailed

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ontology.tests.conftest import TINY, built
-from ontology.vocabulary import annotating, formats, nearest, parsing, words
+from ontology.vocabulary import annotator, formats, nearest, parser, words
 from ontology.vocabulary.formats import VocabularyProblem
 from ontology.vocabulary.index import Index, IndexUnusable
 
@@ -36,13 +36,13 @@ OWL = """<?xml version="1.0"?>
 
 
 def matches(index, text):
-    return [(m.text, m.best and m.best.term.id) for m in annotating.annotate(index, text)]
+    return [(m.text, m.best and m.best.term.id) for m in annotator.annotate(index, text)]
 
 
 def read(tmp_path, text, suffix="obo"):
     path = tmp_path / f"x.{suffix}"
     path.write_text(text)
-    return parsing.read(path, suffix)
+    return parser.read(path, suffix)
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_any_text_has_words_at_their_places(text):
 
 def test_the_longest_name_counts_and_places_are_exact(shipped):
     text = "Skeletal muscle tissue and the bone marrow of two Livers, cow's milk."
-    found = annotating.annotate(shipped["organism_part"], text)
+    found = annotator.annotate(shipped["organism_part"], text)
     assert [(m.text, m.best.term.name) for m in found] == [
         ("Skeletal muscle tissue", "skeletal muscle tissue"),
         ("bone marrow", "bone marrow"),
@@ -237,21 +237,21 @@ def test_ids_in_a_text_are_terms(index):
 
 
 def test_of_an_obsolete_term_its_replacement_is_given(index):
-    (match,) = annotating.annotate(index, "Iecur")
+    (match,) = annotator.annotate(index, "Iecur")
     assert (match.best.term.id, match.best.replaces.id) == ("X:2", "X:4")
     described = match.described("tiny")
     assert described["term"]["replaces"] == {"id": "X:4", "name": "iecur"}
-    (other,) = annotating.annotate(index, "a gut feeling")
+    (other,) = annotator.annotate(index, "a gut feeling")
     assert (other.best.term.obsolete, other.best.confidence) == (True, 0.5)
 
 
 def test_words_with_several_meanings_are_ambiguous(shipped):
-    (match,) = annotating.annotate(shipped["breed"], "a Maltese")
+    (match,) = annotator.annotate(shipped["breed"], "a Maltese")
     assert match.best is None
     described = match.described("breed")
     assert described["term"] is None
     assert {c["name"] for c in described["candidates"]} == {"Maltese", "Maltese Terrier"}
-    (quail,) = annotating.annotate(shipped["species"], "a duck")
+    (quail,) = annotator.annotate(shipped["species"], "a duck")
     assert {c.term.name for c in quail.candidates} == {"Anas platyrhynchos", "Cairina moschata"}
 
 
@@ -264,19 +264,19 @@ def test_short_and_common_words_are_no_names(tmp_path):
 
 def test_a_value_means_a_term_as_a_whole(shipped):
     breed = shipped["breed"]
-    (holstein,) = annotating.meanings(breed, "  HOLSTEINS ")
+    (holstein,) = annotator.meanings(breed, "  HOLSTEINS ")
     assert (holstein.term.name, holstein.how) == ("Holstein Friesian", "exact synonym, inflected")
-    assert annotating.meanings(breed, "Holstein cow") == []
-    assert annotating.meanings(breed, "") == []
-    assert annotating.meanings(breed, "LOCALBREED:0101")[0].how == "id"
+    assert annotator.meanings(breed, "Holstein cow") == []
+    assert annotator.meanings(breed, "") == []
+    assert annotator.meanings(breed, "LOCALBREED:0101")[0].how == "id"
 
 
 @given(text=st.text(max_size=60))
 def test_no_text_breaks_the_search(shipped, text):
     index = shipped["breed"]
-    for match in annotating.annotate(index, text):
+    for match in annotator.annotate(index, text):
         assert text[match.start : match.end] == match.text
-    annotating.meanings(index, text)
+    annotator.meanings(index, text)
     nearest.by_name(index, text)
     index.search(text, 5)
 
@@ -284,7 +284,7 @@ def test_no_text_breaks_the_search(shipped, text):
 def test_a_long_text_is_annotated_in_seconds(shipped):
     text = "The liver of a Holstein cow was kept beside skeletal muscle, spleen and lungs. " * 1000
     began = time.monotonic()
-    found = annotating.annotate(shipped["organism_part"], text)
+    found = annotator.annotate(shipped["organism_part"], text)
     assert len(found) == 4000
     assert time.monotonic() - began < 30
 

@@ -14,12 +14,12 @@ from jobroom.sandbox.child import say, serve
 
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Read the file, and write its index to the target."""
-    from ontology.vocabulary import building, parsing
+    from ontology.vocabulary import builder, parser
 
     say(progress=[0, 3, "Reading"])
-    terms, meta = parsing.read(Path(request["source"]), request["format"])
+    terms, meta = parser.read(Path(request["source"]), request["format"])
     say(progress=[1, 3, f"{len(terms):,} terms"])
-    counts = building.build(Path(request["target"]), terms, meta, lambda *step: say(progress=step))
+    counts = builder.build(Path(request["target"]), terms, meta, lambda *step: say(progress=step))
     say(progress=[3, 3, f"{len(terms):,} terms are indexed"])
     return {**counts, **meta}
 

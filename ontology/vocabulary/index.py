@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ontology.vocabulary import words
-from ontology.vocabulary.building import SCOPES, VERSION
+from ontology.vocabulary.builder import SCOPES, VERSION
 
 # Replacements of replacements that are followed.
 _LONGEST_CHAIN = 10

@@ -10,7 +10,7 @@ from demo import tasks as demo
 from jobroom import redis
 from jobroom.cache import maintenance
 from jobroom.jobs import control
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source, State, StoredFile
 from jobroom.tasks import JobFailed
 from jobroom.testing import wait_until, write_whole

@@ -22,11 +22,11 @@ from django_celery_beat.models import PeriodicTask
 from jobroom import redis
 from jobroom.arguments.redaction import HIDDEN
 from jobroom.events import consumer
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Preset, Source
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Process, Recorder, Worker, running
-from jobroom.workflows.launching import launch_text
+from jobroom.workflows.launches import launch_text
 from jobroom.workflows.models import FINISHED, StoredWorkflow
 from jobroom.workflows.workflows import Workflow
 from tests.acceptance import canary_tasks  # noqa: F401 — registers the tasks here as well

@@ -11,7 +11,7 @@ from django.db import connection
 from demo import tasks as demo
 from jobroom import redis
 from jobroom.events import consumer
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Attempt, Job, Source, State
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker

@@ -11,7 +11,7 @@ from django.test import Client
 
 from biosample.models import Annotation, Submission
 from jobroom import redis
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source, State
 from jobroom.locks import ExclusiveLock
 from jobroom.testing import wait_until

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from jobroom import redis
 from jobroom.jobs import files
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source, State, StoredFile
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker

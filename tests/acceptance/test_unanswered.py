@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from jobroom import redis
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source, State
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running

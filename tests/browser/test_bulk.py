@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from playwright.sync_api import expect
 
-from jobroom.jobs import bulk, launching
+from jobroom.jobs import bulk, launches
 from jobroom.jobs.models import Job, Source, State
 from jobroom.schedules import services
 from jobroom.testing.processes import Recorder, Worker, running
@@ -108,5 +108,5 @@ def test_progress_moves_in_the_admin(page, engine):
     page.goto("/admin/jobroom_jobs/job/")
     moves(page, "#jobs-live")
     owner = User.objects.get(username="grace")
-    launching.launch(task="demo.echo", arguments={"text": "again"}, by=owner, source=Source.PAGE)
+    launches.launch(task="demo.echo", arguments={"text": "again"}, by=owner, source=Source.PAGE)
     expect(page.locator("#jobs-live").get_by_text("demo.echo")).to_be_visible(timeout=60_000)

@@ -11,7 +11,7 @@ from django.conf import settings
 from demo import tasks as demo
 from image.celery import app
 from jobroom import redis
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Attempt, Job, Source, State
 from jobroom.testing import wait_until
 from jobroom.testing.brokers import broker

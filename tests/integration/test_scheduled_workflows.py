@@ -8,7 +8,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from image.celery import app
 from jobroom import redis
-from jobroom.schedules.services import running
+from jobroom.schedules.services import dispatch
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.models import StoredWorkflow
 
@@ -30,7 +30,7 @@ def test_a_schedule_launches_a_workflow_and_leaves_its_name():
     row = PeriodicTask.objects.create(
         name="Nightly", task="jobroom.workflows.run", interval=every, kwargs=json.dumps(given)
     )
-    args, kwargs, options = running.message(row)
+    args, kwargs, options = dispatch.message(row)
     task = app.tasks["jobroom.workflows.run"]
     task.push_request(id="job-1", **options["headers"])
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from text.spam.measures import THRESHOLD
-from text.spam.training import probabilities
+from text.spam.trainer import probabilities
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from jobroom import redis
 from jobroom.jobs import files
 from text import registry
-from text.spam import training
+from text.spam import trainer
 
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data" / "sms.tsv"
 
@@ -65,15 +65,15 @@ def word(number):
 @pytest.fixture(scope="session")
 def small_model():
     """Return a model that has learned a few messages, with its measures."""
-    examples = training.divided(
+    examples = trainer.divided(
         [
-            training.Example(text, label == "spam")
+            trainer.Example(text, label == "spam")
             for label, text in (line.split("\t") for line in lines(30).splitlines())
         ]
     )
-    model = training.fitted(examples.learned, "bayes")
-    folds = list(training.cross_validated(examples.learned, "bayes"))
-    return registry.Trained(model, "bayes", examples, folds, training.judged(model, examples.held_out))
+    model = trainer.fitted(examples.learned, "bayes")
+    folds = list(trainer.cross_validated(examples.learned, "bayes"))
+    return registry.Trained(model, "bayes", examples, folds, trainer.judged(model, examples.held_out))
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import pytest
 
-from text import learning, registry
+from text import model_update, registry
 from text.exceptions import CannotTrain, FileRefused, ModelRefused, NoSuchVersion
 from text.models import SpamModel, Standing
-from text.spam import keeping
+from text.spam import serialization
 from text.spam.measures import Measures
 from text.tests.conftest import lines
 
@@ -105,22 +105,24 @@ def test_where_only_candidates_are_the_newest_is_used(version):
 
 
 def lesson(path, **options):
-    return learning.Lesson(path, path.name, **options)
+    return model_update.Lesson(path, path.name, **options)
 
 
 def test_training_tells_its_stages_and_promotes_the_first(write, teller, grace):
-    row, verdict = learning.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller, by=grace, job_id="j")
+    row, verdict = model_update.train(
+        lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller, by=grace, job_id="j"
+    )
     assert teller.stages == ["Read", "Cross-validate", "Learn", "Compare"]
     assert [step for step in teller.steps if step[1] == 5] == [(n, 5) for n in range(6)]
     assert verdict.better
     assert (row.state, row.promoted_by, row.job_id) == ("promoted", grace, "j")
     assert any("80 messages, 80 different ones of which 40 are spam" in line for _, line in teller.lines)
-    assert learning.summary(row, verdict)["page"] == "/text/models/1/"
+    assert model_update.summary(row, verdict)["page"] == "/text/models/1/"
 
 
 def test_what_is_not_better_is_kept_as_a_candidate_and_says_why(write, teller, version):
     version(promoted=True)
-    row, verdict = learning.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller)
+    row, verdict = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller)
     assert not verdict.better
     assert row.state == Standing.CANDIDATE
     assert row.verdict.startswith("Not better by enough: F1 1.0000")
@@ -129,14 +131,14 @@ def test_what_is_not_better_is_kept_as_a_candidate_and_says_why(write, teller, v
 
 
 def test_one_may_wish_that_nothing_is_promoted(write, teller):
-    row, verdict = learning.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller, promote=False)
+    row, verdict = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller, promote=False)
     assert verdict.better
     assert row.state == Standing.CANDIDATE
 
 
 def test_a_promoted_version_that_is_broken_is_replaced(write, teller, version):
     version(promoted=True).file.path.write_bytes(b"")
-    row, _ = learning.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller)
+    row, _ = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller)
     assert row.state == Standing.PROMOTED
     assert "cannot be used any more" in row.verdict
     assert (teller.lines[-2][0], teller.lines[-2][1][:21]) == ("error", "The file of version 1")
@@ -154,7 +156,7 @@ def test_a_promoted_version_that_is_broken_is_replaced(write, teller, version):
     ],
 )
 def test_the_rule(new, middle, spread, old, better):
-    verdict = learning.compared({"f1": middle, "f1_spread": spread}, figures(new), figures(old), 7)
+    verdict = model_update.compared({"f1": middle, "f1_spread": spread}, figures(new), figures(old), 7)
     assert verdict.better is better
     assert "version 7" in verdict.because
 
@@ -174,19 +176,19 @@ def test_the_rule(new, middle, spread, old, better):
 )
 def test_too_little_to_learn_from_is_said(write, teller, content, error, says):
     with pytest.raises(error, match=says):
-        learning.train(lesson=lesson(write(content)), teller=teller)
+        model_update.train(lesson=lesson(write(content)), teller=teller)
     assert not SpamModel.objects.exists()
 
 
 def test_the_same_file_is_no_news(write, teller):
     path = write(lines(40))
-    assert learning.is_news(path)
-    learning.train(lesson=lesson(path), teller=teller)
-    assert not learning.is_news(path)
+    assert model_update.is_news(path)
+    model_update.train(lesson=lesson(path), teller=teller)
+    assert not model_update.is_news(path)
     path.write_text(lines(41))
-    assert learning.is_news(path)
+    assert model_update.is_news(path)
 
 
 def test_a_kept_model_is_small(version):
     assert version().size < 3_000_000
-    assert keeping.from_bytes(SpamModel.objects.get().file.path.read_bytes()) is not None
+    assert serialization.from_bytes(SpamModel.objects.get().file.path.read_bytes()) is not None

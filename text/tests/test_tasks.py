@@ -8,7 +8,7 @@ import pytest
 from image.celery import app
 from jobroom.arguments import WrongArguments, schema_of
 from jobroom.exceptions import JobFailed
-from jobroom.jobs.launching import default_queue
+from jobroom.jobs.launches import default_queue
 from jobroom.resources.access import given
 from text import languages, registry, tables, tasks
 from text.models import SpamModel

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 
-from common import module_list
+from common import lua_lint, module_list
 from jobroom.runner import settings_reference
 
 
@@ -57,7 +57,7 @@ def template_folders(folder: Path) -> list[Path]:
 class Command(BaseCommand):
     """Run all checks, whatever one of them says, and fail when any failed."""
 
-    help = "Check format, lint, types, import contracts, migrations, templates and the settings reference."
+    help = "Check format, lint, types, import contracts, migrations, templates, Lua scripts and the settings reference."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -79,6 +79,8 @@ class Command(BaseCommand):
         results["settings reference"] = (not reference, "\n".join(reference))
         modules = module_list.problems(settings.BASE_DIR)
         results["module list"] = (not modules, "\n".join(modules))
+        lua = lua_lint.problems(settings.BASE_DIR / "jobroom")
+        results["Lua scripts"] = (not lua, "\n".join(lua))
         for name, (passed, text) in results.items():
             self._tell(name, text, passed=passed)
         failed = [name for name, (passed, _) in results.items() if not passed]

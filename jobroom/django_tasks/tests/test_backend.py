@@ -16,7 +16,7 @@ from jobroom.backend import JobroomBackend
 from jobroom.django_tasks import framework, registration
 from jobroom.django_tasks.framework import InvalidTask, TaskResultDoesNotExist, TaskResultStatus
 from jobroom.django_tasks.tests import functions
-from jobroom.jobs import catalogue, control, launching
+from jobroom.jobs import catalogue, control, launches
 from jobroom.jobs.models import Attempt, Job, Source, State
 
 pytestmark = pytest.mark.django_db
@@ -80,7 +80,7 @@ def test_nothing_is_sent_or_kept_when_the_transaction_rolls_back(committed):
 def test_what_could_not_be_sent_is_sent_later():
     result = functions.anything.enqueue(1)  # its transaction never commits here, as if the broker were away
     Job.objects.update(queued_at=timezone.now() - timedelta(hours=1))
-    assert launching.send_due() == 1
+    assert launches.send_due() == 1
     assert [message[0] for message in messages()] == [result.id]
 
 
@@ -173,7 +173,7 @@ def test_who_has_no_right_to_it_does_not_find_it(ada, client):
 def test_using_changes_nothing_of_the_task():
     functions.double.using(priority=-100, queue_name="ml")
     assert app.tasks[f"{HERE}.double"].priority == 2
-    assert launching.default_queue(app.tasks[f"{HERE}.double"]) == "heavy"
+    assert launches.default_queue(app.tasks[f"{HERE}.double"]) == "heavy"
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from jobroom.jobs.api.long_poll import Wait
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.filters import JobFilter
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source
 from jobroom.jobs.serializers import (
     AfterQuery,

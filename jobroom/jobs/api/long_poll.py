@@ -11,7 +11,7 @@ from jobroom.jobs import completion, current_state
 from jobroom.jobs.models import Job
 from jobroom.jobs.serializers import Launched, detail_of
 from jobroom.users import User
-from jobroom.web.serving import answer_later
+from jobroom.web.handler import answer_later
 
 
 @dataclasses.dataclass(frozen=True)

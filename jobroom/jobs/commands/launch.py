@@ -14,9 +14,9 @@ from jobroom.arguments.storable import parse
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs import files, terminal
 from jobroom.jobs.exceptions import NotAllowed, TooLarge, UnknownTask
-from jobroom.jobs.following import Follower
+from jobroom.jobs.follower import Follower
 from jobroom.jobs.gate import task_to_launch
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Caching, Job, Source, State
 from jobroom.limits import TooMany
 from jobroom.users import User

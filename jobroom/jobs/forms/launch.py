@@ -19,7 +19,7 @@ from jobroom.users import User
 
 
 class LaunchForm(forms.Form):
-    """All arguments of one task; `checked()` gives what `jobroom.jobs.launching.launch` takes."""
+    """All arguments of one task; `checked()` gives what `jobroom.jobs.launches.launch` takes."""
 
     def __init__(
         self,
@@ -204,7 +204,7 @@ class WhenForm(forms.Form):
         return values
 
     def options(self) -> dict[str, Any]:
-        """Return the keyword arguments for `jobroom.jobs.launching.launch`."""
+        """Return the keyword arguments for `jobroom.jobs.launches.launch`."""
         values = self.cleaned_data
         return {
             "queue": values.get("queue") or "",

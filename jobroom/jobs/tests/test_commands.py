@@ -11,7 +11,7 @@ from image.celery import app
 from jobroom import events
 from jobroom.arguments import File
 from jobroom.events import cancellation
-from jobroom.jobs.following import Follower
+from jobroom.jobs.follower import Follower
 from jobroom.jobs.models import Job, State, StoredFile
 
 pytestmark = pytest.mark.django_db

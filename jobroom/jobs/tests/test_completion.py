@@ -12,7 +12,7 @@ from django.utils import timezone
 from jobroom import events, redis
 from jobroom.jobs import completion
 from jobroom.jobs.exceptions import NotCommitted
-from jobroom.jobs.launching import alaunch, launch
+from jobroom.jobs.launches import alaunch, launch
 from jobroom.jobs.models import Job, Source, State
 from jobroom.live import topics
 from jobroom.live.wait import Waiter

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from image.celery import app
 from jobroom.arguments import File
 from jobroom.arguments.redaction import Secret
-from jobroom.jobs import files, launching
+from jobroom.jobs import files, launches
 from jobroom.jobs.models import Job, Source
 from jobroom.jobs.tests.events import queued, record
 
@@ -33,7 +33,7 @@ def test_names_stand_for_rows_and_files_and_defaults_are_left_out(staff):
     group = Group.objects.create(name="Curators of sheep")
     stored = files.store(SimpleUploadedFile("bunny.ply", b"ply"), staff)
     sent = {"group": group.pk, "file": str(stored.pk), "faces": 100, "key": "s3cret", "note": "x"}
-    job = launching.launch(task="scratch.label", arguments=sent, by=staff, source=Source.PAGE)
+    job = launches.launch(task="scratch.label", arguments=sent, by=staff, source=Source.PAGE)
     assert job.label.startswith("group=Curators of sheep, file=bunny.ply, faces=100")
     assert "s3cret" not in job.label
     assert "note" not in job.label

@@ -10,7 +10,7 @@ from django.test import Client
 from jobroom import limits as counting
 from jobroom import redis
 from jobroom.jobs import files, limits
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Allowance, Job, Source, State, StoredFile, TaskRule
 from jobroom.limits import Rate, TooMany
 

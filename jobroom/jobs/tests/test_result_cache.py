@@ -12,9 +12,9 @@ from jobroom import events, redis
 from jobroom.arguments import WrongArguments
 from jobroom.cache import maintenance, question, single_flight
 from jobroom.events import attachments
-from jobroom.jobs import current_state, files, launching, result_cache, terminal
+from jobroom.jobs import current_state, files, launches, result_cache, terminal
 from jobroom.jobs.exceptions import NotAllowed
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Caching, Job, Source, State, StoredFile, TaskRule
 from jobroom.jobs.queue_position import waiting
 from jobroom.jobs.recorder import Recorder
@@ -67,7 +67,7 @@ def opened(ada, bob):
 
 def answer(job, result, task, kept_files=()):
     """Do what a worker does when the job has run."""
-    asked = question(task, launching.arguments_of(job))
+    asked = question(task, launches.arguments_of(job))
     end = {"state": "succeeded", "result": json.dumps(result), "answer_of": job.pk}
     from jobroom.cache import handoff
 
@@ -347,7 +347,7 @@ def test_unsent_jobs_that_wait_are_not_sent_by_the_clock(start):
     first, second = start(), start()
     recorded()
     Job.objects.filter(pk=second.pk).update(queued_at=timezone.now() - timezone.timedelta(hours=1))
-    launching.send_due()
+    launches.send_due()
     assert messages() == [first.pk]
 
 

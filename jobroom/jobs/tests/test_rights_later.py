@@ -14,8 +14,8 @@ from django.utils import timezone
 from assets.models import Asset
 from image.celery import app
 from jobroom import events, redis
-from jobroom.arguments import sealing
-from jobroom.jobs import bulk, control, files, launching
+from jobroom.arguments import encryption
+from jobroom.jobs import bulk, control, files, launches
 from jobroom.jobs.models import Job, Source, State, TaskRule
 from jobroom.jobs.serializers import detail_of
 from jobroom.limits import TooMany
@@ -57,7 +57,7 @@ def ends():
 
 
 def due(owner):
-    job = launching.launch(
+    job = launches.launch(
         task="demo.echo", arguments={"text": "x"}, by=owner, source=Source.PAGE,
         run_after=timezone.now() + timedelta(hours=2),
     )  # fmt: skip
@@ -75,7 +75,7 @@ def test_a_job_for_later_needs_the_rights_of_its_time(taken):
         owner.groups.clear()
     elif taken == "account":
         User.objects.update(is_active=False)
-    assert launching.send_due() == (taken == "nothing")
+    assert launches.send_due() == (taken == "nothing")
     texts = [event["error"] for event in ends()]
     if taken == "nothing":
         assert texts == []
@@ -134,7 +134,7 @@ def test_a_job_whose_message_waits_for_its_time_asks_when_it_starts(ada, scratch
     stored = files.store(SimpleUploadedFile("cube.ply", b"ply"), ada)
     asset = Asset.objects.create(owner=ada, name="Cube", file=stored, format="ply", size=3)
     with TestCase.captureOnCommitCallbacks(execute=True):
-        job = launching.launch(
+        job = launches.launch(
             task="scratch.later", arguments={"asset": asset.pk, **given}, by=ada, source=Source.PAGE,
             run_after=timezone.now() + timedelta(seconds=10),
         )  # fmt: skip
@@ -155,7 +155,7 @@ def test_a_lost_message_is_made_again_by_the_rights_of_now(ada, scratch, taken):
     )
     TAKEN[taken](ada)
     job.refresh_from_db()
-    launching.resend(job)
+    launches.resend(job)
     assert redis.client().llen("default") == (taken == "nothing")
     assert len(ends()) == (taken != "nothing")
 
@@ -168,7 +168,7 @@ def test_what_the_broker_did_not_take_is_sent_by_the_rights_of_now(ada, scratch,
         queued_at=hour,
     )  # fmt: skip
     TAKEN[taken](ada)
-    assert launching.send_due() == (taken == "nothing")
+    assert launches.send_due() == (taken == "nothing")
     assert len(ends()) == (taken != "nothing")
 
 
@@ -180,7 +180,7 @@ def test_parts_of_a_chord_are_sealed_where_a_secret_is_in_them():
     kept = redis.client().zrange(backend.get_key_for_group("g1", ".j"), 0, -1)
     texts = [part.decode() if isinstance(part, bytes) else part for part in kept]
     assert "hunter2" not in "".join(texts)
-    assert sealing.MARK in texts[0]
+    assert encryption.MARK in texts[0]
     assert '{"n": 1}' in texts[1]
     assert [backend.decode(part)[3] for part in kept] == [{"password": "hunter2"}, {"n": 1}]
 

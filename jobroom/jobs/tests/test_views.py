@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobroom.jobs.filters import JobFilter
-from jobroom.jobs.listing import PAGE
+from jobroom.jobs.lists import PAGE
 from jobroom.jobs.models import Attempt, Job, LogLine, State, TaskRule
 from jobroom.jobs.signals import schedules_asked
 from jobroom.jobs.templatetags.jobroom_jobs import prose

@@ -8,7 +8,7 @@ from jobroom import events
 from jobroom.events import attachments
 from jobroom.jobs import current_state, files
 from jobroom.jobs.api.long_poll import Wait
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source, StoredFile
 from jobroom.jobs.recorder.loop import Recorder
 

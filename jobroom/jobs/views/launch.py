@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from jobroom.arguments import WrongArguments
-from jobroom.jobs import catalogue, gate, history, launching, policies
+from jobroom.jobs import catalogue, gate, history, launches, policies
 from jobroom.jobs.exceptions import NotAllowed, UnknownTask
 from jobroom.jobs.filters import JobFilter
 from jobroom.jobs.forms import LaunchForm, WhenForm, launch_form
@@ -54,7 +54,7 @@ def _start(request: HttpRequest, task: Any) -> dict[str, Any]:
         return dict(preset.arguments)
     if "from-job" in request.GET:
         job = get_object_or_404(Job.objects.visible_to(user), pk=request.GET["from-job"], task=task.name)
-        return launching.arguments_of(job) if policies.may_see_arguments(user, job) else {}
+        return launches.arguments_of(job) if policies.may_see_arguments(user, job) else {}
     many = {p.name for p in launch_form(task, user).schema.parameters if p.kind in {"list", "models"}}
     return {name: (values if name in many else values[-1]) for name, values in request.GET.lists()}
 
@@ -164,7 +164,7 @@ def _show_wrong(wrong: WrongArguments, form: LaunchForm, when: WhenForm) -> None
 def _launched(request: HttpRequest, task: Any, form: LaunchForm, when: WhenForm) -> HttpResponse:
     user = _user(request)
     if when.cleaned_data.get("when") == "repeat":
-        address = launching.repeat(
+        address = launches.repeat(
             task=task.name,
             arguments=form.checked(),
             by=user,
@@ -174,7 +174,7 @@ def _launched(request: HttpRequest, task: Any, form: LaunchForm, when: WhenForm)
         )
         messages.success(request, "The schedule is set.")
         return SeeOther(address)
-    job = launching.launch(task=task.name, arguments=form.checked(), by=user, source=Source.PAGE, **when.options())
+    job = launches.launch(task=task.name, arguments=form.checked(), by=user, source=Source.PAGE, **when.options())
     return SeeOther(job.get_absolute_url())
 
 

@@ -7,7 +7,7 @@ from django.core import mail as django_mail
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils import timezone
 
-from jobroom.notifications import content, delivery, posting, transport
+from jobroom.notifications import content, delivery, submission, transport
 from jobroom.notifications.models import STALE, AdminMail, Mail, MailState, Outcome, State
 from jobroom.testing.mail_server import free_port, mail_server
 
@@ -29,7 +29,7 @@ def through_smtp(settings):
 
 def posted(*to, job="j1", **options):
     message = EmailMessage("Hello", "..dots\n.\nend", "room@example.org", list(to or (ADA, BOB)), **options)
-    return posting.post(message, job=job)[0]
+    return submission.post(message, job=job)[0]
 
 
 def attempts(mail):
@@ -262,7 +262,7 @@ def test_other_backends_get_a_message_like_the_first(settings):
         reply_to=["r@example.org"], headers={"X-Own": "1"}, attachments=[("a.bin", b"\x00\x01", "application/x-own")],
     )  # fmt: skip
     message.attach_alternative("<b>HTML</b>", "text/html")
-    mail = posting.post(message, job="j1")[0]
+    mail = submission.post(message, job="j1")[0]
     delivery.deliver(mail=mail, by="w", job="j1")
     (sent,) = django_mail.outbox
     assert (sent.subject, sent.body, sent.from_email) == ("Grüße", "Text ✓", "Room <room@example.org>")
@@ -287,8 +287,8 @@ def test_a_backend_that_breaks_is_asked_again(settings, monkeypatch):
 
 def test_the_list_of_failure_mails_hears_of_it(settings):
     told = AdminMail.objects.create(id="m1", state=MailState.WAITING, subject="s", body="b", job_id="j")
-    message = posting.compose(to=[ADA], subject="s", text="b", key="failure m1", may_repeat=True)
-    mail, _ = posting.post(message, failure=told, job="j1")
+    message = submission.compose(to=[ADA], subject="s", text="b", key="failure m1", may_repeat=True)
+    mail, _ = submission.post(message, failure=told, job="j1")
     delivery.deliver(mail=mail, by="w", job="j1")
     told.refresh_from_db()
     assert (told.state, told.attempts, told.sent_at) == (MailState.SENT, 1, mail.ended_at)

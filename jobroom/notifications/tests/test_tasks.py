@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from jobroom.arguments import WrongArguments, schema_of
 from jobroom.exceptions import JobFailed
-from jobroom.jobs.launching import default_queue
-from jobroom.notifications import posting
+from jobroom.jobs.launches import default_queue
+from jobroom.notifications import submission
 from jobroom.notifications.models import Mail, State
 from jobroom.notifications.tasks import cleanup_mails, deliver_mail, send_email
 from jobroom.testing.mail_server import free_port, mail_server
@@ -113,14 +113,14 @@ def test_what_nobody_knows_fails_the_job_and_stays_so(job, settings):
 
 
 def test_a_mail_in_the_database_is_sent_by_its_id(job):
-    mail, _ = posting.post(posting.compose(**CALL, key="k"), job="j1")
+    mail, _ = submission.post(submission.compose(**CALL, key="k"), job="j1")
     assert job(deliver_mail, mail=mail.pk)["state"] == "sent"
     with pytest.raises(JobFailed, match="There is no mail"):
         job(deliver_mail, mail=uuid.uuid4())
 
 
 def test_a_mail_that_was_given_up_is_left_alone(job):
-    mail, _ = posting.post(posting.compose(**CALL, key="k"), job="j1")
+    mail, _ = submission.post(submission.compose(**CALL, key="k"), job="j1")
     mail.stop("ada")
     assert job(deliver_mail, mail=mail.pk)["state"] == "stopped"
     assert django_mail.outbox == []

@@ -8,8 +8,8 @@ from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 from django.utils import timezone
 
-from jobroom.jobs.listing import PAGE
-from jobroom.notifications import content, posting
+from jobroom.jobs.lists import PAGE
+from jobroom.notifications import content, submission
 from jobroom.notifications.models import AdminMail, Attempt, Mail, MailState, State
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def posted(key="k", to="ada@example.org", **changes):
     )
     message.attach_alternative(f'<a href="{RESET}">here</a>', "text/html")
     message.attach("a.bin", b"123", "application/octet-stream")
-    mail, _ = posting.post(message, job=f"job-{key}")
+    mail, _ = submission.post(message, job=f"job-{key}")
     Mail.objects.filter(pk=mail.pk).update(**changes)
     mail.refresh_from_db()
     return mail

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from jobroom.queues import broker, held_locks, policies
-from jobroom.queues.views.acting import act, text
+from jobroom.queues.views.base import act, text
 
 
 @staff_member_required

@@ -15,7 +15,7 @@ from jobroom.jobs.models import Job
 from jobroom.queues import board, broker, operations, pauses, policies
 from jobroom.queues.decoded import decode
 from jobroom.queues.exceptions import NotKnowable, NotThere, QueueError
-from jobroom.queues.views.acting import act, text
+from jobroom.queues.views.base import act, text
 
 # Messages of a page.
 PAGE = 50

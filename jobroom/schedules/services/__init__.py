@@ -1,12 +1,18 @@
 """What can be done with schedules: check arguments, merge the settings, tell the time, run now."""
 
 from jobroom.schedules.services.arguments import Problem, argument_problems, registered_tasks, secret_problems
-from jobroom.schedules.services.editing import repair_clock, restart, save, set_enabled
-from jobroom.schedules.services.merging import FIELDS, WITHDRAWN, differing_fields, entry_problems, merge_settings
+from jobroom.schedules.services.dispatch import message, refusal_of, run_now
+from jobroom.schedules.services.launch_page import change, repeat
+from jobroom.schedules.services.next_runs import next_runs, reference, sentence, timing
 from jobroom.schedules.services.pauses import pause, resume, skip, unskip
-from jobroom.schedules.services.repeating import change, repeat
-from jobroom.schedules.services.running import message, refusal_of, run_now
-from jobroom.schedules.services.timing import next_runs, reference, sentence, timing
+from jobroom.schedules.services.settings_schedules import (
+    FIELDS,
+    WITHDRAWN,
+    differing_fields,
+    entry_problems,
+    merge_settings,
+)
+from jobroom.schedules.services.writes import repair_clock, restart, save, set_enabled
 
 __all__ = [
     "FIELDS",

@@ -5,11 +5,11 @@ from datetime import datetime
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
-from jobroom.schedules import acts
+from jobroom.schedules import audit
 from jobroom.schedules.exceptions import NotNow, UnusableSchedule
 from jobroom.schedules.models import ScheduleDetail
-from jobroom.schedules.services.editing import set_enabled
-from jobroom.schedules.services.timing import next_runs
+from jobroom.schedules.services.next_runs import next_runs
+from jobroom.schedules.services.writes import set_enabled
 from jobroom.users import User
 
 
@@ -19,7 +19,7 @@ def pause(row: PeriodicTask, *, by: User, reason: str) -> None:
         raise NotNow("It is paused already.")
     _detail(row, paused_by=by.get_username()[:150], paused_at=timezone.now(), pause_reason=reason[:300], skip_at=None)
     row.enabled = False
-    acts.tell(by, "paused", row.name, reason=reason)
+    audit.tell(by, "paused", row.name, reason=reason)
 
 
 def resume(row: PeriodicTask) -> None:

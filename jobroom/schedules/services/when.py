@@ -13,7 +13,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from jobroom.arguments import WrongArguments
 from jobroom.schedules.exceptions import UnusableSchedule
-from jobroom.schedules.services.timing import LONGEST, UNUSABLE, next_runs
+from jobroom.schedules.services.next_runs import LONGEST, UNUSABLE, next_runs
 
 # The fields of a crontab in the order in which people write them, as they are called to people and by the table.
 FIELDS = {

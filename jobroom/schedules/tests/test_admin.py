@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from jobroom.celery import tracking
+from jobroom.celery import tracker
 from jobroom.jobs.models import Job
 from jobroom.schedules.services import merge_settings
 
@@ -35,7 +35,7 @@ def sent():
     found = []
 
     def collect(sender, headers, **kwargs):
-        found.append({**headers, "task": sender, "source": tracking.source.get(), "queue": kwargs["routing_key"]})
+        found.append({**headers, "task": sender, "source": tracker.source.get(), "queue": kwargs["routing_key"]})
 
     before_task_publish.connect(collect)
     yield found
@@ -124,7 +124,7 @@ def test_run_now_sends_the_job_and_names_it(admin_client, row, sent):
         "</a>", ""
     )
     assert PeriodicTask.objects.values().get() == before  # its next run is not disturbed
-    assert tracking.source.get() is None
+    assert tracker.source.get() is None
 
 
 @pytest.mark.django_db(transaction=True)  # jobs are sent when the transaction commits

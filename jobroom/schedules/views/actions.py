@@ -13,7 +13,7 @@ from django_celery_beat.models import PeriodicTask
 
 from jobroom.arguments.storable import plain
 from jobroom.jobs.views.actions import SeeOther
-from jobroom.schedules import acts, policies, services
+from jobroom.schedules import audit, policies, services
 from jobroom.schedules.exceptions import NotNow, NotSent
 from jobroom.schedules.views.lookup import person, schedule_or_404
 
@@ -54,7 +54,7 @@ def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
 
     def resumed(row: PeriodicTask) -> str:
         services.resume(row)
-        acts.tell(person(request), "resumed", row.name)
+        audit.tell(person(request), "resumed", row.name)
         return f"“{row.name}” runs again. What was missed is not made up."
 
     return _act(request, schedule_id, resumed)
@@ -81,10 +81,10 @@ def skip(request: HttpRequest, schedule_id: int) -> HttpResponse:
     def skipped(row: PeriodicTask) -> str:
         if "undo" in request.POST:
             services.unskip(row)
-            acts.tell(person(request), "took back the skip of", row.name)
+            audit.tell(person(request), "took back the skip of", row.name)
             return "The run takes place after all."
         moment = timezone.localtime(services.skip(row))
-        acts.tell(person(request), "skipped a run of", row.name, outcome=f"The run of {moment:%Y-%m-%d %H:%M:%S %Z}.")
+        audit.tell(person(request), "skipped a run of", row.name, outcome=f"The run of {moment:%Y-%m-%d %H:%M:%S %Z}.")
         return f"The run of {moment:%Y-%m-%d %H:%M:%S %Z} is left out; the one after it takes place."
 
     return _act(request, schedule_id, skipped)
@@ -99,6 +99,6 @@ def delete(request: HttpRequest, schedule_id: int) -> HttpResponse:
         messages.error(request, reason)
         return SeeOther(_back(request, row))
     row.delete()
-    acts.tell(person(request), "deleted", row.name)
+    audit.tell(person(request), "deleted", row.name)
     messages.success(request, f"“{row.name}” is deleted. Its jobs stay in the history.")
     return SeeOther(reverse("jobroom:schedules:schedules"))

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_celery_beat.models import PeriodicTask
 
 from jobroom.arguments import WrongArguments, schema_of
-from jobroom.jobs import catalogue, launching, policies
+from jobroom.jobs import catalogue, launches, policies
 from jobroom.jobs.exceptions import Changed, JobError
 from jobroom.jobs.forms import LaunchForm, launch_form
 from jobroom.jobs.views.actions import SeeOther
@@ -132,7 +132,7 @@ def _kept(
     values = when.cleaned_data
     if row is not None:
         return _changed(request, form, when, row)
-    address = launching.repeat(
+    address = launches.repeat(
         task=task.name,
         arguments=form.checked(),
         by=person(request),

@@ -15,7 +15,7 @@ from jobroom.arguments.storable import parse
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs import terminal as jobs_terminal
 from jobroom.limits import TooMany
-from jobroom.workflows import arrivals, launching, links, policies, services, terminal
+from jobroom.workflows import arrivals, launches, links, policies, services, terminal
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.builder import Recipe
 from jobroom.workflows.exceptions import NotAllowed, WorkflowException
@@ -92,9 +92,9 @@ class Command(BaseCommand):
         path = Path(options["what"])
         with transaction.atomic():
             if path.suffix in {".yaml", ".yml"} or path.is_file():
-                stored = launching.launch_text(_text(path), **common)
+                stored = launches.launch_text(_text(path), **common)
             else:
-                stored = launching.launch(definition=options["what"], **common)
+                stored = launches.launch(definition=options["what"], **common)
         quiet = bool(options["json"])
         if not options["follow"]:
             self._show_one(stored, quiet=quiet, short=True)

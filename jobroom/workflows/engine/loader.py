@@ -3,8 +3,7 @@
 import contextlib
 import dataclasses
 import json
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery import current_app
@@ -14,6 +13,7 @@ from kombu.utils.encoding import bytes_to_str
 from jobroom import events, redis
 from jobroom.celery.results import ResultBackend
 from jobroom.conf import settings
+from jobroom.turns import turn
 from jobroom.workflows.engine import effects, keys, scripts
 from jobroom.workflows.engine.keys import BAD, ENDED, GOOD, WAITS_OUTSIDE, NodeState, comes_true
 from jobroom.workflows.engine.parts import parts_of
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # Fields that one command is given at once.
 CHUNK = 500
-# Milliseconds after which somebody else may load a workflow whose loader was killed.
-LOCKED = 30_000
+# Seconds after which another process may load a workflow whose loader was killed.
+LOCKED = 30.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -76,15 +76,8 @@ def _tell_database(stored: StoredWorkflow, plan: "Plan") -> None:
         events.emit("workflow", None, workflow=stored.pk, letters=news)
 
 
-@contextlib.contextmanager
-def _alone(workflow_id: str) -> Iterator[bool]:
-    name, token, client = keys.workflow(workflow_id, "l"), secrets.token_hex(8), redis.client()
-    mine = bool(client.set(name, token, nx=True, px=LOCKED))
-    try:
-        yield mine
-    finally:
-        if mine and client.get(name) == token:
-            client.delete(name)
+def _alone(workflow_id: str) -> contextlib.AbstractContextManager[bool]:
+    return turn(redis.client(), keys.workflow(workflow_id, "l"), LOCKED)
 
 
 def _write(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> None:

@@ -264,7 +264,10 @@ class Round:
     def _half_cancelled(self) -> bool:
         """Settle what whoever cancelled the workflow was killed before: what is queued, waits or is held."""
         letters: Any = self.client.hvals(keys.workflow(self.stored.pk, "s"))
-        if not {"q", "h", "a", "e"}.intersection(letters) and len(letters) >= self.stored.total:
+        if (
+            not {NodeState.QUEUED, NodeState.HELD, NodeState.APPROVAL, NodeState.EVENT}.intersection(letters)
+            and len(letters) >= self.stored.total
+        ):
             return False
         if "cancelled" not in _watch.update(f"{self.stored.pk}:c", {"cancelled": "c"}):
             return False
@@ -290,17 +293,21 @@ class Round:
     def _open_nodes(self) -> bool:
         """Look at nodes that have been running for a while without a word."""
         letters: Any = self.client.hgetall(keys.workflow(self.stored.pk, "s"))
-        open_nodes = {node: letter for node, letter in letters.items() if letter in {"q", "r", "x", "a", "e"}}
+        open_nodes = {
+            node: letter
+            for node, letter in letters.items()
+            if letter in {NodeState.QUEUED, NodeState.RUNNING, NodeState.EXPANDING, NodeState.APPROVAL, NodeState.EVENT}
+        }
         quiet = _watch.update(self.stored.pk, open_nodes)
         by_letter: dict[str, list[str]] = {}
         for node, seen in quiet.items():
             by_letter.setdefault(seen.letter, []).append(node)
-        for node in by_letter.get("x", ()):
+        for node in by_letter.get(NodeState.EXPANDING, ()):
             effects.expand_fan_out(self.stored.pk, node)
-        overdue = self._overdue_nodes([*by_letter.get("a", ()), *by_letter.get("e", ())])
-        sent = [*by_letter.get("q", ()), *by_letter.get("r", ())]
+        overdue = self._overdue_nodes([*by_letter.get(NodeState.APPROVAL, ()), *by_letter.get(NodeState.EVENT, ())])
+        sent = [*by_letter.get(NodeState.QUEUED, ()), *by_letter.get(NodeState.RUNNING, ())]
         ended = self._ended_elsewhere(sent)
-        missing = self._missing([node for node in by_letter.get("q", ()) if node not in ended], quiet)
+        missing = self._missing([node for node in by_letter.get(NodeState.QUEUED, ()) if node not in ended], quiet)
         return bool(overdue or ended or missing)
 
     def _overdue_nodes(self, nodes: Sequence[str]) -> list[str]:
@@ -331,7 +338,7 @@ class Round:
     def foreign_ends(self) -> set[str]:
         """End nodes in workers that do not load this code as soon as Celery's results know how they ended."""
         letters: Any = self.client.hgetall(keys.workflow(self.stored.pk, "s"))
-        sent = [node for node, letter in letters.items() if letter in {"q", "r"}][:CHUNK]
+        sent = [node for node, letter in letters.items() if letter in {NodeState.QUEUED, NodeState.RUNNING}][:CHUNK]
         records = self._records(sent)
         foreign = [node for node in sent if self._is_foreign(records.get(node.partition(".")[0], {"t": ""}))]
         return self._ended_elsewhere(foreign)

@@ -12,7 +12,7 @@ from celery.result import AsyncResult
 from jobroom import events, redis
 from jobroom.arguments.redaction import seal_result
 from jobroom.workflows.conf import settings
-from jobroom.workflows.engine import adding, effects, keys, scripts
+from jobroom.workflows.engine import added_jobs, effects, keys, scripts
 from jobroom.workflows.engine.keys import NodeState
 from jobroom.workflows.engine.parts import parts_of
 
@@ -108,7 +108,7 @@ class NodeWriter:
             raise ValueError(
                 "An item of a fan-out is no member of a group. Return more items before, or replace the job."
             )
-        made, answer = adding.beside(self.workflow, self.node, signature, send=not lazy)
+        made, answer = added_jobs.beside(self.workflow, self.node, signature, send=not lazy)
         effects.react(self.workflow, answer)
         return made if lazy else AsyncResult(str(made.id), app=current_app)
 

@@ -30,7 +30,7 @@ class Request:
 
 @dataclasses.dataclass
 class Execution:
-    """One run of a job, as `jobroom.celery.tracking` keeps it."""
+    """One run of a job, as `jobroom.celery.tracker` keeps it."""
 
     id: str
     returned: Any = None

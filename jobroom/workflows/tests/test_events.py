@@ -13,7 +13,7 @@ from jobroom.audit.models import Act
 from jobroom.testing import wait_until
 from jobroom.workflows import arrivals, links, services
 from jobroom.workflows.definitions.builder import Recipe
-from jobroom.workflows.engine import keys, proving, sweeper
+from jobroom.workflows.engine import keys, sweeper, verification
 from jobroom.workflows.exceptions import NotAllowed, NotNow, WorkflowException
 from jobroom.workflows.models import StoredWorkflow
 from jobroom.workflows.tests.hand import Hand, new_workflow, signature
@@ -96,7 +96,7 @@ def test_what_is_delivered_is_bounded(settings):
 def test_a_time_out_is_an_end_of_its_own(catch, state, letters):
     hand = payment(catch=catch, timeout=0.01)
     hand.record()
-    wait_until(lambda: proving.glance() or hand.stored().letters[0] == "t", 10, "the next look ends it")
+    wait_until(lambda: verification.glance() or hand.stored().letters[0] == "t", 10, "the next look ends it")
     if catch:
         run = hand.take_one()
         assert run.headers["task"] == "hand.remind"
@@ -110,7 +110,7 @@ def test_a_time_out_is_an_end_of_its_own(catch, state, letters):
 def test_what_comes_in_time_leaves_the_other_way_blocked():
     hand = payment(catch=True, timeout=3600)
     hand.record()
-    proving.glance()
+    verification.glance()
     deliver(hand, {"amount": 3})
     hand.take_one().whole()
     assert (hand.stored().state, hand.stored().letters) == ("SUCCESS", "ssb")
@@ -131,7 +131,7 @@ def test_a_resume_waits_again_and_what_was_delivered_stands():
     assert hand.take_one().args[0] == 5
     late = payment(timeout=0.01)
     late.record()
-    wait_until(lambda: proving.glance() or late.stored().letters == "tb", 10, "its time is over")
+    wait_until(lambda: verification.glance() or late.stored().letters == "tb", 10, "its time is over")
     services.resume(late.stored(), by=None)
     assert late.letters() == {"0": "e"}
 

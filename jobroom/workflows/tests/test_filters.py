@@ -6,7 +6,7 @@ import pytest
 from django.http import QueryDict
 from django.utils import timezone
 
-from jobroom.jobs.listing import PAGE
+from jobroom.jobs.lists import PAGE
 from jobroom.web.cursors import WrongCursor
 from jobroom.workflows.filters import WorkflowFilter
 from jobroom.workflows.models import State, StoredWorkflow

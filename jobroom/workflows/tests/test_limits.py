@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from jobroom import redis
 from jobroom.limits import TooMany
 from jobroom.workflows import services
-from jobroom.workflows.launching import launch_text
+from jobroom.workflows.launches import launch_text
 
 TEXT = "name: one\nnodes:\n  a: {task: demo.echo, kwargs: {text: x}}\n"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobroom.workflows import launching
+from jobroom.workflows import launches
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.parser import WrongDefinition
 from jobroom.workflows.definitions.payloads import WrongPayload
@@ -47,7 +47,7 @@ def doubling(folder):
 
 
 def launch(name, **options):
-    return launching.launch(**{"definition": name, "payload": {}, "by": None, "source": "code", **options})
+    return launches.launch(**{"definition": name, "payload": {}, "by": None, "source": "code", **options})
 
 
 def test_the_shipped_definitions_are_right(db, monkeypatch):

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group
 from django.test import TestCase
 
 from image.celery import app
-from jobroom.jobs.launching import launch
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Source
 from jobroom.tasks import JobFailed
 from jobroom.workflows import tasks

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from jobroom.arguments.storable import parse
 from jobroom.limits import TooMany
 from jobroom.web.middleware import later
-from jobroom.workflows import launching
+from jobroom.workflows import launches
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.exceptions import WorkflowException, WrongFields
 from jobroom.workflows.forms import PayloadForm
@@ -31,7 +31,7 @@ RECENT = 10
 @require_safe
 def definition_list(request: HttpRequest) -> HttpResponse:
     """List what the person may launch."""
-    rows = launching.launchable_by(person(request)).annotate(version=Max("versions__number"))
+    rows = launches.launchable_by(person(request)).annotate(version=Max("versions__number"))
     return render(request, "jobroom/workflows/definitions.html", {"definitions": rows})
 
 
@@ -40,7 +40,7 @@ def definition_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def definition(request: HttpRequest, name: str) -> HttpResponse:
     """Show the launch form of a definition; a POST launches it, or previews its graph. The address may fill fields in."""
-    found = launching.launchable_by(person(request)).filter(name=name).first()
+    found = launches.launchable_by(person(request)).filter(name=name).first()
     if found is None:
         raise Http404("There is no such definition, or you may not launch it.")
     try:
@@ -80,7 +80,7 @@ def definition(request: HttpRequest, name: str) -> HttpResponse:
 def _previewed(request: HttpRequest, found: Definition, form: PayloadForm) -> dict[str, Any]:
     """Return the picture of what would be launched; show at the fields what is wrong with them."""
     try:
-        return svg.preview(launching.preview(definition=found.name, payload=form.payload, by=person(request)))
+        return svg.preview(launches.preview(definition=found.name, payload=form.payload, by=person(request)))
     except WorkflowException as error:
         _say(form, error)
         return {}
@@ -97,7 +97,7 @@ def _launched(request: HttpRequest, found: Definition, form: PayloadForm) -> Sto
     """Launch; show at the fields what is wrong with them."""
     try:
         with transaction.atomic():
-            stored = launching.launch(
+            stored = launches.launch(
                 definition=found.name,
                 payload=form.payload,
                 by=person(request),

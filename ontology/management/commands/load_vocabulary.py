@@ -9,8 +9,8 @@ from django.core.management import BaseCommand, CommandParser
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs import files, terminal
 from jobroom.jobs.exceptions import TooLarge
-from jobroom.jobs.following import Follower
-from jobroom.jobs.launching import launch
+from jobroom.jobs.follower import Follower
+from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Source, State
 from ontology import services
 from ontology.exceptions import Refused, VocabularyFailed

@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 from django.core.management import BaseCommand, CommandError
 
-from text import learning, reading, registry
+from text import message_files, model_update, registry
 from text.exceptions import TextFailed
-from text.reading import Encoding
-from text.spam import training
+from text.message_files import Encoding
+from text.spam import trainer
 from text.spam.detector import Detector
 
 
@@ -45,12 +45,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{found['label']:<4} {found['spam_probability']:.4f}  {text}")
 
     def _file(self, detector: Detector, path: Path, encoding: str) -> None:
-        examples = registry.examples_of(reading.labelled(path, encoding))
-        divided = training.divided(examples)
+        examples = registry.examples_of(message_files.labelled(path, encoding))
+        divided = trainer.divided(examples)
         self.stdout.write(f"Version {detector.version} of the spam model on {path.name}\n\n")
         rows = [
-            ("held out", training.judged(detector.model, divided.held_out)),
-            ("all messages", training.judged(detector.model, examples)),
+            ("held out", trainer.judged(detector.model, divided.held_out)),
+            ("all messages", trainer.judged(detector.model, examples)),
         ]
-        for line in learning.lines(rows):
+        for line in model_update.lines(rows):
             self.stdout.write(line)

@@ -10,9 +10,9 @@ from django.core.management import BaseCommand, CommandError
 
 from jobroom.exceptions import RedisUnavailable
 from jobroom.locks import ExclusiveLock
-from text import learning
+from text import model_update
 from text.exceptions import TextFailed
-from text.reading import Encoding
+from text.message_files import Encoding
 from text.spam import recipes
 
 LOCK = "train_spam_detector"
@@ -33,14 +33,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Train, and say what came out; exit with 1 when nothing could be learned."""
         path: Path = options["file"]
-        lesson = learning.Lesson(path, path.name, options["encoding"], options["recipe"])
+        lesson = model_update.Lesson(path, path.name, options["encoding"], options["recipe"])
         try:
             with self._alone():
-                row, _ = learning.train(lesson=lesson, teller=self, promote=not options["no_promote"])
+                row, _ = model_update.train(lesson=lesson, teller=self, promote=not options["no_promote"])
         except TextFailed as failed:
             raise CommandError(str(failed)) from failed
         self.stdout.write("")
-        for line in learning.report(row):
+        for line in model_update.report(row):
             self.stdout.write(line)
 
     @contextmanager

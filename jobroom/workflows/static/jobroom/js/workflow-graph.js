@@ -1,6 +1,7 @@
 // The graph of a workflow: painted again from letters, moved, zoomed, and walked through with the arrow keys. The server
 // has drawn it; nothing is laid out here.
 
+import { ENDED, STATE } from "./node-states.js";
 import { percent } from "./times.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -8,7 +9,6 @@ const CLOSEST = 2;
 const READABLE = 0.6;
 const FAR = 0.45; // below this scale words cannot be read, so boxes are filled with the colour of their state
 const BAR = [10, 180];
-const ENDED = "sklfcb";
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 function numbers(text) {
@@ -112,19 +112,19 @@ export class Graph {
     let text = word;
     let pieces = [];
     if (box.several) {
-      const ended = [...ENDED].reduce((sum, one) => sum + (counts[one] ?? 0), 0);
+      const ended = ENDED.reduce((sum, one) => sum + (counts[one] ?? 0), 0);
       text = `${ended.toLocaleString("en")} of ${box.nodes.length.toLocaleString("en")} ended`;
       pieces = [...this.order].map((one) => [this.looks[one][2], (counts[one] ?? 0) / box.nodes.length]);
     } else if (states.items[box.nodes[0]]) {
       const [total, ended, bad] = states.items[box.nodes[0]];
       text = `${word} · ${ended.toLocaleString("en")} of ${total.toLocaleString("en")}`;
       if (total) pieces = [["succeeded", (ended - bad) / total], ["failed", bad / total], ["waiting", (total - ended) / total]];
-    } else if (letter === "r" && states.running[box.nodes[0]] !== undefined) {
+    } else if (letter === STATE.RUNNING && states.running[box.nodes[0]] !== undefined) {
       const share = states.running[box.nodes[0]];
       text = `${word} · ${percent(share)}`;
       pieces = [["running", share]];
     }
-    if (letter === "w" && box.element.dataset.hint) text = `${word} · ${box.element.dataset.hint}`;
+    if (letter === STATE.WAITING && box.element.dataset.hint) text = `${word} · ${box.element.dataset.hint}`;
     const old = box.element.querySelector(".word");
     if (old.textContent !== text) old.textContent = text;
     if (box.isFrame) return;
@@ -220,8 +220,8 @@ export class Graph {
   }
 
   follow(closer = false) {
-    const runs = this.nodes.filter((box) => box.nodes.some((node) => "rx".includes(this.letters[node])));
-    const wanted = runs.length ? runs : this.nodes.filter((box) => box.nodes.some((node) => "qa".includes(this.letters[node])));
+    const runs = this.nodes.filter((box) => box.nodes.some((node) => [STATE.RUNNING, STATE.EXPANDING].includes(this.letters[node])));
+    const wanted = runs.length ? runs : this.nodes.filter((box) => box.nodes.some((node) => [STATE.QUEUED, STATE.APPROVAL].includes(this.letters[node])));
     if (!wanted.length) return;
     const scale = closer ? Math.max(this.view.scale, 0.8) : this.view.scale;
     if (wanted.some((box) => this.isSeen(box)) && scale === this.view.scale) return;

@@ -2,6 +2,7 @@
 // or every few seconds without one, paints the graph, and fetches again only those regions that changed.
 
 import { refreshNow } from "./main.js";
+import { STATE } from "./node-states.js";
 import { now, percent, timeOfDay } from "./times.js";
 import { Graph, paintBar } from "./workflow-graph.js";
 
@@ -174,7 +175,7 @@ setInterval(() => {
   if (document.hidden || states?.finished) return;
   const live = document.documentElement.dataset.live === "on";
   // How far a running node is, no message tells.
-  const quiet = live && !/[rx]/.test(states?.letters ?? "");
+  const quiet = live && ![STATE.RUNNING, STATE.EXPANDING].some((one) => states?.letters.includes(one));
   if (Date.now() - asked >= (quiet ? WITH_SOCKET : WITHOUT_SOCKET)) ask();
 }, 500);
 document.addEventListener("visibilitychange", () => document.hidden || ask());

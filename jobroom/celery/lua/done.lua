@@ -1,0 +1,2 @@
+-- @include later claimed
+forget(ARGV[1])

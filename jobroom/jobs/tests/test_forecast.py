@@ -1,0 +1,64 @@
+"""When a running job should end: a range from history and pace, or nothing."""
+
+import random
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobroom.jobs import forecast
+
+
+def test_nobody_knows_the_end_of_a_first_job_that_has_just_begun():
+    assert forecast.left([], None, 3) is None
+    assert forecast.left([], 0.1, 3) is None
+    assert forecast.left([10, 11], None, 3) is None
+
+
+def test_fast_first_steps_do_not_promise_a_near_end():
+    # Five sixths of the steps within 10 s of a job that took 106 s: by pace alone "2 s left".
+    low, high = forecast.left([100, 104, 106, 110], 5 / 6, 10)
+    assert high > 6
+    assert forecast.left([100, 104, 106, 110], 0.3, 10)[0] > 60
+    assert low <= high
+
+
+def test_a_job_longer_than_any_before_is_told_by_its_pace_or_not_at_all():
+    assert forecast.left([10, 11, 12], None, 20) is None
+    assert forecast.left([10, 11, 12], 0.5, 20) == (15, 25)
+
+
+@given(
+    st.lists(st.floats(0.1, 1e5), max_size=30),
+    st.none() | st.floats(0, 1),
+    st.floats(0, 1e5),
+)
+def test_a_range_is_one(times, fraction, spent):
+    found = forecast.left(times, fraction, spent)
+    if found is not None:
+        assert 0 <= found[0] <= found[1]
+
+
+def error_at_half_time(rng: random.Random) -> float:
+    """Return the share by which the middle of the range misses, of a job with uneven steps and a like history."""
+
+    def took() -> float:
+        return rng.lognormvariate(3, 0.3)
+
+    total, bend = took(), rng.uniform(0.7, 1.4)
+    half = total / 2
+    expected = forecast.left([took() for _ in range(25)], 0.5**bend, half)
+    assert expected is not None
+    low, high = expected
+    return abs((low + high) / 2 - half) / total
+
+
+def test_half_of_all_estimates_at_half_time_miss_by_less_than_a_fifth():
+    rng = random.Random(7)
+    assert statistics.median(error_at_half_time(rng) for _ in range(200)) < 0.2
+
+
+@pytest.mark.parametrize("fraction", [0.0, None])
+def test_history_alone_until_it_tells_something(fraction):
+    assert forecast.left([10, 20, 30, 40], fraction, 5) == (15, 35)

@@ -1,0 +1,123 @@
+"""Dead letters over REST, for staff: which there are, running their jobs again, and deleting them."""
+
+from typing import Any
+
+from django.http import Http404
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers, status
+from rest_framework.permissions import IsAdminUser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobroom.jobs.api.base import ApiView
+from jobroom.jobs.api.schema import extend_schema
+from jobroom.jobs.api.views import person, problems
+from jobroom.web.cursors import GREATEST
+from jobroom.workers import dead_letter_actions
+from jobroom.workers.dead_letter_list import KINDS, LetterFilter
+from jobroom.workers.models import DeadLetter
+
+
+class LetterQuery(serializers.Serializer[Any]):
+    """Which letters are listed. What is not named is not looked at."""
+
+    kind = serializers.ChoiceField(choices=list(KINDS.items()), required=False)
+    q = serializers.CharField(max_length=255, required=False, help_text="A part of the task's name, or a job's id.")
+    before = serializers.IntegerField(
+        min_value=1, max_value=GREATEST, required=False, help_text="From `next` of the page before."
+    )
+
+
+class LetterRow(serializers.ModelSerializer[DeadLetter]):
+    """A message that no worker could run."""
+
+    class Meta:
+        model = DeadLetter
+        fields: tuple[str, ...] = ("id", "at", "job_id", "task", "queue", "worker", "kind", "reason", "size")
+        read_only_fields: tuple[str, ...] = fields
+
+
+class LetterDetail(LetterRow):
+    """One of them, with the beginning and the end of the message."""
+
+    class Meta(LetterRow.Meta):
+        fields = (*LetterRow.Meta.fields, "head")
+        read_only_fields = fields
+
+
+class LetterPage(serializers.Serializer[Any]):
+    """A page of dead letters."""
+
+    next = serializers.CharField(allow_null=True, help_text="Address of the next page.")
+    results = LetterRow(many=True)
+
+
+class Requeued(serializers.Serializer[Any]):
+    """What happened."""
+
+    detail = serializers.CharField()
+
+
+def _letter(request: Request, letter_id: int) -> DeadLetter:
+    visible = DeadLetter.objects.visible_to(person(request))
+    found = visible.filter(pk=letter_id).first() if letter_id <= GREATEST else None
+    if found is None:
+        raise Http404("There is no such dead letter.")
+    return found
+
+
+class LetterList(ApiView):
+    """All dead letters that are kept."""
+
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(
+        operation_id="list_dead_letters",
+        parameters=[LetterQuery],
+        responses={200: LetterPage, **problems(400, 401, 403)},
+    )
+    def get(self, request: Request) -> Response:
+        """List dead letters, newest first, a page at a time."""
+        given = LetterQuery(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        found = LetterFilter({name: str(value) for name, value in given.validated_data.items()}, person(request))
+        address = reverse("jobroom:workers:api-dead-letters") + found.next_link if found.next_link else None
+        return Response({"next": address, "results": LetterRow(found.rows, many=True).data})
+
+
+class LetterView(ApiView):
+    """One dead letter."""
+
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(operation_id="show_dead_letter", responses={200: LetterDetail, **problems(401, 403, 404)})
+    def get(self, request: Request, letter_id: int) -> Response:
+        """Show a dead letter with the beginning and the end of its message."""
+        return Response(LetterDetail(_letter(request, letter_id)).data)
+
+    @extend_schema(
+        operation_id="delete_dead_letter",
+        request=None,
+        responses={204: OpenApiResponse(description="It is off the list; its job stays."), **problems(401, 403, 404)},
+    )
+    def delete(self, request: Request, letter_id: int) -> Response:
+        """Strike a dead letter off the list."""
+        dead_letter_actions.delete(_letter(request, letter_id), person(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class RequeueLetter(ApiView):
+    """Runs the job of a dead letter again."""
+
+    permission_classes = (IsAdminUser,)
+
+    @extend_schema(
+        operation_id="requeue_dead_letter",
+        request=None,
+        responses={200: Requeued, **problems(400, 401, 403, 404, 409, 429)},
+    )
+    def post(self, request: Request, letter_id: int) -> Response:
+        """Run the job of a dead letter again, under the same id, and strike the letter off the list."""
+        dead_letter_actions.requeue(_letter(request, letter_id), person(request))
+        return Response({"detail": "Sent again. It runs as a new attempt of the same job."})

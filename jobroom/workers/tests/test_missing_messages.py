@@ -1,0 +1,149 @@
+"""Jobs that the history calls queued and of which no message is anywhere: sent again, or said to be gone."""
+
+from datetime import timedelta
+
+import pytest
+from celery import current_app
+from django.utils import timezone
+
+from jobroom import events, redis
+from jobroom.events import consumer
+from jobroom.jobs.models import Job, State
+from jobroom.workers import missing_messages
+from jobroom.workers.tests.engine import received, told, waiting, worker
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis(settings):
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 0}
+    redis.client().flushdb()
+
+
+def queued(pk: str, **values) -> Job:
+    before = timezone.now() - timedelta(minutes=5)
+    fields = {"task": "demo.echo", "queue": "default", "state": State.QUEUED, "queued_at": before, "queued_event": 1}
+    return Job.objects.create(pk=pk, args=["x"], **{**fields, **values})
+
+
+def look() -> list[str]:
+    """Return what the second of two looks deals with: nothing is believed at first sight."""
+    assert missing_messages.round_of(consumer.mark()) == []
+    return missing_messages.round_of(consumer.mark())
+
+
+def test_a_job_without_a_message_is_sent_again_once():
+    queued("a")
+    assert look() == ["a"]
+    assert waiting() == ["a"]
+    assert look() == []
+
+
+def test_a_retry_is_sent_again_as_the_attempt_that_it_was():
+    queued("a", facts={"retries": 2})
+    look()
+    (text,) = redis.client().lrange("default", 0, -1)
+    assert '"retries": 2' in text
+    assert '"dispatch": "again-' in text
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"args": ["(hidden)"]}, "secret"),
+        ({"facts": {"bound": True}}, "a chain, a chord, links"),
+        ({"task": "nobody.knows"}, "not known here"),
+    ],
+)
+def test_one_that_cannot_be_sent_again_is_said_to_be_gone(values, reason, monkeypatch):
+    monkeypatch.setattr("jobroom.jobs.launches.has_secrets", lambda job: job.args == ["(hidden)"])
+    job = queued("a")
+    Job.objects.filter(pk="a").update(**values)
+    assert look() == ["a"]
+    assert waiting() == []
+    (event,) = [event for event in told(job.pk) if event["type"] == "finished"]
+    assert (event["state"], event["error_type"]) == ("lost", "MessageLost")
+    assert reason in event["error"]
+
+
+def test_what_is_somewhere_is_left_alone():
+    for pk in ("waits", "urgent", "received", "held", "later", "young", "node", "follows", "unsent"):
+        queued(pk)
+    current_app.send_task("demo.echo", task_id="waits", queue="default")
+    current_app.send_task("demo.echo", task_id="later", queue="default", countdown=3600)
+    redis.client().lmove("default", "elsewhere")
+    received("demo.echo", "received")
+    redis.client().lmove("elsewhere", "default")
+    current_app.send_task("demo.echo", task_id="urgent", queue="default", priority=9)
+    worker("w@a/1", held=["held"])
+    Job.objects.filter(pk="young").update(queued_at=timezone.now())
+    Job.objects.filter(pk="node").update(workflow_id="w")
+    Job.objects.filter(pk="follows").update(answer_of="other")
+    Job.objects.filter(pk="unsent").update(queued_event=0)
+    assert look() == []
+
+
+def test_a_queue_too_long_to_be_read_gives_no_verdict(monkeypatch):
+    monkeypatch.setattr(missing_messages, "MOST_READ", 3)
+    queued("a")
+    for number in range(4):
+        current_app.send_task("demo.echo", task_id=f"other-{number}", queue="default")
+    assert look() == []
+
+
+def test_nothing_is_believed_at_first_sight(settings):
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 60}
+    queued("a")
+    assert look() == []
+    assert waiting() == []
+
+
+def test_a_scheduled_job_whose_time_has_passed_counts_too():
+    past = timezone.now() - timedelta(minutes=5)
+    queued("a", state=State.SCHEDULED, run_after=past)
+    queued("b", state=State.SCHEDULED, run_after=timezone.now() + timedelta(hours=1))
+    assert look() == ["a"]
+
+
+def ran(pk: str, retries: int = 0) -> None:
+    """Let the job have run, and its events be lost."""
+    events.write("started", pk, {"execution": "x", "retries": retries})
+    events.write("finished", pk, {"execution": "x", "state": "succeeded"})
+    redis.client().delete(events.stream())
+
+
+def test_one_that_ran_is_not_sent_again_but_gets_its_end():
+    queued("a")
+    ran("a")
+    assert look() == ["a"]
+    assert waiting() == []
+    (event,) = [event for event in told("a") if event["type"] == "finished"]
+    assert (event["state"], event["error"]) == ("lost", "It ran, and how it ended was lost with its events.")
+
+
+def test_one_whose_earlier_attempt_ran_is_sent_again():
+    queued("a", facts={"retries": 1})
+    ran("a")
+    assert look() == ["a"]
+    assert waiting() == ["a"]
+
+
+def test_one_that_runs_is_left_to_its_worker():
+    queued("a")
+    events.write("started", "a", {"execution": "x", "retries": 0})
+    redis.client().delete(events.stream())
+    look()
+    assert (waiting(), told("a")) == ([], [])
+
+
+def test_nothing_is_sent_again_for_ever(settings):
+    settings.JOBROOM = settings.JOBROOM | {"MAX_LOST": 2}
+    queued("a")
+    look()
+    assert waiting() == ["a"]
+    assert missing_messages.round_of(consumer.mark()) == []  # its message is seen
+    redis.client().delete("default")
+    look()
+    assert waiting() == []
+    assert "too often" in told("a")[-1]["error"]

@@ -1,0 +1,45 @@
+-- ARGV: node, letter, job, event ('' if somebody else has told), key, text and seconds of Celery's result ('' for none),
+-- whole result ('' when nobody needs it), then pairs of name and text of parts of it.
+-- @include base step gather revive
+local node, letter, job = ARGV[1], ARGV[2], ARGV[3]
+if ARGV[5] ~= '' then
+  call('SET', ARGV[5], ARGV[6], 'EX', ARGV[7])
+  call('PUBLISH', ARGV[5], ARGV[6])
+end
+call('DEL', P .. 'running:' .. job)
+local function keep()
+  if ARGV[8] ~= '' then call('HSET', R, node, ARGV[8]) end
+  for i = 9, #ARGV, 2 do call('HSET', R, ARGV[i], ARGV[i + 1]) end
+end
+local before = call('HGET', S, node)
+if about('state') and not (before and ENDED[before]) then
+  keep()
+  local dot = string.find(node, '.', 1, true)
+  if not dot then
+    settle(node, letter)
+  else
+    local index = string.sub(node, 1, dot - 1)
+    changed = true
+    call('HSET', S, node, letter)
+    if letter ~= STATE.SUCCEEDED and letter ~= STATE.SKIPPED then call('HINCRBY', W .. ':x', 'f' .. index, 1) end
+    if call('HINCRBY', W .. ':x', 'd' .. index, 1) == tonumber(call('HGET', W .. ':x', 'm' .. index)) then
+      gathered(index)
+    end
+  end
+elseif before == STATE.LOST and (letter == STATE.SUCCEEDED or letter == STATE.SKIPPED) then
+  keep()
+  call('HSET', S, node, letter)
+  local running, dot = about('state') == 'RUNNING', string.find(node, '.', 1, true)
+  if running and not dot then revive(node, STATE.LOST)
+  elseif dot then
+    local index = string.sub(node, 1, dot - 1)
+    if call('HINCRBY', W .. ':x', 'f' .. index, -1) == 0 and call('HGET', S, index) == STATE.FAILED then
+      gather(index)
+      call('HSET', S, index, STATE.SUCCEEDED)
+      note(index, STATE.SUCCEEDED)
+      if running then revive(index, STATE.FAILED) end
+    end
+  end
+end
+if ARGV[4] ~= '' then emit(job, ARGV[4]) end
+return outcome()

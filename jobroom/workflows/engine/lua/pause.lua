@@ -1,0 +1,16 @@
+-- ARGV: 1 to pause, 0 to go on.
+-- @include base step
+if not about('state') then return {false, {}, {}, {}, 0} end
+change('paused', ARGV[1])
+changed = true
+if ARGV[1] == '0' then
+  while true do
+    local index = call('LPOP', W .. ':h')
+    if not index then break end
+    if call('HGET', S, index) == STATE.HELD then
+      call('HDEL', S, index)
+      if ready(index) then settle(index, STATE.FAILED) end
+    end
+  end
+end
+return outcome()

@@ -1,0 +1,275 @@
+"""What was taken for lost and ended well: corrected for the node, for those that wait for it, and for the workflow."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from jobroom import redis
+from jobroom.jobs.models import Job
+from jobroom.workflows import receivers, services
+from jobroom.workflows.engine import keys, sweeper, verification
+from jobroom.workflows.engine.keys import NodeState
+from jobroom.workflows.models import State, StoredWorkflow
+from jobroom.workflows.tests.hand import Hand, new_workflow, signature
+from jobroom.workflows.workflows import ITEM_HERE
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis(settings):
+    settings.JOBROOM = settings.JOBROOM | {"WORKFLOWS_SILENT_AFTER": 0.0}
+    redis.client().flushdb()
+    sweeper._watch.seen.clear()
+    verification.proofs.done.clear()
+
+
+def lose(hand: Hand, run: Any) -> None:
+    """Say of a running job what rescue says when its worker is silent."""
+    from jobroom import events
+
+    events.emit(
+        "finished", run.job, execution=run.request.execution.id, state="lost", runtime=None, result=None,
+        error="Its worker vanished.", error_type="WorkerLost", traceback="", holder="",
+    )  # fmt: skip
+    hand.record()
+
+
+def graph() -> Any:
+    """Return a workflow: a frozen node with a chain behind it, and beside it one that keeps the workflow running."""
+    workflow = new_workflow()
+    frozen = workflow.add_signature(signature(), key="frozen")
+    after = workflow.add_signature(signature("hand.task", frozen.result), key="after")
+    last = workflow.add_signature(signature(), [after], key="last")
+    beside = workflow.add_signature(signature(), key="beside")
+    workflow.add_signature(signature(), [last, beside], key="end")
+    return workflow
+
+
+def test_what_was_blocked_goes_on_when_the_frozen_worker_says_its_word():
+    hand = Hand(graph())
+    frozen, beside = hand.take()
+    frozen.start()
+    beside.start()
+    lose(hand, frozen)
+    assert hand.letters() == {"0": "l", "1": "b", "2": "b", "3": "r", "4": "b"}
+    frozen.end(value=7)
+    assert hand.letters() == {"0": "s", "1": "q", "3": "r"}
+    after = hand.take_one()
+    assert after.args == [7]
+    after.whole()
+    hand.take_one().whole()
+    beside.end()
+    hand.take_one().whole()
+    stored = hand.stored()
+    assert (stored.state, stored.letters) == ("SUCCESS", "sssss")
+
+
+def test_a_node_with_another_reason_stays_blocked():
+    workflow = new_workflow()
+    parents = [workflow.add_signature(signature(), key=f"k{i}") for i in range(2)]
+    workflow.add_signature(signature(), parents, key="both")
+    any_of = workflow.add_signature(signature(), parents, key="any").set(join="any")
+    workflow.add_signature(signature(), [any_of], key="after any")
+    workflow.add_signature(signature(), key="beside")
+    hand = Hand(workflow)
+    frozen, failed, beside = hand.take()
+    for run in (frozen, failed, beside):
+        run.start()
+    failed.end("failed")
+    lose(hand, frozen)
+    assert hand.letters() == {"0": "l", "1": "f", "2": "b", "3": "b", "4": "b", "5": "r"}
+    frozen.end()
+    assert hand.letters() == {"0": "s", "1": "f", "2": "b", "3": "q", "5": "r"}
+
+
+def test_items_of_a_fan_out_are_corrected_too():
+    workflow = new_workflow()
+    numbers = workflow.add_signature(signature(), key="numbers")
+    each = workflow.add_fan_out(signature("hand.each", ITEM_HERE), numbers, key="each")
+    workflow.add_signature(signature("hand.task", each.result), key="after")
+    workflow.add_signature(signature(), key="beside")
+    hand = Hand(workflow)
+    first, beside = hand.take()
+    beside.start()
+    first.whole(value=[1, 2])
+    one, two = hand.take()
+    one.start()
+    two.whole(value="b")
+    lose(hand, one)
+    assert hand.letters()["1"] == "f"
+    one.end(value="a")
+    run = hand.take_one()
+    assert run.args == [["a", "b"]]
+    run.whole()
+    beside.end()
+    stored = hand.stored()
+    assert (stored.state, stored.letters) == ("SUCCESS", "ssss")
+
+
+def test_a_workflow_that_has_failed_by_such_a_loss_goes_on():
+    workflow = new_workflow()
+    frozen = workflow.add_signature(signature(), key="frozen")
+    workflow.add_signature(signature("hand.task", frozen.result), key="after")
+    hand = Hand(workflow)
+    run = hand.take_one()
+    run.start()
+    lose(hand, run)
+    assert hand.stored().state == State.FAILURE
+    run.end(value=3)
+    assert hand.stored().letters == "sb"
+    assert verification.prove() == 1
+    assert hand.stored().state == State.RUNNING
+    after = hand.take_one()
+    assert after.args == [3]
+    after.whole()
+    assert hand.stored().state == State.SUCCESS
+    assert verification.prove() == 0
+
+
+def test_a_workflow_whose_last_node_was_lost_and_ended_well_has_succeeded():
+    hand = Hand(_single())
+    run = hand.take_one()
+    run.start()
+    lose(hand, run)
+    assert hand.stored().state == State.FAILURE
+    run.end()
+    hand.record()
+    verification.prove()
+    assert hand.stored().state == State.SUCCESS
+
+
+def _single() -> Any:
+    workflow = new_workflow()
+    workflow.add_signature(signature(), key="only")
+    return workflow
+
+
+def test_letters_are_proven_against_the_jobs_once_for_each_life():
+    hand = Hand(_single())
+    run = hand.take_one()
+    run.whole("failed")
+    stored = hand.stored()
+    assert verification.prove() == 0
+    assert verification.proofs.done == {hand.id: 1}
+    Job.objects.filter(workflow_id=hand.id).update(state="succeeded")  # and nobody has told the workflow
+    assert verification.prove() == 0, "proven already"
+    receivers._nodes([(hand.id, "0", "failed", run.job)])
+    assert verification.prove() == 1
+    assert (hand.stored().letters, hand.stored().state) == (NodeState.SUCCEEDED, State.SUCCESS)
+    assert stored.letters == NodeState.FAILED
+
+
+# --- what is due -------------------------------------------------------------------------------------------------------
+
+
+def test_a_workflow_whose_time_is_over_is_given_up_at_the_next_glance():
+    workflow = _single()
+    workflow.set_max_processing_time(0)
+    hand = Hand(workflow)
+    run = hand.take_one()
+    run.start()
+    verification.glance()
+    stored = hand.stored()
+    assert stored.error == "The workflow was processed for too long."
+    run.end()
+    assert hand.stored().state == State.ERROR
+    assert not redis.client().zcard(keys.due())
+
+
+def test_a_resume_gives_new_time():
+    hand = Hand(_single())
+    hand.take_one().whole("failed")
+    StoredWorkflow.objects.filter(pk=hand.id).update(deadline_at=timezone.now() - timedelta(seconds=5))
+    services.resume(hand.stored(), by=None)
+    verification.glance()
+    assert hand.stored().state == State.RUNNING
+    assert redis.client().zscore(keys.due(), hand.id) > redis.now()
+
+
+def test_an_approval_that_nobody_makes_is_decided_at_the_next_glance():
+    workflow = new_workflow()
+    asked = workflow.add_approval("ok?", timeout=0, on_timeout="approve")
+    workflow.add_signature(signature(), [asked])
+    hand = Hand(workflow)
+    assert hand.letters() == {"0": "a"}
+    verification.glance()
+    assert hand.letters() == {"0": "s", "1": "q"}
+
+
+def test_a_node_in_a_foreign_worker_is_ended_at_the_next_glance():
+    from celery import current_app
+
+    hand = Hand(_single())
+    verification.glance()
+    assert hand.letters() == {"0": "q"}
+    current_app.backend.store_result(hand.take_one().job, 4, "SUCCESS")
+    verification.glance()
+    assert hand.stored().state == State.SUCCESS
+    verification.glance()
+    assert not redis.client().smembers(keys.foreign())
+
+
+def test_one_workflow_that_cannot_be_looked_after_does_not_keep_others_from_it(monkeypatch, caplog):
+    bad, good = Hand(_single()), Hand(_single())
+    good.forget()
+    work = sweeper.Round.work
+
+    def breaks(self: Any) -> bool:
+        if self.stored.pk == bad.id:
+            raise ValueError("broken")
+        return bool(work(self))
+
+    monkeypatch.setattr(sweeper.Round, "work", breaks)
+    assert sweeper.sweep() == 1
+    assert f"looking after workflows: workflow {bad.id} is left alone" in caplog.text
+
+
+# --- added beside a member of a group ----------------------------------------------------------------------------------
+
+
+def test_a_member_of_a_group_adds_another_whose_result_comes_behind_the_others():
+    from celery import chain, group
+
+    following = signature("hand.total", 9)
+    following.immutable = False
+    workflow = new_workflow()
+    workflow.add_celery_canvas(chain(group(signature(), signature()), following))
+    hand = Hand(workflow)
+    one, two = hand.take()
+    one.start()
+    result = one.writer.add_beside(signature("hand.extra", 5), lazy=False)
+    lazy = one.writer.add_beside(signature("hand.later", 6), lazy=True)
+    extra = hand.take_one()
+    assert (extra.headers["task"], extra.args, extra.job, extra.node) == ("hand.extra", [5], result.id, "3")
+    hand.record()
+    one.end(value=1)
+    two.whole(value=2)
+    assert not hand.take(), "what follows waits for those that were added"
+    extra.whole(value=3)
+    later = type(extra)(
+        {"headers": {"id": lazy.id, "task": lazy.task, **lazy.options["headers"]}, "body": "[[], {}, {}]"}
+    )
+    later.whole(value=4)
+    last = hand.take_one()
+    assert last.args == [[1, 2, 3, 4], 9]
+    last.whole(value=10)
+    stored = hand.stored()
+    assert (stored.state, stored.letters, stored.total, stored.result) == ("SUCCESS", "sssss", 5, 10)
+    graph_now = stored.read_graph()
+    assert [node.task for node in graph_now.nodes[3:]] == ["hand.extra", "hand.later"]
+    assert {parent for parent, _ in graph_now.nodes[2].parents} == {0, 1, 3, 4}
+    graph_now.check()
+
+
+def test_where_nothing_gathers_results_nothing_can_be_added():
+    workflow = new_workflow()
+    first = workflow.add_signature(signature())
+    workflow.add_signature(signature("hand.task", first.result))
+    hand = Hand(workflow)
+    run = hand.take_one()
+    run.start()
+    with pytest.raises(ValueError, match="no member of a group that something follows"):
+        run.writer.add_beside(signature(), lazy=False)
