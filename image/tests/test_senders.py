@@ -22,6 +22,7 @@ SENDERS = {
     },
     "jobroom/cache/handoff.py": {"send": "the next of those that passed the gate and waited"},
     "jobroom/locks/requeue.py": {"_send_again": "a job goes back to its queue", "send_again": "a job goes back to its queue"},
+    "jobroom/celery/unanswered.py": {"_go_back": "a job goes back to its queue"},
     "jobroom/resources/requeue.py": {"wait_for_resource": "a job goes back to its queue"},
     "jobroom/notifications/submission.py": {"_queue": "mails of the machine"},
     "jobroom/schedules/services/dispatch.py": {"run_now": "after refusal()"},
