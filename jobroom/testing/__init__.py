@@ -7,18 +7,26 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+# Seconds between two questions of `wait_until`.
+SHORTEST_PAUSE = 0.02
+LONGEST_PAUSE = 0.25
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
-    """Return the first truthy answer of `condition`; fail after `seconds`. Tests wait for facts, not for time."""
-    end = time.monotonic() + seconds
+    """Return the first truthy answer of `condition`; fail after `seconds`. Tests wait for facts, not for time.
+
+    The pauses grow with what a question costs and with how long it was waited: who waits leaves the processor to what is waited for.
+    """
+    begun = time.monotonic()
     while True:
+        asked = time.thread_time()
         answer = condition()
         if answer:
             return answer
-        if time.monotonic() > end:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             raise AssertionError(f"not within {seconds} s: {what or condition}")
-        time.sleep(0.02)
+        time.sleep(min(LONGEST_PAUSE, max(SHORTEST_PAUSE, 15 * (time.thread_time() - asked), waited / 20)))
 
 
 def write_whole(path: Path, text: str) -> None:
