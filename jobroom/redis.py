@@ -56,7 +56,7 @@ class _Patience(Retry):
         do: Callable[[], T],
         fail: Any,
         is_retryable: Callable[[Exception], bool] | None = None,
-        with_failure_count: bool = False,  # noqa: FBT001, FBT002 — the signature is redis-py's
+        with_failure_count: bool = False,
     ) -> T:
         """Return what `do` returns; raise its error where another try would not do."""
         check_silence()
