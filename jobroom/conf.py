@@ -172,8 +172,8 @@ class CommonSettings(JobroomSettings):
     STEPS_KEPT: int = 30 * 24 * 3600
     # Seconds for which an attempt that has ended is remembered, so that a second message of it does not start it again.
     ATTEMPT_KEPT: int = 3600
-    # Seconds that a publish waits for the broker to confirm the message.
-    PUBLISH_TIMEOUT: float = 30.0
+    # Seconds that a publish waits for the broker to confirm the message, and after which it is not tried again.
+    PUBLISH_TIMEOUT: float = 10.0
     # A message for later than in so many seconds is kept until so many seconds before its time; no worker holds it meanwhile.
     HELD_AT_MOST: float = 30.0
     SENT_BEFORE: float = 5.0

@@ -2,8 +2,9 @@
 
 import functools
 import os
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -20,10 +21,60 @@ WatchError = redis.WatchError
 LostError = (redis.ConnectionError, redis.TimeoutError)
 
 
+T = TypeVar("T")
+
+# Seconds that a command waits for its answer; and for which all others fail at once after one that waited in vain. A page
+# asks Redis a dozen times: it must not wait for each of them while the server stands still.
+SOCKET_TIMEOUT = 10.0
+SILENCE = 5.0
+
+_silent_until = 0.0
+
+
+def is_silent() -> bool:
+    """Return whether this process waited in vain a moment ago for a server that takes connections and answers nothing."""
+    return time.monotonic() < _silent_until
+
+
+def check_silence() -> None:
+    """Raise a redis error while the server is known to stand still."""
+    if is_silent():
+        raise redis.TimeoutError("Redis stands still: it takes connections and does not answer.")
+
+
+def note_silence() -> None:
+    """Let the commands of this process fail at once for a moment: the server stands still."""
+    global _silent_until  # noqa: PLW0603 — one a process
+    _silent_until = time.monotonic() + SILENCE
+
+
+class _Patience(Retry):
+    """Tries again what was refused or cut off, as while a server restarts, and not what was waited for in vain."""
+
+    def call_with_retry(
+        self,
+        do: Callable[[], T],
+        fail: Any,
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> T:
+        """Return what `do` returns; raise its error where another try would not do."""
+        check_silence()
+        began = time.monotonic()
+
+        def is_worth_it(error: Exception) -> bool:
+            if isinstance(error, redis.TimeoutError | TimeoutError) and time.monotonic() - began > SOCKET_TIMEOUT / 2:
+                note_silence()
+                return False
+            return is_retryable is None or bool(is_retryable(error))
+
+        return super().call_with_retry(do, fail, is_worth_it, with_failure_count)
+
+
 def connect(**options: Any) -> Client:
     """Return a new client of `REDIS_URL`; it rides out a restart of the server of about three seconds."""
-    retry = Retry(ExponentialBackoff(cap=0.8, base=0.05), 7)
-    defaults: dict[str, Any] = {"decode_responses": True, "retry": retry, "socket_timeout": 10}
+    retry = _Patience(ExponentialBackoff(cap=0.8, base=0.05), 7)
+    defaults: dict[str, Any] = {"decode_responses": True, "retry": retry, "socket_timeout": SOCKET_TIMEOUT}
     return redis.Redis.from_url(settings.REDIS_URL, **(defaults | options))
 
 
@@ -73,12 +124,17 @@ def evaluate(script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> A
 
 def _ask(client: Client, *command: Any) -> Any:
     """Send the command and return its answer; what the client does around that is a third of a call's cost."""
+    check_silence()
     connection: Any = client.connection
     if connection is not None:
         with client.single_connection_lock:
             try:
                 connection.send_command(*command)
                 return connection.read_response()
+            except redis.TimeoutError:
+                connection.disconnect()
+                note_silence()
+                raise
             except (*LostError, OSError):
                 connection.disconnect()
     return client.execute_command(*command)  # type: ignore[no-untyped-call] # connects, and tries again

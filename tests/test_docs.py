@@ -67,6 +67,17 @@ def rows(page):
             yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("| "))]
 
 
+def test_each_test_that_a_page_names_exists():
+    named = {found for page in PAGES for found in re.findall(r"`([\w/]+\.py)::(\w+)`", page.read_text())}
+    assert len(named) > 20
+    missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in _text(ROOT / file)]
+    assert missing == []
+
+
+def _text(path):
+    return path.read_text() if path.exists() else ""
+
+
 def test_every_internal_link_leads_somewhere():
     assert [link for page in PAGES for link in broken_links(page)] == []
 

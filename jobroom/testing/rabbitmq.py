@@ -36,6 +36,9 @@ vm_memory_high_watermark.relative = 0.9
 """
 
 
+# Process groups of the private brokers that run, by address.
+groups: dict[str, int] = {}
+
 # Below the ports that systems give to outgoing connections: the broker takes seconds until it listens.
 PORTS = range(20_000, 32_000)
 
@@ -66,7 +69,9 @@ def server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="image-rabbitmq-"))
     started: list[subprocess.Popen[bytes]] = []
     try:
-        yield _start(folder, started)
+        url = _start(folder, started)
+        groups[url] = started[-1].pid
+        yield url
     finally:
         for process in reversed(started):
             _stop(process)

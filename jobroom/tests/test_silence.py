@@ -1,0 +1,87 @@
+"""A server that stands still is waited for once, and not by each command or publish; one that restarts is waited out."""
+
+import socket
+import time
+
+import pytest
+from kombu.exceptions import OperationalError
+
+from image.celery import app
+from jobroom import redis
+from jobroom.celery import publishing
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_silent(monkeypatch):
+    monkeypatch.setattr(redis, "_silent_until", 0.0)
+    monkeypatch.setattr(publishing, "_silent_until", 0.0)
+
+
+@pytest.fixture
+def frozen(monkeypatch):
+    """Return a client of a server that takes connections and answers nothing."""
+    monkeypatch.setattr(redis, "SOCKET_TIMEOUT", 0.2)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        retry = redis.connect().get_retry()
+        address = {"host": "127.0.0.1", "port": server.getsockname()[1]}
+        yield redis.Client(**address, retry=retry, socket_timeout=0.2)
+
+
+def test_the_first_command_waits_and_the_next_ones_fail_at_once(frozen):
+    began = time.monotonic()
+    with pytest.raises(redis.LostError):
+        frozen.ping()
+    assert redis.is_silent()
+    assert time.monotonic() - began < 5  # once, and not eight times with pauses
+    for ask in (frozen.ping, redis.client().ping, lambda: redis.evaluate(redis.script("return 1"), [], [])):
+        with pytest.raises(redis.LostError, match="stands still"):
+            ask()
+
+
+def test_it_is_asked_again_after_a_moment(frozen, monkeypatch):
+    with pytest.raises(redis.LostError):
+        frozen.ping()
+    monkeypatch.setattr(redis, "_silent_until", time.monotonic())
+    assert redis.client().ping()
+    assert redis.evaluate(redis.script("return 1"), [], []) == 1
+
+
+def test_a_server_that_refuses_is_waited_out():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    nobody = redis.Client(host="127.0.0.1", port=port, retry=redis.connect().get_retry())
+    began = time.monotonic()
+    with pytest.raises(redis.LostError):
+        nobody.ping()
+    assert time.monotonic() - began > 1
+    assert not redis.is_silent()
+
+
+def test_nothing_is_published_to_a_broker_that_stands_still():
+    publishing._note_silence(app)
+    with pytest.raises(OperationalError, match="stands still"):
+        app.send_task("demo.echo", ["x"])
+    with pytest.raises(redis.LostError):
+        redis.client().ping()  # they are one server here
+
+
+class TimeoutHere(OSError):
+    """Stands for what a client raises that waited in vain."""
+
+
+@pytest.mark.parametrize(
+    ("error", "in_job", "goes_on"),
+    [(TimeoutHere(), False, False), (TimeoutHere(), True, True), (ConnectionError(), False, True)],
+)
+def test_who_publishes_tries_again_but_not_after_waiting_in_vain(error, in_job, goes_on):
+    heard = []
+    patience = publishing._Patience(app, in_job=in_job, errback=lambda *told: heard.append(told))
+    if goes_on:
+        patience(error, 0.2)
+        assert heard == [(error, 0.2)]
+        patience.end = time.monotonic() - 1
+    with pytest.raises(type(error)):
+        patience(error, 0.2)
