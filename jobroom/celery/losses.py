@@ -11,7 +11,7 @@ from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from jobroom import events, foreign, redis
-from jobroom.celery import tracker
+from jobroom.celery import tracked
 from jobroom.conf import settings
 from jobroom.events import cancellation, heartbeat
 from jobroom.exceptions import WorkerLost
@@ -130,7 +130,7 @@ class Request(CeleryRequest):
             super().on_failure(exc_info, send_failed_event, return_ok)
             return
         super().on_failure(exc_info, send_failed_event, return_ok)
-        if tracker.is_tracked(self.task):
+        if tracked.is_tracked(self.task):
             error = f"The process of the job was killed ({losses} of {settings.MAX_LOST}); it is run again."
             self._tell_again(error, WorkerLost.__name__)
 
@@ -147,7 +147,7 @@ class Request(CeleryRequest):
             times_said = f"Its message went back {settings.MAX_REJECTED} times (MAX_REJECTED), so it is not run again. "
             self._refuse(f"{said}{times_said}{_LATER}")
             return
-        if tracker.is_tracked(self.task):
+        if tracked.is_tracked(self.task):
             error = f"{said}Its message is back in its queue ({times} of {settings.MAX_REJECTED})."
             self._tell_again(error, events.MESSAGE_REJECTED)
         self.reject(requeue=True)

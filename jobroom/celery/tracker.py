@@ -2,7 +2,6 @@
 
 import contextvars
 import dataclasses
-import fnmatch
 import functools
 import logging
 import os
@@ -19,7 +18,6 @@ from kombu.utils.encoding import safe_repr
 from kombu.utils.json import dumps
 
 from jobroom import bounds, events, foreign, redis
-from jobroom.arguments import encryption, redaction
 from jobroom.arguments.redaction import (
     HIDDEN,
     hide_arguments,
@@ -29,6 +27,8 @@ from jobroom.arguments.redaction import (
     running,
     secrets_of,
 )
+from jobroom.celery.task_secrets import forget_secrets, know_secrets, open_secrets
+from jobroom.celery.tracked import is_left_out, is_tracked
 from jobroom.conf import settings
 from jobroom.events import attachments, cancellation, heartbeat
 from jobroom.exceptions import RedisUnavailable, WorkerLost
@@ -109,35 +109,14 @@ def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     signals.before_task_publish.connect(_queued, dispatch_uid="jobroom.celery.tracker")
     # What is told of the start hides what is sealed, and what is told of the end what was opened: hence the order.
-    signals.task_prerun.connect(_know_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
+    signals.task_prerun.connect(know_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
     signals.task_prerun.connect(_started, dispatch_uid="jobroom.celery.tracker")
-    signals.task_prerun.connect(_open_secrets, dispatch_uid="jobroom.celery.tracker.open")
+    signals.task_prerun.connect(open_secrets, dispatch_uid="jobroom.celery.tracker.open")
     signals.task_postrun.connect(_ended, dispatch_uid="jobroom.celery.tracker")
-    signals.task_postrun.connect(_forget_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
+    signals.task_postrun.connect(forget_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
     signals.task_failure.connect(_failed, dispatch_uid="jobroom.celery.tracker")
     signals.task_retry.connect(_retrying, dispatch_uid="jobroom.celery.tracker")
     signals.task_revoked.connect(_revoked, dispatch_uid="jobroom.celery.tracker")
-
-
-def is_tracked(task: Any) -> bool:
-    """Return whether jobs of this task are recorded: of every task, whatever its base, unless it or the project says no.
-
-    A task says `track=False`; the project names tasks in `UNTRACKED`. Celery's own chores are not recorded.
-    """
-    said = getattr(task, "tracked", None)
-    if said is None:  # no task of ours
-        said = getattr(task, "track", True) is not False
-    return bool(said) and not is_left_out(str(task.name))
-
-
-def is_left_out(name: str) -> bool:
-    """Return whether jobs of the task called `name` are not recorded, whatever it says itself."""
-    return name.startswith("celery.") or _matches(name, tuple(settings.UNTRACKED))
-
-
-@functools.lru_cache(maxsize=4096)
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def execution_of(request: Any) -> Execution | None:
@@ -148,28 +127,6 @@ def execution_of(request: Any) -> Execution | None:
 def _arguments(task: Any, args: Any, kwargs: Any) -> dict[str, Any]:
     plain_args, plain_kwargs = hide_arguments(getattr(task, "run", None), args, kwargs)
     return {"args": plain_args, "kwargs": plain_kwargs}
-
-
-def _know_secrets(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: Any) -> None:
-    redaction.begin(task_id, sender.run, args, kwargs)
-
-
-def _forget_secrets(task_id: str, **_: Any) -> None:
-    redaction.end(task_id)
-
-
-def _open_secrets(sender: Task[Any, Any], args: Any, kwargs: Any, **_: Any) -> None:
-    """Open what is sealed in the arguments, where Celery and the request have them."""
-    request: Any = sender.request
-    try:
-        found_args, found_kwargs = encryption.opened(args), encryption.opened(kwargs)
-    except encryption.CannotOpen as error:
-        request.cannot_open = error  # raised where the task begins
-        return
-    if found_args is not args:
-        args[:] = found_args
-    if found_kwargs is not kwargs:
-        kwargs.update(found_kwargs)
 
 
 def _is_bound(headers: Mapping[str, Any], body: Any) -> bool:

@@ -13,7 +13,8 @@ from jobroom.jobs import policies
 from jobroom.jobs.exceptions import InvalidEvent
 from jobroom.jobs.models import Job, StoredFile
 from jobroom.jobs.querysets import JobQuerySet
-from jobroom.jobs.recorder.life import Life, conclude
+from jobroom.jobs.recorder.conclusions import conclude
+from jobroom.jobs.recorder.life import Life
 from jobroom.jobs.recorder.parse import LIFE, Event, parse
 from jobroom.users import User
 

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from jobroom.jobs.admin import ExactSearchAdmin, NewestFirst, ReadOnlyAdmin
+from jobroom.jobs.admin_base import ExactSearchAdmin, NewestFirst, ReadOnlyAdmin
 from jobroom.workflows.models import Definition, DefinitionVersion, State, StoredWorkflow
 
 

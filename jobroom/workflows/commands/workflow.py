@@ -17,7 +17,7 @@ from jobroom.jobs import terminal as jobs_terminal
 from jobroom.limits import TooMany
 from jobroom.workflows import arrivals, launches, links, policies, services, terminal
 from jobroom.workflows.definitions import registry
-from jobroom.workflows.definitions.builder import Recipe
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.exceptions import NotAllowed, WorkflowException
 from jobroom.workflows.graph import Node
 from jobroom.workflows.models import Definition, State, StoredWorkflow

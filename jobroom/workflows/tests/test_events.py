@@ -12,7 +12,7 @@ from jobroom import redis
 from jobroom.audit.models import Act
 from jobroom.testing import wait_until
 from jobroom.workflows import arrivals, links, services
-from jobroom.workflows.definitions.builder import Recipe
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.engine import keys, sweeper, verification
 from jobroom.workflows.exceptions import NotAllowed, NotNow, WorkflowException
 from jobroom.workflows.models import StoredWorkflow

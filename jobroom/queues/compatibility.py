@@ -18,8 +18,8 @@ from jobroom.schedules.querysets import enabled
 from jobroom.schedules.services.arguments import argument_problems, closest, registered_tasks
 from jobroom.workflows.current_state import node_states_now
 from jobroom.workflows.definitions import registry
-from jobroom.workflows.definitions.builder import Recipe
 from jobroom.workflows.definitions.parser import WrongDefinition
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.engine.keys import ENDED
 from jobroom.workflows.graph import ITEM, REF
 from jobroom.workflows.models import ACTIVE, Definition, StoredWorkflow
