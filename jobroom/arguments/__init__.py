@@ -32,7 +32,7 @@ from jobroom.resources.declaration import is_marked
 
 __all__ = ["Answers", "Argument", "Choices", "File", "Parameter", "Schema", "WrongArguments", "schema_of"]
 
-# So many mistakes are told of one call, and so much of a name that nobody knows.
+# So many mistakes are told of one call, and so much of a name that is unknown.
 MOST_ERRORS = 20
 LONGEST_NAME = 100
 
@@ -81,7 +81,7 @@ class Schema:
             hints = typing.get_type_hints(run, include_extras=True)
         except (NameError, TypeError):
             hints = {}
-        # What is filled in with a resource is nobody's to give.
+        # What is filled in with a resource is no one's to give.
         kept = [p for name, p in signature.parameters.items() if not is_marked(hints.get(name))]
         self.filled_in = len(kept) < len(signature.parameters)
         signature = signature.replace(parameters=kept)

@@ -39,4 +39,4 @@ class File:
     id: str
     name: str
     path: Path
-    sha256: str = ""  # of the content; empty when nobody has computed it
+    sha256: str = ""  # of the content; empty when no one has computed it

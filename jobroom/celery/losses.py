@@ -91,7 +91,7 @@ class Request(CeleryRequest):
         """Deal with the end of this request alone.
 
         The pool tells that a process is gone up to ten seconds late. Celery then strikes the job's id from its table,
-        although the job may have been sent again and run as another request by then: nobody could end that one any
+        although the job may have been sent again and run as another request by then: no one could end that one any
         more, and it would look as if no worker held it.
         """
         successor = state.requests.get(self.id)
@@ -102,7 +102,7 @@ class Request(CeleryRequest):
         except (
             Exception
         ) as error:  # the boundary: what the message says may be of no use to those who are told of its end
-            logger.exception("The end of job %s could not be told", self.id)
+            logger.exception("The end of job %s could not be reported", self.id)
             self._end_plainly(exc_info.exception, error)
         if successor is not None and successor is not self:
             state.requests.setdefault(self.id, successor)
@@ -112,7 +112,7 @@ class Request(CeleryRequest):
         from jobroom.celery import rejection
 
         said = foreign.error_text(getattr(failure, "exc", failure))
-        reason = f"{said} (Its end could not be told: {foreign.error_type(error)}: {foreign.error_text(error)})"
+        reason = f"{said} (Its end could not be reported: {foreign.error_type(error)}: {foreign.error_text(error)})"
         rejection.refuse(rejection.letter_of(self.message), kind="invalid", reason=reason)
         self.reject(requeue=False)
 

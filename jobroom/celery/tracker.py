@@ -66,7 +66,7 @@ class Execution:
     stored: tuple[str, str] | None = None  # key and text of Celery's result, which the writer stores with the end
     said: tuple[str, Any] | None = None  # the state and result that the task itself stored for its job
     write: events.Write | None = None  # what writes the events of a job that is part of something larger
-    unasked: dict[str, Any] | None = None  # what its start tells, while nobody has answered whether the job may run
+    unasked: dict[str, Any] | None = None  # what its start tells, while no one has answered whether the job may run
     error: BaseException | None = None  # what the task raised: Celery hands its hooks a substitute where pickle fails
 
     @property
@@ -82,7 +82,7 @@ class Execution:
             return
         told, answer = self.write("started", job, started)
         if not told:
-            raise RedisUnavailable(f"The start of job {job} cannot be told.")
+            raise RedisUnavailable(f"The start of job {job} cannot be reported.")
         self._take(job, answer)
 
     def _take(self, job: str, answer: str | None) -> None:
@@ -108,7 +108,7 @@ _SAID = {states.FAILURE: "failed", states.REVOKED: "cancelled"}
 def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     signals.before_task_publish.connect(_queued, dispatch_uid="jobroom.celery.tracker")
-    # What is told of the start hides what is sealed, and what is told of the end what was opened: hence the order.
+    # What is told of the start hides what is sealed, and what is told of the end what was opened: therefore the order.
     signals.task_prerun.connect(know_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
     signals.task_prerun.connect(_started, dispatch_uid="jobroom.celery.tracker")
     signals.task_prerun.connect(open_secrets, dispatch_uid="jobroom.celery.tracker.open")
@@ -217,7 +217,7 @@ def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retva
     if execution is None or execution.repeated or execution.told:
         return
     if execution.silent:
-        # Told when it was cancelled, if it waited then; if its worker had vanished, nobody has told it yet.
+        # Told when it was cancelled, if it waited then; if its worker had vanished, no one has told it yet.
         _finish(task_id, None, "cancelled", error=execution.reason, noticed=True)
         return
     if execution.progress is not None:

@@ -64,11 +64,11 @@ class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
     show_change_link = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody adds."""
+        """No one adds."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes."""
+        """No one changes."""
         return False
 
 
@@ -158,11 +158,11 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = ("revoke",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Who makes a token for somebody can act as them, which is for those who may do everything anyway."""
+        """Who makes a token for someone can act as them, which is for those who may do everything anyway."""
         return bool(request.user.is_superuser)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody gives somebody else's token a new meaning."""
+        """No one gives another person's token a new meaning."""
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
@@ -200,7 +200,7 @@ class TaskRuleForm(forms.ModelForm):  # type: ignore[type-arg]
         self._offer("queues", list(settings.QUEUES), list(self.instance.queues), "no worker of ours serves it")
 
     def _offer(self, name: str, known: list[str], kept: list[str], mark: str) -> None:
-        """Offer what is known, and what the rule has already even when nobody knows it."""
+        """Offer what is known, and what the rule has already even when that is unknown it."""
         field = self.fields.get(name)
         if not isinstance(field, forms.ChoiceField):
             return  # the person may only look

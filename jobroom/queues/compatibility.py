@@ -117,7 +117,7 @@ def _schedules(ignored: Sequence[str]) -> Iterator[Trouble | None]:
 
 
 def _presets(ignored: Sequence[str]) -> Iterator[Trouble | None]:
-    # A preset may leave arguments to whoever launches it.
+    # A preset may leave arguments to the person who launches it.
     for row in Preset.objects.iterator(chunk_size=CHUNK):
         yield None
         for problem in _problems(row.task, [], row.arguments, ignored):

@@ -71,7 +71,7 @@ def left(now: Now) -> str:
     """Return in words how long it should still take; empty when it has ended.
 
     The longest path through what is left, each node by what its task usually takes; or all that is left shared among as
-    many as run now; or what it takes at the pace so far; whichever is longest. Where a task has never ended well the pace
+    many as run now; or what it takes at the pace so far; whichever is longest. Where a task has never succeeded the pace
     alone decides, and before there is one the end is unknown, as it is where a person decides.
     """
     if now.stored.is_finished:
@@ -129,7 +129,7 @@ def _kept_order(workflow_id: str, epoch: int, total: int) -> list[int]:
 
 
 def _node_left(now: Now, node: Node, usual: float | None, moment: datetime) -> float | None:
-    """Return the seconds that a node will still take, None when nobody knows; `usual` is what it takes as a rule."""
+    """Return the seconds that a node will still take, None when that is unknown; `usual` is what it takes as a rule."""
     if node.kind == Kind.VALUE:
         return 0.0
     if node.waits_outside:

@@ -104,7 +104,7 @@ class Now:
         return sum(self.letters[node.index] in ENDED for node in self.work)
 
     def share(self, node: Node) -> float:
-        """Return how much of a node is done, 0 to 1; of a workflow that has ended, only what ended well is done."""
+        """Return how much of a node is done, 0 to 1; of a workflow that has ended, only what succeeded is done."""
         letter = self.letters[node.index]
         if letter in GOOD or (letter in ENDED and not self.stored.is_finished):
             return 1.0

@@ -100,7 +100,7 @@ def _queued_again(job: Job, verdict: _Verdict, closing: _Verdict | None, now: da
 
 
 def _conclude_attempts(life: Life, attempts: list[Attempt], closing: _Verdict | None) -> None:
-    """Number the attempts and close those whose end nobody told."""
+    """Number the attempts and close those whose end no one told."""
     number = 0
     for attempt, successor in itertools.zip_longest(attempts, attempts[1:]):
         number += attempt.state != State.QUEUED or attempt.finished_event is None

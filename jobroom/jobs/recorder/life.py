@@ -32,7 +32,7 @@ class Life:
     before: str  # its state in the database, empty for a new job
     touched: set[str] = dataclasses.field(default_factory=set)
     dropped: list[Attempt] = dataclasses.field(default_factory=list)
-    owner: int | None = None  # whose schedule launched it, if the event says so; nobody has looked whether they exist
+    owner: int | None = None  # whose schedule launched it, if the event says so; no one has looked whether they exist
     lines: list[LogLine] = dataclasses.field(default_factory=list)
     files: list[StoredFile] = dataclasses.field(default_factory=list)
     results: dict[int, Any] = dataclasses.field(default_factory=dict)  # answers of other jobs, by their events

@@ -81,7 +81,7 @@ def examine() -> list[Finding]:
         found += _run(name, check)
     redis_is_there = all(finding.state != "error" for finding in found if finding.check == "redis")
     for name, check in processes.CHECKS.items():
-        # Each of them would wait for it anew.
+        # Each of them would wait for it again.
         found += _run(name, check) if redis_is_there else [Finding(name, "unknown", "Unknown while Redis is away.")]
     return sorted(found, key=lambda finding: STATES.index(finding.state))
 

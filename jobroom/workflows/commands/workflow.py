@@ -59,7 +59,7 @@ class Command(BaseCommand):
         decide.add_argument("answer", choices=["approve", "deny"])
         decide.add_argument("--comment", default="")
         deliver = parts.add_parser("deliver", help="deliver the event that a node waits for")
-        link = parts.add_parser("link", help="make a link with which whoever holds it delivers an event, once")
+        link = parts.add_parser("link", help="make a link with which anyone who holds it delivers an event, once")
         for part in (deliver, link):
             part.add_argument("id")
             part.add_argument("node", help="key of the node")
