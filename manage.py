@@ -59,7 +59,7 @@ def newer_python() -> "str | None":
 
 
 def succeeds(command: "list[str]") -> bool:
-    """Return whether `command` runs and ends well; its output is dropped."""
+    """Return whether `command` runs and succeeded; its output is dropped."""
     try:
         return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
     except OSError:

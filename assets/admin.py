@@ -26,7 +26,7 @@ class ResultInline(Inline):
     fields = readonly_fields = ("kind", "view", "file", "facts", "job_id", "created_at")
 
     def has_add_permission(self, request: HttpRequest, obj: Asset | None = None) -> bool:
-        """Jobs make results, nobody else."""
+        """Jobs make results, no one else."""
         return False
 
 

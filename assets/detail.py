@@ -25,7 +25,7 @@ def level(asset: Asset, task: Teller, faces: int, mesh: str | None = None) -> di
     root = Path(django_settings.VAR) / "assets"
     root.mkdir(parents=True, exist_ok=True)
     name = f"{files.display_name(asset.name)[:200]}-{faces}.{asset.format}"
-    # Not named after the asset: whoever has the asset alone tidies up what is.
+    # Not named after the asset: anyone who has the asset alone tidies up what is.
     with tempfile.TemporaryDirectory(prefix="level-", dir=root) as folder:
         options = {"name": f"level.{asset.format}", "format": asset.format, "faces": faces}
         done = sandbox.run("simplify", path, asset.format, Path(folder), options, progress=task.progress)["facts"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class AssetQuerySet(models.QuerySet["Asset"]):
-    """Assets, cut down to what somebody may see."""
+    """Assets, cut down to what someone may see."""
 
     def visible_to(self, user: User | AnonymousUser) -> "AssetQuerySet":
         """Return the assets that `user` may see: staff all, others their own, strangers none."""

@@ -52,7 +52,7 @@ def reader(folder: Path) -> Iterator[Reader]:
         seconds=settings.SECONDS,
         subject="The mesh",
         smaller="Simplify it before uploading.",
-        anew="Export it again, perhaps as PLY.",
+        remedy="Export it again, perhaps as PLY.",
         error=AssetFailed,
     )
     with sandbox.session(folder) as session:

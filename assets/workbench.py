@@ -118,7 +118,7 @@ class Workbench:
 
 @contextmanager
 def workbench(asset: Asset, task: Teller) -> Iterator[Workbench]:
-    """Lend a folder for the work on `asset`, which nobody else works on; it is gone afterwards.
+    """Lend a folder for the work on `asset`, which no one else works on; it is gone afterwards.
 
     What an earlier job left there whose process was killed goes first.
     """

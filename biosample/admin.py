@@ -162,7 +162,7 @@ class SubmissionAdmin(SubmissionModelAdmin):
     def get_deleted_objects(
         self, objs: QuerySet[Submission] | Sequence[Submission], request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
-        """Records go with their submission, though nobody deletes one on its own page."""
+        """Records go with their submission, though no one deletes one on its own page."""
         deleted, counts, forbidden, protected = super().get_deleted_objects(objs, request)
         theirs = {str(model._meta.verbose_name) for model in (Record, Annotation)}
         return deleted, counts, forbidden - theirs, protected
@@ -252,15 +252,15 @@ class RecordAdmin(RecordModelAdmin):
         return lookup == "submission__id__exact" or super().lookup_allowed(lookup, value, request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds one here."""
+        """No one adds one here."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Record | None = None) -> bool:
-        """Nobody changes one here."""
+        """No one changes one here."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Record | None = None) -> bool:
-        """Nobody deletes one here."""
+        """No one deletes one here."""
         return False
 
     @admin.display(description="state", ordering="state")
@@ -287,13 +287,13 @@ class AnnotationAdmin(AnnotationModelAdmin):
     search_help_text = "Value, id or name of the term, or alias of the record"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds one here."""
+        """No one adds one here."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Annotation | None = None) -> bool:
-        """Nobody changes one here."""
+        """No one changes one here."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Annotation | None = None) -> bool:
-        """Nobody deletes one here; it goes with its record."""
+        """No one deletes one here; it goes with its record."""
         return False

@@ -37,7 +37,7 @@ REACHED_FROM: dict[State, frozenset[State]] = {
 
 
 class Attribute(models.TextChoices):
-    """What is written about a record in somebody's words, and is annotated with a term."""
+    """What is written about a record in someone's words, and is annotated with a term."""
 
     SPECIES = "species", "species"
     BREED = "breed", "breed"
@@ -97,7 +97,7 @@ class Submission(models.Model):
         return reverse("biosample:submission", args=[self.pk])
 
     def change_state(self, new: State, **fields: Any) -> None:
-        """Change into state `new`, in the database only if nobody changed it meanwhile; `fields` are saved with it.
+        """Change into state `new`, in the database only if no one changed it meanwhile; `fields` are saved with it.
 
         Raises InvalidTransition if `new` cannot follow, or if the row is no longer in the state that this object knows.
         """

@@ -14,7 +14,7 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
     """Reads of submissions."""
 
     def visible_to(self, user: Any) -> Self:
-        """Return what `user` may see: their own; staff see all, nobody else sees anything."""
+        """Return what `user` may see: their own; staff see all, no one else sees anything."""
         if not user.is_active or not user.is_authenticated:
             return self.none()
         return self if user.is_staff else self.filter(owner=user)

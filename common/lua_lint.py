@@ -1,4 +1,4 @@
-"""What can be said of our Lua scripts without running them: syntax, names that nothing defines, values that nobody uses.
+"""What can be said of our Lua scripts without running them: syntax, names that nothing defines, values that no one uses.
 
 Redis refuses an undefined name only when the line runs, which may be years after it was written.
 """

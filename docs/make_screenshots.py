@@ -28,7 +28,7 @@ SIZES = {"computer": (1280, 800, 1.0), "phone": (390, 844, 1.5)}
 THEMES = ("light", "dark")
 SETTLE = 1.0  # seconds for the page's socket to connect and its bars to stand still
 PATIENCE = 180.0  # seconds for the sample jobs
-COLOURS = 96  # of a kept picture: pages are flat, and small files are kinder to whoever clones the project
+COLOURS = 96  # of a kept picture: pages are flat, and small files are kinder to anyone who clones the project
 
 # What is pictured: a name, and how its address is found now.
 PAGES: dict[str, Callable[[], str]] = {

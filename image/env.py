@@ -126,7 +126,7 @@ def database(var: Path) -> dict[str, Any]:
         entry.setdefault("TEST", {"NAME": str(var / "test.sqlite3")})
     else:
         entry.update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
-        # An address where nobody answers would otherwise hold up the start for more than two minutes.
+        # An address where no one answers would otherwise hold up the start for more than two minutes.
         entry.setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
     return entry
 

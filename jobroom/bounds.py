@@ -23,7 +23,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def shorten_clean(text: str, limit: int, clean: Callable[[str], str]) -> str:
-    """Return `clean(text)` shortened to `limit`, without cleaning millions of characters that nobody will see.
+    """Return `clean(text)` shortened to `limit`, without cleaning millions of characters that no one will see.
 
     What is cut before the cleaning lies in the middle, which the last cut takes away: no half of a secret is left.
     """

@@ -16,11 +16,11 @@ class JobFailed(TaskError):
 
 
 class LockBusy(TaskError):
-    """Somebody else holds the lock."""
+    """Someone else holds the lock."""
 
 
 class LockLost(TaskError):
-    """The lock of this job has passed to somebody else."""
+    """The lock of this job has passed to someone else."""
 
 
 class WorkerLost(TaskError):

@@ -3,7 +3,7 @@
 _DISK_OF_REDIS = "Redis cannot write to its disk and takes nothing more. Free space on the disk of its data folder."
 _SENTENCES = {
     "used memory > 'maxmemory'": (
-        "Redis is out of memory and takes nothing more. Raise its maxmemory, or free some: purge a queue that nobody "
+        "Redis is out of memory and takes nothing more. Raise its maxmemory, or free some: purge a queue that no one "
         "serves, or let a recorder read the events."
     ),
     "MISCONF": _DISK_OF_REDIS,

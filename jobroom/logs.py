@@ -24,7 +24,7 @@ class JobFilter(logging.Filter):
 class LineFormatter(logging.Formatter):
     """Write a record as one line, and its traceback as lines that begin with blanks, as no record does.
 
-    The secrets of the jobs that run here are hidden, whoever logs: we, Celery, a library, a thread of the job. No line is
+    The secrets of the jobs that run here are hidden, no matter who logs: we, Celery, a library, a thread of the job. No line is
     without bound, and there is one whatever the arguments of a record do when they are asked for a text.
     """
 
@@ -54,7 +54,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 class ProbeFilter(logging.Filter):
-    """Drop the site's error line for a probe that answers "not yet": whoever asked has the answer."""
+    """Drop the site's error line for a probe that answers "not yet": the caller has the answer."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass but a 503 of /readyz."""

@@ -37,7 +37,7 @@ def set_umask() -> None:
 def mend(folder: Path) -> list[Path]:
     """Take from everybody else what lies in `folder`, itself included; return the paths that could not be changed.
 
-    A folder that is closed lets nobody reach what lies below it, so its content is looked through only when it was open.
+    A folder that is closed lets no one reach what lies below it, so its content is looked through only when it was open.
     """
     found = opened(folder)
     return [path for path in found if not _close(path)]

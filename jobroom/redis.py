@@ -104,7 +104,7 @@ os.register_at_fork(after_in_child=_line.cache_clear)
 
 
 def line() -> Client:
-    """Return a client with one connection of this process's own: a pool's book-keeping is a fifth of a call's cost."""
+    """Return a client with one connection of this process's own: a pool's bookkeeping is a fifth of a call's cost."""
     return _line(settings.REDIS_URL)
 
 

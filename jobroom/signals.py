@@ -3,7 +3,7 @@
 from django.dispatch import Signal
 
 # A job's state changed in the database. Arguments: job_id (str), task (str), state (str), previous (str).
-# Sent for every job, hence the caching.
+# Sent for every job, therefore the caching.
 job_changed = Signal(use_caching=True)
 
 # Jobs that are nodes of workflows changed their state in the database. Argument: nodes (list of workflow id, node, state and

@@ -1,6 +1,6 @@
 """Turns: a chore that one process at a time should do, such as a round over all workers.
 
-A turn is a key that expires, with a token of whoever has it. It is ended by a script that compares the token first: who was
+A turn is a key that expires, with a token of its holder. It is ended by a script that compares the token first: who was
 slower than the turn lasts must not end the turn of the next one. Where the work itself must not overlap, use a lock
 (`jobroom.locks`), which is renewed while it is held and has fencing numbers.
 """

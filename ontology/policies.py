@@ -5,7 +5,7 @@ from django.contrib.auth.models import AnonymousUser
 from jobroom.jobs import policies
 from jobroom.users import User
 
-# The task that loads one: whoever may launch it may load.
+# The task that loads one: anyone who may launch it may load.
 LOAD = "ontology.load_vocabulary"
 
 

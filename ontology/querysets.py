@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class VocabularyQuerySet(models.QuerySet["Vocabulary"]):
-    """Vocabularies, cut down to what somebody may see or use."""
+    """Vocabularies, cut down to what someone may see or use."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Return the vocabularies that `user` may see: everybody who is signed in all of them, strangers none."""

@@ -108,7 +108,7 @@ def _index(source: Path, file_type: str, target: Path, progress: Progress) -> di
         seconds=settings.SECONDS,
         subject="The ontology",
         smaller="Load a part of it, such as a slim or a subset.",
-        anew="Export it again, for example with ROBOT.",
+        remedy="Export it again, for example with ROBOT.",
         error=VocabularyFailed,
     )
     request = {"source": str(source), "format": file_type, "target": str(target)}
@@ -177,7 +177,7 @@ def make_ready() -> None:
 
 def _is_ready(row: Vocabulary) -> bool:
     if not row.version:
-        return not row.shipped  # the first load of one that somebody uploaded failed, and would again
+        return not row.shipped  # the first load of one that someone uploaded failed, and would again
     try:
         row.open().close()
     except VocabularyFailed:

@@ -134,7 +134,7 @@ def meaning(index: Index, value: str) -> dict[str, Any]:
 def nearest_terms(
     self: Any,
     text: Annotated[
-        str, MinLen(1), MaxLen(300), Argument(title="Text", help="A name as somebody wrote it, such as holstien")
+        str, MinLen(1), MaxLen(300), Argument(title="Text", help="A name as someone wrote it, such as holstien")
     ],
     vocabulary: AVocabulary,
     count: Count = 10,

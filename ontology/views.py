@@ -25,7 +25,7 @@ from ontology.models import Vocabulary
 # Terms on one page, and jobs on the page of a vocabulary, the newest ones.
 PAGE = 50
 JOBS = 10
-# Nobody reads on so far; beyond it an offset costs what no page is worth.
+# No one reads on so far; beyond it an offset costs what no page is worth.
 MOST_PAGES = 100_000
 # The tasks that ask a vocabulary, in the order of their buttons.
 TASKS = (

@@ -222,7 +222,7 @@ def test_the_task_of_the_tutorial_behaves_as_told(tmp_path):
     assert printed.splitlines() == [
         "{'Rome': 21, 'Oslo': 4}",
         "Fetch weather already running!",
-        "Nobody knows the weather in Atlantis.",
+        "No one knows the weather in Atlantis.",
     ]
 
 

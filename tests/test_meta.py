@@ -21,7 +21,7 @@ ROOT = Path(settings.BASE_DIR)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 OURS = PROJECT["tool"]["importlinter"]["root_packages"]
 
-# Whoever watches Jobroom, wants to sign in, or reads the description of the API, is a stranger.
+# Anyone who watches Jobroom, wants to sign in, or reads the description of the API, is a stranger.
 FOR_STRANGERS = {
     *("/healthz", "/readyz", "/metrics", "/login/", "/admin/login/"),
     *("/password-reset/", "/password-reset/sent/", "/password-reset/x/x/", "/password-reset/done/"),

@@ -6,7 +6,7 @@ from jobroom.jobs import policies
 from jobroom.users import User
 
 PROMOTE = "text.promote_spammodel"
-# Whoever may launch one of these, or see its jobs, may know what they work with.
+# Anyone who may launch one of these, or see its jobs, may know what they work with.
 TASKS = ("detect_spam", "Classify messages", "Train spam detector", "Retrain spam detector")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SpamModelQuerySet(models.QuerySet["SpamModel"]):
-    """Versions, cut down to what somebody may see."""
+    """Versions, cut down to what someone may see."""
 
     def visible_to(self, user: User | AnonymousUser) -> "SpamModelQuerySet":
         """Return the versions that `user` may see: all or none."""

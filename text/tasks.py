@@ -60,7 +60,7 @@ TheRecipe = Annotated[
 Promotion = Annotated[
     Literal["if better", "never"],
     Argument(
-        title="Promote", help="Whether the new version should work at once when it is better, or wait for somebody"
+        title="Promote", help="Whether the new version should work at once when it is better, or wait for someone"
     ),
 ]
 HowSimilar = Annotated[

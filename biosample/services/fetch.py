@@ -47,7 +47,7 @@ class Counts:
     error: int = 0
     running: int = 0
     unreadable: int = 0  # USI gave no usable answer
-    changed: int = 0  # somebody else changed it meanwhile
+    changed: int = 0  # someone else changed it meanwhile
     mails: int = 0
 
     def add(self, outcome: Outcome) -> None:
@@ -163,8 +163,8 @@ def fetch_status(*, pk: int, client: usi.Client) -> Outcome:
 def stop(*, reason: str) -> dict[str, Any]:
     """Note on every waiting submission why nothing was fetched.
 
-    Raises JobFailed the first time, so that somebody is told; returns a result when the reason stands there already,
-    because a mail every quarter of an hour teaches nobody anything new.
+    Raises JobFailed the first time, so that someone is told; returns a result when the reason stands there already,
+    because a mail every quarter of an hour teaches no one anything new.
     """
     waiting = Submission.objects.submitted()
     known = waiting.filter(problem=reason).exists()

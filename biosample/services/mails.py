@@ -37,7 +37,7 @@ def _send(submission: Submission) -> bool:
 
 
 def _deliver(submission: Submission) -> bool | None:
-    """Return True when sent, False when there is nobody to tell, None when it should be tried again."""
+    """Return True when sent, False when there is no one to tell, None when it should be tried again."""
     address = submission.owner.email
     if not address:
         logger.warning("Submission %s: its owner %s has no e-mail address", submission.pk, submission.owner)

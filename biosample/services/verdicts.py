@@ -5,7 +5,7 @@ import dataclasses
 from biosample.models import State
 from biosample.usi import RemoteRecord, RemoteSubmission
 
-# Processing states of USI in which a record stays until somebody acts; in all others but Completed it moves by itself.
+# Processing states of USI in which a record stays until someone acts; in all others but Completed it moves by itself.
 BROKEN = frozenset({"error", "rejected"})
 TO_CORRECT = frozenset({"actionrequired"})
 # In these the archive has not seen the record yet, so the validation decides.

@@ -333,7 +333,7 @@ def test_a_mail_whose_sender_died_has_the_same_key_and_a_new_failure_another(mak
     submission.fail("wrong")
 
     def send_again():
-        Submission.objects.update(mail_due_at=timezone.now())  # as if nobody had struck it off
+        Submission.objects.update(mail_due_at=timezone.now())  # as if no one had struck it off
         services.send_due_mails()
         return mail.outbox[-1].extra_headers["X-Mail-Key"]
 

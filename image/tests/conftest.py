@@ -10,7 +10,7 @@ from jobroom import redis
 
 @pytest.fixture
 def world(db, tmp_path, settings):
-    """Return people of all roles, and one of everything that belongs to somebody."""
+    """Return people of all roles, and one of everything that belongs to someone."""
     settings.MEDIA_ROOT = tmp_path
     # Thousands of requests by the same few sessions: to read each from its table every time is a third of their cost.
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"

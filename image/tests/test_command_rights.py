@@ -15,7 +15,7 @@ from jobroom.jobs.models import Job, State
 pytestmark = pytest.mark.django_db
 
 NONE = "22222222-bbbb-4bbb-8bbb-222222222222"
-# Whoever has a shell acts as the machine, which sees and may everything. Without `--as` these can do nothing else.
+# Anyone who has a shell acts as the machine, which sees and may everything. Without `--as` these can do nothing else.
 OF_THE_MACHINE = {
     "audit", "check_waiting", "deadletters", "doctor", "health", "jobroom", "jobs", "lint", "load_vocabulary", "purge_answers", "record", "show",
     "tasks", "test", "test_spam_detector", "train_spam_detector", "up", "workers",
@@ -137,7 +137,7 @@ def plain(answer, words):
 def test_every_role(world, things, command):
     let_in, told = RIGHTS[command]
     there, none = things[command]
-    for role in making.ROLES[1:]:  # without a name nobody is anonymous in a shell, but the machine
+    for role in making.ROLES[1:]:  # without a name no one is anonymous in a shell, but the machine
         answer = said(command, there, role)
         if role == "left":
             assert answer == ("There is no active user called “left”.", 2), command

@@ -1,4 +1,4 @@
-"""Every command says what is wrong in a sentence, whatever is closed, away or misspelt: a traceback is for nobody's terminal."""
+"""Every command says what is wrong in a sentence, whatever is closed, away or misspelt: a traceback is for no one's terminal."""
 
 import os
 import sys

@@ -32,7 +32,7 @@ from jobroom.workers.models import DeadLetter
 from jobroom.workflows import launches as workflow_launches
 from jobroom.workflows import services
 from jobroom.workflows.definitions import registry
-from jobroom.workflows.definitions.builder import Recipe
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.exceptions import WorkflowException
 from jobroom.workflows.models import Definition, StoredWorkflow
 from jobroom.workflows.models import State as WorkflowState

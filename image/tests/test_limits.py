@@ -1,4 +1,4 @@
-"""Whoever does something too often is answered with 429, a sentence and when to try again: on every face, for every limit."""
+"""Anyone who does something too often is answered with 429, a sentence and when to try again: on every face, for every limit."""
 
 import json
 from uuid import uuid4

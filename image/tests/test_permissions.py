@@ -27,7 +27,7 @@ OTHERS = [route for route in routes() if not route.pattern.startswith("admin/")]
 
 
 def test_every_address_is_declared():
-    """A new page, or a new address of the API, is for nobody until somebody says here for whom it is."""
+    """A new page, or a new address of the API, is for no one until someone says here for whom it is."""
     assert {route.pattern for route in OTHERS} == set(policy.LINES)
 
 

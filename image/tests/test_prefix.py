@@ -134,7 +134,7 @@ def test_pages_of_the_site_may_open_sockets(below, settings):
     ("asked", "handed_on"),
     [
         ("/room/jobs/", "/room/jobs/"),  # the proxy leaves the address as it is
-        ("/jobs/", "/room/jobs/"),  # it takes the prefix away, or somebody asks the server itself
+        ("/jobs/", "/room/jobs/"),  # it takes the prefix away, or someone asks the server itself
         ("/room", "/room"),
         ("/", "/room/"),
         ("/roommates/", "/room/roommates/"),

@@ -1,4 +1,4 @@
-"""A small world for the tests of rights: one person for each role, and one of everything that belongs to somebody."""
+"""A small world for the tests of rights: one person for each role, and one of everything that belongs to someone."""
 
 import contextlib
 import dataclasses

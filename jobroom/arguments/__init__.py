@@ -14,61 +14,27 @@ import difflib
 import enum
 import functools
 import inspect
-import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pydantic
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import ConfigDict
 from pydantic_core import PydanticUndefined
 
+from jobroom.arguments.declarations import Answers, Argument, Choices, File
+from jobroom.arguments.hints import argument_of, checkable, choices_of, is_class, kind_of, rows_of, strip
 from jobroom.arguments.messages import place, sentence
 from jobroom.arguments.redaction import Secret, is_secret_name
 from jobroom.exceptions import TaskError
 from jobroom.resources.declaration import is_marked
 
-# So many mistakes are told of one call, and so much of a name that nobody knows.
+__all__ = ["Answers", "Argument", "Choices", "File", "Parameter", "Schema", "WrongArguments", "schema_of"]
+
+# So many mistakes are told of one call, and so much of a name that is unknown.
 MOST_ERRORS = 20
 LONGEST_NAME = 100
-
-# Pairs of value and label, or plain values that are their own labels.
-Choices = Sequence[Any]
-Answers = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Argument:
-    """What a form shows about one argument; put it into `Annotated`.
-
-    `choices`, `visible` and `default` may be functions of the answers so far (a dict, possibly incomplete): the form asks
-    them again whenever an answer changes.
-    """
-
-    title: str = ""
-    help: str = ""
-    group: str = ""
-    order: int = 0
-    multiline: bool = False
-    suffixes: tuple[str, ...] = ()  # of a file, with the dot: (".ply", ".stl")
-    choices: Choices | Callable[[Answers], Choices] | None = None
-    visible: Callable[[Answers], bool] | None = None
-    default: Callable[[Answers], Any] | None = None
-
-
-class File:
-    """Hint for an uploaded file: `run` gets an object of this type; on the wire it is the file's id."""
-
-    # Set by the app that keeps files: turns an id into an object, and raises ValueError for an unknown one.
-    load: typing.ClassVar[Callable[[str], "File"] | None] = None
-
-    id: str
-    name: str
-    path: Path
-    sha256: str = ""  # of the content; empty when nobody has computed it
 
 
 class WrongArguments(TaskError):
@@ -102,180 +68,6 @@ class Parameter:
         return self.argument.title or self.name.replace("_", " ").capitalize()
 
 
-_KINDS: dict[Any, str] = {}
-
-
-def _kinds() -> dict[Any, str]:
-    if not _KINDS:
-        import datetime
-        import decimal
-        import uuid
-
-        _KINDS.update({
-            str: "text", int: "integer", float: "number", bool: "boolean", dict: "json", decimal.Decimal: "decimal",
-            datetime.date: "date", datetime.datetime: "datetime", datetime.time: "time",
-            datetime.timedelta: "duration", uuid.UUID: "uuid",
-        })  # fmt: skip
-    return _KINDS
-
-
-def _is_class(hint: Any, base: type) -> bool:
-    return inspect.isclass(hint) and issubclass(hint, base)
-
-
-def _strip(hint: Any) -> tuple[Any, list[Any], bool]:
-    """Return the bare type, its metadata, and whether None is allowed."""
-    metadata: list[Any] = []
-    nullable = False
-    while True:
-        origin = typing.get_origin(hint)
-        if origin is Annotated:
-            hint, *more = typing.get_args(hint)
-            metadata += more
-        elif origin in {Union, types.UnionType} and type(None) in typing.get_args(hint):
-            rest = tuple(arg for arg in typing.get_args(hint) if arg is not type(None))
-            hint, nullable = (rest[0] if len(rest) == 1 else Union[rest]), True  # noqa: UP007 — built at run time
-            if len(rest) > 1:
-                return hint, metadata, nullable
-        else:
-            return hint, metadata, nullable
-
-
-def _rows_of(bare: Any, metadata: list[Any]) -> type[models.Model] | None:
-    """Return the model of `list[Model]` or `Annotated[QuerySet, Model]`; Django forgets the one in `QuerySet[Model]`."""
-    inside = metadata if bare is models.QuerySet else typing.get_args(bare) if typing.get_origin(bare) is list else ()
-    return next((part for part in inside if _is_class(part, models.Model)), None)
-
-
-def _load_row(model: type[models.Model]) -> Callable[[Any], models.Model]:
-    def load(value: Any) -> models.Model:
-        if isinstance(value, model):
-            return value
-        try:
-            return model._default_manager.get(pk=value)
-        except (ObjectDoesNotExist, ValueError, TypeError) as error:
-            raise ValueError(f"There is no {model._meta.verbose_name} {value!r}.") from error
-
-    return load
-
-
-def _load_rows(model: type[models.Model]) -> Callable[[Any], models.QuerySet[Any]]:
-    def load(value: Any) -> models.QuerySet[Any]:
-        if isinstance(value, models.QuerySet):
-            return value
-        if not isinstance(value, list | tuple):
-            raise ValueError("Give a list of ids.")  # noqa: TRY004 — pydantic reports ValueErrors only
-        wanted = [getattr(item, "pk", item) for item in value]
-        try:
-            rows = model._default_manager.filter(pk__in=wanted)
-            missing = {str(pk) for pk in wanted} - {str(pk) for pk in rows.values_list("pk", flat=True)}
-        except (ValueError, TypeError) as error:
-            raise ValueError("One of the ids cannot be one.") from error
-        if missing:
-            raise ValueError(f"There is no {model._meta.verbose_name} {', '.join(sorted(missing))}.")
-        return rows
-
-    return load
-
-
-def _no_rows(value: Any) -> Any:
-    """Take rows, and no ids: nothing says of which table they would be."""
-    if isinstance(value, models.QuerySet):
-        return value
-    raise ValueError("Its task does not say which table this is of. Its author writes `Annotated[QuerySet, Model]`.")
-
-
-def _load_file(value: Any) -> File:
-    if isinstance(value, File):
-        return value
-    if File.load is None:
-        raise ValueError("No app keeps files here.")
-    return File.load(str(value))
-
-
-def _adapted(hint: Any) -> Any:
-    """Return the hint that pydantic can check in place of `hint`."""
-    bare, metadata, nullable = _strip(hint)
-    plain: Any = bare
-    if _is_class(bare, models.Model):
-        label = bare._meta.label
-        plain = Annotated[
-            Any,
-            PlainValidator(_load_row(bare)),
-            PlainSerializer(lambda row: row.pk),
-            WithJsonSchema({"type": ["integer", "string"], "x-model": label}),
-        ]
-    elif rows := _rows_of(bare, metadata):
-        load = _load_rows(rows)
-        plain = Annotated[
-            Any,
-            PlainValidator(load if bare is models.QuerySet else lambda value: list(load(value))),
-            PlainSerializer(lambda found: [row.pk for row in found]),
-            WithJsonSchema({"type": "array", "items": {"type": ["integer", "string"]}, "x-model": rows._meta.label}),
-        ]
-    elif bare is models.QuerySet:
-        plain = Annotated[Any, PlainValidator(_no_rows), WithJsonSchema({"type": "array"})]
-    elif _is_class(bare, File):
-        plain = Annotated[
-            Any,
-            PlainValidator(_load_file),
-            PlainSerializer(lambda file: file.id),
-            WithJsonSchema({"type": "string", "format": "uuid", "x-file": True}),
-        ]
-    kept = [part for part in metadata if not (inspect.isclass(part) or isinstance(part, Argument | str))]
-    for part in kept:
-        plain = Annotated[plain, part]
-    if bare in {int, float}:
-        # pydantic would take True for 1.
-        plain = Annotated[plain, BeforeValidator(_no_truth_value)]
-    return plain | None if nullable else plain
-
-
-def _checkable(hint: Any) -> Any:
-    """Return the adapted hint, or Any where pydantic can make nothing of it: such an argument is passed as it comes."""
-    adapted = _adapted(hint)
-    try:
-        pydantic.TypeAdapter(adapted, config=ConfigDict(arbitrary_types_allowed=True)).json_schema()
-    except pydantic.errors.PydanticUserError:
-        return Any
-    return adapted
-
-
-def _no_truth_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("Give a number, not true or false.")  # noqa: TRY004 — pydantic reports ValueErrors only
-    return value
-
-
-def _argument(metadata: list[Any]) -> Argument:
-    """Return what the hint says to people: an Argument, or a plain text, which is its help."""
-    argument = next((part for part in metadata if isinstance(part, Argument)), Argument())
-    text = next((part for part in metadata if isinstance(part, str)), "")
-    return dataclasses.replace(argument, help=argument.help or text)
-
-
-def _kind(bare: Any) -> str:
-    if typing.get_origin(bare) is Literal or _is_class(bare, enum.Enum):
-        return "choice"
-    if _is_class(bare, models.Model):
-        return "model"
-    if bare is models.QuerySet or _rows_of(bare, []):
-        return "models"
-    if _is_class(bare, File):
-        return "file"
-    if bare in {list, tuple, set} or typing.get_origin(bare) in {list, tuple, set}:
-        return "list"
-    return _kinds().get(bare, "json")
-
-
-def _choices(bare: Any) -> Choices:
-    if typing.get_origin(bare) is Literal:
-        return [(value, str(value)) for value in typing.get_args(bare)]
-    if _is_class(bare, enum.Enum):
-        return [(item.value, str(getattr(item, "label", item.name.replace("_", " ").capitalize()))) for item in bare]
-    return []
-
-
 # Kinds whose JSON is not what `run` expects: the worker has to turn them back.
 _RICH = {"decimal", "date", "datetime", "time", "duration", "uuid", "file", "model", "models"}
 
@@ -289,7 +81,7 @@ class Schema:
             hints = typing.get_type_hints(run, include_extras=True)
         except (NameError, TypeError):
             hints = {}
-        # What is filled in with a resource is nobody's to give.
+        # What is filled in with a resource is no one's to give.
         kept = [p for name, p in signature.parameters.items() if not is_marked(hints.get(name))]
         self.filled_in = len(kept) < len(signature.parameters)
         signature = signature.replace(parameters=kept)
@@ -302,7 +94,7 @@ class Schema:
         hints = {p.name: hints.get(p.name, Any) for p in self._named}
         fields: dict[str, Any] = {
             _field(p.name): (
-                _checkable(hints[p.name]),
+                checkable(hints[p.name]),
                 pydantic.Field(default=PydanticUndefined if p.default is p.empty else p.default, alias=p.name),
             )
             for p in self._named
@@ -316,18 +108,18 @@ class Schema:
         self.model = pydantic.create_model("Arguments", __config__=config, **fields)
         self.parameters = self._parameters(hints)
         self.rich = any(
-            p.kind in _RICH or p.item in _RICH or _is_class(_strip(p.hint)[0], enum.Enum) for p in self.parameters
+            p.kind in _RICH or p.item in _RICH or is_class(strip(p.hint)[0], enum.Enum) for p in self.parameters
         )
 
     def _parameters(self, hints: dict[str, Any]) -> list[Parameter]:
         found = []
         properties = self.json_schema().get("properties", {})
         for number, p in enumerate(self._named):
-            bare, metadata, nullable = _strip(hints[p.name])
-            argument = _argument(metadata)
+            bare, metadata, nullable = strip(hints[p.name])
+            argument = argument_of(metadata)
             item, *_ = typing.get_args(bare) or (None,)
-            kind = _kind(bare)
-            row = _rows_of(bare, metadata) if kind == "models" else bare
+            kind = kind_of(bare)
+            row = rows_of(bare, metadata) if kind == "models" else bare
             parameter = Parameter(
                 name=p.name,
                 kind=kind,
@@ -337,9 +129,9 @@ class Schema:
                 secret=Secret in metadata or is_secret_name(p.name),
                 argument=argument,
                 hint=hints[p.name],
-                model=row if _is_class(row, models.Model) else None,
-                item=_kind(_strip(item)[0]) if kind == "list" and item is not None else "",
-                choices=_choices(bare) or (_choices(item) if kind == "list" else []),
+                model=row if is_class(row, models.Model) else None,
+                item=kind_of(strip(item)[0]) if kind == "list" and item is not None else "",
+                choices=choices_of(bare) or (choices_of(item) if kind == "list" else []),
                 schema=properties.get(p.name, {}),
             )
             found.append((argument.order, number, parameter))

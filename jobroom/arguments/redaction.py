@@ -198,7 +198,7 @@ def seal_arguments(
 def seal_signatures(value: Any, function_of: Callable[[str], Callable[..., Any] | None]) -> Any:
     """Return Celery's signatures (links, the rest of a chain, a chord's body) with the secrets in them sealed.
 
-    The signatures stay what they are for whoever made them; `function_of` gives the function of a task by its name.
+    The signatures stay what they are for the code that made them; `function_of` gives the function of a task by its name.
     """
     if not value or not any(_texts_of_signature(one, function_of) for one in _signatures(value)):
         return value

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Deeper JSON than this is nobody's argument, and what reads it later is recursive.
+# Deeper JSON than this is no one's argument, and what reads it later is recursive.
 DEEPEST = 100
 # More digits take Python quadratic time, and beyond 4,300 it refuses to write them.
 DIGITS = 1000

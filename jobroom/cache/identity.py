@@ -1,7 +1,7 @@
 """What a job asks: its task, the task's version, and the content of its arguments, as one key.
 
 A task that says `cache_for` is answered once: two jobs with the same key ask the same, and the second gets the answer of
-the first. The key is keyed with SECRET_KEY, because arguments may be secrets that somebody could guess.
+the first. The key is keyed with SECRET_KEY, because arguments may be secrets that someone could guess.
 """
 
 import dataclasses
@@ -79,7 +79,7 @@ def _seconds(cache_for: float | timedelta) -> float:
 def question(task: Any, named: Mapping[str, Any]) -> Question | None:
     """Return what a call of `task` with the arguments `named` (as a message has them) asks.
 
-    None when it cannot be told, because the arguments do not fit, or because the version or the fingerprint of the task
+    None when it cannot be reported, because the arguments do not fit, or because the version or the fingerprint of the task
     raise, of which the log tells: such a job is computed.
     """
     schema = schema_of(task)

@@ -25,15 +25,15 @@ class Tally:
     flying: int = 0  # questions that are being answered now
 
     @property
-    def spared(self) -> int:
+    def saved(self) -> int:
         """Jobs that did not have to run."""
         return self.hits + self.near + self.joined
 
     @property
     def share(self) -> float | None:
         """The share of the jobs, 0 to 1, that did not have to run; None without any."""
-        every = self.spared + self.computed + self.refused
-        return self.spared / every if every else None
+        every = self.saved + self.computed + self.refused
+        return self.saved / every if every else None
 
 
 def tallies() -> list[Tally]:

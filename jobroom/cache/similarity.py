@@ -1,6 +1,6 @@
 """Fingerprints that say how alike two contents are, and the buckets in which alike ones meet.
 
-Two kinds, both for whoever computes them (no library is needed here): a SimHash (Charikar 2002), 64 bits of which alike
+Two kinds, both for code that computes them (no library is needed here): a SimHash (Charikar 2002), 64 bits of which alike
 contents share most, and a MinHash (Broder 1997), a list of numbers of which alike contents share most. Only answers that
 share a *band* of the fingerprint are compared (locality-sensitive hashing: Leskovec, Rajaraman, Ullman, "Mining of
 Massive Datasets", chapter 3).

@@ -171,7 +171,7 @@ def claim(asked: Question, job: str, entry: Entry, mode: Mode = "") -> Verdict:
         asked: what it asks.
         job: its id.
         entry: how it is given its end if it waits, or is sent if it has to compute after all.
-        mode: with `force` and `recalculate` no kept answer is taken and nobody is waited for.
+        mode: with `force` and `recalculate` no kept answer is taken and no one is waited for.
 
     """
     while True:

@@ -107,7 +107,7 @@ class Presence(threading.Thread):
             logger.debug("Beat's presence: Redis is unavailable: %s", error)
 
     def run(self) -> None:
-        """Say it until told to stop, and take it back then."""
+        """Say it until asked to stop, and take it back then."""
         self.say()
         while not self.stopped.wait(PRESENCE):
             self.say()

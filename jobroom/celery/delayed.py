@@ -7,7 +7,7 @@ restarts gives it to another. Here it waits where nobody holds it, and one worke
 Keys: the sorted set `later` has the job ids by their time (seconds since 1970), the hash `later:messages` the messages.
 What is parked until somebody lets it go on is in the hash `later:groups` (job → group) and in the set `parked:<group>` too,
 and the set `parked` has the groups with jobs. Every script leaves all of them in accord.
-Whoever sends one claims it for a while first, and takes it away when the broker has it. Who dies in between leaves it
+A process that sends one claims it for a while first, and takes it away when the broker has it. Who dies in between leaves it
 to the next; the worker's start takes care that the job runs once all the same (`dispatch`, see `jobroom.events`).
 """
 

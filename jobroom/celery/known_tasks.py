@@ -26,7 +26,7 @@ def announce(sender: Any, **_: Any) -> None:
     try:
         redis.client().set(_key(heartbeat.instance()), json.dumps(names), ex=KEPT)
     except (redis.Error, OSError) as error:
-        logger.warning("Nobody learns which tasks this worker knows: %s", error)
+        logger.warning("No one learns which tasks this worker knows: %s", error)
 
 
 def those_who_know(task: str) -> list[heartbeat.Worker]:

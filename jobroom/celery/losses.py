@@ -11,7 +11,7 @@ from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from jobroom import events, foreign, redis
-from jobroom.celery import tracker
+from jobroom.celery import tracked
 from jobroom.conf import settings
 from jobroom.events import cancellation, heartbeat
 from jobroom.exceptions import WorkerLost
@@ -91,7 +91,7 @@ class Request(CeleryRequest):
         """Deal with the end of this request alone.
 
         The pool tells that a process is gone up to ten seconds late. Celery then strikes the job's id from its table,
-        although the job may have been sent again and run as another request by then: nobody could end that one any
+        although the job may have been sent again and run as another request by then: no one could end that one any
         more, and it would look as if no worker held it.
         """
         successor = state.requests.get(self.id)
@@ -102,7 +102,7 @@ class Request(CeleryRequest):
         except (
             Exception
         ) as error:  # the boundary: what the message says may be of no use to those who are told of its end
-            logger.exception("The end of job %s could not be told", self.id)
+            logger.exception("The end of job %s could not be reported", self.id)
             self._end_plainly(exc_info.exception, error)
         if successor is not None and successor is not self:
             state.requests.setdefault(self.id, successor)
@@ -112,7 +112,7 @@ class Request(CeleryRequest):
         from jobroom.celery import rejection
 
         said = foreign.error_text(getattr(failure, "exc", failure))
-        reason = f"{said} (Its end could not be told: {foreign.error_type(error)}: {foreign.error_text(error)})"
+        reason = f"{said} (Its end could not be reported: {foreign.error_type(error)}: {foreign.error_text(error)})"
         rejection.refuse(rejection.letter_of(self.message), kind="invalid", reason=reason)
         self.reject(requeue=False)
 
@@ -130,7 +130,7 @@ class Request(CeleryRequest):
             super().on_failure(exc_info, send_failed_event, return_ok)
             return
         super().on_failure(exc_info, send_failed_event, return_ok)
-        if tracker.is_tracked(self.task):
+        if tracked.is_tracked(self.task):
             error = f"The process of the job was killed ({losses} of {settings.MAX_LOST}); it is run again."
             self._tell_again(error, WorkerLost.__name__)
 
@@ -147,7 +147,7 @@ class Request(CeleryRequest):
             times_said = f"Its message went back {settings.MAX_REJECTED} times (MAX_REJECTED), so it is not run again. "
             self._refuse(f"{said}{times_said}{_LATER}")
             return
-        if tracker.is_tracked(self.task):
+        if tracked.is_tracked(self.task):
             error = f"{said}Its message is back in its queue ({times} of {settings.MAX_REJECTED})."
             self._tell_again(error, events.MESSAGE_REJECTED)
         self.reject(requeue=True)

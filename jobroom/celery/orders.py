@@ -77,7 +77,7 @@ class Listener(threading.Thread):
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        """Take orders until told to stop; while Redis is away there are none."""
+        """Take orders until asked to stop; while Redis is away there are none."""
         while not self.stopped.is_set():
             try:
                 found: Any = self.client.blpop([list_key(heartbeat.instance())], timeout=LONGEST_WAIT)
@@ -109,7 +109,7 @@ class Listener(threading.Thread):
         def call() -> None:
             try:
                 outcome["value"] = function()
-            except Exception as error:  # noqa: BLE001 — raised again below, where somebody waits for it
+            except Exception as error:  # noqa: BLE001 — raised again below, where someone waits for it
                 outcome["error"] = error
             done.set()
 
@@ -190,7 +190,7 @@ _listener: Listener | None = None
 
 
 def begin(gate: Any, consumer: Any) -> None:
-    """Take orders from now on; with a consumer that is made anew after a lost connection, go on with that one."""
+    """Take orders from now on; with a consumer that is made again after a lost connection, go on with that one."""
     global _listener  # noqa: PLW0603 — one worker a process
     if _listener is None:
         _listener = Listener(gate, consumer)

@@ -138,7 +138,7 @@ class Watch(threading.Thread):
             heartbeat.beat_now()
 
     def run(self) -> None:
-        """Look until told to stop."""
+        """Look until asked to stop."""
         while not self.stopped.wait(EVERY):
             self.look()
 

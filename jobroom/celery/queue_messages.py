@@ -1,7 +1,7 @@
 """What waits in the queues of a Redis broker: looked at, and taken out, in steps that hold Redis up for a few milliseconds.
 
 Kombu keeps a queue as one list for each priority, whose end is taken first. What is taken out goes into a list of its own
-below `queues:taken:<token>` first, in the same step, and `queues:works` says what it was taken for; so whoever is killed in
+below `queues:taken:<token>` first, in the same step, and `queues:works` says what it was taken for; so a process that is killed in
 between leaves everything that another process needs to go on. All keys are in the database of the broker.
 """
 
@@ -301,7 +301,7 @@ def turn_key(token: str) -> str:
 
 
 def new_work(kind: str, queue: str, *, by: str, reason: str, target: str = "") -> Work:
-    """Return a work that nobody knows of yet."""
+    """Return a work that is not known yet."""
     return Work(uuid.uuid4().hex, kind, queue, target, by, reason, time.time())
 
 

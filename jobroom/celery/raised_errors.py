@@ -17,7 +17,7 @@ _CELERYS = (Ignore, Reject, Retry)
 
 
 def note(request: Any, error: BaseException) -> None:
-    """Remember what the task raised, for whoever tells of it."""
+    """Remember what the task raised, for anyone who tells of it."""
     execution = getattr(request, "execution", None)
     if execution is not None and not isinstance(error, _CELERYS):
         execution.error = error

@@ -125,10 +125,10 @@ _TYPES = {"unknown": "NotRegistered", "repeated": "WorkerLost", "rejected": even
 
 
 def _tell_celery(letter: Letter, error: Exception) -> None:
-    """Let whoever waits for the result, a chord or the next of a chain, know that it failed."""
+    """Let anyone who waits for the result, a chord or the next of a chain, know that it failed."""
     _, _, embed = letter.call or (None, None, {})
     try:
         request = Context({**letter.headers, **embed, "delivery_info": {}, "is_eager": False})
         current_app.backend.mark_as_failure(letter.job, error, request=request)
     except Exception:  # the boundary: what refers to the job may be as broken as the message
-        logger.exception("Celery could not be told that job %s failed", letter.job)
+        logger.exception("Celery could not be reported that job %s failed", letter.job)

@@ -19,7 +19,7 @@ class ResultBackend(RedisBackend):
     """Keeps results as Celery does, and reads before it writes only where that changes anything.
 
     Celery looks first whether a success is stored already, so that the failure of a job that was delivered twice does
-    not replace it. A success may be written without looking: the later one is the one that somebody waits for.
+    not replace it. A success may be written without looking: the later one is the one that someone waits for.
 
     The success of a tracked job goes out together with the event that tells its end, where the Redis is the same.
     """
@@ -47,7 +47,7 @@ class ResultBackend(RedisBackend):
         return encryption.seal(plain) if redaction.is_suspect(bytes_to_str(self.encode(plain)), secrets) else result
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
-        """Subscribe to nothing when a job is sent: `get`, `then` and groups subscribe when somebody waits.
+        """Subscribe to nothing when a job is sent: `get`, `then` and groups subscribe when someone waits.
 
         Celery subscribes with each publish, and where Redis is away tries that for 20 s before the publish itself is
         tried. Most senders (web, beat, workers, commands) never read a result.
@@ -81,7 +81,7 @@ class ResultBackend(RedisBackend):
 
     @staticmethod
     def _sealed(text: str) -> str:
-        """Return the text sealed where a secret is in it: whoever waits gets it all the same, see `decode`."""
+        """Return the text sealed where a secret is in it: anyone who waits gets it all the same, see `decode`."""
         return encryption.sealed_text(text) if redaction.is_suspect(text, redaction.running()) else text
 
     def decode(self, payload: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import contextvars
 import dataclasses
-import fnmatch
 import functools
 import logging
 import os
@@ -19,7 +18,6 @@ from kombu.utils.encoding import safe_repr
 from kombu.utils.json import dumps
 
 from jobroom import bounds, events, foreign, redis
-from jobroom.arguments import encryption, redaction
 from jobroom.arguments.redaction import (
     HIDDEN,
     hide_arguments,
@@ -29,6 +27,8 @@ from jobroom.arguments.redaction import (
     running,
     secrets_of,
 )
+from jobroom.celery.task_secrets import forget_secrets, know_secrets, open_secrets
+from jobroom.celery.tracked import is_left_out, is_tracked
 from jobroom.conf import settings
 from jobroom.events import attachments, cancellation, heartbeat
 from jobroom.exceptions import RedisUnavailable, WorkerLost
@@ -66,7 +66,7 @@ class Execution:
     stored: tuple[str, str] | None = None  # key and text of Celery's result, which the writer stores with the end
     said: tuple[str, Any] | None = None  # the state and result that the task itself stored for its job
     write: events.Write | None = None  # what writes the events of a job that is part of something larger
-    unasked: dict[str, Any] | None = None  # what its start tells, while nobody has answered whether the job may run
+    unasked: dict[str, Any] | None = None  # what its start tells, while no one has answered whether the job may run
     error: BaseException | None = None  # what the task raised: Celery hands its hooks a substitute where pickle fails
 
     @property
@@ -82,7 +82,7 @@ class Execution:
             return
         told, answer = self.write("started", job, started)
         if not told:
-            raise RedisUnavailable(f"The start of job {job} cannot be told.")
+            raise RedisUnavailable(f"The start of job {job} cannot be reported.")
         self._take(job, answer)
 
     def _take(self, job: str, answer: str | None) -> None:
@@ -108,36 +108,15 @@ _SAID = {states.FAILURE: "failed", states.REVOKED: "cancelled"}
 def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     signals.before_task_publish.connect(_queued, dispatch_uid="jobroom.celery.tracker")
-    # What is told of the start hides what is sealed, and what is told of the end what was opened: hence the order.
-    signals.task_prerun.connect(_know_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
+    # What is told of the start hides what is sealed, and what is told of the end what was opened: therefore the order.
+    signals.task_prerun.connect(know_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
     signals.task_prerun.connect(_started, dispatch_uid="jobroom.celery.tracker")
-    signals.task_prerun.connect(_open_secrets, dispatch_uid="jobroom.celery.tracker.open")
+    signals.task_prerun.connect(open_secrets, dispatch_uid="jobroom.celery.tracker.open")
     signals.task_postrun.connect(_ended, dispatch_uid="jobroom.celery.tracker")
-    signals.task_postrun.connect(_forget_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
+    signals.task_postrun.connect(forget_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
     signals.task_failure.connect(_failed, dispatch_uid="jobroom.celery.tracker")
     signals.task_retry.connect(_retrying, dispatch_uid="jobroom.celery.tracker")
     signals.task_revoked.connect(_revoked, dispatch_uid="jobroom.celery.tracker")
-
-
-def is_tracked(task: Any) -> bool:
-    """Return whether jobs of this task are recorded: of every task, whatever its base, unless it or the project says no.
-
-    A task says `track=False`; the project names tasks in `UNTRACKED`. Celery's own chores are not recorded.
-    """
-    said = getattr(task, "tracked", None)
-    if said is None:  # no task of ours
-        said = getattr(task, "track", True) is not False
-    return bool(said) and not is_left_out(str(task.name))
-
-
-def is_left_out(name: str) -> bool:
-    """Return whether jobs of the task called `name` are not recorded, whatever it says itself."""
-    return name.startswith("celery.") or _matches(name, tuple(settings.UNTRACKED))
-
-
-@functools.lru_cache(maxsize=4096)
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def execution_of(request: Any) -> Execution | None:
@@ -148,28 +127,6 @@ def execution_of(request: Any) -> Execution | None:
 def _arguments(task: Any, args: Any, kwargs: Any) -> dict[str, Any]:
     plain_args, plain_kwargs = hide_arguments(getattr(task, "run", None), args, kwargs)
     return {"args": plain_args, "kwargs": plain_kwargs}
-
-
-def _know_secrets(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: Any) -> None:
-    redaction.begin(task_id, sender.run, args, kwargs)
-
-
-def _forget_secrets(task_id: str, **_: Any) -> None:
-    redaction.end(task_id)
-
-
-def _open_secrets(sender: Task[Any, Any], args: Any, kwargs: Any, **_: Any) -> None:
-    """Open what is sealed in the arguments, where Celery and the request have them."""
-    request: Any = sender.request
-    try:
-        found_args, found_kwargs = encryption.opened(args), encryption.opened(kwargs)
-    except encryption.CannotOpen as error:
-        request.cannot_open = error  # raised where the task begins
-        return
-    if found_args is not args:
-        args[:] = found_args
-    if found_kwargs is not kwargs:
-        kwargs.update(found_kwargs)
 
 
 def _is_bound(headers: Mapping[str, Any], body: Any) -> bool:
@@ -260,7 +217,7 @@ def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retva
     if execution is None or execution.repeated or execution.told:
         return
     if execution.silent:
-        # Told when it was cancelled, if it waited then; if its worker had vanished, nobody has told it yet.
+        # Told when it was cancelled, if it waited then; if its worker had vanished, no one has told it yet.
         _finish(task_id, None, "cancelled", error=execution.reason, noticed=True)
         return
     if execution.progress is not None:

@@ -2,7 +2,7 @@
 
 Neither its author nor its owner is to blame, so it does not fail; and it does not run unasked, because the answer decides
 whether it may. While the database is away it goes back to its queue, as the same attempt, and another try follows after a
-pause that grows. While Redis is away nobody could be told of that: it waits where it is.
+pause that grows. While Redis is away no one could be told of that: it waits where it is.
 """
 
 import logging
@@ -57,13 +57,13 @@ def _ask(task: Any, question: Callable[[], T], here: tuple[Any, ...], aside: tup
             reason = bounds.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", SAID)
             if isinstance(error, aside):
                 _go_back(request, reason)
-            logger.warning("Job %s does not start yet, because nobody answers: %s", request.id, reason)
+            logger.warning("Job %s does not start yet, because there is no answer: %s", request.id, reason)
         time.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 — jitter
         pause = min(2 * pause, LONGEST)
 
 
 def _go_back(request: Any, reason: str) -> None:
-    """Send the job to its queue again and end this run by raising Ignore; return where Redis cannot be told."""
+    """Send the job to its queue again and end this run by raising Ignore; return where Redis cannot be reported."""
     from jobroom.locks import requeue
 
     execution = getattr(request, "execution", None)

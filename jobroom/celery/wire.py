@@ -35,7 +35,7 @@ def problem(text: str) -> str:
 
 
 def _unreadable(text: str) -> str:
-    """Return a sentence about JSON that Celery could write and nobody could read: its marks for other types, misused."""
+    """Return a sentence about JSON that Celery could write and no one could read: its marks for other types, misused."""
     try:
         json.loads(text)
     except Exception as error:  # noqa: BLE001 — the boundary: each mark has a reader of its own, also of other packages
@@ -76,5 +76,5 @@ def _encode(value: Any) -> str:
 
 
 def register() -> None:
-    """Let `json` be written with these bounds in this process, whoever publishes or keeps a result."""
+    """Let `json` be written with these bounds in this process, no matter who publishes or keeps a result."""
     serialization.register("json", _encode, json.loads, content_type="application/json", content_encoding="utf-8")

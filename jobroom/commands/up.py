@@ -112,7 +112,7 @@ class Session:
             if self._answers(server, part):
                 private_file(url_file, server.url)
                 return server.url
-            # Somebody took the port between choosing and using it, or the data cannot be read; its log says which.
+            # Someone took the port between choosing and using it, or the data cannot be read; its log says which.
             self.supervisor.forget(part)
             server, part = self._start_redis()
         raise RedisProblem(

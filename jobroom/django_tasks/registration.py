@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import current_app, shared_task
 
-from jobroom.celery.tracker import is_tracked
+from jobroom.celery.tracked import is_tracked
 from jobroom.django_tasks import execution
 from jobroom.django_tasks.framework import DEFAULT_TASK_QUEUE_NAME, AnyTask, InvalidTask
 

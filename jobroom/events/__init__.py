@@ -15,7 +15,7 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | `retrying` | execution, retries, eta, error, error_type, error_bases (full names), traceback                      |
 | `moved`    | queue, by: an operator moved its message to that queue                                               |
 | `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, error_bases, traceback, holder, noticed (a worker met a cancelled job), answer_of (the job that computed it), likeness (of a near-duplicate, 0 to 1) |
-| `mail`     | mail (its id), task, status (sent, failed, grouped, nobody), subject, recipients, fingerprint, body, error |
+| `mail`     | mail (its id), task, status (sent, failed, grouped, no one), subject, recipients, fingerprint, body, error |
 | `lock`     | action (broken, lost), lock, holder, by, reason                                                      |
 | `refused`  | task, queue, worker, kind (unknown, invalid, undecodable, unreadable, repeated, rejected), reason, head (of the raw message), size (bytes): no worker can run it |
 | `workflow` | workflow (its id), and what happened to it: state, result; or letters (node → letter); or node, items; or node, added (the node beside it), index, children |
@@ -86,7 +86,7 @@ def _plain(value: Any, secrets: frozenset[str]) -> Any:
     return hide(value, secrets=secrets) if is_suspect(_to_json(value), secrets) else value
 
 
-# Seconds for which a run is remembered that nobody ends.
+# Seconds for which a run is remembered that no one ends.
 _RUN_SECONDS = 7 * 24 * 3600
 
 # Events that could not be sent go out with the next one; the oldest are given up when Redis stays away.
@@ -108,7 +108,7 @@ _lock = threading.Lock()
 
 
 def _begin_anew() -> None:
-    """Give a forked process a lock of its own, which nobody holds, and leave its parent's events to the parent."""
+    """Give a forked process a lock of its own, which no one holds, and leave its parent's events to the parent."""
     global _lock  # noqa: PLW0603 — a lock that another thread held at the fork would stay locked for ever
     _lock = threading.Lock()
     _unsent.clear()

@@ -57,7 +57,7 @@ def _kind(head: bytes) -> str:
 def share(file_id: uuid.UUID, other: uuid.UUID) -> dict[str, Any]:
     """Let a new file have the content of another one without a second copy; return what `keep` returns.
 
-    Both names lead to the same bytes on the disk, which nobody changes once they are complete, and which are gone when
+    Both names lead to the same bytes on the disk, which no one changes once they are complete, and which are gone when
     both files are forgotten. Where the disk has no such names the content is copied. Raises OSError when the other one
     cannot be read.
     """

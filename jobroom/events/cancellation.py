@@ -81,6 +81,6 @@ def is_wanted(job: str) -> bool:
 
 
 def requested(job: str) -> dict[str, Any] | None:
-    """Return who asked to cancel the job (`by`) and when (`at`, seconds since 1970), None if nobody did."""
+    """Return who asked to cancel the job (`by`) and when (`at`, seconds since 1970), None if no one did."""
     text: Any = redis.client().get(events.cancel_key(job))
     return json.loads(text) if text else None

@@ -22,7 +22,7 @@ from jobroom.lua_scripts import source
 logger = logging.getLogger(__name__)
 
 GROUP = "recorder"
-# Entries that could not be understood; the newest are kept for somebody to look at.
+# Entries that could not be understood; the newest are kept for someone to look at.
 DEAD_KEPT = 1000
 # A reader that said nothing for a day and holds nothing is forgotten.
 FORGOTTEN_AFTER = 24 * 3600.0
@@ -53,7 +53,7 @@ class Lag:
 class Mark:
     """A moment: the position of the last event written before it, and the time on Redis's clock.
 
-    Whoever acts because something was *not* heard of takes a mark first, and acts when the history has passed it. What
+    Code that acts because something was *not* heard of takes a mark first, and acts when the history has passed it. What
     happened before the mark and is absent then has not happened; of what happened later, nothing is known.
     """
 
@@ -119,7 +119,7 @@ class Reader:
         self.client = redis.client()
 
     def read(self, count: int, wait: float) -> list[Entry]:
-        """Return up to `count` entries that nobody has been given yet; wait up to `wait` seconds for the first."""
+        """Return up to `count` entries that no one has been given yet; wait up to `wait` seconds for the first."""
 
         def call() -> list[Entry]:
             answer: Any = self._run(_READ, GROUP, self.name, count)
@@ -141,7 +141,7 @@ class Reader:
         return self._in_group(call)
 
     def take_over(self, count: int, idle: float) -> list[Entry]:
-        """Return up to `count` entries that were handed to somebody `idle` seconds ago and are not done."""
+        """Return up to `count` entries that were handed to someone `idle` seconds ago and are not done."""
 
         def call() -> list[Entry]:
             answer: Any = self.client.xautoclaim(
@@ -158,7 +158,7 @@ class Reader:
             self._in_group(lambda: self._run(_DONE, GROUP, positions))
 
     def put_aside(self, entry: Entry, reason: str) -> None:
-        """Keep an entry that cannot be recorded for somebody to look at; it blocks nobody."""
+        """Keep an entry that cannot be recorded for someone to look at; it blocks no one."""
         text = json.dumps({"id": entry.id, "reason": reason, "text": entry.text})
 
         def call() -> None:
@@ -240,7 +240,7 @@ def _call(call: Callable[[], T]) -> T:
     try:
         return call()
     except redis.ResponseError as error:
-        # EXEC wraps the answer of the command, hence no look at the beginning only.
+        # EXEC wraps the answer of the command, therefore no look at the beginning only.
         if "NOGROUP" in str(error) or "no such key" in str(error):
             raise _NoGroup(str(error)) from error
         raise RedisUnavailable(str(error)) from error
@@ -281,7 +281,7 @@ def _impatient(url: str) -> redis.Client:
 
 
 def lag() -> Lag:
-    """Return how far the recorder is behind; raise RedisUnavailable when nobody can tell.
+    """Return how far the recorder is behind; raise RedisUnavailable when no one can tell.
 
     Pages ask this, so it does not wait for a Redis that is away.
     """

@@ -146,7 +146,7 @@ def forget(name: str) -> None:
 
 
 def note_vanished(worker: Worker, seconds: float) -> None:
-    """Remember for so long that the worker vanished and what it was at, for whoever looks at its successor."""
+    """Remember for so long that the worker vanished and what it was at, for anyone who looks at its successor."""
     loading = [row["name"] for row in worker.resources if row["state"] in {"loading", "waiting"}]
     note = {"pid": worker.pid, "at": worker.seen, "held": len(worker.held), "loading": loading}
     redis.client().set(redis.key("vanished", worker.name), json.dumps(note), ex=max(1, int(seconds)))
@@ -276,7 +276,7 @@ class Heartbeat(threading.Thread):
             pipe.execute()
 
     def run(self) -> None:
-        """Beat until told to stop."""
+        """Beat until asked to stop."""
         while not self.stopped.wait(settings.HEARTBEAT_INTERVAL):
             self.try_to_beat()
 

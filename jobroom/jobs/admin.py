@@ -1,87 +1,26 @@
 """The history, for staff: to read, never to change."""
 
 import uuid
-from datetime import datetime
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import cached_property
 from django_celery_results.models import GroupResult, TaskResult
 
 from jobroom.conf import settings
 from jobroom.jobs import catalogue, limits
-from jobroom.jobs.filters import LOOKED, MOST_COUNTED, JobFilter
+from jobroom.jobs.admin_base import ExactSearchAdmin, NewestFirst, ReadOnlyAdmin
 from jobroom.jobs.models import Allowance, ApiToken, Attempt, Job, Preset, SignOut, State, StoredFile, TaskRule
 from jobroom.jobs.recorder.archive import STATUS
 from jobroom.jobs.templatetags.jobroom_jobs import bar
 from jobroom.jobs.tokens import new_token
 from jobroom.live import access
 from jobroom.users import User
-
-# So many jobs the list shows of those that no index has together.
-MOST_FOUND = 200
-
-
-class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than `MOST_COUNTED`; older rows are found by a search or a filter."""
-
-    @cached_property
-    def count(self) -> int:
-        """Return the number of rows, at most `MOST_COUNTED`."""
-        rows = cast("Any", self.object_list)
-        known = getattr(rows, "known_count", None)
-        if known is not None:
-            return int(known)
-        return int(rows.order_by().values("pk")[:MOST_COUNTED].count())
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # cannot be subscripted at run time
-    """Shows rows of a table that only machines write."""
-
-    show_full_result_count = False
-    paginator = CappedPaginator
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody adds."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes here; the clean-up does."""
-        return False
-
-
-class ExactSearchAdmin(ReadOnlyAdmin):
-    """Finds rows by a whole id or name, which an index answers; a search inside words would read the whole table."""
-
-    exact: tuple[str, ...] = ()
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Return the rows in which one of the `exact` columns is the term."""
-        term = search_term.replace("\x00", "").strip()
-        if not term:
-            return queryset, False
-        column = self.column_of(term)
-        request.searched_column = column  # type: ignore[attr-defined] # for the list, which goes another way for some
-        return (queryset.filter(**{column: term}) if column else queryset.none()), False
-
-    def column_of(self, term: str) -> str | None:
-        """Return the first of the `exact` columns that holds the term in any row; whatever is filtered beside it."""
-        rows = self.model._default_manager.all()
-        return next((column for column in self.exact if rows.filter(**{column: term}).exists()), None)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -125,41 +64,12 @@ class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
     show_change_link = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody adds."""
+        """No one adds."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes."""
+        """No one changes."""
         return False
-
-
-class NewestFirst(ChangeList):
-    """Orders by the index of the newest; Django's own would add the key once more and the index would not help.
-
-    Of a task or a schedule and a state together no index knows: of those the list shows what can be found in a moment, as
-    the product's own list does.
-    """
-
-    looked_until: datetime | None = None  # back to when jobs were looked at; None when that is all of them
-
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """Return the jobs that match, those of a combined filter by their keys."""
-        rows = super().get_queryset(request, exclude_parameters)
-        term = self.query.replace("\x00", "").strip()
-        state = request.GET.get("state")
-        owner = cast("JobAdmin", self.model_admin)
-        column = getattr(request, "searched_column", None) if state in State.values else None
-        if column not in ("task", "schedule"):
-            return rows
-        search = JobFilter({column: term, "state": str(state)}, cast("User", request.user)).search
-        found = search.look(most=MOST_FOUND, seconds=LOOKED)
-        self.looked_until = found.upto.at if found.upto else None
-        kept = self.root_queryset.filter(pk__in=[place.pk for place in found.places]).order_by(*owner.ordering)
-        kept.known_count = len(found.places)  # type: ignore[attr-defined] # for the paginator: it need not ask again
-        return kept
-
-    def _get_deterministic_ordering(self, ordering: list[Any]) -> list[Any]:
-        return ordering
 
 
 @admin.register(Job)
@@ -248,11 +158,11 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = ("revoke",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Who makes a token for somebody can act as them, which is for those who may do everything anyway."""
+        """Who makes a token for someone can act as them, which is for those who may do everything anyway."""
         return bool(request.user.is_superuser)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody gives somebody else's token a new meaning."""
+        """No one gives another person's token a new meaning."""
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
@@ -290,7 +200,7 @@ class TaskRuleForm(forms.ModelForm):  # type: ignore[type-arg]
         self._offer("queues", list(settings.QUEUES), list(self.instance.queues), "no worker of ours serves it")
 
     def _offer(self, name: str, known: list[str], kept: list[str], mark: str) -> None:
-        """Offer what is known, and what the rule has already even when nobody knows it."""
+        """Offer what is known, and what the rule has already even when that is unknown it."""
         field = self.fields.get(name)
         if not isinstance(field, forms.ChoiceField):
             return  # the person may only look

@@ -10,7 +10,7 @@ from celery import current_app
 from django.db import connection
 
 from jobroom.cache.identity import kept_seconds
-from jobroom.celery.tracker import is_tracked
+from jobroom.celery.tracked import is_tracked
 from jobroom.jobs import history, policies
 from jobroom.jobs.gate import default_queue
 from jobroom.jobs.history import Lately

@@ -1,6 +1,6 @@
 """Waits for the end of a job, with a thread or without one.
 
-Whoever waits listens to the job's topic and looks at the job when its end is told. What is told while Redis restarts is not
+The caller that waits listens to the job's topic and looks at the job when its end is told. What is told while Redis restarts is not
 heard, so they look now and then all the same; those of one event loop together, in one question to the database.
 """
 

@@ -31,7 +31,7 @@ class JobsSettings(JobroomSettings):
     MARK_VALID: float = 5.0
     # A job for later is sent to its queue so many seconds before its time (and up to two rounds of repairs earlier).
     SEND_AHEAD: float = 20.0
-    # A launched job whose message nobody has seen after so many seconds is sent again.
+    # A launched job whose message no one has seen after so many seconds is sent again.
     UNSENT_AFTER: float = 60.0
     # Wrong passwords: for a name from one address, for a name from all, from one address for all names.
     LOGINS: str = "10/15m"

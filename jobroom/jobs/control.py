@@ -37,7 +37,7 @@ def _right_taken(job: Job, by: User) -> str:
 
 
 def unfit_for_retry(job: Job) -> str:
-    """Return why nobody, not even the machine, can run the job again under its id; empty if it can be."""
+    """Return why no one, not even the machine, can run the job again under its id; empty if it can be."""
     if job.state not in FINISHED:
         return "It has not ended yet."
     if job.workflow_id:

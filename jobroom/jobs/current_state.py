@@ -13,7 +13,8 @@ from jobroom.jobs import policies
 from jobroom.jobs.exceptions import InvalidEvent
 from jobroom.jobs.models import Job, StoredFile
 from jobroom.jobs.querysets import JobQuerySet
-from jobroom.jobs.recorder.life import Life, conclude
+from jobroom.jobs.recorder.conclusions import conclude
+from jobroom.jobs.recorder.life import Life
 from jobroom.jobs.recorder.parse import LIFE, Event, parse
 from jobroom.users import User
 
@@ -24,7 +25,7 @@ LOOKED_AT = 5000
 
 
 def job(job_id: str, *, since: float = 0.0, rows: JobQuerySet | None = None) -> Job | None:
-    """Return the job as it is now, None when nobody has heard of it.
+    """Return the job as it is now, None when no one has heard of it.
 
     The object is to be shown, not to be saved: what is not in the database is the recorder's to write. Who knows that nothing
     happened to the job before `since` (seconds since 1970) spares a long look at what is not recorded yet. With `rows` only those

@@ -12,7 +12,7 @@ _PLAIN = "Exception"
 
 
 def bases_of(job: Job) -> list[str]:
-    """Return the full names of the class of the job's error and of its bases; empty where nobody raised one.
+    """Return the full names of the class of the job's error and of its bases; empty where no one raised one.
 
     A job that ended as the one which computed the same has no attempt of its own: the error is that one's.
     """

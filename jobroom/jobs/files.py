@@ -169,5 +169,5 @@ def delete_those_of(job_ids: Iterable[str]) -> None:
 @login_required
 @require_safe
 def download(request: HttpRequest, file_id: uuid.UUID) -> HttpResponseBase:
-    """Give out a file to somebody with a session."""
+    """Give out a file to someone with a session."""
     return answer(request, visible(file_id, request.user))

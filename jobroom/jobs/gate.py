@@ -111,7 +111,7 @@ def task_to_launch(name: str, by: User | None) -> Any:
 
 
 def default_queue(task: Any) -> str:
-    """Return the queue to which the task goes when nobody chooses."""
+    """Return the queue to which the task goes when no one chooses."""
     return routed(task.name, getattr(task, "queue", None))
 
 

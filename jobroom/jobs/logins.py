@@ -23,7 +23,7 @@ def connect() -> None:
 
 
 class LoginLimit:
-    """The first authentication backend: it knows nobody, and refuses to ask the others after too many failures."""
+    """The first authentication backend: it knows no one, and refuses to ask the others after too many failures."""
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
         """Raise TooMany where name or address have failed too often; a right password is refused too."""
@@ -74,5 +74,5 @@ def allow_reset(request: HttpRequest) -> None:
 
 
 def may_mail(address: str) -> bool:
-    """Count a mail with a link to a new password; return False when enough went to that address, which is told nobody."""
+    """Count a mail with a link to a new password; return False when enough went to that address, which is told no one."""
     return not take(key("reset", address.strip().casefold()), Rate.parse(settings.RESETS))

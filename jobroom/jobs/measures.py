@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Upper bounds in seconds; what took longer is in one more bucket.
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
-# Tasks with queues that are told apart; all others are one. Names come from whoever sends a message.
+# Tasks with queues that are told apart; all others are one. Names come from the sender of a message.
 MOST = 500
 OTHER = "(other)"
 _SEP = "\x1f"

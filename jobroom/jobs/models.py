@@ -4,20 +4,39 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
-from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from jobroom.events import attachments
-from jobroom.jobs.exceptions import InvalidTransition
+from jobroom.jobs.access_models import Allowance, ApiToken, SignOut, TaskRule, check_rate
 from jobroom.jobs.querysets import JobQuerySet, StoredFileQuerySet
-from jobroom.limits import Rate
+
+# The tables of access are in a module of their own; Django and the rest of the project find all of them here.
+__all__ = [
+    "ACTIVE",
+    "FINISHED",
+    "WAITING",
+    "Allowance",
+    "ApiToken",
+    "ArchivedResult",
+    "Attempt",
+    "Caching",
+    "Job",
+    "LogLine",
+    "Preset",
+    "Profile",
+    "SignOut",
+    "Source",
+    "State",
+    "StoredFile",
+    "TaskRule",
+    "check_rate",
+]
 
 
 class State(models.TextChoices):
@@ -37,26 +56,6 @@ class State(models.TextChoices):
 ACTIVE = frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING, State.RETRYING})
 WAITING = frozenset({State.SCHEDULED, State.QUEUED, State.RETRYING})
 FINISHED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.SKIPPED, State.LOST})
-
-# What may follow what. A finished job lives again when it is queued or started again: a retry by hand, a message
-# delivered twice.
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.SCHEDULED: frozenset({State.QUEUED, State.RUNNING}) | FINISHED,
-    State.QUEUED: frozenset({State.SCHEDULED, State.RUNNING, State.RETRYING}) | FINISHED,
-    State.RUNNING: frozenset({State.SCHEDULED, State.QUEUED, State.RETRYING}) | FINISHED,
-    State.RETRYING: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}) | FINISHED,
-    State.SUCCEEDED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
-    State.FAILED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
-    State.CANCELLED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
-    State.SKIPPED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
-    # Lost is a presumption: what the worker itself says later is the truth.
-    State.LOST: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING, State.RETRYING}) | FINISHED - {State.LOST},
-}
-
-
-def allowed_before(state: State) -> list[State]:
-    """Return the states from which a job may become `state`."""
-    return [before for before, after in TRANSITIONS.items() if state in after]
 
 
 class Source(models.TextChoices):
@@ -234,16 +233,6 @@ class Job(models.Model):
         value: float | None = self.progress.get("fraction")
         return value
 
-    def move(self, state: State, **fields: Any) -> None:
-        """Change the state, and `fields` with it, in one conditional update; raise InvalidTransition if it may not."""
-        changed = Job.objects.filter(pk=self.pk, state__in=allowed_before(state)).update(state=state, **fields)
-        if not changed:
-            self.refresh_from_db(fields=["state"])
-            raise InvalidTransition(self.pk, self.state, state)
-        self.state = state
-        for name, value in fields.items():
-            setattr(self, name, value)
-
 
 class Attempt(models.Model):
     """One execution of a job by a worker; a retry is a new attempt, and so is a second delivery."""
@@ -328,24 +317,6 @@ class ArchivedResult(models.Model):
         return self.task_id
 
 
-class TaskRule(models.Model):
-    """Who may do what with one task. Without a rule only staff may; jobs are always open to their owners."""
-
-    task = models.CharField(max_length=255, unique=True)
-    see = models.ManyToManyField(Group, blank=True, related_name="+", help_text="May see all jobs of the task.")
-    launch = models.ManyToManyField(Group, blank=True, related_name="+", help_text="May launch the task.")
-    arguments = models.ManyToManyField(
-        Group, blank=True, related_name="+", help_text="May see arguments and results of others' jobs."
-    )
-    cancel = models.ManyToManyField(Group, blank=True, related_name="+", help_text="May cancel and retry others' jobs.")
-    queues = models.JSONField(
-        default=list, blank=True, help_text='Queues that may be chosen at launch, such as ["default", "heavy"].'
-    )
-
-    def __str__(self) -> str:
-        return self.task
-
-
 class Preset(models.Model):
     """Arguments that somebody keeps to launch a task with again, and how: `options` are the answers of when and where."""
 
@@ -411,65 +382,3 @@ class StoredFile(models.Model):
     def path(self) -> Path:
         """Where the content lies."""
         return attachments.location(self.pk)
-
-
-class ApiToken(models.Model):
-    """Lets a program act as a person until it is revoked. Only a digest of the token itself is kept."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobroom_tokens")
-    name = models.CharField(max_length=80, help_text="What it is for, such as “nightly import”.")
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    def __str__(self) -> str:
-        return f"{self.name} of {self.user}"
-
-
-def check_rate(text: str) -> None:
-    """Raise ValidationError, which says what a rate looks like, for a text that is none."""
-    try:
-        Rate.parse(text)
-    except ValueError as error:
-        raise ValidationError(str(error)) from error
-
-
-class Allowance(models.Model):
-    """What a person, or a group, may do more or less than the settings say. Empty fields leave it at that."""
-
-    user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="allowance"
-    )
-    group = models.OneToOneField(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
-    launches = models.CharField(
-        max_length=20, blank=True, validators=[check_rate], help_text="Launches, such as 600/m; 0 is no limit."
-    )
-    task_launches = models.CharField(
-        max_length=20, blank=True, validators=[check_rate], help_text="Launches of the same task, such as 300/m."
-    )
-    uploads = models.CharField(max_length=20, blank=True, validators=[check_rate], help_text="Uploads, such as 120/m.")
-    waiting = models.PositiveIntegerField(null=True, blank=True, help_text="Jobs that may wait; 0 is no limit.")
-    bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="Bytes that are kept; 0 is no limit.")
-
-    class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(
-                condition=Q(user__isnull=True) ^ Q(group__isnull=True),
-                name="allowance_of_one",
-                violation_error_message="Choose a person or a group, and not both.",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"allowance of {self.user or self.group}"
-
-
-class SignOut(models.Model):
-    """When a person ended all their tokens: JSON Web Tokens made before are worth nothing."""
-
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_out")
-    at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"{self.user} at {self.at:%Y-%m-%d %H:%M:%S}"

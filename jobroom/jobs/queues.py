@@ -18,7 +18,7 @@ class Queue:
     name: str
     depth: Count  # jobs that wait in it
     oldest: datetime | None  # since when the first of them waits
-    processes: int | None  # that serve it; None when nobody knows
+    processes: int | None  # that serve it; None when that is unknown
     busy: int = 0  # of them, how many run a job
 
     @property

@@ -58,7 +58,7 @@ def _settle(ended: list[tuple[str, str, str]], **_: Any) -> None:
 
 
 def _recorded(job_ids: list[str], **_: Any) -> None:
-    """Tell whoever looks that pages made from the database say something new now; nothing is sent where nobody looks."""
+    """Tell anyone who looks that pages made from the database say something new now; nothing is sent where no one looks."""
     looked_at = watched([*(f"job:{job_id}" for job_id in job_ids), "jobs"])
     publish((topic, _CHANGED) for topic in looked_at if topic != "jobs")
     if "jobs" in looked_at:

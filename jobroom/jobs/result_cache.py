@@ -1,6 +1,6 @@
 """Launched jobs of tasks that keep their answers: answered at once, waiting for one that computes the same, or sent.
 
-Also what nobody was there to do: when a job that others wait for ends without handing its answer on, because its worker
+Also what no one was there to do: when a job that others wait for ends without handing its answer on, because its worker
 was killed or it failed, the recorder tells, and this settles it. Everything here may be done twice.
 """
 
@@ -112,11 +112,11 @@ def _follow(job: Job, verdict: Verdict) -> bool:
     return verdict.kind in {"answer", "join"}
 
 
-# Ends that nobody handed on --------------------------------------------------------------------------------------------
+# Ends that no one handed on --------------------------------------------------------------------------------------------
 
 
 def settle_all(ended: Iterable[tuple[str, str, str]]) -> None:
-    """Deal with the ends (job id, task, state) of many jobs, most of which nobody waits for."""
+    """Deal with the ends (job id, task, state) of many jobs, most of which no one waits for."""
     known = current_app.tasks
     maybe = [end for end in ended if end[1] not in known or keeps_answers(known[end[1]])]
     asked = flying.with_question([job_id for job_id, _, _ in maybe])
@@ -181,17 +181,17 @@ def _send_next(asks: str, job_id: str) -> None:
 
 
 def sweep(*, caught_up: bool = False) -> None:
-    """Find flights whose leader has ended or vanished, and jobs that wait for nobody any more.
+    """Find flights whose leader has ended or vanished, and jobs that wait for no one any more.
 
     Nothing is done while the history is behind; `caught_up` says that the caller has looked.
     """
     if not caught_up and consumer.lag().seconds > BEHIND:
         return
     flights = flying.flights(YOUNG, MOST)
-    book = Job.objects.without_bulk().in_bulk({flight.leader for flight in flights})
+    leaders = Job.objects.without_bulk().in_bulk({flight.leader for flight in flights})
     for flight in flights:
         with rounds.isolated("handing on answers", f"job {flight.leader}"):
-            _look_after(flight, book.get(flight.leader))
+            _look_after(flight, leaders.get(flight.leader))
     _find_orphans()
 
 
@@ -200,11 +200,11 @@ def _look_after(flight: Flight, leader: Job | None) -> None:
         _hand_on(flight.question, flight.leader, flight.end)
     elif leader is None:
         if flight.age > settings.UNSENT_AFTER:
-            _send_next(flight.question, flight.leader)  # nobody has ever heard of it
+            _send_next(flight.question, flight.leader)  # no one has ever heard of it
     elif leader.is_finished:
         settle(leader.pk, leader.task, leader.state)
     elif leader.state == State.QUEUED and leader.answer_of and flight.entry is not None:
-        # It waited, was to compute, and was never sent: whoever wanted to died in between.
+        # It waited, was to compute, and was never sent: the process that wanted to died in between.
         flying.refresh(flight.question)
         handoff.send(flight.entry)
 

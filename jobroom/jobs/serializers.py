@@ -1,6 +1,5 @@
 """What the API takes and gives, checked and described."""
 
-import threading
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -11,41 +10,11 @@ from rest_framework import serializers
 from jobroom.arguments.redaction import hide
 from jobroom.jobs import catalogue, control, current_state, error_kinds, policies
 from jobroom.jobs.catalogue import TaskEntry
-from jobroom.jobs.filters import cursor
-from jobroom.jobs.models import ApiToken, Caching, Job, Source, State, StoredFile
+from jobroom.jobs.kept_serializers import kept
+from jobroom.jobs.models import ApiToken, Job, Source, State, StoredFile
 from jobroom.jobs.queue_position import waiting
 from jobroom.jobs.topics import progress_of
 from jobroom.users import User
-from jobroom.web.cursors import REMEDY, WrongCursor
-
-# Longest time in seconds that a launch may wait for its result.
-LONGEST_WAIT = 60
-# The greatest whole number that JavaScript holds exactly.
-GREATEST = 2**53 - 1
-
-
-class _Kept(threading.local):
-    """Serializers of one thread: making one again for every answer takes longer than all that it is used for."""
-
-    def __init__(self) -> None:
-        self.made: dict[type[serializers.BaseSerializer[Any]], serializers.BaseSerializer[Any]] = {}
-
-    def shown(self, kind: type[serializers.BaseSerializer[Any]], row: Any, **context: Any) -> dict[str, Any]:
-        """Return the row as a serializer of that kind shows it."""
-        serializer = self.made.get(kind) or self.made.setdefault(kind, kind())
-        serializer._context = context
-        try:
-            return dict(serializer.to_representation(row))
-        finally:
-            serializer._context = {}
-
-    def checked(self, kind: type[serializers.BaseSerializer[Any]], data: Any) -> dict[str, Any]:
-        """Return the values of what a client sent; raise ValidationError, which names the fields that are wrong."""
-        serializer = self.made.get(kind) or self.made.setdefault(kind, kind())
-        return dict(serializer.run_validation(data))
-
-
-_kept = _Kept()
 
 
 class PlainJSON(serializers.JSONField):
@@ -54,79 +23,6 @@ class PlainJSON(serializers.JSONField):
     def to_representation(self, value: Any) -> Any:
         """Return what is shown."""
         return hide(super().to_representation(value))
-
-
-class LaunchRequest(serializers.Serializer[Any]):
-    """A launch."""
-
-    task = serializers.CharField(max_length=255)
-    arguments = serializers.DictField(required=False, default=dict, help_text="By name, as the task's schema says.")
-    queue = serializers.CharField(max_length=255, required=False, default="", allow_blank=True)
-    run_after = serializers.DateTimeField(required=False, default=None, allow_null=True)
-    priority = serializers.IntegerField(
-        min_value=0, max_value=9, required=False, default=None, allow_null=True, help_text="0 is soonest, 9 last."
-    )
-    note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
-    tags = serializers.ListField(child=serializers.CharField(max_length=50), max_length=20, required=False, default=[])
-    force = serializers.BooleanField(required=False, default=False, help_text="Compute, and replace a kept answer.")
-    recalculate = serializers.BooleanField(
-        required=False, default=False, help_text="The same; the task may start from the kept answer."
-    )
-    no_cache = serializers.BooleanField(required=False, default=False, help_text="Compute, and keep nothing.")
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return the values as `jobroom.jobs.launches.launch` takes them: at most one way to deal with cached results."""
-        chosen = [name for name in Caching.values if name and attrs.pop(name)]
-        if len(chosen) > 1:
-            raise serializers.ValidationError({chosen[1]: [f"Give this or {chosen[0]}, not both."]})
-        return {**attrs, "caching": chosen[0] if chosen else Caching.USE}
-
-
-class WaitQuery(serializers.Serializer[Any]):
-    """How long a launch waits for its result."""
-
-    wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, required=False, default=0)
-
-
-def launch_of(query: Any, data: Any) -> tuple[dict[str, Any], float]:
-    """Return what a request wants launched, and for how many seconds it waits; raise ValidationError."""
-    return _kept.checked(LaunchRequest, data), _kept.checked(WaitQuery, query)["wait"]
-
-
-class PlaceField(serializers.CharField):
-    """Where a page of a list begins, as `next` of the page before says it; anything else is refused."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=400, help_text="From `next` of the page before.", **options)
-
-    def to_internal_value(self, data: Any) -> str:
-        """Return the text of a place; raise ValidationError for what is none."""
-        text = super().to_internal_value(data)
-        try:
-            cursor({"": text}, "")
-        except WrongCursor as wrong:
-            raise serializers.ValidationError(REMEDY) from wrong
-        return text
-
-
-class ListQuery(serializers.Serializer[Any]):
-    """Which jobs are listed. What is not named is not looked at."""
-
-    state = serializers.ChoiceField(choices=State.choices, required=False)
-    task = serializers.CharField(max_length=255, required=False)
-    queue = serializers.CharField(max_length=255, required=False)
-    schedule = serializers.CharField(max_length=255, required=False)
-    workflow = serializers.CharField(max_length=64, required=False)
-    owner = serializers.CharField(max_length=150, required=False, help_text="User name.")
-    tag = serializers.CharField(max_length=50, required=False)
-    q = serializers.CharField(max_length=255, required=False, help_text="Words in label, task or error, or an id.")
-    before = PlaceField(required=False)
-
-
-class AfterQuery(serializers.Serializer[Any]):
-    """From where events are listed."""
-
-    after = serializers.IntegerField(min_value=0, max_value=GREATEST, required=False, default=0)
 
 
 class Launched(serializers.Serializer[Job]):
@@ -241,7 +137,7 @@ class Hidden(serializers.Serializer[Job]):
         """Return the files that the job made, or that came with the answer it got."""
         if not job.may_have_files:
             return []
-        return [_kept.shown(FileRow, stored) for stored in current_state.files_of(job)]
+        return [kept.shown(FileRow, stored) for stored in current_state.files_of(job)]
 
 
 class Whether(serializers.Serializer[Any]):
@@ -308,7 +204,7 @@ class JobDetail(JobRow):
     @extend_schema_field(Hidden(allow_null=True))
     def get_content(self, job: Job) -> Any:
         """Return arguments, result, error and files for who may read them."""
-        return _kept.shown(Hidden, job) if policies.may_see_arguments(self.user, job) else None
+        return kept.shown(Hidden, job) if policies.may_see_arguments(self.user, job) else None
 
     @extend_schema_field(Whether)
     def get_why_not(self, job: Job) -> dict[str, str | None]:
@@ -323,7 +219,7 @@ class JobDetail(JobRow):
 
 def detail_of(job: Job, user: User, *, explain: bool = False) -> dict[str, Any]:
     """Return the job as `user` may see it; with `explain` also why it waits."""
-    return _kept.shown(JobDetail, job, user=user, explain=explain)
+    return kept.shown(JobDetail, job, user=user, explain=explain)
 
 
 class JobPage(serializers.Serializer[Any]):

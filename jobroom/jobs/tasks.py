@@ -61,7 +61,7 @@ def on_many(
     """
     own = Job.objects.select_related("owner").filter(pk=self.request.id).first()
     if own is None or own.owner is None or not own.owner.is_active:
-        raise JobFailed("Nobody owns this job, so it may do nothing. Launch it from the list of jobs.")
+        raise JobFailed("This job has no owner, so it may do nothing. Launch it from the list of jobs.")
     choice = bulk.Choice(query or {}, ids or (), until or own.created_at)
     total = bulk.plan(action, choice, own.owner).total
 

@@ -71,7 +71,7 @@ def viewer_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
 
 
 def _has_session(request: HttpRequest) -> bool:
-    """Return whether somebody may be logged in: probes and static files ask no database who it is."""
+    """Return whether someone may be logged in: probes and static files ask no database who it is."""
     from django.conf import settings
 
     return settings.SESSION_COOKIE_NAME in request.COOKIES

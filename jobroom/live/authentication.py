@@ -34,7 +34,7 @@ def register(resolver: Resolver) -> None:
 
 
 def user_of(token: str) -> User | AnonymousUser:
-    """Return whose token it is; nobody's when no resolver knows it."""
+    """Return whose token it is; no one's when no resolver knows it."""
     return next((user for resolver in _resolvers if (user := resolver(token))), AnonymousUser())
 
 
@@ -58,7 +58,7 @@ class TokenOrCookie:
         self.with_cookie = AuthMiddlewareStack(inner)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
-        """Put the user into the scope and go on; a token that nobody knows is not made up for by a cookie."""
+        """Put the user into the scope and go on; a token that is unknown is not made up for by a cookie."""
         token = bearer(scope)
         if token is None:
             if not origins.is_allowed(scope):
@@ -69,7 +69,7 @@ class TokenOrCookie:
 
 
 def user_now(scope: dict[str, Any]) -> User | AnonymousUser:
-    """Return who a socket belongs to as the database knows it now; nobody when session or token has ended meanwhile.
+    """Return who a socket belongs to as the database knows it now; no one when session or token has ended meanwhile.
 
     A session ends with a log-out, a change of the password and its time; a token with its revocation and its time.
     """

@@ -133,7 +133,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self.subscriber.forget(topic)
 
     async def _resync(self, topic: str) -> None:
-        """Tell the state again; somebody who lost the right meanwhile is told that instead."""
+        """Tell the state again; someone who lost the right meanwhile is told that instead."""
         if topic not in self.watched:
             return
         if not await self._may_watch(topic):

@@ -1,6 +1,6 @@
 """One Redis subscription for all sockets of a server process.
 
-A message is parsed and rendered once, whatever the number of its viewers; a topic nobody watches costs nothing.
+A message is parsed and rendered once, whatever the number of its viewers; a topic no one watches costs nothing.
 """
 
 import asyncio

@@ -12,12 +12,12 @@ logger = logging.getLogger(__name__)
 
 
 def tell(number: int) -> None:
-    """Say how many this process has open; while Redis is away nobody hears it."""
+    """Say how many this process has open; while Redis is away no one hears it."""
     try:
         client = redis.client()
         client.hset(redis.key("sockets"), f"{socket.gethostname()}/{os.getpid()}", f"{number} {redis.now(client)}")
     except (redis.Error, OSError) as error:
-        logger.debug("Nobody learns how many sockets are open: %s", error)
+        logger.debug("No one learns how many sockets are open: %s", error)
 
 
 def number() -> int:

@@ -15,7 +15,7 @@ class Waiter:
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
-        """Ring: somebody knows that a look is worth it."""
+        """Ring: someone knows that a look is worth it."""
         self._rung.set()
 
     def offer(self, topic: str, kind: str, seq: int, text: str) -> None:
@@ -46,7 +46,7 @@ async def waiter(topic: str, *, rings: Callable[[str, str], bool]) -> AsyncItera
     one, current = Waiter(rings), hub.current()
     joining = asyncio.create_task(current.join(topic, one))
     try:
-        # Without Redis nobody confirms the subscription; whoever waits then looks by the clock.
+        # Without Redis no one confirms the subscription; anyone who waits then looks by the clock.
         await asyncio.wait([joining], timeout=2.0)
         yield one
     finally:

@@ -49,7 +49,7 @@ class exclusive_task:
 
     @property
     def busy(self) -> str:
-        """What a call returns when the lock is held by somebody else."""
+        """What a call returns when the lock is held by someone else."""
         return f"{self.task_name} already running!"
 
     def __call__(self, run: F) -> F:

@@ -53,7 +53,7 @@ class Refusal:
 
 
 def run_script(text: str, keys: Sequence[str], *arguments: Any) -> Any:
-    """Run a script on the keys of a lock; raise RedisUnavailable if nobody answers."""
+    """Run a script on the keys of a lock; raise RedisUnavailable if Redis does not answer."""
     try:
         return redis.script(text)(keys, arguments, client=redis.client())
     except (redis.Error, OSError) as error:
@@ -130,13 +130,13 @@ class ExclusiveLock:
         return bool(int(ours))
 
     def check(self) -> None:
-        """Raise LockLost if somebody else has the lock, or an operator took it away; also renews it."""
+        """Raise LockLost if someone else has the lock, or an operator took it away; also renews it."""
         if not self._mine():
             raise LockLost(f"The lock {self.name!r} is not held.")
         ours, job = run_script(scripts.RENEW, self.keys, *self._renewal())
         if not int(ours):
             self._tell_lost(job)
-            raise LockLost(f"The lock {self.name!r} has passed to {f'job {job}' if job else 'somebody else'}.")
+            raise LockLost(f"The lock {self.name!r} has passed to {f'job {job}' if job else 'someone else'}.")
 
     @property
     def held(self) -> bool:
@@ -148,7 +148,7 @@ class ExclusiveLock:
         return True
 
     def seems_lost(self) -> bool:
-        """Return whether the keeper has noticed the loss of this lock; asks nobody, so it is cheap and a little late."""
+        """Return whether the keeper has noticed the loss of this lock; asks no one, so it is cheap and a little late."""
         if not self._mine():
             return False
         if not self._told and keeping().is_lost(self.token):
@@ -157,7 +157,7 @@ class ExclusiveLock:
 
     def __enter__(self) -> "ExclusiveLock":
         if not self.acquire():
-            raise LockBusy(f"The lock {self.name!r} is held by {self.refusal.job or 'somebody else'}.")
+            raise LockBusy(f"The lock {self.name!r} is held by {self.refusal.job or 'someone else'}.")
         return self
 
     def __exit__(
@@ -186,7 +186,7 @@ class ExclusiveLock:
         except RedisUnavailable:
             raise
         except BaseException:
-            # A time limit may strike when the server has said yes and nobody has noted it.
+            # A time limit may strike when the server has said yes and no one has noted it.
             self.token, self._process = "", 0
             keeping().forget(token)
             with suppress(RedisUnavailable):
@@ -215,7 +215,7 @@ class ExclusiveLock:
     def _tell_lost(self, new_holder: str) -> None:
         if not self._told:
             self._told = True
-            logger.warning("Job %s lost the lock %r to %s", self.job, self.name, new_holder or "somebody else")
+            logger.warning("Job %s lost the lock %r to %s", self.job, self.name, new_holder or "someone else")
             events.emit("lock", self.job or None, action="lost", lock=self.name, holder=new_holder, by="", reason="")
 
 

@@ -46,7 +46,7 @@ def _read(held: list[str]) -> list[Holder]:
 
 
 def holders() -> list[Holder]:
-    """Return who holds which lock, the oldest first; raise RedisUnavailable if nobody answers."""
+    """Return who holds which lock, the oldest first; raise RedisUnavailable if Redis does not answer."""
     try:
         now = int(redis.now() * 1000)
         held: list[str] = redis.client().zrangebyscore(names.index_key(), now, "+inf")  # type: ignore[assignment]
@@ -56,7 +56,7 @@ def holders() -> list[Holder]:
 
 
 def holder(name: str) -> Holder | None:
-    """Return who holds the lock `name`, None if it is free; raise RedisUnavailable if nobody answers."""
+    """Return who holds the lock `name`, None if it is free; raise RedisUnavailable if Redis does not answer."""
     try:
         found = _read([names.clean(name)])
     except (redis.Error, OSError) as error:
@@ -83,7 +83,7 @@ def break_lock(name: str, *, by: str, reason: str) -> Holder | None:
 
 
 def broken(limit: int = 100) -> list[Broken]:
-    """Return the last `limit` entries of the audit, the newest first; raise RedisUnavailable if nobody answers."""
+    """Return the last `limit` entries of the audit, the newest first; raise RedisUnavailable if Redis does not answer."""
     try:
         entries: list[Any] = redis.client().xrevrange(names.audit_key(), count=limit)  # type: ignore[assignment]
     except (redis.Error, OSError) as error:
@@ -95,5 +95,5 @@ def broken(limit: int = 100) -> list[Broken]:
 
 
 def broken_of(job: str) -> list[Broken]:
-    """Return which locks were taken from a job, of the newest hundred; raise RedisUnavailable if nobody answers."""
+    """Return which locks were taken from a job, of the newest hundred; raise RedisUnavailable if Redis does not answer."""
     return [entry for entry in broken() if job and entry.holder.job == job]

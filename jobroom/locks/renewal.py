@@ -103,7 +103,7 @@ class Keeping:
         self.unread = b""
 
     def hold(self, token: str, order: Mapping[str, Any]) -> None:
-        """Have the lock `token` renewed from now on; raise KeeperFailed if nobody does."""
+        """Have the lock `token` renewed from now on; raise KeeperFailed if no one does."""
         with self.guard:
             self.orders[token] = _line({"do": "hold", "token": token, **order})
             try:

@@ -2,7 +2,7 @@
 
 It is a process and not a thread because a thread stands still while its process computes in C without giving the
 interpreter up. It is started by path, knows nothing of Django, and reads JSON lines on its standard input: first the
-scripts, then `hold`, `forget` and `bye`. It writes `ready` and, for a lock that is somebody else's, `lost <token>`.
+scripts, then `hold`, `forget` and `bye`. It writes `ready` and, for a lock that is someone else's, `lost <token>`.
 """
 
 import json
@@ -35,7 +35,7 @@ class Keeper:
         self.due = 0.0
 
     def run(self) -> None:
-        """Renew until told to go, or until the parent is gone; then free what it held."""
+        """Renew until asked to go, or until the parent is gone; then free what it held."""
         tell("ready")
         while self.listen():
             if os.getppid() != self.parent:
@@ -102,7 +102,7 @@ class Keeper:
         return {token: answer for token, answer in answers.items() if isinstance(answer, list)}
 
     def beat(self) -> None:
-        """Renew all locks once, and tell which of them are somebody else's now."""
+        """Renew all locks once, and tell which of them are someone else's now."""
         self.due = time.monotonic() + self.pause()
         for token, (ours, _) in self.each("keep", "renewal").items():
             if not int(ours):

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 HEADER = "lock_wait"
 # The same of a message that waits for a resource: [resource, number of the attempt].
 RESOURCE_HEADER = "resource_wait"
-# The same of a message that waits because nobody answered what a worker asks before a start: [tries, number of the attempt].
+# The same of a message that waits because no one answered what a worker asks before a start: [tries, number of the attempt].
 UNANSWERED_HEADER = "unanswered"
 # All of them: their second value is the number of the attempt.
 WAITS = (HEADER, RESOURCE_HEADER, UNANSWERED_HEADER)

@@ -68,11 +68,11 @@ class AdminMailAdmin(ModelAdmin):
         return request.user.has_perm("jobroom_notifications.resend_adminmail")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody writes a failure mail by hand."""
+        """No one writes a failure mail by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes what was said."""
+        """No one changes what was said."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -84,11 +84,11 @@ class ReadOnly:
     """What happened is not changed by hand."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody adds to what happened."""
+        """No one adds to what happened."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes it."""
+        """No one changes it."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -14,7 +14,7 @@ class QueuedBackend(BaseEmailBackend):
     """Keeps each mail as it is and lets a worker send it by `EMAIL_TRANSPORT`, once the transaction commits.
 
     Headers of the mail say more: `X-Mail-Key` makes two mails with the same key one, `X-Mail-May-Repeat: yes` has it
-    sent again when nobody knows whether it went out. Neither leaves the site.
+    sent again when it is unknown whether it went out. Neither leaves the site.
     """
 
     sends_later: ClassVar[bool] = True
@@ -37,7 +37,7 @@ class QueuedBackend(BaseEmailBackend):
                 continue
             try:
                 submission.post(message)
-            except Exception:  # the boundary: Django promises that whoever asks to fail silently hears of nothing
+            except Exception:  # the boundary: Django promises that anyone who asks to fail silently hears of nothing
                 if not self.fail_silently:
                     raise
             else:

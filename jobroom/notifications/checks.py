@@ -14,12 +14,12 @@ def connect() -> None:
 
 
 def somebody_is_told(**kwargs: Any) -> list[CheckMessage]:
-    """Warn about a site in production whose failures nobody hears of."""
+    """Warn about a site in production whose failures no one hears of."""
     if get_admin_emails() or getattr(settings, "DEVELOPMENT", False):
         return []
     return [
         Warning(
-            "ADMINS is empty, so nobody is told when a job fails.",
+            "ADMINS is empty, so no one is notified when a job fails.",
             hint='Set the environment variable ADMINS, such as "Ada <ada@example.org>, bob@example.org".',
             id="jobroom_notifications.W001",
         )

@@ -15,7 +15,7 @@ class NotificationsSettings(JobroomSettings):
     MAIL_RETRY_LONGEST: float = 3600.0
     # Seconds after which a mail that no worker has taken is sent by the recorder.
     MAIL_OVERDUE: float = 300.0
-    # Whether a mail is sent again when nobody knows whether it went out. A single mail may say otherwise.
+    # Whether a mail is sent again when it is unknown whether it went out. A single mail may say otherwise.
     MAIL_MAY_REPEAT: bool = False
     # Largest mail, in bytes, that lies in the database; a larger one becomes a file.
     MAIL_IN_DATABASE: int = 100_000

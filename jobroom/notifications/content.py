@@ -239,5 +239,5 @@ def shown(content: bytes, *, texts: bool) -> Shown:
 
 
 def hidden(text: str) -> str:
-    """Return the text without what would let its reader act as somebody else: one-time links, passwords, tokens."""
+    """Return the text without what would let its reader act as someone else: one-time links, passwords, tokens."""
     return _CHANCE.sub(HIDDEN, hide_in_text(text))

@@ -80,7 +80,7 @@ def _reasons(refused: dict[str, str]) -> str:
 
 # For housekeeping -------------------------------------------------------------------------------------------------------
 def left() -> MailQuerySet:
-    """Return the mails that no job takes: their message was lost, their worker is gone, or nobody serves the queue."""
+    """Return the mails that no job takes: their message was lost, their worker is gone, or no worker serves the queue."""
     now = timezone.now()
     return Mail.objects.left(overdue=now - timedelta(seconds=settings.MAIL_OVERDUE), stale=now - STALE)
 

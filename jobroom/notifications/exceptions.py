@@ -24,7 +24,7 @@ class NotYet(MailError):
 
 
 class ClaimLost(MailError):
-    """Somebody else has taken the mail over."""
+    """Someone else has taken the mail over."""
 
     def __init__(self) -> None:
         super().__init__((type(self).__doc__ or "").strip())

@@ -86,7 +86,7 @@ class AdminMail(models.Model):
         self.save()
 
     def nobody(self, error: str) -> None:
-        """Note that nobody is there to be told."""
+        """Note that no one is there to be told."""
         self.state, self.error, self.next_try = MailState.NOBODY, error, None
         self.save()
 
@@ -112,15 +112,15 @@ class State(models.TextChoices):
     """What became of a mail of the site."""
 
     WAITING = "waiting", "Waiting"  # in its queue, or for its next attempt
-    SENDING = "sending", "Sending"  # somebody has claimed it
+    SENDING = "sending", "Sending"  # someone has claimed it
     SENT = "sent", "Sent"  # the mail server took it for at least one recipient
-    FAILED = "failed", "Failed"  # for nobody, and it is not tried again
+    FAILED = "failed", "Failed"  # for no one, and it is not tried again
     UNKNOWN = "unknown", "Unknown"  # it was handed over, and no answer was heard
     STOPPED = "stopped", "Given up"  # a person, or the cancel of its job, ended it
 
 
 class Mail(models.Model):
-    """One mail on its way, and what became of it. Its key is unique: whoever sends the same again finds this row.
+    """One mail on its way, and what became of it. Its key is unique: a caller that sends the same again finds this row.
 
     All changes of the state are conditional updates, so any number of processes may try at once. Who holds `claim` may
     talk to the mail server; who has also written `handed_at` has passed the point after which the mail may be out.
@@ -222,7 +222,7 @@ class Mail(models.Model):
         return bool(taken)
 
     def hand_over(self, recipients: Sequence[str]) -> bool:
-        """Say that from now on the mail may be out; False when somebody else has the claim."""
+        """Say that from now on the mail may be out; False when someone else has the claim."""
         mine = Mail.objects.filter(pk=self.pk, claim=self.claim, state=State.SENDING)
         return bool(mine.update(handed_at=timezone.now(), handed=list(recipients)))
 
@@ -279,7 +279,7 @@ class Mail(models.Model):
         return bool(done)
 
     def stop(self, by: str, error: str = "") -> bool:
-        """Give it up, as long as nobody is sending it."""
+        """Give it up, as long as no one is sending it."""
         now = timezone.now()
         rows = Mail.objects.filter(pk=self.pk, state__in={State.WAITING, State.UNKNOWN} & {self.state})
         with transaction.atomic():

@@ -42,6 +42,6 @@ class MailQuerySet(models.QuerySet["Mail"]):
         return self.order_by("-created_at", "-id")
 
     def left(self, *, overdue: datetime, stale: datetime) -> "MailQuerySet":
-        """Return those that nobody has taken since `overdue`, and those whose sender is silent since `stale`."""
+        """Return those that no one has taken since `overdue`, and those whose sender is silent since `stale`."""
         waiting = Q(state="waiting", next_try__lte=overdue)
         return self.filter(waiting | Q(state="sending", claimed_at__lt=stale)).order_by("created_at")

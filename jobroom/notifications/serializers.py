@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.urls import reverse
 from rest_framework import serializers
 
-from jobroom.jobs.serializers import PlaceField
+from jobroom.jobs.request_serializers import PlaceField
 from jobroom.notifications.filters import MailFilter
 from jobroom.notifications.models import Attempt, Mail, State
 from jobroom.web.cursors import REMEDY, WrongCursor

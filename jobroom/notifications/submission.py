@@ -65,7 +65,7 @@ def _write(mail: Mail, packed: content.Packed) -> tuple[Mail, bool]:
         known, is_new = Mail.objects.get_or_create(key=fields.pop("key"), defaults=fields)
         if is_new:
             return known, True
-        content.forget(mail)  # somebody else was faster
+        content.forget(mail)  # someone else was faster
     if known.digest != mail.digest:
         raise KeyTaken(known.key, known.subject)
     return known, False
@@ -124,7 +124,7 @@ def give_up(*, mail: Mail, by: str) -> str:
     if not mail.stop(by):
         raise NotNow(f"It is {mail.get_state_display().lower()} by now: look again.")
     tell_failure(mail)
-    said = "Given up. It is not sent unless somebody sends it again."
+    said = "Given up. It is not sent unless someone sends it again."
     acted.send(sender=Mail, who=by, action="gave up", kind="mail", target=str(mail.pk), outcome=said)
     return said
 

@@ -31,7 +31,7 @@ def send_email(
     ] = "",
     may_repeat: Annotated[
         Literal["default", "yes", "no"],
-        Argument(help="Send it again when nobody knows whether it went out? By default as the site's settings say."),
+        Argument(help="Send it again when it is unknown whether it went out? By default as the site's settings say."),
     ] = "default",
 ) -> dict[str, Any]:
     """Send one mail, **once**: however often the job runs, and however many jobs have its key.
@@ -87,5 +87,5 @@ def _deliver(task: BaseTask, mail: Mail) -> dict[str, Any]:
     if mail.state == State.FAILED:
         raise JobFailed(f"The mail is not sent: {mail.error}")
     if mail.state == State.UNKNOWN:
-        raise JobFailed(f"Nobody knows whether the mail went out, so it is not sent again by itself. {mail.error}")
+        raise JobFailed(f"No one knows whether the mail went out, so it is not sent again by itself. {mail.error}")
     return told

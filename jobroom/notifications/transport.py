@@ -6,7 +6,7 @@ decide what may be done next (RFC 5321, 4.2.1 and 4.5.3.2):
 * an answer 4xx, a lost connection or a time-out before the content is handed over: nothing went out, try again;
 * an answer 5xx about a recipient, the sender or the content: final for those whom it is about;
 * an answer 5xx before that, to the greeting or the login: says nothing about this mail, try again;
-* no answer after the content: nobody knows.
+* no answer after the content: no one knows.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class Result:
     delivered: list[str] = dataclasses.field(default_factory=list)
     refused: dict[str, str] = dataclasses.field(default_factory=dict)
     later: str = ""
-    unknown: str = ""  # handed over, and no answer: nobody knows
+    unknown: str = ""  # handed over, and no answer: no one knows
 
 
 class _NotNow(Exception):

@@ -40,7 +40,7 @@ def mail_list(request: HttpRequest) -> HttpResponse:
 
 
 def _served() -> bool | None:
-    """Return whether a worker serves the queue of the mails, None when nobody can tell."""
+    """Return whether a worker serves the queue of the mails, None when no one can tell."""
     try:
         return submission.has_worker()
     except (redis.Error, OSError):

@@ -37,12 +37,12 @@ class QueueRow:
     name: str
     state: str  # a key of STATES
     depth: int | None  # messages that wait; None when the broker does not know the queue
-    oldest: datetime | None  # since when the message waits that is taken next; None when nobody knows
+    oldest: datetime | None  # since when the message waits that is taken next; None when that is unknown
     workers: list[str]  # the names of the living ones that serve it
     processes: int  # of those workers, that take jobs now
-    into: float | None  # messages a minute; None when nobody knows
+    into: float | None  # messages a minute; None when that is unknown
     out: float | None
-    drain: float | None  # seconds until it should be empty; None when nobody knows, or it does not become shorter
+    drain: float | None  # seconds until it should be empty; None when that is unknown, or it does not become shorter
     paused: Paused | None
     resources: list[str]  # that its workers wait for
     busy: int = 0  # of those processes, that run something
@@ -54,7 +54,7 @@ class QueueRow:
 
     @property
     def is_bad(self) -> bool:
-        """Whether somebody has to do something."""
+        """Whether someone has to do something."""
         return self.state in {"unserved", "stuck"}
 
     @property
@@ -75,7 +75,7 @@ def names_known(workers: list[Worker] | None = None) -> list[str]:
 
 
 def board(only: str = "") -> list[QueueRow]:
-    """Return all queues, those that need somebody first; or `only` one. Raises the errors of the broker and of Redis."""
+    """Return all queues, those that need someone first; or `only` one. Raises the errors of the broker and of Redis."""
     workers = heartbeat.workers()
     names = [only] if only else names_known(workers)
     depths, since, paused = broker.depths(names), _oldest(names), pauses.current()

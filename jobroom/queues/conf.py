@@ -8,7 +8,7 @@ class MetricsSettings(JobroomSettings):
 
     prefix = "METRICS"
 
-    # Whoever sends it as `Authorization: Bearer …` may read them too.
+    # Anyone who sends it as `Authorization: Bearer …` may read them too.
     TOKEN: str = ""
     # Whether everybody may who reaches the server.
     OPEN: bool = False

@@ -29,7 +29,7 @@ def exposition(accept: str) -> tuple[bytes, str]:
 
 
 class _Collector(Collector):
-    """Reads all numbers anew each time; what cannot be read now is left out, and `jobroom_part_up` says why."""
+    """Reads all numbers again each time; what cannot be read now is left out, and `jobroom_part_up` says why."""
 
     def describe(self) -> list[Metric]:
         """Promise nothing beforehand: asking now would read everything twice."""
@@ -39,7 +39,7 @@ class _Collector(Collector):
         """Yield all metrics."""
         yield from _read(_build)
         yield from _read(_parts)
-        if health.recent().parts["redis"].ok:  # else each of them would wait for it anew
+        if health.recent().parts["redis"].ok:  # else each of them would wait for it again
             for part in (_jobs, _queues, _workers, _recorder, _sockets):
                 yield from _read(part)
 

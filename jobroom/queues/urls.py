@@ -3,7 +3,7 @@
 from django.urls import path
 
 from jobroom.queues import api
-from jobroom.queues.views import locks, metrics, queues, waiting
+from jobroom.queues.views import compatibility, locks, metrics, queues
 
 app_name = "queues"
 urlpatterns = [
@@ -16,8 +16,8 @@ urlpatterns = [
     path("locks/", locks.lock_list, name="locks"),
     path("locks/break/", locks.break_lock, name="break"),
     path("metrics", metrics.metrics_page, name="metrics"),
-    path("doctor/waiting/", waiting.waiting_page, name="waiting"),
-    path("api/doctor/waiting/", waiting.WaitingView.as_view(), name="api-waiting"),
+    path("doctor/waiting/", compatibility.waiting_page, name="waiting"),
+    path("api/doctor/waiting/", compatibility.WaitingView.as_view(), name="api-waiting"),
     path("api/queues/", api.QueueList.as_view(), name="api-queues"),
     path("api/queues/<path:name>/messages/", api.MessageList.as_view(), name="api-messages"),
     path("api/queues/<path:name>/purge/", api.Purge.as_view(), name="api-purge"),

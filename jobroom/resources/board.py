@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 SLOTS = 512
-SLOT = 16 * 1024  # bytes; pages that nobody writes take no memory
+SLOT = 16 * 1024  # bytes; pages that no one writes take no memory
 _HEAD = struct.Struct("<IIQ")  # length, checksum, process id
 _NUMBER = struct.Struct("<Q")
 

@@ -8,7 +8,7 @@ class ResourceError(TaskError):
 
 
 class UnknownResource(ResourceError):
-    """Nobody has declared this resource."""
+    """No one has declared this resource."""
 
 
 class ResourceNotHere(ResourceError):

@@ -28,7 +28,7 @@ SAID = 500
 class State(enum.StrEnum):
     """What a process can say of a resource."""
 
-    WAITING = "waiting"  # nobody has started to load it
+    WAITING = "waiting"  # no one has started to load it
     LOADING = "loading"  # the first time, or again after it failed
     READY = "ready"
     FAILED = "failed"  # the loader raised, or the object is unhealthy; tried again later
@@ -180,7 +180,7 @@ class Held:
         try:
             version = self.resource.current_version()
         except Exception as error:  # noqa: BLE001 — the boundary: the object in hand goes on
-            logger.warning("Nobody can tell the version of resource %s: %s", self.name, foreign.repr_of(error))
+            logger.warning("No one can tell the version of resource %s: %s", self.name, foreign.repr_of(error))
             return
         if version != self.loaded.version:
             logger.info("Resource %s has version %s instead of %s", self.name, version, self.loaded.version)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def resident() -> int:
-    """Return the resident set of this process in bytes; where nobody tells, its peak."""
+    """Return the resident set of this process in bytes; where no one tells, its peak."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):

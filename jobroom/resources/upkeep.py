@@ -23,7 +23,7 @@ class Keeper(threading.Thread):
         self.tried = threading.Event()  # every first load has ended, well or not
 
     def run(self) -> None:
-        """Look after them until told to stop."""
+        """Look after them until asked to stop."""
         while not self.stopped.is_set():
             try:
                 for held in list(self.held):

@@ -182,7 +182,7 @@ def _is_prefork(controller: Any) -> bool:
 
 
 class _Told(BaseException):
-    """The process was told to end; no loader's error, so that nobody takes it for one."""
+    """The process was told to end; no loader's error, so that no one takes it for one."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How the parts of an installation fare, in a file of the data folder: the supervisor writes it, `/readyz` reads it.
+"""How the parts of an installation are doing, in a file of the data folder: the supervisor writes it, `/readyz` reads it.
 
 A file, and not Redis: it must be readable when Redis is the part that does not stay up.
 """
@@ -20,7 +20,7 @@ def path_in(var: Path) -> Path:
 
 
 def write(path: Path, parts: list[Part]) -> None:
-    """Write how each part fares; a disk that is full costs the file and nothing else."""
+    """Write how each part is doing; a disk that is full costs the file and nothing else."""
     rows = {part.name: part.describe() for part in parts}
     draft = path.with_suffix(".part")
     with suppress(OSError):

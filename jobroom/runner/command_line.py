@@ -1,7 +1,7 @@
 """Runs a management command so that its user reads sentences and never a traceback.
 
 Exit codes are those of all commands: 0 succeeded, 1 failed, 2 wrong usage, 3 cancelled or lost; 130 after Ctrl-C, and 141 when
-whoever reads the output has closed the pipe, as with any other program.
+the reader of the output has closed the pipe, as with any other program.
 """
 
 import io

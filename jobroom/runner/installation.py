@@ -8,7 +8,7 @@ from pathlib import Path
 from jobroom.runner.part import Part
 from jobroom.runner.shutdown import StopPlan
 
-# The order of stopping: nobody asks or works any more, then the database gets the last events, then Redis goes.
+# The order of stopping: no one asks or works any more, then the database gets the last events, then Redis goes.
 WORKING, RECORDING, STORING = range(3)
 PROCESSES = {"default": 2}
 

@@ -88,7 +88,7 @@ class Part:
         return not lives and (self.short_lives >= SHORT_LIVES or self.deaths >= MANY_DEATHS)
 
     def describe(self) -> dict[str, Any]:
-        """Return how it fares, for people; `again_at` is in seconds since 1970."""
+        """Return how it is doing, for people; `again_at` is in seconds since 1970."""
         wait = self.not_before - time.monotonic()
         again_at = time.time() + wait if self.process is None else 0.0
         row = {"runs": self.process is not None, "failing": self.is_failing(), "deaths": self.deaths}

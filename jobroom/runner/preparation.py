@@ -164,7 +164,7 @@ def configured_redis(url: str) -> None:
 def leftover_redis(kept: Path) -> None:
     """Stop an embedded server that survived both its supervisor and its reaper; two must not write the same data.
 
-    The caller holds the lock of the data folder, so whoever answers at the kept address serves nobody.
+    The caller holds the lock of the data folder, so a server that answers at the kept address serves no one.
     """
     import redis
 

@@ -107,7 +107,7 @@ class Stopper:
             return True
         rungs = self.plans[pid].rungs()
         if self.next_rung[pid] >= len(rungs):
-            return False  # not even SIGKILL ended it: it hangs in the kernel, and nobody can do more
+            return False  # not even SIGKILL ended it: it hangs in the kernel, and no one can do more
         number, seconds = rungs[self.next_rung[pid]]
         if self.next_rung[pid]:
             self.say(pid, number)

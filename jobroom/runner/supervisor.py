@@ -31,7 +31,7 @@ class Supervisor:
     def __init__(self, console: Console, *, folder: Path, lock: int, remove: Path, board: Path | None = None) -> None:
         """Take where to print, the project folder, the lock's file descriptor and the file to remove after a crash.
 
-        `board` is the file that tells other processes how the parts fare. The reaper inherits the lock: while it cleans up after a killed supervisor, nobody may start on the same data.
+        `board` is the file that tells other processes how the parts are doing. The reaper inherits the lock: while it cleans up after a killed supervisor, no one may start on the same data.
         """
         self.console = console
         self.make_reaper = partial(Reaper, folder, lock=lock, remove=remove)
@@ -137,7 +137,7 @@ class Supervisor:
             self.gave_up = True
 
     def _show(self) -> None:
-        """Tell other processes when a part fares otherwise than before."""
+        """Tell other processes when the state of a part changes."""
         if self.board is None:
             return
         now = {f"{part.name} {part.deaths} {part.process is None}": part.is_failing() for part in self.parts}

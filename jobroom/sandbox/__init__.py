@@ -38,7 +38,7 @@ class Sandbox:
     seconds: float  # of waiting, whatever the child does
     subject: str  # what is read, as a sentence begins: "The mesh"
     smaller: str  # what to do about a file that is too much: "Simplify it before uploading."
-    anew: str  # what to do about one on which the program broke: "Export it again."
+    remedy: str  # what to do about one on which the program broke: "Export it again."
     error: type[JobFailed] = JobFailed
 
     def run(self, request: Mapping[str, Any], folder: Path, progress: Progress = quiet) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Sandbox:
         if "MemoryError" in errors or "bad_alloc" in errors or "allocat" in errors.lower():
             return self.too_large()
         last = errors.strip().splitlines()[-1:] or [f"status {status}"]
-        return f"{self.subject} broke the program that reads it ({last[0][:200]}). {self.anew}"
+        return f"{self.subject} broke the program that reads it ({last[0][:200]}). {self.again}"
 
     def too_large(self) -> str:
         """Return the sentence about a file that needs more memory than allowed."""
@@ -171,7 +171,7 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 class _Story:
     """Passes the child's progress on, and says now and then that a long step goes on.
 
-    That call is also where somebody's wish to cancel is noticed.
+    That call is also where someone's wish to cancel is noticed.
     """
 
     def __init__(self, progress: Progress) -> None:

@@ -31,7 +31,7 @@ def limit(memory: int, seconds: int) -> None:
 
 
 def die_with(parent: int) -> None:
-    """End this process when its parent ends, even by `kill -9`: nobody is left to hear the answer."""
+    """End this process when its parent ends, even by `kill -9`: no one is left to hear the answer."""
 
     def watch() -> None:
         while os.getppid() == parent:

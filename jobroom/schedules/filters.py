@@ -65,7 +65,7 @@ class Row:
 
     @property
     def pause(self) -> Any:
-        """Who paused it, when and why; None where it runs, or nobody said."""
+        """Who paused it, when and why; None where it runs, or no one said."""
         detail = getattr(self.schedule, "detail", None)
         return detail if detail is not None and not self.schedule.enabled and detail.paused_at else None
 

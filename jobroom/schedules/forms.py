@@ -28,7 +28,7 @@ Choices = list[tuple[str, Any]]
 
 
 def task_choices(current: str = "") -> Choices:
-    """Return all registered tasks grouped by app; `current` is offered even if nobody knows it any more."""
+    """Return all registered tasks grouped by app; `current` is offered even if no one knows it any more."""
     groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
     tasks = services.registered_tasks()
     for name, task in tasks.items():

@@ -15,7 +15,7 @@ from jobroom.schedules.services import writes
 from jobroom.schedules.services.next_runs import sentence
 from jobroom.users import User
 
-# So many schedules are shown in the catalogue; whoever has more looks at the list of schedules.
+# So many schedules are shown in the catalogue; anyone who has more looks at the list of schedules.
 MOST_PLANNED = 500
 
 

@@ -1,7 +1,7 @@
 """The beat scheduler: reads the schedules from the database and sends their jobs when they are due.
 
-Several schedulers may run at once. Whoever wants to send a job first *claims* it, with one conditional update of the
-row; only one update finds the row as it was. So no run is sent twice, and none needs a lock that somebody may keep.
+Several schedulers may run at once. A scheduler that is to send a job first *claims* it, with one conditional update of the
+row; only one update finds the row as it was. So no run is sent twice, and none needs a lock that someone may keep.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ class Claim:
 
 
 def _clock() -> float:
-    """Return by how much the wall clock is ahead of the one that nobody can set."""
+    """Return by how much the wall clock is ahead of the one that no one can set."""
     return time.time() - time.monotonic()
 
 
@@ -177,7 +177,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             return RETRY
 
     def _refresh(self) -> None:
-        """Read the schedules again if somebody changed them."""
+        """Read the schedules again if someone changed them."""
         self._notice_clock()
         now = time.monotonic()
         if now - self._checked_at < CHECK_INTERVAL:
@@ -195,7 +195,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         self._checked_at = now
 
     def _notice_clock(self) -> None:
-        """Reckon everything again when somebody has set this machine's clock: the times in the heap are worthless."""
+        """Reckon everything again when someone has set this machine's clock: the times in the heap are worthless."""
         clock = _clock()
         if abs(clock - self._clock) > CLOCK_MOVED:
             logger.warning("The clock was set by %+.0f s; all schedules count from the new time", clock - self._clock)

@@ -27,7 +27,7 @@ def send_mail_to_admins(
     By `connection` it leaves at once, without one in the way that `EMAIL_BACKEND` says.
 
     Returns:
-        How many mails were handed over; 0 when there is nobody to tell.
+        How many mails were handed over; 0 when there is no one to tell.
 
     Raises:
         smtplib.SMTPException, OSError: the mail server refused or did not answer within `EMAIL_TIMEOUT`.

@@ -2,7 +2,7 @@
 
 Celery calls `Task.on_failure` in the pool process for what a task raises, in the worker's main process for a hard time
 limit, and not at all for a pool process that was killed; its signal `task_failure` comes in all three cases, for a hard
-time limit twice. When a whole worker is gone, nobody in it can tell, and the rescuer calls `report`.
+time limit twice. When a whole worker is gone, no one in it can tell, and the rescuer calls `report`.
 """
 
 import collections
@@ -97,7 +97,7 @@ def on_signal(task: Any, task_id: str, exception: BaseException, einfo: Any) -> 
 
 
 def report(task: Any, exception: BaseException, task_id: str, args: Any, kwargs: Any, trace: str) -> None:
-    """Mail about a failure that nobody in the worker could tell; other tasks than those that asked for it are skipped."""
+    """Mail about a failure that no one in the worker could tell; other tasks than those that asked for it are skipped."""
     if not _is_told_about(task, exception):
         return
     crowded = bool(_senders())
@@ -337,7 +337,7 @@ def send(subject: str, body: str, job: str) -> tuple[str, str]:
     if get_admin_emails():
         return "failed", "The mail backend says that it sent nothing."
     logger.warning("The failure of job %s is not mailed: ADMINS is empty", job)
-    return "nobody", "ADMINS is empty: there is nobody to tell."
+    return "nobody", "ADMINS is empty: there is no one to tell."
 
 
 def emit(mail: Mail, **data: Any) -> bool:

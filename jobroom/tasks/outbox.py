@@ -4,7 +4,7 @@
 |------------------|------------------------------------------------------------------------------|
 | `mail:told:<id>` | the failure of one run of a job was told; expires                            |
 | `mail:box`       | hash: mail id → the mail as JSON                                             |
-| `mail:due`       | sorted set: mail id → when somebody else may take the mail over              |
+| `mail:due`       | sorted set: mail id → when someone else may take the mail over              |
 | `mail:windows`   | sorted set: fingerprint → when its window ends                               |
 | `mail:group:<f>` | hash: count, held, first, last and a sample of the mails of one fingerprint  |
 | `mail:jobs:<f>`  | list: the first jobs whose mail was held back                                |
@@ -48,10 +48,10 @@ def admit(mail: Mail, run: str) -> str:
 
     Args:
         mail: has at least `id`, `job` and `fingerprint`, all text.
-        run: names one run of the job in the same way in every process; empty when nobody knows.
+        run: names one run of the job in the same way in every process; empty when that is unknown.
 
     Returns:
-        `send`: the caller sends it and calls `done`; `grouped`: a summary will tell; `told`: somebody told already.
+        `send`: the caller sends it and calls `done`; `grouped`: a summary will tell; `told`: someone told already.
 
     """
     return str(

@@ -84,9 +84,9 @@ class ProgressMixin:
         return execution.progress  # type: ignore[no-any-return]
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
-        """Say that `current` of `total` units are done; `total` None means that nobody knows.
+        """Say that `current` of `total` units are done; `total` None means that is unknown.
 
-        Raises JobCancelled if somebody asked for the end of the job, and LockLost if its lock has passed to another.
+        Raises JobCancelled if someone asked for the end of the job, and LockLost if its lock has passed to another.
         """
         execution = getattr(self.request, "execution", None)
         if execution is not None:
@@ -95,7 +95,7 @@ class ProgressMixin:
             if execution.cancelled is not None:
                 raise JobCancelled(execution.cancelled)
             if reporter.lock_lost:
-                raise LockLost(f"The lock {reporter.lock_lost} has passed to somebody else.")
+                raise LockLost(f"The lock {reporter.lock_lost} has passed to someone else.")
 
     def track(self, rows: Iterable[T], message: str = "", total: int | None = None) -> Iterator[T]:
         """Yield `rows` and report progress; `total` is asked of the rows when they know it."""
@@ -147,7 +147,7 @@ class ProgressMixin:
             self.check_cancelled()
 
     def check_cancelled(self) -> None:
-        """Raise JobCancelled if somebody was seen to ask for the end of this job; progress and log calls do it too."""
+        """Raise JobCancelled if someone was seen to ask for the end of this job; progress and log calls do it too."""
         execution = getattr(self.request, "execution", None)
         if execution is not None and execution.cancelled is not None:
             raise JobCancelled(execution.cancelled)

@@ -45,7 +45,7 @@ class StepsMixin:
             address = saved.value
 
         `key`: on what the work depends, JSON; with another key it is another step. Outside a job nothing is kept. Raises
-        redis errors where nobody can tell whether the step was done.
+        redis errors where no one can tell whether the step was done.
         """
         job = self.request.id  # type: ignore[attr-defined]
         field = json.dumps([name, key], sort_keys=True, default=str)

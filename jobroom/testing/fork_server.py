@@ -127,7 +127,7 @@ class Server:
             self.channel.sendall(json.dumps(words).encode() + b"\n")
 
     def _end(self) -> NoReturn:
-        """Leave nothing behind: whoever started us is gone, maybe by `kill -9`."""
+        """Leave nothing behind: the process that started us is gone, maybe by `kill -9`."""
         for pid in self.children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def free_port() -> int:
-    """Return a port at which nobody listens."""
+    """Return a port at which no one listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

@@ -13,7 +13,7 @@ import pytest
 from jobroom.runner.redis_server import PrivateServer
 from jobroom.testing import dying_with_us
 
-# Settings are read when pytest-django loads, which is before any fixture: hence at import.
+# Settings are read when pytest-django loads, which is before any fixture: therefore at import.
 for _name in (
     "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "ADMINS", "EMAIL_URL", "EMAIL_QUEUED", "ALLOWED_HOSTS", "DEBUG",
     "USI_URL", "USI_AUTH_URL", "USI_USER", "USI_PASSWORD",

@@ -59,7 +59,7 @@ def _has_user() -> bool:
 
 
 def _as_user() -> dict[str, Any]:
-    """Return the options that let a program run as somebody whom PostgreSQL accepts."""
+    """Return the options that let a program run as someone whom PostgreSQL accepts."""
     return {"user": USER, "group": pwd.getpwnam(USER).pw_gid, "extra_groups": []} if _is_root() else {}
 
 
@@ -131,7 +131,7 @@ def _answers(process: "subprocess.Popen[bytes]", port: int, password: str, log: 
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End it whoever is still connected."""
+    """End it, no matter who is still connected."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(20)

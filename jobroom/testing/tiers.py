@@ -1,6 +1,6 @@
 """A pytest plugin: tests that need what this machine has not are skipped with the remedy, and the end says so.
 
-In CI (variable CI) a skipped tier fails the run: there nobody reads the reasons.
+In CI (variable CI) a skipped tier fails the run: there no one reads the reasons.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What is due later is kept by nobody but Redis, and is sent once, shortly before its time."""
+"""What is due later is kept by no one but Redis, and is sent once, shortly before its time."""
 
 import random
 from datetime import UTC, datetime, timedelta

@@ -415,7 +415,7 @@ def test_a_mail_whose_sender_dies_is_found_again(task, monkeypatch):
     wait_until(outbox.anything_due)
     (left,) = outbox.take()
     assert left["job"] == "j1"
-    assert outbox.take() == []  # somebody has it now
+    assert outbox.take() == []  # someone has it now
     wait_until(outbox.anything_due)  # but did not say that it was done
     assert [entry["id"] for entry in outbox.take()] == [left["id"]]
     outbox.done(left["id"])

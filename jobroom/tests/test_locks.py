@@ -40,7 +40,7 @@ def _events(kind="lock"):
 
 
 def _expire(lock):
-    """Do what time does to a lock that nobody renews."""
+    """Do what time does to a lock that no one renews."""
     keeping().close()
     redis.client().delete(names.keys(lock.name)[0])
 

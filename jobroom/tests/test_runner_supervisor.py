@@ -1,4 +1,4 @@
-"""The supervisor with real, small processes: restarts, order, and nothing left behind whoever is killed."""
+"""The supervisor with real, small processes: restarts, order, and nothing left behind anyone who is killed."""
 
 import os
 import re

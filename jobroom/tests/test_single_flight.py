@@ -127,7 +127,7 @@ def test_a_job_whose_task_has_a_new_version_leaves_its_old_question():
     with made_task(nothing, name="t"):
         assert [claim("a", old), claim("b", old)] == ["lead", "join a"]
         assert claim("a", new) == "lead"
-        assert claim("b", old) == "lead", "it computes what nobody else does any more"
+        assert claim("b", old) == "lead", "it computes what no one else does any more"
         assert claim("b", new) == "join a"
     assert redis.client().llen("default") == 1, "and was sent to do it"
 
@@ -192,7 +192,7 @@ def test_counts_tell_how_many_jobs_were_spared():
     single_flight.done(asking().key, "a", ["b"])
     claim("c")
     tally = maintenance.tally("t")
-    assert (tally.computed, tally.hits, tally.joined, tally.spared, tally.kept, tally.flying) == (1, 1, 1, 2, 1, 0)
+    assert (tally.computed, tally.hits, tally.joined, tally.saved, tally.kept, tally.flying) == (1, 1, 1, 2, 1, 0)
     assert tally.share == pytest.approx(2 / 3)
 
 

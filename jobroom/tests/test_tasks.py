@@ -7,7 +7,7 @@ import pytest
 from celery import current_app
 
 from image.celery import app
-from jobroom.celery.tracker import is_tracked
+from jobroom.celery.tracked import is_tracked
 from jobroom.exceptions import JobFailed
 from jobroom.tasks import BaseTask, enqueue
 

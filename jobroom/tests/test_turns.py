@@ -1,4 +1,4 @@
-"""Turns: one at a time, ended by whoever has it and by nobody else."""
+"""Turns: one at a time, ended by anyone who has it and by no one else."""
 
 from jobroom import redis, turns
 from jobroom.events.consumer import Reader

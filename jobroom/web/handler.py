@@ -92,7 +92,7 @@ class _Here(Executor):
         done: Future[T] = Future()
         try:
             done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 — whoever awaits it gets it
+        except Exception as error:  # noqa: BLE001 — the caller that awaits it gets it
             done.set_exception(error)
         return done
 

@@ -1,4 +1,4 @@
-"""One sentence about how Jobroom fares: what is wrong, since when, and what to do next. Page and command share it."""
+"""One sentence about how Jobroom is doing: what is wrong, since when, and what to do next. Page and command share it."""
 
 import contextlib
 import dataclasses

@@ -73,7 +73,7 @@ def _waiting_long(mark: Mark) -> list[Job]:
 
 
 def _without_message(jobs: list[Job]) -> list[Job]:
-    """Return those of the jobs whose message is nowhere; one about which nobody can tell is none of them."""
+    """Return those of the jobs whose message is nowhere; one about which no one can tell is none of them."""
     if not jobs:
         return []
     living = [worker for worker in heartbeat.workers() if worker.alive]

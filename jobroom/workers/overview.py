@@ -241,7 +241,7 @@ def _unserved(rows: list[WorkerRow]) -> list[str]:
     """Name the resources that no living worker holds, once there is any worker at all."""
     served = {queue for row in rows if row.state != "silent" for queue in row.queues}
     return [
-        f"No living worker serves {' or '.join(made.queues)}, so nobody can load {made.name}."
+        f"No living worker serves {' or '.join(made.queues)}, so no one can load {made.name}."
         for made in declared.values()
         if rows and not served & set(made.queues)
     ]

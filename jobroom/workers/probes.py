@@ -53,7 +53,7 @@ def _ask(probe: Callable[[], Part]) -> Part:
             return Part(ok=False, detail=sentence)
         # The text of such an error may hold an address with its password: it goes to the log alone.
         logger.warning("Probe %s: %s", probe.__name__.strip("_"), error)
-    except Exception as error:  # the boundary: whoever probes gets an answer, whatever breaks
+    except Exception as error:  # the boundary: the probe gets an answer, whatever breaks
         logger.exception("Probe %s broke", probe.__name__.strip("_"))
         return Part(ok=False, detail=f"Broken ({type(error).__name__}); the log says more.")
     return Part(ok=False, detail="No answer; the log says more.")
@@ -161,7 +161,7 @@ def _recorder() -> Part:
     try:
         readers: Any = redis.client().xinfo_consumers(events.stream(), consumer.GROUP)
     except redis.ResponseError:
-        readers = []  # no stream or no group: nobody has ever read
+        readers = []  # no stream or no group: no one has ever read
     if not readers:
         return Part(ok=False, detail="No recorder: start `manage.py jobroom record`.")
     silent = min(reader["idle"] for reader in readers) / 1000

@@ -1,6 +1,6 @@
 """Gives back what a vanished worker held, and says which jobs are lost. Everything here may be done twice.
 
-A message belongs to nobody when no living worker says that it holds it; a running job when its worker is not among
+A message belongs to no one when no living worker says that it holds it; a running job when its worker is not among
 the living, or does not know it any more because Redis lost the last word. Both must have been so for a while before they are believed; docs/explanation/rescue.md says why.
 """
 
@@ -50,7 +50,7 @@ class Report:
 
 
 def rescue(mark: Mark | None = None) -> Report | None:
-    """Do one round; return what was done, None when it is somebody else's turn or nobody can tell who is alive.
+    """Do one round; return what was done, None when it is someone else's turn or no one can tell who is alive.
 
     The history must have passed the mark. Without one, nothing is done while old events are unread.
     """
@@ -115,18 +115,18 @@ class Round:
             return
         held = {tag for worker in self.living for tag in worker.tags}
         watch = Watch(self.client, "message", self.now, self.mark.at)
-        # A suspicion is about one receipt: whoever has received the message since then must be given the time to say so.
+        # A suspicion is about one receipt: the worker that has received the message since then must be given the time to say so.
         tags = {f"{tag} {time!r}": tag for tag, time in self.broker.receipts().items() if tag not in held}
         noticed = {tags[name]: watch.since[name] for name in watch.confirmed(tags)}
         messages = self.broker.read(noticed)
-        book = Job.objects.without_bulk().in_bulk({message.job for message in messages})
+        known = Job.objects.without_bulk().in_bulk({message.job for message in messages})
         for message in messages:
             if redis.now(self.client) - self.now > LONGEST:
                 logger.warning("A round of rescue took too long: what it knows is old, the next one goes on")
                 return
             if self._nobody_can_have(message, noticed[message.tag]):
                 with rounds.isolated("rescue", f"message of job {message.job}"):
-                    self._settle(message, book.get(message.job))
+                    self._settle(message, known.get(message.job))
 
     def _nobody_can_have(self, message: Message, since: float) -> bool:
         """Return whether all who serve the queue have said, after the message was noticed, that they do not hold it."""
@@ -213,14 +213,14 @@ class Round:
         return f"Its worker {job.worker} vanished."
 
     def _safely_ended(self, job: Job) -> bool:
-        """Return whether a job has ended; where nobody can tell, as its result cannot be read, it has not."""
+        """Return whether a job has ended; where no one can tell, as its result cannot be read, it has not."""
         ended = False
         with rounds.isolated("rescue", f"job {job.pk}"):
             ended = self._ended(job)
         return ended  # noqa: RET504 — what is raised inside is noted there
 
     def _ended(self, job: Job) -> bool:
-        """Tell the end that Celery has kept, if nobody else did; return whether there is one."""
+        """Tell the end that Celery has kept, if no one else did; return whether there is one."""
         end = known_end(job)
         if end is not None:
             events.emit("finished", job.pk, **{"execution": job.execution, "runtime": None, "holder": "", **end})
@@ -228,7 +228,7 @@ class Round:
         return end is not None
 
     def _conclude(self, queue: str, jobs: dict[str, Job]) -> None:
-        """Say of running jobs without a living worker whether they go on: their message waits, or is with somebody."""
+        """Say of running jobs without a living worker whether they go on: their message waits, or is with someone."""
         if self.broker is None:
             jobs = {pk: job for pk, job in jobs.items() if not job.may_rerun}  # their broker sends those again
             waiting: set[str] = set()
@@ -243,7 +243,7 @@ class Round:
                     self._lose(job, self._reason(job))
 
     def _held_now(self) -> set[str]:
-        """Return all jobs of which a message is with somebody, dead or alive; read last, for messages that moved."""
+        """Return all jobs of which a message is with someone, dead or alive; read last, for messages that moved."""
         if self.broker is None:
             return set()
         return {message.job for message in self.broker.read(self.broker.receipts())}

@@ -25,13 +25,13 @@ def revoke(job_ids: Sequence[str]) -> None:
     """Tell workers, in one message, that jobs which do not run are not wanted any more.
 
     Nothing depends on it, as a cancelled job does not start anyway: it frees what waits in a worker for its time, and
-    tells whoever waits for the result.
+    tells anyone who waits for the result.
     """
     try:
         for start in range(0, len(job_ids), REVOKED_AT_ONCE):
             current_app.control.revoke(list(job_ids[start : start + REVOKED_AT_ONCE]))
     except (KombuError, redis.Error, OSError) as error:
-        logger.warning("%d jobs are cancelled, but their workers could not be told: %s", len(job_ids), error)
+        logger.warning("%d jobs are cancelled, but their workers could not be reported: %s", len(job_ids), error)
 
 
 def terminate_overdue() -> list[str]:

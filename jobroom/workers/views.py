@@ -29,7 +29,7 @@ NEEDS = "Telling workers what to do needs the permission “Can change queues, m
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Answer that this process is up; asks nobody else."""
+    """Answer that this process is up; asks no one else."""
     return JsonResponse({"ok": True})
 
 

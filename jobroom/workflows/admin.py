@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from jobroom.jobs.admin import ExactSearchAdmin, NewestFirst, ReadOnlyAdmin
+from jobroom.jobs.admin_base import ExactSearchAdmin, NewestFirst, ReadOnlyAdmin
 from jobroom.workflows.models import Definition, DefinitionVersion, State, StoredWorkflow
 
 
@@ -66,11 +66,11 @@ class VersionInline(admin.TabularInline):  # type: ignore[type-arg]
     show_change_link = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody adds."""
+        """No one adds."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes."""
+        """No one changes."""
         return False
 
 
@@ -87,11 +87,11 @@ class DefinitionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     inlines = (VersionInline,)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody adds here: a definition is a file of an app, or is loaded by a command."""
+        """No one adds here: a definition is a file of an app, or is loaded by a command."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes here: workflows keep the version that they were launched from."""
+        """No one deletes here: workflows keep the version that they were launched from."""
         return False
 
 

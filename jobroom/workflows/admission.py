@@ -149,7 +149,7 @@ def _part(value: Any, path: tuple[str | int, ...]) -> Any:
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):
-            return None  # the node that is given it fails, whoever asks
+            return None  # the node that is given it fails, no matter who asks
     return value
 
 

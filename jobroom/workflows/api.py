@@ -208,7 +208,7 @@ class LinkView(ApiView):
         responses={201: Link, **problems(401, 403, 404, 409)},
     )
     def post(self, request: Request, workflow_id: str, key: str) -> Response:
-        """Make a link with which whoever holds it delivers the event, once, without logging in."""
+        """Make a link with which anyone who holds it delivers the event, once, without logging in."""
         stored, node = _waiting(request, workflow_id, key)
         found = {"link": links.make(stored, node, by=person(request)), "seconds": settings.LINKS_LAST}
         return Response(found, status=status.HTTP_201_CREATED)

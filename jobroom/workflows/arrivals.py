@@ -1,6 +1,6 @@
 """What nodes without a job wait for, when it comes: a person's decision, an event from outside, the end of their time.
 
-A node is answered once: the script in which it ends refuses a second answer, whoever is faster.
+A node is answered once: the script in which it ends refuses a second answer, no matter which is faster.
 """
 
 import json
@@ -54,7 +54,7 @@ def deliver(stored: StoredWorkflow, node: Node, data: Any, *, by: User | None, w
 
 
 def deliver_by_link(stored: StoredWorkflow, node: Node, link: str) -> None:
-    """Deliver an event without data in the name of whoever holds the link of that number, which is good for once."""
+    """Deliver an event without data in the name of the holder of the link of that number, which is good for once."""
     used = stored.options.get("links", [])
     if link in used:
         raise NotNow("This link has been used already.")
@@ -90,7 +90,7 @@ def overdue(stored: StoredWorkflow, node: Node) -> bool:
             _end(stored, node, NodeState.TIMED_OUT, late, late)
         else:
             approve = node.options.get("on_timeout") == "approve"
-            decide(stored, node, approve=approve, by=None, comment="Nobody decided in time.")
+            decide(stored, node, approve=approve, by=None, comment="No one decided in time.")
     except NotNow:
         return False
     return True
@@ -119,5 +119,5 @@ def _in_engine(stored: StoredWorkflow, name: str, letter: NodeState, result: Any
     except (redis.Error, OSError) as error:
         raise EngineUnavailable from error
     if not answer:
-        raise NotNow("Nobody waits for this: it is answered already, or not asked for yet.")
+        raise NotNow("No one waits for this: it is answered already, or not asked for yet.")
     return answer

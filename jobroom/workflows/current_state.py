@@ -11,7 +11,7 @@ from jobroom.workflows.models import FINISHED, StoredWorkflow
 
 
 def as_key(text: str) -> str:
-    """Return an id that somebody has typed as one that every database may be asked for; no workflow has one with a NUL."""
+    """Return an id that someone has typed as one that every database may be asked for; no workflow has one with a NUL."""
     return text[:64].replace("\x00", "")
 
 

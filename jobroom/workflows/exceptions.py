@@ -51,7 +51,7 @@ class DefinitionNotOpen(NotAllowed):
 
 
 class EngineUnavailable(WorkflowException, RedisUnavailable):
-    """Redis does not answer, so the workflow cannot be told."""
+    """Redis does not answer, so the workflow cannot be reported."""
 
 
 class WrongFields(WorkflowException, WrongArguments):

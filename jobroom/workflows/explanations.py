@@ -184,7 +184,7 @@ class Approval:
     question: str
     who: str
     until: datetime | None
-    then: str  # what follows when nobody decides in time
+    then: str  # what follows when no one decides in time
     may: bool  # whether the one who looks may decide
     decision: dict[str, Any] | None
 

@@ -20,7 +20,7 @@ SEARCHED = 20_000
 class WorkflowFilter(NewestFirst[StoredWorkflow]):
     """The workflows that `user` may see and `query` asks for: state, name, owner, q, before.
 
-    A value that makes no sense is ignored, but for the place to begin at: it raises WrongCursor. `owner` is `me` or a user name; a name that nobody has finds nothing.
+    A value that makes no sense is ignored, but for the place to begin at: it raises WrongCursor. `owner` is `me` or a user name; a name that no one has finds nothing.
     """
 
     names = ("state", "name", "owner", "q")

@@ -38,7 +38,7 @@ class JsonField(forms.CharField):
             raise forms.ValidationError(f"This is not JSON, such as {example}: {error}.") from error
 
     def prepare_value(self, value: Any) -> Any:
-        """Show a value as JSON, and what somebody typed as it is."""
+        """Show a value as JSON, and what someone typed as it is."""
         return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 

@@ -27,7 +27,7 @@ class When(enum.IntEnum):
     SUCCESS = 0
     FAILURE = 1
     ALWAYS = 2
-    TIMEOUT = 3  # of a node that waits for an event: nobody delivered it in time
+    TIMEOUT = 3  # of a node that waits for an event: no one delivered it in time
 
 
 class Kind(enum.StrEnum):

@@ -37,7 +37,7 @@ class Hooks:
         for hook in self.hooks[hook_name]:
             try:
                 hook(self, payload)
-            except Exception:  # the boundary: what somebody connected must not stop a workflow
+            except Exception:  # the boundary: what someone connected must not stop a workflow
                 logger.exception(
                     "The handler %r of %s failed for workflow %s", hook, hook_name, getattr(self, "id", None)
                 )

@@ -7,7 +7,7 @@ from jobroom.jobs import limits
 from jobroom.users import User
 from jobroom.workflows import admission, policies, services
 from jobroom.workflows.definitions import registry
-from jobroom.workflows.definitions.builder import Recipe
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.exceptions import NotAllowed
 from jobroom.workflows.graph import Graph
 from jobroom.workflows.models import StoredWorkflow

@@ -1,4 +1,4 @@
-"""Signed links that deliver an event: whoever holds one may do so, once, until it expires, and learns nothing else."""
+"""Signed links that deliver an event: anyone who holds one may do so, once, until it expires, and learns nothing else."""
 
 import dataclasses
 import secrets
@@ -66,7 +66,7 @@ def opened(token: str) -> Opened:
     try:
         workflow_id, index, number = signing.loads(token, salt=SALT, max_age=settings.LINKS_LAST)
     except signing.SignatureExpired as error:
-        raise NoLink("This link has expired. Ask whoever sent it for a new one.") from error
+        raise NoLink("This link has expired. Ask the person who sent it for a new one.") from error
     except (signing.BadSignature, ValueError) as error:
         raise NoLink("This link is not valid. Was it copied whole?") from error
     stored = StoredWorkflow.objects.filter(pk=workflow_id).first()

@@ -22,10 +22,10 @@ class State(models.TextChoices):
     INITIAL = "INITIAL", "Initial"  # in the database, not started
     RUNNING = "RUNNING", "Running"
     PAUSED = "PAUSED", "Paused"  # what runs goes on, nothing more is started
-    SUCCESS = "SUCCESS", "Succeeded"  # every node ended well
+    SUCCESS = "SUCCESS", "Succeeded"  # every node succeeded
     FAILURE = "FAILURE", "Failed"  # nothing more can run, and something failed
     ERROR = "ERROR", "Error"  # it ran into its time limit, or the engine could not go on
-    CANCELLED = "CANCELLED", "Cancelled"  # somebody did not want it any more
+    CANCELLED = "CANCELLED", "Cancelled"  # someone did not want it any more
 
 
 ACTIVE = frozenset({State.INITIAL, State.RUNNING, State.PAUSED})
@@ -141,7 +141,7 @@ class StoredWorkflow(models.Model):
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will run, unless somebody resumes it."""
+        """Whether nothing more will run, unless someone resumes it."""
         return self.state in FINISHED
 
     @property

@@ -49,7 +49,7 @@ def is_off(stored: StoredWorkflow) -> bool:
 def why_not_start(user: User | AnonymousUser | None, stored: StoredWorkflow) -> str:
     """Return why no nodes of the workflow are started in the name of `user` now; empty if nothing is against it.
 
-    A graph that somebody wrote for one launch is for those who may write one; what code has started is its owner's.
+    A graph that someone wrote for one launch is for those who may write one; what code has started is its owner's.
     """
     version = stored.definition
     if is_off(stored):

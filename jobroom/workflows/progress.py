@@ -5,57 +5,43 @@ All of it is from the database, as fresh as the recorder keeps it.
 
 import dataclasses
 import functools
-import hashlib
-import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import Count, F, Max, Min, Value
 from django.db.models.functions import StrIndex, Substr
-from django.utils import timezone
 
 from jobroom.jobs.models import FINISHED, Job
 from jobroom.jobs.models import State as JobState
 from jobroom.jobs.querysets import JobQuerySet
-from jobroom.workflows import explanations
 from jobroom.workflows.current_state import node_states_now
-from jobroom.workflows.engine.keys import ENDED, GOOD, WAITS_OUTSIDE, NodeState
-from jobroom.workflows.explanations import LOOKS, ORDER
-from jobroom.workflows.graph import Graph, Kind, Node
-from jobroom.workflows.models import State, StoredWorkflow
+from jobroom.workflows.engine.keys import ENDED, GOOD, NodeState
+from jobroom.workflows.graph import Graph, Node
+from jobroom.workflows.models import StoredWorkflow
 from jobroom.workflows.picture.shapes import Drawing, draw
 
 # Running jobs whose progress is looked at; more than any pool is likely to run of one workflow.
 RUNNING = 500
-# Jobs that tell how long one takes, the latest of all tasks.
-LATEST = 2000
-# Earlier runs of a definition whose nodes say how long these take.
-RUNS = 5
-# Before so much of 1 is done, the pace says little.
-EARLY = 0.1
-# Seconds for which the usual run times of tasks are remembered.
-KEPT = 30
 
 
 @functools.lru_cache(maxsize=8)
-def _graph(workflow_id: str, epoch: int, total: int) -> Graph:
+def kept_graph(workflow_id: str, epoch: int, total: int) -> Graph:
     return StoredWorkflow.objects.only("graph").get(pk=workflow_id, epoch=epoch, total=total).read_graph()
 
 
 def graph_of(stored: StoredWorkflow) -> Graph:
     """Return the graph, to be read and not to be changed: it changes only when the workflow is resumed or a job adds a node."""
     try:
-        return _graph(stored.pk, stored.epoch, stored.total)
+        return kept_graph(stored.pk, stored.epoch, stored.total)
     except StoredWorkflow.DoesNotExist:  # changed in this moment
         return stored.read_graph()
 
 
 @functools.lru_cache(maxsize=32)
 def _drawing(workflow_id: str, epoch: int, total: int, changed: frozenset[str]) -> Drawing:
-    return draw(_graph(workflow_id, epoch, total), changed)
+    return draw(kept_graph(workflow_id, epoch, total), changed)
 
 
 def drawing_of(stored: StoredWorkflow, changed: frozenset[str]) -> Drawing:
@@ -118,7 +104,7 @@ class Now:
         return sum(self.letters[node.index] in ENDED for node in self.work)
 
     def share(self, node: Node) -> float:
-        """Return how much of a node is done, 0 to 1; of a workflow that has ended, only what ended well is done."""
+        """Return how much of a node is done, 0 to 1; of a workflow that has ended, only what succeeded is done."""
         letter = self.letters[node.index]
         if letter in GOOD or (letter in ENDED and not self.stored.is_finished):
             return 1.0
@@ -238,168 +224,3 @@ def spans(stored: StoredWorkflow, count: int) -> dict[int, Span]:
             if index is not None:
                 found[index] = Span(index, "", queued, started, finished)
     return found
-
-
-# --- when it should end ----------------------------------------------------------------------------------------------
-
-
-def typical() -> Mapping[str, float]:
-    """Return how many seconds jobs of each task usually take, by the latest ones that succeeded."""
-
-    def ask() -> dict[str, float]:
-        seconds: dict[str, list[float]] = defaultdict(list)
-        rows = Job.objects.filter(state=JobState.SUCCEEDED).newest_first()
-        for task, start, end, answer_of in rows.values_list("task", "started_at", "finished_at", "answer_of")[:LATEST]:
-            if start and end and not answer_of:
-                seconds[task].append((end - start).total_seconds())
-        return {task: sorted(times)[len(times) // 2] for task, times in seconds.items()}
-
-    times: Mapping[str, float] = cache.get_or_set("jobroom.workflows.typical", ask, KEPT) or {}
-    return times
-
-
-def histories(stored: StoredWorkflow) -> Mapping[int, float]:
-    """Return how many seconds each node usually takes, by index: of the latest runs of the same version of a definition."""
-    if stored.definition_id is None:
-        return {}
-
-    def ask() -> dict[int, float]:
-        same = StoredWorkflow.objects.filter(definition=stored.definition_id, state=State.SUCCESS)
-        ids = list(same.newest_first().values_list("pk", flat=True)[:RUNS])
-        rows = Job.objects.filter(workflow_id__in=ids, state=JobState.SUCCEEDED).exclude(node__contains=".")
-        seconds: dict[int, list[float]] = defaultdict(list)
-        for node, start, end in rows.values_list("node", "started_at", "finished_at"):
-            if start and end and node.isdecimal():
-                seconds[int(node)].append((end - start).total_seconds())
-        return {index: sorted(times)[len(times) // 2] for index, times in seconds.items()}
-
-    found: Mapping[int, float] = (
-        cache.get_or_set(f"jobroom.workflows.histories.{stored.definition_id}", ask, KEPT) or {}
-    )
-    return found
-
-
-def left(now: Now) -> str:
-    """Return in words how long it should still take; empty when it has ended.
-
-    The longest path through what is left, each node by what its task usually takes; or all that is left shared among as
-    many as run now; or what it takes at the pace so far; whichever is longest. Where a task has never ended well the pace
-    alone decides, and before there is one the end is unknown, as it is where a person decides.
-    """
-    if now.stored.is_finished:
-        return ""
-    if now.stored.state == State.PAUSED:
-        return "paused"
-    seconds = _seconds_left(now)
-    if seconds is None:
-        return "end unknown"
-    return "should end any moment" if seconds < 1 else f"about {_rough(seconds)} left"
-
-
-def _seconds_left(now: Now) -> float | None:
-    times, own, moment = typical(), histories(now.stored), timezone.now()
-    unknown = False
-    path = [0.0] * len(now.graph.nodes)
-    total = longest = 0.0
-    for index in _order(now.stored, now.graph):
-        node, letter = now.graph.nodes[index], now.letters[index]
-        if letter in ENDED or index in now.graph.handlers:
-            continue
-        seconds = _node_left(now, node, own.get(node.index, times.get(node.task)), moment)
-        if seconds is None:
-            if node.waits_outside:
-                return None
-            seconds, unknown = 0.0, True
-        path[index] = seconds + max((path[parent] for parent, _ in node.parents), default=0.0)
-        total += seconds
-        longest = max(longest, path[index])
-    at_work = sum(letter == NodeState.RUNNING for letter in now.letters)
-    pace = _by_pace(now, moment)
-    return None if unknown and not pace else max(longest, total / at_work if at_work else 0.0, pace)
-
-
-def _by_pace(now: Now, moment: datetime) -> float:
-    """Return the seconds that what is left takes at the pace so far; 0 where the pace says little."""
-    stored = now.stored
-    asks = any(node.waits_outside for node in now.graph.nodes)
-    if stored.started_at is None or stored.epoch > 1 or asks or now.progress < EARLY:
-        return 0.0
-    spent = (moment - stored.started_at).total_seconds()
-    return spent / now.progress - spent
-
-
-def _order(stored: StoredWorkflow, graph: Graph) -> Sequence[int]:
-    try:
-        return _kept_order(stored.pk, stored.epoch, stored.total)
-    except StoredWorkflow.DoesNotExist:
-        return graph.order()
-
-
-@functools.lru_cache(maxsize=8)
-def _kept_order(workflow_id: str, epoch: int, total: int) -> list[int]:
-    return _graph(workflow_id, epoch, total).order()
-
-
-def _node_left(now: Now, node: Node, usual: float | None, moment: datetime) -> float | None:
-    """Return the seconds that a node will still take, None when nobody knows; `usual` is what it takes as a rule."""
-    if node.kind == Kind.VALUE:
-        return 0.0
-    if node.waits_outside:
-        return None
-    share, begun = now.running.get(node.index), now.started.get(node.index)
-    if share is not None and share >= 0.05 and begun is not None:
-        spent = (moment - begun).total_seconds()
-        return max(0.0, spent / share - spent)
-    if usual is None:
-        return None
-    if node.kind == Kind.FAN_OUT:
-        items = now.items.get(node.index)
-        return None if items is None else usual * (items.total - items.ended)
-    return max(0.0, usual - (moment - begun).total_seconds()) if begun is not None else usual
-
-
-def _rough(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-# --- what an open page asks for again and again ----------------------------------------------------------------------
-
-
-def states(now: Now) -> dict[str, Any]:
-    """Return what an open page needs to paint the workflow again, small and without the graph."""
-    stored = now.stored
-    counts = now.counts([node.index for node in now.work])
-    whole = sum(counts.values()) or 1
-    return {
-        "state": stored.state,
-        "letters": now.letters,
-        "items": {index: [one.total, one.ended, one.bad] for index, one in sorted(now.items.items())},
-        "running": {index: round(share, 3) for index, share in sorted(now.running.items())},
-        "progress": round(now.progress, 4),
-        "ended": now.ended,
-        "total": stored.total,
-        "left": left(now),
-        "words": explanations.counted(counts),
-        "bar": [[LOOKS[one].css, round(counts[one] / whole, 4)] for one in ORDER if counts.get(one)],
-        "finished": stored.is_finished,
-        "head": head_of(now),
-    }
-
-
-def head_of(now: Now) -> str:
-    """Return a text that changes when the upper part of the page has to be fetched again."""
-    stored = now.stored
-    waiting = [index for index, letter in enumerate(now.letters) if letter in WAITS_OUTSIDE]
-    bad = sum(letter in ENDED - GOOD for letter in now.letters)
-    parts = [
-        stored.state,
-        stored.epoch,
-        str(stored.cancel_at),
-        stored.error,
-        waiting,
-        sorted(stored.decisions),
-        bool(bad),
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class StoredWorkflowQuerySet(models.QuerySet["StoredWorkflow"]):
-    """Workflows, cut down to what somebody may see or asks for."""
+    """Workflows, cut down to what someone may see or asks for."""
 
     def visible_to(self, user: User | AnonymousUser) -> "StoredWorkflowQuerySet":
         """Return the workflows that `user` may see: staff all, others their own, strangers none."""

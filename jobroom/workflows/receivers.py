@@ -90,7 +90,7 @@ def _whose(workflow_id: str) -> dict[str, Any]:
     stored = StoredWorkflow.objects.only("owner_id", "waiting_since").filter(pk=workflow_id).first()
     if stored is None:
         return {"owner": None, "groups": []}
-    nodes = stored.read_graph().nodes if stored.waiting_since else []  # the graph is read where somebody decides
+    nodes = stored.read_graph().nodes if stored.waiting_since else []  # the graph is read where someone decides
     return {"owner": stored.owner_id, "groups": sorted({str(g) for n in nodes for g in n.options.get("groups") or []})}
 
 
@@ -120,7 +120,7 @@ def _items(workflow_id: str, node: str, count: int) -> None:
 
 
 def _note(workflow_id: str, letters: dict[str, NodeState], event: dict[str, Any]) -> None:
-    """Remember since when somebody or something outside is waited for, and why a node without a job failed."""
+    """Remember since when someone or something outside is waited for, and why a node without a job failed."""
     waiting = {node: event.get("at") for node, letter in letters.items() if letter in WAITS_OUTSIDE}
     error = event.get("error")
     if not waiting and not error:

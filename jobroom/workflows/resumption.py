@@ -45,7 +45,7 @@ def resumption(stored: StoredWorkflow, graph: Graph, changed: Iterable[str] = ()
 def count_as_done(
     stored: StoredWorkflow, graph: Graph, snapshot: loader.Snapshot, done: Mapping[str, Any], by: User | None
 ) -> dict[str, Any]:
-    """Let nodes stand as succeeded with the results that somebody gives; return the decisions with these."""
+    """Let nodes stand as succeeded with the results that someone gives; return the decisions with these."""
     nodes = {node.key: node for node in graph.nodes}
     unknown = [key for key in done if key not in nodes or nodes[key].kind != Kind.TASK]
     if unknown:
@@ -76,7 +76,7 @@ def plan(
 ) -> tuple[dict[str, NodeState], dict[int, Node]]:
     """Return the letters that stand, and the nodes that run again: those that failed, and all that follow them.
 
-    What is `done` by somebody's word stands, whatever runs again before it.
+    What is `done` by someone's word stands, whatever runs again before it.
     """
     told = {node.index for node in graph.nodes if node.key in done}
     bad = {

@@ -6,7 +6,8 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from jobroom.jobs.serializers import PlaceField, PlainJSON
+from jobroom.jobs.request_serializers import PlaceField
+from jobroom.jobs.serializers import PlainJSON
 from jobroom.workflows.models import Definition, State, StoredWorkflow
 
 

@@ -32,9 +32,9 @@ from jobroom.workflows.written import rewritten
 
 logger = logging.getLogger(__name__)
 
-# Who decides, and gives up, when nobody has.
+# Who decides, and gives up, when no one has.
 TIMEOUT = "the time limit"
-# Nodes and items that one step of a cancel settles: Redis answers nobody else meanwhile.
+# Nodes and items that one step of a cancel settles: Redis answers no one else meanwhile.
 SETTLED_AT_ONCE = 2000
 
 
@@ -186,7 +186,7 @@ def _check(by: User | None, stored: StoredWorkflow, rule: Any) -> None:
 
 
 def pause(stored: StoredWorkflow, *, by: User | None) -> None:
-    """Begin no more nodes until somebody lets it go on; what runs goes on."""
+    """Begin no more nodes until someone lets it go on; what runs goes on."""
     _check(by, stored, policies.may_act)
     _move(stored, {State.RUNNING}, State.PAUSED, "It can be paused only while it runs.")
     _tell_engine(stored, "pause", 1)
@@ -314,7 +314,7 @@ def resume(
 ) -> list[Node]:
     """Go on at the nodes that failed, and keep every other result; return the nodes that run again.
 
-    `changes`: new args and kwargs by key of node. `done`: results by key of nodes that somebody has done by hand, or knows
+    `changes`: new args and kwargs by key of node. `done`: results by key of nodes that someone has done by hand, or knows
     to be done although their worker vanished; those do not run again. `again`: keys of nodes that run again with all that
     follows them, however they ended; with one, a workflow that succeeded goes on too. Raises NotAllowed, NotNow, and
     WrongFields.
@@ -346,7 +346,7 @@ def resume(
     }  # fmt: skip
     stored.set_letters(letters)
     _move(
-        stored, {State(stored.state)}, State.RUNNING, "Somebody was faster.",
+        stored, {State(stored.state)}, State.RUNNING, "Someone was faster.",
         letters=stored.letters, counts=stored.counts, **fields,
     )  # fmt: skip
     begun = {name.partition(".")[0] for name in kept}

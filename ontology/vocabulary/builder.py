@@ -20,7 +20,7 @@ from ontology.vocabulary import words
 # Raised when the tables change: an index of another version is made again from its source.
 VERSION = 1
 SCOPES = ("NAME", "EXACT", "NARROW", "BROAD", "RELATED")
-# Longer names are sentences, which nobody writes in the same words.
+# Longer names are sentences, which no one writes in the same words.
 LONGEST_LABEL = 300
 _TABLES = """
 CREATE TABLE terms (row INTEGER PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL,

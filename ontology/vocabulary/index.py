@@ -102,7 +102,7 @@ class Index:
         found = self._connections.get(owner)
         if found is None:
             address = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
-            found = sqlite3.connect(address, uri=True, check_same_thread=False)  # closed by whoever closes the index
+            found = sqlite3.connect(address, uri=True, check_same_thread=False)  # closed by anyone who closes the index
             found.execute(f"PRAGMA mmap_size={self.path.stat().st_size}")
             self._connections[owner] = found
         return found

@@ -1,4 +1,4 @@
-"""The project's settings, with times so short that whoever acts without having read acts at once."""
+"""The project's settings, with times so short that anyone who acts without having read acts at once."""
 
 from image.settings import *  # noqa: F403
 

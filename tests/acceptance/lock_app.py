@@ -43,7 +43,7 @@ app.tasks.register(Hold)  # type: ignore[arg-type]  # Celery makes the object it
 @app.task(name="locks: pid", bind=True, acks_late=True)
 @exclusive_task("Pid", "pid {path}", ttl=2)
 def pid(self: Any, path: str) -> int:
-    """Write down who runs, then run until somebody makes the file."""
+    """Write down who runs, then run until someone makes the file."""
     write_whole(Path(path + ".pid"), str(os.getpid()))
     wait_for(path)
     return os.getpid()

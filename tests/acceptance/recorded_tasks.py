@@ -36,7 +36,7 @@ def reports(self: Any, count: int) -> None:
 
 
 class Skips(BaseTask):
-    """Do nothing while somebody holds its lock."""
+    """Do nothing while someone holds its lock."""
 
     name = "recorded.skips"
 

@@ -29,7 +29,7 @@ def _empty_redis():
 
 @pytest.fixture
 def token():
-    """Return an API token of somebody who may everything."""
+    """Return an API token of someone who may everything."""
     return new_token(User.objects.create_superuser("grace", password="hopper"), "test")[1]
 
 

@@ -1,4 +1,4 @@
-"""Requests that wait for jobs, against the product's own server: they end in time, hold nothing, and hinder nobody."""
+"""Requests that wait for jobs, against the product's own server: they end in time, hold nothing, and hinder no one."""
 
 import asyncio
 import json
@@ -25,14 +25,14 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Process, Recorder, Worker, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
-# A queue that nobody serves: its jobs wait for ever.
+# A queue that no one serves: its jobs wait for ever.
 NOBODY = "heavy"
 
 
 @pytest.fixture(autouse=True)
 def _empty_redis(monkeypatch):
     redis.client().flushdb()
-    # The loop of these tests has nothing to do but ask; looking at the database meanwhile holds nobody up.
+    # The loop of these tests has nothing to do but ask; looking at the database meanwhile holds no one up.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
 
@@ -77,7 +77,7 @@ def listeners(job_id):
 
 
 def listeners_of_all():
-    """Return how many jobs somebody listens to."""
+    """Return how many jobs someone listens to."""
     return len(redis.client().pubsub_channels(topics.channel("job:*")))
 
 

@@ -84,7 +84,7 @@ def test_a_worker_that_is_killed_before_the_answer_leaves_a_mail_that_is_not_sen
             result = post()
             assert server.silent.wait(SLOW)
             worker.kill()
-        server.speak.set()  # the server has it, whoever died
+        server.speak.set()  # the server has it, no matter who died
         with Worker(queues="email", env=room(server.url)):
             wait_until(is_(State.UNKNOWN), SLOW)
             wait_until(lambda: Job.objects.filter(pk=result.id, state=JobState.FAILED).exists(), SLOW)

@@ -201,7 +201,7 @@ def test_a_job_that_ends_while_redis_is_away_does_not_run_again(persistent, quic
         wait_until(lambda: running([job]), 30)
         assert f"Task demo.wait[{job}] succeeded" not in worker.log, "Redis dies while the job runs"
         persistent.kill()
-        wait_until(lambda: f"Task demo.wait[{job}] succeeded" in worker.log, 30, "it ends, and nobody can be told")
+        wait_until(lambda: f"Task demo.wait[{job}] succeeded" in worker.log, 30, "it ends, and no one can be told")
         persistent.start()
         rescued_until(lambda: all_succeeded([job]))
         rescued_until(lambda: not leftovers())

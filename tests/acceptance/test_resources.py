@@ -160,7 +160,7 @@ def test_no_job_is_lost_while_versions_change(folder):
                 time.sleep(0.02)
             wait_until(lambda v=version: told(process)[1]["shared_model"]["versions"] == [str(v)], 20)
         versions = [int(result.get(timeout=30)["version"]) for result in results]
-        # The first forty were sent while version 1 was there, the next when nobody had an older one than 2, and so on; a job
+        # The first forty were sent while version 1 was there, the next when no one had an older one than 2, and so on; a job
         # that waits long may meet any newer one.
         assert all(number // 40 + 1 <= version <= 4 for number, version in enumerate(versions)), versions
         assert send(tasks.shared).get(timeout=20)["version"] == "4"

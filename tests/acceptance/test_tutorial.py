@@ -20,12 +20,12 @@ from tests.acceptance import lesson
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
 LESSON = settings.BASE_DIR / "docs/tutorial/adding-your-own.md"
-# What is no part of a checkout, and pictures, which nobody looks at here.
+# What is no part of a checkout, and pictures, which no one looks at here.
 LEFT_OUT = shutil.ignore_patterns(".venv*", ".git", "var", "images", "__pycache__", ".*_cache", "node_modules")
 
 
 class Reader:
-    """Somebody with a checkout, two terminals and a browser."""
+    """Someone with a checkout, two terminals and a browser."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

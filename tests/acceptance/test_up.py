@@ -152,7 +152,7 @@ linux = pytest.mark.skipif(not LINUX, reason="looks for processes in /proc")
 def test_up_serves_restarts_what_is_killed_and_stops_in_order(up):
     it = up(empty=True, IMAGE_QUEUES="default,ml").ready()
 
-    # Every part answers for itself, and the first user can be somebody.
+    # Every part answers for itself, and the first user can be someone.
     status, answer = it.get("/readyz")
     assert (status, answer["ready"]) == (200, True)
     [password] = re.findall(r"the first user is admin, password (\S+)", it.log)
@@ -165,7 +165,7 @@ def test_up_serves_restarts_what_is_killed_and_stops_in_order(up):
     # A second terminal finds the embedded Redis.
     assert it.shell("from jobroom import redis; print(redis.client().set('kept', 'yes'))") == "True"
 
-    # A second start on the same data is refused and disturbs nobody.
+    # A second start on the same data is refused and disturbs no one.
     second = up()
     assert f"already runs on {it.var} (process {it.process.pid})" in refusal(second)
 

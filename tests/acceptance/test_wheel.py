@@ -1,4 +1,4 @@
-"""The wheel in somebody's project: the guide “Put it into your project”, followed to the letter.
+"""The wheel in someone's project: the guide “Put it into your project”, followed to the letter.
 
 The project has what most have: Celery as its first steps with Django set it up, tasks of its own that know nothing of us,
 a user model of its own, and an app that is called `jobs`, as one of ours is.
@@ -97,7 +97,7 @@ def site_packages(tmp_path_factory):
 
 
 class Shop:
-    """Somebody's project, and who works on it."""
+    """Someone's project, and who works on it."""
 
     def __init__(self, folder: Path, site_packages: Path, redis_url: str, database: str) -> None:
         self.folder = folder
@@ -220,7 +220,7 @@ def _new_database(server: str) -> str:
 
 @pytest.fixture(scope="module")
 def ada(shop):
-    """Somebody in a browser, logged in by the project's own page."""
+    """Someone in a browser, logged in by the project's own page."""
     with httpx.Client(base_url=f"http://127.0.0.1:{shop.port}", follow_redirects=True, timeout=30) as client:
         wait_until(lambda: _answers(client), 60, "the site is up")
         page = client.get("/room/")

@@ -159,7 +159,7 @@ class Room:
             self.over.wait(0.05)
 
     def rage(self) -> None:
-        """Kill at random until told to stop or it is enough; Redis is restarted twice."""
+        """Kill at random until asked to stop or it is enough; Redis is restarted twice."""
         restarts = 2
         while not self.over.is_set() and len(self.killed) < DEATHS:
             self.wait(self.chance.uniform(0.3, 2.0))

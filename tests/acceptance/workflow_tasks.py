@@ -71,7 +71,7 @@ def fail(*_: Any) -> None:
 
 @task("fail_unless")
 def fail_unless(key: str) -> str:
-    """Raise unless somebody has set the key in Redis."""
+    """Raise unless someone has set the key in Redis."""
     redis.client().hincrby("flow:tried", key, 1)
     if not redis.client().exists(f"flow:ok:{key}"):
         raise ValueError(f"{key} is not set")

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pyte
 
 PATIENCE = 180_000
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data" / "meshes" / "bunny.ply"
-# Where pictures go, if somebody wants to look at them.
+# Where pictures go, if someone wants to look at them.
 PICTURES = os.environ.get("IMAGE_TEST_PICTURES", "")
 
 

@@ -42,7 +42,7 @@ def test_ticked_jobs_are_cancelled_after_a_question(page):
     expect(page.locator("[data-bulk-number]")).to_have_text("4 ticked")
     page.locator("#tick-1").uncheck()
     expect(page.locator("[data-bulk-number]")).to_have_text("3 ticked")
-    page.locator("h1").click()  # nothing is taken from under somebody's hands
+    page.locator("h1").click()  # nothing is taken from under someone's hands
     expect(page.locator("html[data-live=on]")).to_be_attached()
     news = Job.objects.get(pk="job-003")
     news.label = "news"

@@ -1,4 +1,4 @@
-"""Nothing that somebody types into a launch form is lost, however late and in whatever order the server answers."""
+"""Nothing that someone types into a launch form is lost, however late and in whatever order the server answers."""
 
 import contextlib
 import itertools

@@ -20,7 +20,7 @@ PATIENCE = 60_000
 
 
 def eight_nodes():
-    """Begin a workflow with a node that fails until somebody sets a key, and one that asks a person."""
+    """Begin a workflow with a node that fails until someone sets a key, and one that asks a person."""
     workflow = Workflow(name="Publish")
     first = workflow.add_signature(tasks.count.si("first"), key="first")
     checks = [
@@ -157,7 +157,7 @@ def test_an_event_is_confirmed_by_whoever_holds_a_link(page, browser, site, tmp_
     expect(panel).to_contain_text("then it ends as not in time")
     page.screenshot(path=tmp_path / "waits.png")
     panel.get_by_role("button", name="Make a link").click()
-    told = page.get_by_role("status").filter(has_text="Whoever has this link").inner_text()
+    told = page.get_by_role("status").filter(has_text="Anyone who has this link").inner_text()
     stranger = browser.new_context(viewport=PHONE, color_scheme="dark").new_page()
     troubles = []
     stranger.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)

@@ -14,7 +14,7 @@ TRUSTED = ["sklearn.calibration._CalibratedClassifier", "sklearn.calibration._Si
 # What a model may unpack to, in bytes; ours have about seven million.
 LARGEST = 256 * 2**20
 
-# What bytes that nobody made on purpose lead to inside the library.
+# What bytes that no one made on purpose lead to inside the library.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError),
     *(ImportError, RecursionError, NotImplementedError),

@@ -13,7 +13,7 @@ from django.core.management import BaseCommand, CommandError
 # folder and a database of its own; `jobroom.testing.distribution` says which tests stay together.
 WIDER = 3
 SLOWEST = ["--durations=20", "--durations-min=1"]
-# Options after which one process is wanted, or none: somebody looks at a single test, or only asks.
+# Options after which one process is wanted, or none: someone looks at a single test, or only asks.
 ALONE = {"--pdb", "--trace", "-s", "--capture=no", "--collect-only", "--co", "--fixtures", "--markers", "--help", "-h"}
 WIDTH = ("-n", "--numprocesses", "--dist", "--tx")
 # Where whole files mostly wait.

@@ -49,7 +49,7 @@ local function lead(question, job, entry)
   redis.call('ZADD', prefix .. 'flights', now, question)
   remember(question, job)
 end
--- A job that somebody does not want any more waits for nothing.
+-- A job that someone does not want any more waits for nothing.
 local function is_wanted(job) return redis.call('EXISTS', string.sub(prefix, 1, -9) .. 'cancel:' .. job) == 0 end
 local function line(question)
   local found = {}

@@ -1,4 +1,4 @@
--- In one step with the question whether the group is still held: what is put aside after its end, nobody would let go on.
+-- In one step with the question whether the group is still held: what is put aside after its end, no one would let go on.
 -- The fifth key is the hash of groups that are held. ARGV: job, message, score, group.
 -- @include later
 if redis.call('HEXISTS', KEYS[5], ARGV[4]) == 0 then return 0 end

@@ -1,8 +1,8 @@
--- One round trip: into the stream for the recorder, to the channel for whoever watches this job now, and what a page must
+-- One round trip: into the stream for the recorder, to the channel for anyone who watches this job now, and what a page must
 -- be able to catch up on (ARGV[4] is given for those types) into the job's own short stream. The sequence number is the
 -- stream position as one integer that JavaScript holds exactly: milliseconds times 4096 plus the counter within one.
 --
--- The same round trip brings back whether somebody has asked to cancel the job, and keeps two marks; ARGV[3] says what is
+-- The same round trip brings back whether someone has asked to cancel the job, and keeps two marks; ARGV[3] says what is
 -- to be done with them. `running:<job>` is there while the job runs, `ran:<job>` for a while after an attempt has ended.
 -- Both say which attempt it is: retries, dispatch, whether it may run twice, execution (ARGV[4] of a start).
 --
@@ -11,7 +11,7 @@
 --   message that was sent twice (another dispatch) is not such a delivery.
 -- - `end`: the attempt has ended.
 -- - `free`: the run has ended, but not the attempt: its message is, or goes, back in its queue.
--- - `sent`: somebody uses the id for another life of the job: what ran before counts no more.
+-- - `sent`: someone uses the id for another life of the job: what ran before counts no more.
 --
 -- With KEYS[2] it also keeps a result as Celery's Redis backend does (ARGV[4], for ARGV[5] seconds; 0: for ever).
 --

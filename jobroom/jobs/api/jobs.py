@@ -18,20 +18,8 @@ from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.filters import JobFilter
 from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source
-from jobroom.jobs.serializers import (
-    AfterQuery,
-    EventPage,
-    JobDetail,
-    JobPage,
-    JobRow,
-    Launched,
-    LaunchRequest,
-    ListQuery,
-    Told,
-    WaitQuery,
-    detail_of,
-    launch_of,
-)
+from jobroom.jobs.request_serializers import AfterQuery, LaunchRequest, ListQuery, WaitQuery, launch_of
+from jobroom.jobs.serializers import EventPage, JobDetail, JobPage, JobRow, Launched, Told, detail_of
 from jobroom.jobs.topics import plain, render
 
 # Most events of one answer.

@@ -50,7 +50,7 @@ def body(status: int, detail: str, errors: dict[str, list[str]] | None = None) -
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn what a view raised into a problem; None for what nobody expected, which Django then logs."""
+    """Turn what a view raised into a problem; None for what no one expected, which Django then logs."""
     answer = exception_handler(error, context)
     if answer is not None:
         errors = _fields(answer.data) if isinstance(error, ValidationError) else None

@@ -37,7 +37,7 @@ def problems(*codes: int) -> dict[Any, Any]:
 
 
 def person(request: Request) -> User:
-    """Return who asks; the permission classes have seen to it that it is somebody."""
+    """Return who asks; the permission classes have seen to it that it is someone."""
     user = request.user
     assert isinstance(user, User)  # noqa: S101 — says to the type checker what IsAuthenticated says
     return user

@@ -14,7 +14,7 @@ from jobroom.jobs.recorder import Recorder
 
 
 class Command(BaseCommand):
-    """Write what happens to jobs into the database until told to stop; any number of these may run."""
+    """Write what happens to jobs into the database until asked to stop; any number of these may run."""
 
     help = "Keep the database of jobs: write the stream of events into the database. Any number of these may run."
 

@@ -154,7 +154,7 @@ class ArgumentField(forms.Field):
                 return []
             raise Unfinished
         if parameter.kind == "text" and not parameter.nullable and parameter.default:
-            return ""  # somebody emptied the field
+            return ""  # someone emptied the field
         if parameter.nullable:
             return None
         raise Unfinished

@@ -71,7 +71,7 @@ class LaunchForm(forms.Form):
             if isinstance(field, ArgumentField):
                 with contextlib.suppress(Unfinished):
                     raw |= self._read(name, field)
-        # All at once, also beside an answer that could not even be read: nobody likes to be told of one after the other.
+        # All at once, also beside an answer that could not even be read: no one likes to be told of one after the other.
         return self._checked(raw)
 
     def _read(self, name: str, field: ArgumentField) -> dict[str, Any]:

@@ -32,7 +32,7 @@ _COLUMNS = [field.name for field in ArchivedResult._meta.concrete_fields if fiel
 def write(jobs: Iterable[Job]) -> None:
     """Write or overwrite the results of finished jobs.
 
-    Raises IntegrityError when somebody else wrote one of them at the same moment: do it again.
+    Raises IntegrityError when someone else wrote one of them at the same moment: do it again.
     """
     archived = {job.pk: _archived(job) for job in jobs}
     if not archived:

@@ -61,7 +61,7 @@ class Recorder:
         self.stopping.set()
 
     def run(self) -> None:
-        """Record until told to stop."""
+        """Record until asked to stop."""
         while not self.stopping.is_set():
             try:
                 self.step(wait=GLANCE)
@@ -109,7 +109,7 @@ class Recorder:
     def _record(self, found: list[Read]) -> None:
         events = self._understood(found)
         changes = self._written([(entry, event) for entry, event in events if event.type in LIFE])
-        # Told before it is acknowledged: after a crash in between, somebody is told twice rather than never.
+        # Told before it is acknowledged: after a crash in between, someone is told twice rather than never.
         # A workflow's nodes before its own end: who sees that it has ended should see how each node did.
         if nodes := [(c.workflow_id, c.node, c.state, c.job_id) for c in changes if c.workflow_id]:
             _tell(signals.nodes_changed, nodes=nodes)
@@ -262,7 +262,7 @@ def _rest(count: int, seconds: float) -> float:
 
 
 def _tell(signal: Signal, **data: Any) -> None:
-    """Send a signal; a receiver that raises is logged with the job's id and harms nobody else."""
+    """Send a signal; a receiver that raises is logged with the job's id and harms no one else."""
     for receiver, answer in signal.send_robust(sender=Recorder, **data):
         if isinstance(answer, DatabaseError) and connection.connection is not None and not connection.is_usable():
             connection.close()

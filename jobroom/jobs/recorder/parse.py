@@ -61,7 +61,7 @@ def parse(entry: Entry) -> Event:
         raise InvalidEvent("The entry is not a JSON object.")
     event_type, job = data.get("type"), data.get("job")
     if event_type not in _KNOWN:
-        raise InvalidEvent(f"Nobody knows events of type {event_type!r}.")
+        raise InvalidEvent(f"There are no events of type {event_type!r}.")
     if event_type in LIFE:
         _check_life(event_type, job, data)
     return Event(events.sequence(entry.id), event_type, job or "", _moment(data.get("at")), data)

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from jobroom.jobs.models import Attempt, Job, LogLine, StoredFile
 from jobroom.jobs.recorder import archive, rows
-from jobroom.jobs.recorder.life import Life, conclude
+from jobroom.jobs.recorder.conclusions import conclude
+from jobroom.jobs.recorder.life import Life
 from jobroom.jobs.recorder.parse import Event
 from jobroom.users import User
 

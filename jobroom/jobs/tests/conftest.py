@@ -16,26 +16,26 @@ def _no_postman(monkeypatch):
 
 @pytest.fixture
 def ada(db):
-    """Return somebody who is no staff."""
+    """Return someone who is no staff."""
     return User.objects.create_user("ada", password="lovelace")
 
 
 @pytest.fixture
 def staff(db):
-    """Return somebody who may see everything."""
+    """Return someone who may see everything."""
     return User.objects.create_superuser("grace", password="hopper")
 
 
 @pytest.fixture
 def as_ada(client, ada):
-    """Return a browser of somebody who is no staff."""
+    """Return a browser of someone who is no staff."""
     client.force_login(ada)
     return client
 
 
 @pytest.fixture
 def as_staff(client, staff):
-    """Return a browser of somebody who may see everything."""
+    """Return a browser of someone who may see everything."""
     client.force_login(staff)
     return client
 

@@ -89,7 +89,7 @@ def test_the_list_counts_once_and_selects_no_long_columns(as_staff, django_asser
 
 
 def test_lists_are_never_counted_to_the_end(as_staff, monkeypatch):
-    monkeypatch.setattr("jobroom.jobs.admin.MOST_COUNTED", 2)
+    monkeypatch.setattr("jobroom.jobs.admin_base.MOST_COUNTED", 2)
     Job.objects.bulk_create(Job(pk=f"{n}") for n in range(5))
     assert b"2 results" in as_staff.get(reverse("admin:jobroom_jobs_job_changelist"), {"q": ""}).content
 
@@ -98,7 +98,7 @@ def test_lists_are_never_counted_to_the_end(as_staff, monkeypatch):
 def _small_steps(monkeypatch):
     """Look at five rows, and begin no second window."""
     monkeypatch.setattr("jobroom.jobs.search.WINDOW", 5)
-    monkeypatch.setattr("jobroom.jobs.admin.LOOKED", 0)
+    monkeypatch.setattr("jobroom.jobs.admin_base.LOOKED", 0)
 
 
 def many(task: str, state: State, count: int, **values) -> None:

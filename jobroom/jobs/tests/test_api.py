@@ -17,7 +17,7 @@ from jobroom.arguments import File
 from jobroom.jobs import filters
 from jobroom.jobs.files import store
 from jobroom.jobs.models import ApiToken, Job, LogLine, State, StoredFile, TaskRule
-from jobroom.jobs.serializers import ListQuery
+from jobroom.jobs.request_serializers import ListQuery
 from jobroom.jobs.tokens import new_token
 
 pytestmark = pytest.mark.django_db

@@ -32,7 +32,7 @@ def text(response) -> str:
 
 
 def cancelled() -> set[str]:
-    """Return the jobs of which somebody asked for the end."""
+    """Return the jobs of which someone asked for the end."""
     return set(Job.objects.exclude(cancel_by="").values_list("pk", flat=True))
 
 
@@ -158,11 +158,11 @@ def test_the_job_may_do_what_its_owner_may(ada, staff):
     own = make("own", task=bulk.TASK, owner=ada, state=State.RUNNING)
     assert run(own, action="cancel") == {"done": 1, "left alone": 0}
     assert cancelled() == {"mine"}
-    with pytest.raises(JobFailed, match="Nobody owns this job"):
+    with pytest.raises(JobFailed, match="This job has no owner"):
         run(make("nobodys", task=bulk.TASK), action="cancel")
     ada.is_active = False
     ada.save()
-    with pytest.raises(JobFailed, match="Nobody owns this job"):
+    with pytest.raises(JobFailed, match="This job has no owner"):
         run(own, action="cancel")
 
 

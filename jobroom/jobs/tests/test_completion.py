@@ -31,11 +31,11 @@ def listened_to():
 
 
 def finish_when_waited_for(states):
-    """End the one job once somebody listens, from another thread; return the thread."""
+    """End the one job once someone listens, from another thread; return the thread."""
 
     def work():
         try:
-            [channel] = wait_until(listened_to, 20, "somebody listens")
+            [channel] = wait_until(listened_to, 20, "someone listens")
             job_id = channel.rpartition(":")[2]
             events.emit("log", job_id, execution="e", level="info", message="not the end", obj="")
             events.emit("started", job_id, execution="e", task="demo.add", retries=0, worker="w", queue="nobody")
@@ -133,7 +133,7 @@ async def test_the_round_goes_on_after_a_fault(monkeypatch, caplog):
     def faulty(ids, since):
         asked.append(list(ids))
         if len(asked) == 1:
-            raise ValueError("nobody expected this")
+            raise ValueError("no one expected this")
         return set(ids)
 
     monkeypatch.setattr(completion, "over", faulty)
@@ -144,6 +144,6 @@ async def test_the_round_goes_on_after_a_fault(monkeypatch, caplog):
     try:
         await asyncio.wait_for(one.wait(60), 20)
         assert asked == [["j"], ["j"]]
-        assert "nobody expected this" in caplog.text
+        assert "no one expected this" in caplog.text
     finally:
         await current.remove(one)

@@ -1,4 +1,4 @@
-"""Rows name what a job is about: names in place of ids, and no defaults that nobody changed."""
+"""Rows name what a job is about: names in place of ids, and no defaults that no one changed."""
 
 from typing import Annotated
 

@@ -8,10 +8,26 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobroom.jobs.models import TRANSITIONS, Job, State
-from jobroom.jobs.recorder.life import Life, conclude, label
+from jobroom.jobs.models import FINISHED, Job, State
+from jobroom.jobs.recorder.conclusions import conclude
+from jobroom.jobs.recorder.life import Life, label
 from jobroom.jobs.recorder.parse import Event
 from jobroom.jobs.tests.events import BEGINNING, event, finished, queued, retrying, started
+
+# What may follow what. A finished job lives again when it is queued or started again: a retry by hand, a message
+# delivered twice.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.SCHEDULED: frozenset({State.QUEUED, State.RUNNING}) | FINISHED,
+    State.QUEUED: frozenset({State.SCHEDULED, State.RUNNING, State.RETRYING}) | FINISHED,
+    State.RUNNING: frozenset({State.SCHEDULED, State.QUEUED, State.RETRYING}) | FINISHED,
+    State.RETRYING: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}) | FINISHED,
+    State.SUCCEEDED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
+    State.FAILED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
+    State.CANCELLED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
+    State.SKIPPED: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING}),
+    # Lost is a presumption: what the worker itself says later is the truth.
+    State.LOST: frozenset({State.SCHEDULED, State.QUEUED, State.RUNNING, State.RETRYING}) | FINISHED - {State.LOST},
+}
 
 NOW = datetime.fromtimestamp(BEGINNING + 50, UTC)
 

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from jobroom.jobs.models import Job, State
-from jobroom.jobs.recorder.life import Life, conclude
+from jobroom.jobs.recorder.conclusions import conclude
+from jobroom.jobs.recorder.life import Life
 from jobroom.jobs.tests.events import finished, queued, started
 from jobroom.jobs.tests.test_life import NOW
 

@@ -232,7 +232,7 @@ def test_secrets_are_part_of_the_question_and_in_no_database(start, task):
     assert not [value for value in kept if "sesame" in str(value)]
 
 
-# Ends that nobody handed on
+# Ends that no one handed on
 
 
 def ended(job, state, **data):
@@ -301,7 +301,7 @@ def old(flight_of):
 def test_a_chosen_leader_that_was_never_sent_is_sent_by_housekeeping(start):
     first, second, third = start(), start(), start()
     recorded()
-    entry, others = single_flight.leave(single_flight.question_of(first.pk), first.pk)  # and whoever did this died
+    entry, others = single_flight.leave(single_flight.question_of(first.pk), first.pk)  # and anyone who did this died
     assert (entry["job"], others) == (second.pk, [third.pk])
     old(second)
     result_cache.sweep()

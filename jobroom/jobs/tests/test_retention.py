@@ -6,7 +6,6 @@ import pytest
 from django.utils import timezone
 
 from jobroom.jobs import retention
-from jobroom.jobs.exceptions import InvalidTransition
 from jobroom.jobs.models import ArchivedResult, Attempt, Job, LogLine, State
 
 pytestmark = pytest.mark.django_db
@@ -70,14 +69,3 @@ def test_old_results_go():
         ArchivedResult.objects.create(task_id=f"{days}", status="SUCCESS", date_created=at, date_done=at)
     assert retention.cleanup_results() == 1
     assert ArchivedResult.objects.get().task_id == "29"
-
-
-def test_a_job_moves_only_where_it_may():
-    job = make("a", 0, State.QUEUED)
-    job.move(State.RUNNING, worker="w")
-    assert Job.objects.get(pk="a").worker == "w"
-    stale = Job(pk="a", state=State.QUEUED)
-    Job.objects.filter(pk="a").update(state=State.SUCCEEDED)
-    with pytest.raises(InvalidTransition, match="Job a is succeeded and cannot become cancelled"):
-        stale.move(State.CANCELLED)
-    assert Job.objects.get(pk="a").state == State.SUCCEEDED

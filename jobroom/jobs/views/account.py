@@ -78,7 +78,7 @@ def end_everything(request: HttpRequest) -> HttpResponse:
 
 
 class ResetForm(PasswordResetForm):
-    """Asks for an address; too many mails to the same one are not sent, and nobody learns which."""
+    """Asks for an address; too many mails to the same one are not sent, and no one learns which."""
 
     def get_users(self, email: str) -> Any:
         """Return who gets a mail."""

@@ -35,7 +35,7 @@ LEVELS = ["debug", "info", "warning", "error"]
 ATTEMPTS = 50
 # Files that it made and that its page lists.
 FILES = 200
-# A book that is less behind counts as up to date.
+# A history that is less behind counts as up to date.
 FRESH = 2.0
 
 

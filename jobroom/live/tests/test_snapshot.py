@@ -7,7 +7,7 @@ import pytest
 
 from jobroom.live.snapshot import Look, Looks, Missed
 
-# Whoever looks gives connections back to the database.
+# Anyone who looks gives connections back to the database.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

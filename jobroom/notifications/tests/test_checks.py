@@ -1,4 +1,4 @@
-"""Somebody must hear of failures in production."""
+"""Someone must hear of failures in production."""
 
 import pytest
 

@@ -194,7 +194,7 @@ def test_a_failure_mail_takes_the_queue(queue):
     assert queue == [(str(mail.pk), mail.job_id)]
     assert (mail.failure_id, mail.may_repeat, mail.recipients) == ("m1", True, "ada@example.org")
     assert (told.state, told.next_try, told.subject) == (MailState.WAITING, None, "Error in weighing")
-    failure_mail._deliver(failure(), boxed=False)  # somebody took it over meanwhile
+    failure_mail._deliver(failure(), boxed=False)  # someone took it over meanwhile
     assert Mail.objects.count() == 1
     assert django_mail.outbox == []
 

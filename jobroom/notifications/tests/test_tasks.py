@@ -106,7 +106,7 @@ def test_what_nobody_knows_fails_the_job_and_stays_so(job, settings):
     with mail_server(answers={"content": ["hang up"]}) as server:
         smtp(settings, server.port)
         for _ in range(2):
-            with pytest.raises(JobFailed, match="Nobody knows"):
+            with pytest.raises(JobFailed, match="No one knows"):
                 job(send_email, **CALL)
     assert len(server.seen) == 1
     assert Mail.objects.get().state == State.UNKNOWN

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandParser
 
 from jobroom.jobs import terminal
-from jobroom.queues import waiting
+from jobroom.queues import compatibility
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write a line for each trouble."""
-        found = waiting.check_waiting(options["ignore"])
+        found = compatibility.check_waiting(options["ignore"])
         if options["json"]:
             terminal.write_json(dataclasses.asdict(found))
         else:

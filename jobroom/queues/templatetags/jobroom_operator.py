@@ -27,7 +27,7 @@ def queue_state(value: str) -> SafeString:
 
 @register.filter
 def per_minute(value: float | None) -> str:
-    """Return a rate as text, a dash where nobody knows it."""
+    """Return a rate as text, a dash where that is unknown it."""
     if value is None:
         return "—"
     return f"{value:,.0f}/min" if value >= 10 or value == 0 else f"{value:.1f}/min"

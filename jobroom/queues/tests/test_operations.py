@@ -159,7 +159,7 @@ def test_whoever_is_killed_in_between_leaves_what_another_needs_to_go_on(monkeyp
         operations.purge("default", [3], by="grace", reason="x")
     monkeypatch.undo()
     with held.connect() as found:
-        assert found.taken_out() == set(jobs)  # so nobody sends them again
+        assert found.taken_out() == set(jobs)  # so no one sends them again
     operations.finish_all()
     record()
     assert set(Job.objects.values_list("state", flat=True)) == {State.CANCELLED}

@@ -53,7 +53,7 @@ def restart(rows: QuerySet[PeriodicTask], **fields: Any) -> int:
 
 
 def before_save(row: PeriodicTask) -> None:
-    """Forget the last run where the timing of a stored row is about to change, whoever saves it and from where.
+    """Forget the last run where the timing of a stored row is about to change, no matter who saves it, and from where.
 
     A row that was read before its last run takes that run over: saved as it is, it would run once more. Who sets a later
     `last_run_at` in the same save means it, and is left alone.

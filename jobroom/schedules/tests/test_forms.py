@@ -1,4 +1,4 @@
-"""Nothing that somebody types reaches beat if beat cannot use it."""
+"""Nothing that someone types reaches beat if beat cannot use it."""
 
 import importlib.util
 from datetime import timedelta

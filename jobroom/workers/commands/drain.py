@@ -37,7 +37,7 @@ class Command(BaseCommand):
         try:
             self._do(options, who)
         except (redis.Error, OSError):
-            terminal.refuse("Redis does not answer, so nobody knows what the workers do.", 1)
+            terminal.refuse("Redis does not answer, so no one knows what the workers do.", 1)
 
     def _do(self, options: dict[str, Any], who: str) -> None:
         names = options["workers"]

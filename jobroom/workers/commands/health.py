@@ -1,4 +1,4 @@
-"""`manage.py health`: how Jobroom fares, as its pages and `/readyz` say it."""
+"""`manage.py health`: how Jobroom is doing, as its pages and `/readyz` say it."""
 
 import dataclasses
 import sys
@@ -13,7 +13,7 @@ from jobroom.workers import health
 class Command(BaseCommand):
     """Say what is wrong, since when, and what to do next."""
 
-    help = "Say how each part fares. Exit code 0: all ready; 1: something is missing (as /readyz's 503)."
+    help = "Say how each part is doing. Exit code 0: all ready; 1: something is missing (as /readyz's 503)."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -74,14 +74,14 @@ def shortened(names: Collection[str]) -> str:
 
 def examine() -> list[Finding]:
     """Run every check; return what was found, the worst first. Never raises: a check that breaks says so itself."""
-    from jobroom.workers.doctor import configuration, running
+    from jobroom.workers.doctor import configuration, processes
 
     found = [*_parts()]
     for name, check in configuration.CHECKS.items():
         found += _run(name, check)
     redis_is_there = all(finding.state != "error" for finding in found if finding.check == "redis")
-    for name, check in running.CHECKS.items():
-        # Each of them would wait for it anew.
+    for name, check in processes.CHECKS.items():
+        # Each of them would wait for it again.
         found += _run(name, check) if redis_is_there else [Finding(name, "unknown", "Unknown while Redis is away.")]
     return sorted(found, key=lambda finding: STATES.index(finding.state))
 

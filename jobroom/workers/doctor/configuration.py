@@ -12,7 +12,7 @@ from jobroom.tasks.admin_mail import get_admin_emails
 from jobroom.users import User
 from jobroom.workers.doctor import SHOWN, Check, Found, error, ok, our_tasks, shortened, warning
 
-# What kombu waits for an acknowledgement where nobody says otherwise, in seconds.
+# What kombu waits for an acknowledgement where no one says otherwise, in seconds.
 USUAL_VISIBILITY = 3600
 LOOPBACK = {"localhost", "127.0.0.1", "[::1]", ".localhost"}
 

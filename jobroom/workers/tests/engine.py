@@ -31,13 +31,13 @@ def worker(instance: str, *, silent: float = 0.0, **data: Any) -> str:
 
 
 def received(task: str, job: str, **options: Any) -> str:
-    """Send a message and let somebody receive it who never acknowledges it; return its delivery tag."""
+    """Send a message and let someone receive it who never acknowledges it; return its delivery tag."""
     current_app.send_task(task, (), {}, task_id=job, ignore_result=True, **options)
     return receive()
 
 
 def receive() -> str:
-    """Let somebody receive the next message who never acknowledges it; return its delivery tag."""
+    """Let someone receive the next message who never acknowledges it; return its delivery tag."""
     with current_app.connection_for_read() as connection:
         channel: Any = connection.channel()
         message = channel.basic_get("default")

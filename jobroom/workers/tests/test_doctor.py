@@ -11,7 +11,7 @@ from django.core.management import call_command
 from jobroom import redis
 from jobroom.celery import beat
 from jobroom.workers import doctor
-from jobroom.workers.doctor import configuration, running
+from jobroom.workers.doctor import configuration, processes
 from jobroom.workers.tests.engine import worker
 from jobroom.workers.tests.test_probes import all_there
 
@@ -88,11 +88,11 @@ def test_admins_without_an_address(settings, django_user_model):
 
 
 def test_a_queue_of_a_task_that_nobody_serves():
-    queues = sorted({doctor.running.default_queue(task) for task in doctor.our_tasks()})
+    queues = sorted({doctor.processes.default_queue(task) for task in doctor.our_tasks()})
     worker("all@a/1", queues=queues)
-    assert only(running.queues).state == "ok"
+    assert only(processes.queues).state == "ok"
     worker("all@a/1", queues=[queue for queue in queues if queue != "heavy"])
-    found = only(running.queues)
+    found = only(processes.queues)
     assert (found.state, "-Q heavy" in found.action) == ("error", True)
     assert "assets." in found.detail
 
@@ -103,15 +103,15 @@ def say(scheduler: str, host: str, ours: bool) -> None:
 
 
 def test_two_stock_beats_are_an_error_and_any_number_of_ours_is_not():
-    assert only(running.schedulers).state == "ok"
+    assert only(processes.schedulers).state == "ok"
     say("jobroom.schedules.scheduler.Scheduler", "a", ours=True)
     say("jobroom.schedules.scheduler.Scheduler", "b", ours=True)
-    assert only(running.schedulers).state == "ok"
+    assert only(processes.schedulers).state == "ok"
     redis.client().delete(redis.key("beats"))
     say("celery.beat.PersistentScheduler", "a", ours=False)
-    assert only(running.schedulers).state == "warning"
+    assert only(processes.schedulers).state == "warning"
     say("celery.beat.PersistentScheduler", "b", ours=False)
-    found = only(running.schedulers)
+    found = only(processes.schedulers)
     assert (found.state, "run 2 times" in found.detail) == ("error", True)
 
 
@@ -138,12 +138,12 @@ def doctor_scheduler():
 
 def test_clocks_that_differ():
     worker("a@a/1", clock=redis.now())
-    assert only(running.clocks).state == "ok"
+    assert only(processes.clocks).state == "ok"
     worker("a@a/1", clock=redis.now() - 7)
-    found = only(running.clocks)
+    found = only(processes.clocks)
     assert (found.state, "a@a by -7" in found.detail) == ("warning", True)
     worker("a@a/1", clock=redis.now() + 90)
-    assert only(running.clocks).state == "error"
+    assert only(processes.clocks).state == "error"
 
 
 def test_a_redis_that_may_throw_things_away_or_is_nearly_full():
@@ -151,14 +151,14 @@ def test_a_redis_that_may_throw_things_away_or_is_nearly_full():
     before = client.config_get("maxmemory*")
     try:
         client.config_set("maxmemory", "0")
-        assert only(running.server).state == "ok"
+        assert only(processes.server).state == "ok"
         client.config_set("maxmemory", str(10**9))
         client.config_set("maxmemory-policy", "allkeys-lru")
-        found = only(running.server)
+        found = only(processes.server)
         assert (found.state, "noeviction" in found.action) == ("error", True)
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", str(int(client.info("memory")["used_memory"] * 1.02)))
-        assert only(running.server).state == "warning"
+        assert only(processes.server).state == "warning"
     finally:
         client.config_set("maxmemory", before["maxmemory"])
         client.config_set("maxmemory-policy", before["maxmemory-policy"])

@@ -120,9 +120,9 @@ def test_a_successor_tells_what_became_of_the_process_before_it(staff):
 
 def test_a_resource_that_no_living_worker_serves_is_told(staff):
     resource("lonely", queues=["graphs"])(lambda: 1)
-    assert overview().problems == []  # nobody works at all: that is told otherwise
+    assert overview().problems == []  # no one works at all: that is told otherwise
     holding(READY)
-    assert "nobody can load lonely" in page(staff)[1]
+    assert "no one can load lonely" in page(staff)[1]
 
 
 def test_a_worker_of_an_older_version_is_shown(staff):

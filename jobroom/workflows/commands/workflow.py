@@ -17,7 +17,7 @@ from jobroom.jobs import terminal as jobs_terminal
 from jobroom.limits import TooMany
 from jobroom.workflows import arrivals, launches, links, policies, services, terminal
 from jobroom.workflows.definitions import registry
-from jobroom.workflows.definitions.builder import Recipe
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.exceptions import NotAllowed, WorkflowException
 from jobroom.workflows.graph import Node
 from jobroom.workflows.models import Definition, State, StoredWorkflow
@@ -59,7 +59,7 @@ class Command(BaseCommand):
         decide.add_argument("answer", choices=["approve", "deny"])
         decide.add_argument("--comment", default="")
         deliver = parts.add_parser("deliver", help="deliver the event that a node waits for")
-        link = parts.add_parser("link", help="make a link with which whoever holds it delivers an event, once")
+        link = parts.add_parser("link", help="make a link with which anyone who holds it delivers an event, once")
         for part in (deliver, link):
             part.add_argument("id")
             part.add_argument("node", help="key of the node")

@@ -10,7 +10,7 @@ from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.workflows.definitions.parser import Path, WrongDefinition
 
 if TYPE_CHECKING:
-    from jobroom.workflows.definitions.builder import Recipe
+    from jobroom.workflows.definitions.recipe import Recipe
 
 
 def wrong_arguments(recipe: "Recipe") -> list[WrongDefinition]:

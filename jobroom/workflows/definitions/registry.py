@@ -15,8 +15,8 @@ from django.apps import apps
 from django.db import transaction
 from django.db.models import Max, QuerySet
 
-from jobroom.workflows.definitions.builder import Recipe
 from jobroom.workflows.definitions.payloads import WrongPayload, filled
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.exceptions import NotNow, WrongFields
 from jobroom.workflows.models import Definition, DefinitionVersion
 from jobroom.workflows.workflows import Workflow

@@ -10,7 +10,7 @@
 | `wf:<id>:r`  | hash: `index`, `index/path` or `index.item` → result that somebody needs, as JSON                          |
 | `wf:<id>:h`  | list: nodes that are ready and held back, because the workflow is paused                                  |
 | `wf:<id>:o`  | set: nodes whose message the worker must send itself, because the broker is not this Redis               |
-| `wf:<id>:l`  | lock of whoever loads or repairs the workflow                                                             |
+| `wf:<id>:l`  | lock of the process that loads or repairs the workflow                                                     |
 | `wf:due`     | sorted set: `<id>` of a workflow, or `<id>/<index>` of a node that waits → when its time is over          |
 | `wf:foreign` | set: ids of active workflows with nodes in workers that do not load this code                             |
 | `wf:active`  | set: ids of the workflows that are loaded and have not ended                                              |

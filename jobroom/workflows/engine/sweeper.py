@@ -35,7 +35,7 @@ BEHIND = 5.0
 MOST = 500
 # Nodes that are asked for at once.
 CHUNK = 1000
-# The execution of a job in a worker that does not load this code: it told nobody of one.
+# The execution of a job in a worker that does not load this code: it told no one of one.
 ELSEWHERE = "elsewhere"
 _CELERY = {"SUCCESS": NodeState.SUCCEEDED, "FAILURE": NodeState.FAILED, "REVOKED": NodeState.CANCELLED}
 
@@ -68,7 +68,7 @@ def sweep(*, caught_up: bool = False) -> int:
 
 
 def told(workflow_id: str, letters: Mapping[str, NodeState]) -> None:
-    """Tell the engine of nodes whose jobs have ended by the database: somebody else than the job has ended them."""
+    """Tell the engine of nodes whose jobs have ended by the database: someone else than the job has ended them."""
     ended = {node: letter for node, letter in letters.items() if letter in ENDED}
     if not ended:
         return
@@ -229,7 +229,7 @@ class Round:
         return any([self._unsent(), self._open_nodes()])
 
     def _forgotten(self) -> bool:
-        """Make everything again from the database: Redis was emptied, or nobody came to begin the workflow."""
+        """Make everything again from the database: Redis was emptied, or no one came to begin the workflow."""
         if timezone.now().timestamp() - self.stored.started_at.timestamp() < settings.SILENT_AFTER:  # type: ignore[union-attr]
             return False  # it is being started
         self.stored.epoch += 1
@@ -242,7 +242,7 @@ class Round:
         return loaded
 
     def _cancel_again(self, snapshot: loader.Snapshot) -> None:
-        """Ask once more for the end of the jobs that run: Redis has forgotten that somebody has."""
+        """Ask once more for the end of the jobs that run: Redis has forgotten that someone has."""
         graph = self.stored.read_graph()
         running = [graph.job_id(node) for node, letter in snapshot.letters.items() if letter == NodeState.RUNNING]
         cancellation.request_all(running, self.stored.cancel_by)
@@ -262,7 +262,7 @@ class Round:
         return True
 
     def _half_cancelled(self) -> bool:
-        """Settle what whoever cancelled the workflow was killed before: what is queued, waits or is held."""
+        """Settle what the process that cancelled the workflow was killed before: what is queued, waits or is held."""
         letters: Any = self.client.hvals(keys.workflow(self.stored.pk, "s"))
         if (
             not {NodeState.QUEUED, NodeState.HELD, NodeState.APPROVAL, NodeState.EVENT}.intersection(letters)
@@ -311,7 +311,7 @@ class Round:
         return bool(overdue or ended or missing)
 
     def _overdue_nodes(self, nodes: Sequence[str]) -> list[str]:
-        """End what waits for somebody or something outside and has waited too long."""
+        """End what waits for someone or something outside and has waited too long."""
         from jobroom.workflows import arrivals
 
         graph = self.stored.read_graph() if nodes else None
@@ -368,7 +368,7 @@ class Round:
         return any(fnmatch.fnmatch(record["t"], name) for name in self.stored.options.get("external") or ())
 
     def _missing(self, nodes: list[str], quiet: Mapping[str, Seen]) -> list[str]:
-        """Send nodes again whose messages nobody has: lost between the broker's list and a worker that was killed."""
+        """Send nodes again whose messages no one has: lost between the broker's list and a worker that was killed."""
         records = self._records(nodes)
         queues = {str(record["n"]) for record in records.values() if "n" in record}
         if not nodes or not queues:

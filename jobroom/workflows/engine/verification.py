@@ -118,7 +118,7 @@ def _prove(stored: StoredWorkflow) -> bool:
 
 
 def _as_jobs_say(stored: StoredWorkflow) -> dict[str, NodeState]:
-    """Return the letters that differ from the ends of the jobs: what was lost or failed and has ended well since."""
+    """Return the letters that differ from the ends of the jobs: what was lost or failed and has succeeded since."""
     from jobroom.jobs.models import Job
     from jobroom.workflows.engine.loader import NODE_STATES
 
@@ -141,14 +141,14 @@ def _as_jobs_say(stored: StoredWorkflow) -> dict[str, NodeState]:
 
 
 def _go_on(stored: StoredWorkflow) -> None:
-    """Run what was blocked by a node that has ended well after all."""
+    """Run what was blocked by a node that has succeeded after all."""
     from jobroom.workflows import services
 
     if not any(letter not in ENDED or letter == NodeState.BLOCKED for letter in _work(stored)):
         StoredWorkflow.objects.filter(pk=stored.pk, state=State.FAILURE).update(state=State.SUCCESS)
-        logger.warning("Workflow %s has succeeded: what was lost had ended well", stored.pk)
+        logger.warning("Workflow %s has succeeded: what was lost had succeeded after all", stored.pk)
         return
-    logger.warning("Workflow %s goes on: what was lost had ended well, and others still wait for it", stored.pk)
+    logger.warning("Workflow %s goes on: what was lost had succeeded, and others still wait for it", stored.pk)
     services.resume(stored, by=None)
 
 

@@ -53,7 +53,7 @@ class NodeWriter:
         return events.write(event_type, job, data)
 
     def _patiently(self, step: Any, job: str, data: dict[str, Any]) -> tuple[bool, str | None]:
-        """Do a step; while Redis is away try again, as nobody else knows what happened here."""
+        """Do a step; while Redis is away try again, as no one else knows what happened here."""
         end, pause = time.monotonic() + PATIENCE, 0.1
         while True:
             try:

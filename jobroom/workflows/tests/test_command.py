@@ -210,7 +210,7 @@ def test_decide(run, staff):
     assert refused("decide", hand.id, "nope", "approve") == (2, "The workflow has no node “nope”.")
     assert refused("decide", hand.id, "last", "approve") == (2, "“last” is no approval.")
     assert run("decide", hand.id, "ok", "approve", "--comment", "fine", "--as", "grace") == "It is decided.\n"
-    assert refused("decide", hand.id, "ok", "deny")[1].startswith("Nobody waits for this")
+    assert refused("decide", hand.id, "ok", "deny")[1].startswith("No one waits for this")
     assert hand.stored().decisions["0"]["comment"] == "fine"
 
 

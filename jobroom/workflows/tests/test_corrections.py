@@ -1,4 +1,4 @@
-"""What was taken for lost and ended well: corrected for the node, for those that wait for it, and for the workflow."""
+"""What was taken for lost and succeeded: corrected for the node, for those that wait for it, and for the workflow."""
 
 from datetime import timedelta
 from typing import Any
@@ -154,7 +154,7 @@ def test_letters_are_proven_against_the_jobs_once_for_each_life():
     stored = hand.stored()
     assert verification.prove() == 0
     assert verification.proofs.done == {hand.id: 1}
-    Job.objects.filter(workflow_id=hand.id).update(state="succeeded")  # and nobody has told the workflow
+    Job.objects.filter(workflow_id=hand.id).update(state="succeeded")  # and no one has told the workflow
     assert verification.prove() == 0, "proven already"
     receivers._nodes([(hand.id, "0", "failed", run.job)])
     assert verification.prove() == 1

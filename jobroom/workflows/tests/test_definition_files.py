@@ -3,9 +3,9 @@
 import pytest
 
 from jobroom.workflows.definitions import parser
-from jobroom.workflows.definitions.builder import Recipe
 from jobroom.workflows.definitions.parser import WrongDefinition
 from jobroom.workflows.definitions.payloads import WrongPayload
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.graph import When
 
 INNER = """

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobroom.workflows.definitions.builder import Recipe
 from jobroom.workflows.definitions.parser import WrongDefinition
+from jobroom.workflows.definitions.recipe import Recipe
 
 TEXT = """\
 name: wrong

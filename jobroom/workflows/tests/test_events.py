@@ -12,7 +12,7 @@ from jobroom import redis
 from jobroom.audit.models import Act
 from jobroom.testing import wait_until
 from jobroom.workflows import arrivals, links, services
-from jobroom.workflows.definitions.builder import Recipe
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.engine import keys, sweeper, verification
 from jobroom.workflows.exceptions import NotAllowed, NotNow, WorkflowException
 from jobroom.workflows.models import StoredWorkflow
@@ -178,7 +178,7 @@ def test_whoever_holds_a_link_confirms_with_a_button_and_once():
     assert (act.who, act.outcome) == (arrivals.LINK, "Node payment.")
     again = client.post(link, form)
     assert (again.status_code, "used already" in again.content.decode()) == (409, True)
-    assert client.post(other, form).status_code == 409, "somebody else was faster"
+    assert client.post(other, form).status_code == 409, "someone else was faster"
     assert "nothing left to confirm" in client.get(other).content.decode()
     hand.take_one()
     assert hand.stored().decisions["0"]["result"] == {"by": arrivals.LINK, "data": None}
@@ -225,7 +225,7 @@ def test_a_link_may_be_made_before_the_node_waits_by_a_job_of_the_workflow(monke
     finally:
         task.pop_request()
     path = "/" + link.split("//")[1].partition("/")[2]
-    assert "Nobody waits for this yet" in Client().get(path).content.decode()
+    assert "No one waits for this yet" in Client().get(path).content.decode()
     assert Client().post(path).status_code == 409
     run.whole()
     assert "Confirm" in Client().get(path).content.decode()

@@ -141,7 +141,7 @@ class Player(Hand):
         if answer is None:
             self._begin(run)
         elif answer != REPEATED:
-            run.end("cancelled")  # somebody has cancelled it
+            run.end("cancelled")  # someone has cancelled it
 
     def _begin(self, run: Run) -> None:
         self.begun[run.node] += 1

@@ -220,7 +220,7 @@ def test_a_decision_is_made_once():
     hand = approval()
     stored = hand.stored()
     arrivals.decide(stored, node(stored), approve=True, by=None)
-    with pytest.raises(NotNow, match="Nobody waits for this"):
+    with pytest.raises(NotNow, match="No one waits for this"):
         arrivals.decide(stored, node(stored), approve=False, by=None)
 
 
@@ -677,7 +677,7 @@ def test_a_node_that_waits_for_its_time_is_scheduled(options):
     assert message.headers["eta"] == later.run_after.isoformat().replace("+00:00", message.headers["eta"][-6:])
 
 
-# --- done by somebody's word -------------------------------------------------------------------------------------------
+# --- done by someone's word -------------------------------------------------------------------------------------------
 
 
 def test_what_is_said_to_be_done_stands_although_something_before_it_runs_again():

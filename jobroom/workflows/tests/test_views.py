@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from jobroom.jobs.models import Job
 from jobroom.jobs.models import State as JobState
-from jobroom.workflows import arrivals, progress, services
+from jobroom.workflows import arrivals, forecast, progress, services
 from jobroom.workflows.graph import Graph, Kind, Ref, When
 from jobroom.workflows.models import State, StoredWorkflow
 from jobroom.workflows.tests.stored import chain, fan, job, layers, node, store
@@ -288,9 +288,9 @@ def test_the_admin_shows_no_graph(as_staff):
 
 def test_the_expected_end_is_known_only_when_it_is(as_staff):
     stored = store(chain(3), "sww")
-    assert progress.left(progress.now_of(stored)) != "end unknown"  # demo.add has ended well before: node 0
+    assert forecast.left(progress.now_of(stored)) != "end unknown"  # demo.add has ended well before: node 0
     unknown = store(chain(3, task="never.ran"), "www")
-    assert progress.left(progress.now_of(unknown)) == "end unknown"
+    assert forecast.left(progress.now_of(unknown)) == "end unknown"
 
 
 def test_states_are_json_without_the_graph(as_staff):

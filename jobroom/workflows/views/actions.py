@@ -88,7 +88,7 @@ class Field:
 
     @property
     def is_changed(self) -> bool:
-        """Whether somebody wrote other arguments; line ends do not count."""
+        """Whether someone wrote other arguments; line ends do not count."""
         return _plain(self.args) != self._shown[self.args_name] or _plain(self.kwargs) != self._shown[self.kwargs_name]
 
     def change(self) -> dict[str, Any]:

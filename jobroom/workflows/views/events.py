@@ -1,4 +1,4 @@
-"""Events that nodes wait for: delivered from a workflow's page, or by whoever holds a signed link."""
+"""Events that nodes wait for: delivered from a workflow's page, or by anyone who holds a signed link."""
 
 import json
 
@@ -56,7 +56,7 @@ def make_link(request: HttpRequest, workflow_id: str) -> HttpResponse:
     try:
         address = links.make(stored, node, by=person(request))
         days = settings.LINKS_LAST / 86400
-        text = f"Whoever has this link delivers “{node.key}”, once, within {days:g} days:"
+        text = f"Anyone who has this link delivers “{node.key}”, once, within {days:g} days:"
         messages.success(request, f"{text} {address}")
     except WorkflowException as error:
         messages.error(request, str(error))
@@ -66,7 +66,7 @@ def make_link(request: HttpRequest, workflow_id: str) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def by_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Ask whoever holds the link to confirm, and deliver the event then. Looking at it (as mail programs do) delivers nothing."""
+    """Ask anyone who holds the link to confirm, and deliver the event then. Looking at it (as mail programs do) delivers nothing."""
     try:
         link = links.opened(token)
         if request.method == "POST":

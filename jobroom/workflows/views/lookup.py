@@ -19,7 +19,7 @@ class SeeOther(HttpResponseRedirect):
 
 
 def person(request: HttpRequest) -> User:
-    """Return who asks; the view has seen to it that somebody does."""
+    """Return who asks; the view has seen to it that someone does."""
     return cast("User", request.user)
 
 

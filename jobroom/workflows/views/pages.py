@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from jobroom.jobs.filters import count
 from jobroom.jobs.views.pages import freshness
 from jobroom.workflows import approvals as deciding
-from jobroom.workflows import explanations, policies, progress
+from jobroom.workflows import explanations, forecast, page_state, policies, progress
 from jobroom.workflows.engine.keys import ENDED, GOOD, NodeState
 from jobroom.workflows.filters import WorkflowFilter
 from jobroom.workflows.graph import Kind
@@ -96,8 +96,8 @@ def _head(request: HttpRequest, now: Now) -> dict[str, Any]:
     ]
     return {
         "counts": now.counts([node.index for node in now.work]),
-        "left": progress.left(now),
-        "head": progress.head_of(now),
+        "left": forecast.left(now),
+        "head": page_state.head_of(now),
         "bad": bad[:NAMED],
         "more_bad": max(0, len(bad) - NAMED),
         "approvals": approvals,
@@ -114,7 +114,7 @@ def _head(request: HttpRequest, now: Now) -> dict[str, Any]:
 @require_safe
 def states(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Answer how far the workflow has come, as JSON; 304 when the page knows that already."""
-    body = json.dumps(progress.states(progress.now_of(workflow_or_404(request, workflow_id))), separators=(",", ":"))
+    body = json.dumps(page_state.states(progress.now_of(workflow_or_404(request, workflow_id))), separators=(",", ":"))
     tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:20]}"'
     if request.headers.get("If-None-Match") == tag:
         return HttpResponse(status=304, headers={"ETag": tag})

@@ -18,7 +18,7 @@ LINES, ATTEMPTS, ITEMS = 20, 10, 25
 
 
 def panel(request: HttpRequest, now: Now, node: Node) -> dict[str, Any]:
-    """Return what is known of the node; it is open to whoever may see the workflow."""
+    """Return what is known of the node; it is open to anyone who may see the workflow."""
     stored, graph = now.stored, now.graph
     job = progress.job_of(stored, node) if node.kind == Kind.TASK else None
     args, kwargs = explanations.shown_arguments(node)

@@ -82,7 +82,7 @@ def busy(self):
 
 @shared_task(bind=True, base=BaseTask, name="failing.quiet")
 def quiet(self):
-    raise ValueError("nobody asked to be told")
+    raise ValueError("no one asked to be told")
 
 
 @shared_task(bind=True, base=Told, name="failing.waits")

@@ -45,7 +45,7 @@ class Command(BaseCommand):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the lock of the training while inside; without a Redis nobody else can train by a job anyway."""
+        """Hold the lock of the training while inside; without a Redis no one else can train by a job anyway."""
         lock = ExclusiveLock(LOCK, task="manage.py train_spam_detector")
         try:
             if not lock.acquire():

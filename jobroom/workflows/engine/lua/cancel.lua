@@ -1,4 +1,4 @@
--- Nothing more is sent or started from the first call on; what is queued, waits, is held or waits for somebody or something outside ends as
+-- Nothing more is sent or started from the first call on; what is queued, waits, is held or waits for someone or something outside ends as
 -- cancelled, and what runs is asked to stop. The handlers run all the same, also if it was paused. A call settles so many
 -- nodes and items and says where the next one goes on. ARGV: error ('' for none), request as JSON, seconds for which it is
 -- kept, text for the database, index and item to begin with, and how many this call settles.

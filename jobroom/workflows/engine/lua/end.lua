@@ -1,5 +1,5 @@
--- ARGV: node, letter, job, event ('' if somebody else has told), key, text and seconds of Celery's result ('' for none),
--- whole result ('' when nobody needs it), then pairs of name and text of parts of it.
+-- ARGV: node, letter, job, event ('' if someone else has told), key, text and seconds of Celery's result ('' for none),
+-- whole result ('' when no one needs it), then pairs of name and text of parts of it.
 -- @include base step gather revive
 local node, letter, job = ARGV[1], ARGV[2], ARGV[3]
 if ARGV[5] ~= '' then

@@ -1,4 +1,4 @@
--- A node that was taken for lost has ended well all the same: what it has blocked is let go, as if it had never been lost.
+-- A node that was taken for lost has succeeded all the same: what it has blocked is let go, as if it had never been lost.
 -- Takes back what the end `before` of a node, or its being blocked, has made impossible for those that wait for it.
 local function release(index, before, now_true, freed)
   for _, edge in ipairs(record(index).c) do

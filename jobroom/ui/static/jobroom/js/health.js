@@ -1,4 +1,4 @@
-// One sentence on every page about how Jobroom fares, and one state of the connection: the server is here, away,
+// One sentence on every page about how Jobroom is doing, and one state of the connection: the server is here, away,
 // or has logged this browser out. Forms ask for it before they send anything, so nothing typed is lost.
 
 import { timeOfDay } from "./times.js";
@@ -51,7 +51,7 @@ async function ask(method) {
   return [html ? "trouble" : "here", html];
 }
 
-/** Asks how Jobroom fares. */
+/** Asks how Jobroom is doing. */
 export async function look() {
   if (!line) return;
   try {

@@ -2,7 +2,7 @@
 
 const TEXTS = "input:not([type=hidden], [type=checkbox], [type=radio], [type=submit], [type=button]), textarea";
 
-/** Returns the place of the choice that a list shows when nobody has touched it. */
+/** Returns the place of the choice that a list shows when no one has touched it. */
 function first(list) {
   const chosen = [...list.options].findLastIndex((option) => option.defaultSelected);
   return list.multiple ? chosen : Math.max(0, chosen);

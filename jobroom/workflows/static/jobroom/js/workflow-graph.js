@@ -242,7 +242,7 @@ export class Graph {
     });
   }
 
-  /** Whoever moves the picture wants to look where they look. */
+  /** A person who moves the picture wants to look where they look. */
   moved(act) {
     this.setFollowing(false);
     this.moving = null;

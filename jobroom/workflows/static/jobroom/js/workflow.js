@@ -28,7 +28,7 @@ function withPart(part) {
   return address.href;
 }
 
-/** Fetches a region again, if nobody is using it. */
+/** Fetches a region again, if no one is using it. */
 function refresh(id, part) {
   const region = document.getElementById(id);
   if (!region) return;
@@ -169,7 +169,7 @@ page.addEventListener("live", (event) => {
 });
 ask();
 setInterval(() => {
-  // A region in which somebody typed was left alone.
+  // A region in which someone typed was left alone.
   const head = document.getElementById("workflow-head");
   if (states && head && head.dataset.head !== states.head) refresh("workflow-head", "head");
   if (document.hidden || states?.finished) return;

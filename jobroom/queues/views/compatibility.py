@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from jobroom.jobs.api.base import ApiView
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import problems
-from jobroom.queues.waiting import KINDS, check_waiting
+from jobroom.queues.compatibility import KINDS, check_waiting
 
 
 @staff_member_required

@@ -8,7 +8,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from jobroom.arguments.redaction import HIDDEN
 from jobroom.jobs.models import Job, Preset, State
-from jobroom.queues.waiting import check_waiting
+from jobroom.queues.compatibility import check_waiting
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.graph import Graph, Ref
 from jobroom.workflows.models import Definition

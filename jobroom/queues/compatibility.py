@@ -18,8 +18,8 @@ from jobroom.schedules.querysets import enabled
 from jobroom.schedules.services.arguments import argument_problems, closest, registered_tasks
 from jobroom.workflows.current_state import node_states_now
 from jobroom.workflows.definitions import registry
-from jobroom.workflows.definitions.builder import Recipe
 from jobroom.workflows.definitions.parser import WrongDefinition
+from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.engine.keys import ENDED
 from jobroom.workflows.graph import ITEM, REF
 from jobroom.workflows.models import ACTIVE, Definition, StoredWorkflow
@@ -117,7 +117,7 @@ def _schedules(ignored: Sequence[str]) -> Iterator[Trouble | None]:
 
 
 def _presets(ignored: Sequence[str]) -> Iterator[Trouble | None]:
-    # A preset may leave arguments to whoever launches it.
+    # A preset may leave arguments to the person who launches it.
     for row in Preset.objects.iterator(chunk_size=CHUNK):
         yield None
         for problem in _problems(row.task, [], row.arguments, ignored):

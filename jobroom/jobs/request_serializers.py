@@ -1,0 +1,90 @@
+"""What the API of jobs is asked: launches, lists, waits."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from jobroom.jobs.filters import cursor
+from jobroom.jobs.kept_serializers import kept
+from jobroom.jobs.models import Caching, State
+from jobroom.web.cursors import REMEDY, WrongCursor
+
+# Longest time in seconds that a launch may wait for its result.
+LONGEST_WAIT = 60
+
+
+# The greatest whole number that JavaScript holds exactly.
+GREATEST = 2**53 - 1
+
+
+class LaunchRequest(serializers.Serializer[Any]):
+    """A launch."""
+
+    task = serializers.CharField(max_length=255)
+    arguments = serializers.DictField(required=False, default=dict, help_text="By name, as the task's schema says.")
+    queue = serializers.CharField(max_length=255, required=False, default="", allow_blank=True)
+    run_after = serializers.DateTimeField(required=False, default=None, allow_null=True)
+    priority = serializers.IntegerField(
+        min_value=0, max_value=9, required=False, default=None, allow_null=True, help_text="0 is soonest, 9 last."
+    )
+    note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
+    tags = serializers.ListField(child=serializers.CharField(max_length=50), max_length=20, required=False, default=[])
+    force = serializers.BooleanField(required=False, default=False, help_text="Compute, and replace a kept answer.")
+    recalculate = serializers.BooleanField(
+        required=False, default=False, help_text="The same; the task may start from the kept answer."
+    )
+    no_cache = serializers.BooleanField(required=False, default=False, help_text="Compute, and keep nothing.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values as `jobroom.jobs.launches.launch` takes them: at most one way to deal with cached results."""
+        chosen = [name for name in Caching.values if name and attrs.pop(name)]
+        if len(chosen) > 1:
+            raise serializers.ValidationError({chosen[1]: [f"Give this or {chosen[0]}, not both."]})
+        return {**attrs, "caching": chosen[0] if chosen else Caching.USE}
+
+
+class WaitQuery(serializers.Serializer[Any]):
+    """How long a launch waits for its result."""
+
+    wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, required=False, default=0)
+
+
+def launch_of(query: Any, data: Any) -> tuple[dict[str, Any], float]:
+    """Return what a request wants launched, and for how many seconds it waits; raise ValidationError."""
+    return kept.checked(LaunchRequest, data), kept.checked(WaitQuery, query)["wait"]
+
+
+class PlaceField(serializers.CharField):
+    """Where a page of a list begins, as `next` of the page before says it; anything else is refused."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=400, help_text="From `next` of the page before.", **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the text of a place; raise ValidationError for what is none."""
+        text = super().to_internal_value(data)
+        try:
+            cursor({"": text}, "")
+        except WrongCursor as wrong:
+            raise serializers.ValidationError(REMEDY) from wrong
+        return text
+
+
+class ListQuery(serializers.Serializer[Any]):
+    """Which jobs are listed. What is not named is not looked at."""
+
+    state = serializers.ChoiceField(choices=State.choices, required=False)
+    task = serializers.CharField(max_length=255, required=False)
+    queue = serializers.CharField(max_length=255, required=False)
+    schedule = serializers.CharField(max_length=255, required=False)
+    workflow = serializers.CharField(max_length=64, required=False)
+    owner = serializers.CharField(max_length=150, required=False, help_text="User name.")
+    tag = serializers.CharField(max_length=50, required=False)
+    q = serializers.CharField(max_length=255, required=False, help_text="Words in label, task or error, or an id.")
+    before = PlaceField(required=False)
+
+
+class AfterQuery(serializers.Serializer[Any]):
+    """From where events are listed."""
+
+    after = serializers.IntegerField(min_value=0, max_value=GREATEST, required=False, default=0)
