@@ -33,7 +33,9 @@ def test_no_lua_script_writes_a_letter_itself():
     """What is compared with a state, or becomes one, is named; a letter in front of `..` is the name of a field."""
     letter = re.compile(rf"(?<!\.\. )'[{''.join(NodeState)}]'(?! \.\.)")
     for path in (FOLDER / "engine/lua").glob("*.lua"):
-        code = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("--") and "XADD" not in line]
+        code = [
+            line for line in path.read_text().splitlines() if not line.lstrip().startswith("--") and "XADD" not in line
+        ]
         assert [line for line in code if letter.search(line)] == [], path
 
 
