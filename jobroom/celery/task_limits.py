@@ -281,6 +281,7 @@ def sentences(jobs: list[str]) -> dict[str, str]:
 
 def refill() -> None:
     """Hand on places that stand empty, such as after a purge of a queue; forget groups that nobody needs."""
-    for name in list(redis.client().smembers(redis.key("turns"))):  # type: ignore[arg-type]
-        values = [settings.REDIS_PREFIX, time.time(), delayed.PARKED, name]
+    names: Any = redis.client().smembers(redis.key("turns"))
+    for name in names:
+        values: list[Any] = [settings.REDIS_PREFIX, time.time(), delayed.PARKED, name]
         redis.script(REFILL)([], values, client=redis.client())

@@ -26,7 +26,8 @@ class Limit:
 
     def __post_init__(self) -> None:
         """Refuse what limits nothing, or means nothing."""
-        if not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 0:
+        number: object = self.most  # whatever a task says
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise ValueError(f"The number of a limit is a whole number such as 3, not {self.most!r}.")
         if self.rate and not _RATE.match(self.rate):
             raise ValueError(f'The rate of a limit is a text such as "100/m" (s, m or h), not {self.rate!r}.')

@@ -25,7 +25,7 @@ class Message:
     ) -> None:
         self.headers = {"id": job, "task": task, "eta": eta, **({"person": person} if person else {})}
         self.delivery_info = {"routing_key": queue, "exchange": ""}
-        self.payload = (list(args), {}, {})
+        self.payload: tuple[list[object], dict[str, object], dict[str, object]] = (list(args), {}, {})
         self.raw = json.dumps({"headers": self.headers, "body": "x"})
         self.channel = self
         self._popped = (queue.encode(), self.raw.encode())
