@@ -144,6 +144,8 @@ JOBROOM = {
     "REDIS_PREFIX": "image:",
     # `manage.py up` starts one worker for each.
     "QUEUES": env.words("IMAGE_QUEUES", ["default", "ml", "email", "heavy"]),
+    # On these each person has a turn after the other, whoever sent how much before.
+    "FAIR_QUEUES": env.words("IMAGE_FAIR_QUEUES", []),
     "SITE_URL": SITE_URL,
     "EMAIL_TRANSPORT": EMAIL_TRANSPORT,
     # Who may read /metrics besides staff: whoever has the token, or everybody.

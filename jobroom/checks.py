@@ -8,6 +8,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 
 from jobroom import conf, private, upgrade
+from jobroom.locks.limit import limit_of
 from jobroom.resources.declaration import declared, suggestion
 from jobroom.runner.preparation import PRIVATE_PROBLEM, PRIVATE_REMEDY
 
@@ -22,6 +23,7 @@ def connect() -> None:
     register(unregistered_tasks)
     register(misspelt_settings)
     register(resources_of_tasks)
+    register(limits_of_tasks)
     register(data_folder)
     register(unserved_resources)
     register(old_tables, Tags.database)
@@ -101,6 +103,24 @@ def resources_of_tasks(**kwargs: Any) -> list[CheckMessage]:
         for name in getattr(task, "resources", ())
         for message in _resource_of(task, str(name))
     ]
+
+
+def limits_of_tasks(**kwargs: Any) -> list[CheckMessage]:
+    """Name every task whose limit cannot be understood: it would limit nothing."""
+    from celery import current_app
+
+    found: list[CheckMessage] = []
+    for task in current_app.tasks.values():
+        try:
+            limit_of(task)
+        except (ValueError, TypeError) as error:
+            hint = 'Write limit=3, or limit=Limit(3, key="{argument}").'
+            found.append(
+                Error(
+                    f"The limit of the task {task.name} cannot be kept: {error}", hint=hint, obj=task, id="jobroom.E006"
+                )
+            )
+    return found
 
 
 def _resource_of(task: Any, name: str) -> Iterator[CheckMessage]:

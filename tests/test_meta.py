@@ -23,7 +23,7 @@ OURS = PROJECT["tool"]["importlinter"]["root_packages"]
 
 # Anyone who watches Jobroom, wants to sign in, or reads the description of the API, is a stranger.
 FOR_STRANGERS = {
-    *("/healthz", "/readyz", "/metrics", "/login/", "/admin/login/"),
+    *("/healthz", "/readyz", "/login/", "/admin/login/"),
     *("/password-reset/", "/password-reset/sent/", "/password-reset/x/x/", "/password-reset/done/"),
     *("/api/token/", "/api/token/refresh/", "/api/schema/"),
 }

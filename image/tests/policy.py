@@ -169,11 +169,13 @@ LINES: dict[str, Line] = {
     "queues/of/<path:name>/many/": line(post=OPERATE),
     "locks/": line(STAFF_PAGE),
     "locks/break/": line(post=OPERATE),
+    "locks/free/": line(post=OPERATE),
     "api/queues/": line(FORBIDDEN_BUT_STAFF),
     "api/queues/<path:name>/messages/": line(FORBIDDEN_BUT_STAFF, API_OPERATE),
     "api/queues/<path:name>/purge/": line(post=API_OPERATE),
     "api/queues/<path:name>/move/": line(post=API_OPERATE),
     "api/pauses/": line(FORBIDDEN_BUT_STAFF, API_OPERATE, delete=API_OPERATE),
+    "api/limits/": line(FORBIDDEN_BUT_STAFF, API_OPERATE),
     "api/locks/": line(FORBIDDEN_BUT_STAFF, API_OPERATE),
     # audit
     "audit/": line(STAFF_PAGE),

@@ -69,9 +69,9 @@ NO_WAY = {
         "api/workflows/<str:workflow_id>/pause/",
     },
     "messages of jobs that have passed the gate, by the right of an operator": {
-        "queues/pause/", "queues/resume/", "queues/of/<path:name>/message/", "queues/of/<path:name>/many/", "locks/break/",
+        "queues/pause/", "queues/resume/", "queues/of/<path:name>/message/", "queues/of/<path:name>/many/", "locks/break/", "locks/free/",
         "api/queues/<path:name>/messages/", "api/queues/<path:name>/purge/", "api/queues/<path:name>/move/", "api/pauses/",
-        "api/locks/", "workers/tell/", "api/workers/tell/",
+        "api/locks/", "api/limits/", "workers/tell/", "api/workers/tell/",
     },
     "answers a question, by a right of its own": {
         "workflows/<str:workflow_id>/decide/", "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/",

@@ -33,7 +33,7 @@ OTHERS = {
         "api/jobs/<str:job_id>/cancel/", "api/jobs/<str:job_id>/retry/", "api/workflows/<str:workflow_id>/cancel/",
         "api/workflows/<str:workflow_id>/pause/", "api/workflows/<str:workflow_id>/unpause/",
         "api/workflows/<str:workflow_id>/resume/", "api/dead-letters/<int:letter_id>/requeue/",
-        "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/", "api/workflows/<str:workflow_id>/nodes/<str:key>/event/", "api/workers/tell/", "api/locks/", "api/pauses/",
+        "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/", "api/workflows/<str:workflow_id>/nodes/<str:key>/event/", "api/workers/tell/", "api/locks/", "api/limits/", "api/pauses/",
         "api/queues/<path:name>/messages/", "api/queues/<path:name>/move/", "api/queues/<path:name>/purge/",
         "api/schedules/<int:schedule_id>/pause/", "api/schedules/<int:schedule_id>/resume/",
         "api/schedules/<int:schedule_id>/run/", "api/schedules/<int:schedule_id>/skip/",

@@ -29,7 +29,9 @@ HEADER = "caching"
 # Header of a message that brings the failure of the job that computed the same.
 FAILURE = "answer_failed"
 # Headers that every message may have, and that nothing else hangs on.
-_ORDINARY = frozenset({"tracked", "periodic_task_name", "owner", *WAITS, "parent_id", DISPATCH, HEADER, FAILURE, ASK})
+_ORDINARY = frozenset(
+    {"tracked", "periodic_task_name", "owner", "person", *WAITS, "parent_id", DISPATCH, HEADER, FAILURE, ASK}
+)
 
 
 class SameFailed(JobFailed):

@@ -20,7 +20,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 
 from jobroom import foreign, redis
 from jobroom.arguments import storable
-from jobroom.celery import known_tasks, losses, pauses, rejection, wire
+from jobroom.celery import known_tasks, losses, pauses, rejection, task_limits, wire
 from jobroom.conf import settings
 from jobroom.events import heartbeat
 
@@ -106,7 +106,7 @@ class Consumer(CeleryConsumer):
             try:
                 heartbeat.taken[rejection.queue_of(message)] += 1
                 check(message)
-                if pauses.park(message):
+                if pauses.park(message) or task_limits.hold_back(message, self.app):
                     return
                 trial = _trial(message)
                 if trial is not None and losses.exhausted(trial.deaths):

@@ -110,10 +110,23 @@ def park(message: Any, group: str, held: str) -> bool:
 
     Returns False, and keeps nothing, where the hash with the key `held` has no field of that name any more.
     """
+    text = written(message)
+    keys = [*_keys(), held]
+    values = [message.headers["id"], text, PARKED + time.time(), group]
+    return bool(redis.script(_PARK)(keys, values, client=redis.client()))
+
+
+def keep_text(job: str, due: float, text: str) -> None:
+    """Keep a message as `written` gives it until its time; raises the errors of Redis."""
+    redis.script(_KEEP)(_keys(), [job, due, text], client=redis.client())
+
+
+def written(message: Any) -> str:
+    """Return a message that a worker has received as it is kept here."""
     body, info, properties = message.body, message.delivery_info, message.properties
     binary = isinstance(body, bytes)
     kept = ("priority", "correlation_id", "reply_to", "expiration")
-    text = dumps({
+    return dumps({
         "body": base64.b64encode(body).decode() if binary else body,
         "binary": binary,
         "content_type": message.content_type,
@@ -126,9 +139,6 @@ def park(message: Any, group: str, held: str) -> bool:
             **{name: properties[name] for name in kept if properties.get(name) is not None},
         },
     })  # fmt: skip
-    keys = [*_keys(), held]
-    values = [message.headers["id"], text, PARKED + time.time(), group]
-    return bool(redis.script(_PARK)(keys, values, client=redis.client()))
 
 
 def unpark(group: str) -> int:

@@ -21,7 +21,7 @@ from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.arguments.redaction import HIDDEN, hide_arguments, secret_arguments
 from jobroom.cache import Answer
 from jobroom.cache.handoff import HEADER
-from jobroom.celery import tracker
+from jobroom.celery import task_limits, tracker
 from jobroom.events import heartbeat
 from jobroom.jobs import completion, gate, later, limits, result_cache
 from jobroom.jobs.conf import settings
@@ -268,6 +268,8 @@ def _headers(job: Job, dispatch: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if job.caching:
         found[HEADER] = job.caching
+    if job.owner_id is not None:
+        found[task_limits.PERSON] = job.owner_id
     if dispatch:
         found[tracker.DISPATCH] = dispatch
     if job.run_after is not None and job.owner_id is not None:

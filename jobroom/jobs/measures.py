@@ -35,12 +35,29 @@ _WAITS = frozenset({"", State.SCHEDULED, State.QUEUED, State.RETRYING})
 class Changed(Protocol):
     """What a batch did to a job."""
 
-    task: str
-    queue: str
-    state: str
-    previous: str
-    waited: float | None
-    took: float | None
+    @property
+    def task(self) -> str:
+        """Its task."""
+
+    @property
+    def queue(self) -> str:
+        """Its queue."""
+
+    @property
+    def state(self) -> str:
+        """The state after the batch."""
+
+    @property
+    def previous(self) -> str:
+        """The state before it, empty for a new job."""
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds from its turn to its start."""
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from its start to its end."""
 
 
 @dataclasses.dataclass

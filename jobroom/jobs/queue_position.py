@@ -12,6 +12,8 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
+from jobroom import redis
+from jobroom.celery import task_limits
 from jobroom.celery.pauses import Paused
 from jobroom.jobs import history
 from jobroom.jobs.models import Job, State
@@ -44,6 +46,7 @@ class Waiting:
     limit: str = ""  # the rate limit that a worker holds it back for
     late: float = 0.0  # seconds that it has waited although a process was free, by what workers say of themselves
     quiet: tuple[str, ...] = ()  # workers of the queue that were told to take no jobs, where there is no other
+    turn: str = ""  # the limit or fair queue that lets it wait for its turn, in words
     paused: Paused | None = None  # what keeps it, its queue or its task, and who paused that
     front: tuple["InFront", ...] = ()  # who is before it: what runs first, then who waits; at most NAMED
 
@@ -62,6 +65,8 @@ class Waiting:
         """What keeps it from starting although it is its turn, in words; empty when nothing is known to."""
         if self.paused:
             return self.paused.sentence
+        if self.turn:
+            return self.turn
         if self.limit:
             return f"a worker holds it back for the rate limit {self.limit}"
         if self.stuck:
@@ -201,6 +206,7 @@ def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
     places = {queue: {job.pk: at for at, job in enumerate(lines[queue])} for queue in queues}
     starts = {queue: _starts(lines[queue], busy.get(queue, ()), served.get(queue, 0), times) for queue in queues}
     missing = pools.missing if pools is not None else {}
+    turns_of = _turns(found) if pools is not None else {}
     expected = {}
     for job in found:
         ahead = places[job.queue].get(job.pk, len(lines[job.queue]))
@@ -212,10 +218,19 @@ def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
             seconds=start.seconds if start.seconds < math.inf else None,
             unknown=start.unknown,
             missing=missing.get(job.queue, ()),
+            turn=turns_of.get(job.pk, ""),
             **(_seen(job, pools, start) if pools is not None else {}),
             front=_front(busy.get(job.queue, ()), lines[job.queue][:ahead]),
         )
     return expected
+
+
+def _turns(jobs: Sequence[Job]) -> dict[str, str]:
+    """Return why those jobs wait that wait for a limit or for their turn; nothing while Redis is away."""
+    try:
+        return task_limits.sentences([job.pk for job in jobs])
+    except (redis.Error, OSError):
+        return {}
 
 
 def _seen(job: Job, pools: "Pools", start: Start) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from jobroom.jobs.api.base import ApiView
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
-from jobroom.queues import board, broker, held_locks, operations, pauses, policies
+from jobroom.queues import board, broker, held_locks, limits, operations, pauses, policies
 from jobroom.queues.decoded import decode
 from jobroom.queues.exceptions import NotKnowable, NotThere, Refused
 from jobroom.queues.models import Pause
@@ -20,6 +20,8 @@ from jobroom.queues.serializers import (
     ActOnMessage,
     BreakRequest,
     Done,
+    FreeRequest,
+    LimitData,
     LockData,
     MessageData,
     MoveRequest,
@@ -211,3 +213,21 @@ class LockList(OperatorView):
         given = _given(BreakRequest, request.data)
         by = person(request).get_username()
         return Response({"detail": held_locks.break_lock(given["name"], by=by, reason=given["reason"])})
+
+
+class LimitList(OperatorView):
+    """Limits of tasks and fair queues."""
+
+    @extend_schema(operation_id="list_limits", responses={200: LimitData(many=True), **problems(401, 403, 503)})
+    def get(self, request: Request) -> Response:
+        """List the limits and fair queues that a job has a place in or waits for."""
+        return Response(LimitData(limits.limits(), many=True).data)
+
+    @extend_schema(
+        operation_id="free_place", request=FreeRequest, responses={200: Done, **problems(400, 401, 403, 404, 503)}
+    )
+    def post(self, request: Request) -> Response:
+        """Take the place of a job away, so that the next one may start."""
+        given = _given(FreeRequest, request.data)
+        by = person(request).get_username()
+        return Response({"detail": limits.free(given["name"], given["job"], by=by, reason=given["reason"])})

@@ -3,10 +3,11 @@
 import logging
 from typing import Any
 
+from jobroom.celery import task_limits
 from jobroom.events import heartbeat
-from jobroom.queues import board, broker, operations, pauses, samples
+from jobroom.queues import board, broker, limits, operations, pauses, samples
 from jobroom.queues.exceptions import NotKnowable
-from jobroom.signals import glance, housekeeping
+from jobroom.signals import glance, housekeeping, jobs_recorded
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +16,8 @@ def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     glance.connect(_finish, dispatch_uid="jobroom.queues.finish")
     housekeeping.connect(_sample, dispatch_uid="jobroom.queues.sample")
+    housekeeping.connect(_sweep, dispatch_uid="jobroom.queues.sweep")
+    jobs_recorded.connect(_release, dispatch_uid="jobroom.queues.release")
     housekeeping.connect(_reconcile, dispatch_uid="jobroom.queues.reconcile")
 
 
@@ -40,3 +43,18 @@ def _reconcile(**_: Any) -> None:
         pauses.reconcile()
     except broker.AWAY as error:
         logger.warning("What is paused cannot be read: %s", error)
+
+
+def _release(ended: list[tuple[str, str, str]], **_: Any) -> None:
+    """Give back the places of jobs that ended in whatever way: a process that was killed gives none back itself."""
+    try:
+        task_limits.release(job for job, _, _ in ended)
+    except broker.AWAY as error:
+        logger.warning("The places of jobs that ended are given back by the next round: %s", error)
+
+
+def _sweep(**_: Any) -> None:
+    try:
+        limits.sweep()
+    except broker.AWAY as error:
+        logger.warning("Limits cannot be looked at: %s", error)

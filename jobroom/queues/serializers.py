@@ -142,3 +142,32 @@ class BreakRequest(serializers.Serializer[object]):
 
     name = serializers.CharField(max_length=255)
     reason = serializers.CharField(max_length=500)
+
+
+class HolderData(serializers.Serializer[object]):
+    """A job that has a place."""
+
+    job = serializers.CharField()
+    since = serializers.DateTimeField()
+
+
+class LimitData(serializers.Serializer[object]):
+    """A limit with its key, or a fair queue."""
+
+    name = serializers.CharField()
+    what = serializers.CharField(help_text="The name of the limit, or queue:<name>.")
+    key = serializers.CharField(allow_blank=True)
+    most = serializers.IntegerField(help_text="Jobs that have a place at once; 0 is any number.")
+    rate = serializers.CharField(allow_blank=True, help_text="How many start in a time, such as 100/m.")
+    holders = HolderData(many=True, help_text="At most twenty.")
+    number = serializers.IntegerField(help_text="How many have a place.")
+    waiting = serializers.IntegerField()
+    people = serializers.IntegerField(help_text="For how many persons they wait.")
+
+
+class FreeRequest(serializers.Serializer[object]):
+    """Whose place is to be taken away, and why."""
+
+    name = serializers.CharField(max_length=300)
+    job = serializers.CharField(max_length=255)
+    reason = serializers.CharField(max_length=500)

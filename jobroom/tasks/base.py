@@ -21,6 +21,7 @@ from jobroom.events.attachments import AttachMixin
 from jobroom.events.cancellation import JobCancelled
 from jobroom.exceptions import JobFailed
 from jobroom.locks import ExclusiveLock, exclusive_task, redis_lock
+from jobroom.locks.limit import Limit
 from jobroom.resources.mixin import ResourcesMixin
 from jobroom.tasks import failure_mail, rights
 from jobroom.tasks.progress import ProgressMixin
@@ -32,6 +33,7 @@ __all__ = [
     "ExclusiveLock",
     "File",
     "JobFailed",
+    "Limit",
     "NotifyAdminTaskMixin",
     "Similar",
     "enqueue",
@@ -57,6 +59,8 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
     is: the same arguments, files by their content, or the same `fingerprint` (a function of the arguments that gives a
     text or a `Similar`), and the same `version` (a text, or a function that gives it).
 
+    `limit` (a number, or a `Limit`) is how many jobs of it run at once over all workers, or start in a time.
+
     `keep_whole` keeps an error, a traceback or a log line that is too long for the page as a file of the job
     (default: the setting KEEP_WHOLE).
     """
@@ -69,6 +73,7 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
     version: str | Callable[..., str] = ""
     keep_whole: bool | None = None
     asks_before_start: ClassVar[bool] = True
+    limit: int | Limit | None = None
     throws: tuple[type[Exception], ...] = (JobFailed, WrongArguments)
     Request = "jobroom.celery.losses:Request"
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from jobroom.queues import broker, held_locks, policies
+from jobroom.queues import broker, held_locks, limits, policies
 from jobroom.queues.views.base import act, text
 
 
@@ -22,10 +22,24 @@ def lock_list(request: HttpRequest) -> HttpResponse:
     context = {"may_operate": policies.may_operate(request.user), "rendered_at": timezone.now()}
     try:
         rows = held_locks.held()
+        limited = limits.limits()
         broken = [(entry, datetime.fromtimestamp(entry.at, UTC)) for entry in held_locks.broken()]
     except broker.AWAY:
         return render(request, "jobroom/queues/locks.html", {**context, "away": True}, status=503)
-    return render(request, "jobroom/queues/locks.html", {**context, "rows": rows, "broken": broken})
+    return render(request, "jobroom/queues/locks.html", {**context, "rows": rows, "broken": broken, "limits": limited})
+
+
+@staff_member_required
+@require_POST
+def free_place(request: HttpRequest) -> HttpResponse:
+    """Take the place of a job in a limit away."""
+    return act(
+        request,
+        lambda by: limits.free(
+            text(request, "name", 300), text(request, "job", 255), by=by, reason=text(request, "reason")
+        ),
+        f"{reverse('jobroom:queues:locks')}#limits",
+    )
 
 
 @staff_member_required

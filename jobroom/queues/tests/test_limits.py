@@ -1,0 +1,119 @@
+"""Limits on page, API and command: who has a place, who waits; a place is taken away with a reason, and swept when nobody has it."""
+
+import io
+import json
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
+
+from jobroom import redis
+from jobroom.audit.models import Act
+from jobroom.celery import task_limits
+from jobroom.jobs.models import Job, State
+from jobroom.jobs.queue_position import waiting
+from jobroom.queues import limits
+from jobroom.signals import jobs_recorded
+from jobroom.testing.tasks import made_task
+from jobroom.tests.test_task_limits import Message, next_ones, nothing, starts
+from jobroom.workers.tests.engine import worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NAME = "scratch.limited"
+
+
+@pytest.fixture(autouse=True)
+def _one_of_two(monkeypatch):
+    redis.client().flushdb()
+    monkeypatch.setattr(task_limits, "_limits", {})
+    monkeypatch.setattr(task_limits, "_is_jobrooms", lambda app: True)
+    with made_task(nothing, name=NAME, limit=1):
+        assert starts(Message(NAME, "first"))
+        assert not starts(Message(NAME, "second"))
+        yield
+
+
+@pytest.fixture
+def operator(client, django_user_model):
+    user = django_user_model.objects.create_user("grace", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="operate"))
+    client.force_login(user)
+    return client
+
+
+def test_the_page_shows_them_and_takes_a_place_away(operator):
+    page = operator.get("/locks/").content.decode()
+    assert "1 of 1 places" in page
+    form = {"name": NAME, "job": "first", "reason": "it hangs"}
+    answer = operator.post("/locks/free/", form, follow=True).content.decode()
+    assert "the next one may start" in answer
+    assert next_ones() == ["second"]
+    act = Act.objects.get()
+    assert (act.who, act.kind, act.target, act.reason) == ("grace", "limit", NAME, "it hangs")
+    assert "has no place" in operator.post("/locks/free/", form, follow=True).content.decode()
+
+
+def test_without_a_reason_or_the_right_nothing_happens(operator, client, django_user_model):
+    answer = operator.post("/locks/free/", {"name": NAME, "job": "first", "reason": " "}, follow=True)
+    assert "Say why" in answer.content.decode()
+    client.force_login(django_user_model.objects.create_user("clerk", is_staff=True))
+    assert client.post("/locks/free/", {"name": NAME, "job": "first", "reason": "x"}).status_code == 403
+    assert "Take the place away" not in client.get("/locks/").content.decode()
+    assert next_ones() == []
+
+
+def test_the_api_says_and_does_the_same(operator):
+    row = operator.get("/api/limits/").json()[0]
+    assert (row["name"], row["most"], row["number"], row["waiting"]) == (NAME, 1, 1, 1)
+    assert [holder["job"] for holder in row["holders"]] == ["first"]
+    body = {"name": NAME, "job": "second", "reason": "x"}
+    assert operator.post("/api/limits/", body, content_type="application/json").status_code == 404
+    done = operator.post("/api/limits/", {**body, "job": "first"}, content_type="application/json")
+    assert "the next one may start" in done.json()["detail"]
+
+
+def test_the_command_too():
+    out = io.StringIO()
+    call_command("locks", limits=True, stdout=out)
+    assert "1 of 1 places  1 waiting" in out.getvalue()
+    call_command("locks", free=[NAME, "first"], reason="it hangs", stdout=out)
+    with pytest.raises(CommandError, match="has no place"):
+        call_command("locks", free=[NAME, "first"], reason="it hangs")
+    assert next_ones() == ["second"]
+
+
+def test_the_page_of_a_job_says_why_it_waits(operator):
+    worker("one@a/1")
+    job = Job.objects.create(id="second", task=NAME, queue="default", state=State.QUEUED)
+    assert waiting([job])["second"].short.endswith("limit reached: 1 of 1 running")
+    page = operator.get("/jobs/second/").content.decode()
+    assert "Limit reached: 1 of 1 running" in page
+    assert "/locks/#limits" in page
+
+
+def test_a_job_that_ended_without_a_word_gives_its_place_back():
+    jobs_recorded.send(sender=None, job_ids=["first"], ended=[("first", NAME, "lost")])
+    assert next_ones() == ["second"]
+
+
+def test_a_round_finds_places_that_nobody_has(monkeypatch):
+    monkeypatch.setattr(limits, "STALE", -1.0)
+    Job.objects.create(id="first", task=NAME, state=State.RUNNING)
+    limits.sweep()
+    assert next_ones() == [], "it is said to run"
+    Job.objects.update(state=State.QUEUED)
+    worker("one@a/1", held=["first"])
+    limits.sweep()
+    assert next_ones() == [], "a worker has it"
+    worker("one@a/1")
+    limits.sweep()
+    assert next_ones() == ["second"]
+
+
+def test_json():
+    out = io.StringIO()
+    from unittest import mock
+
+    with mock.patch("sys.stdout", out):
+        call_command("locks", limits=True, json=True)
+    assert json.loads(out.getvalue())[0]["name"] == NAME

@@ -1,0 +1,165 @@
+"""Limits and fair turns, decided by the scripts alone: no worker runs here."""
+
+import json
+import time
+
+import pytest
+from celery import current_app
+
+from jobroom import redis
+from jobroom.celery import delayed, task_limits
+from jobroom.checks import limits_of_tasks
+from jobroom.locks.limit import Limit, limit_of
+from jobroom.testing.tasks import made_task
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+class Message:
+    """What a worker has received: of Jobroom's Redis, with the text that it popped."""
+
+    def __init__(
+        self, task: str, job: str, *args: object, person: str = "", queue: str = "default", eta: str | None = None
+    ) -> None:
+        self.headers = {"id": job, "task": task, "eta": eta, **({"person": person} if person else {})}
+        self.delivery_info = {"routing_key": queue, "exchange": ""}
+        self.payload: tuple[list[object], dict[str, object], dict[str, object]] = (list(args), {}, {})
+        self.raw = json.dumps({"headers": self.headers, "body": "x"})
+        self.channel = self
+        self._popped = (queue.encode(), self.raw.encode())
+        self.acknowledged = False
+
+    def ack(self) -> None:
+        self.acknowledged = True
+
+
+@pytest.fixture(autouse=True)
+def _clean(settings, monkeypatch):
+    settings.JOBROOM = settings.JOBROOM | {"FAIR_QUEUES": ["fair"]}
+    redis.client().flushdb()
+    monkeypatch.setattr(task_limits, "_limits", {})
+    monkeypatch.setattr(task_limits, "_processes", lambda queue: 2)
+    monkeypatch.setattr(task_limits, "_is_jobrooms", lambda app: True)
+
+
+def starts(message: Message) -> bool:
+    held = task_limits.hold_back(message, current_app)
+    assert held == message.acknowledged
+    return not held
+
+
+def next_ones(queue: str = "default") -> list[str]:
+    """Return the jobs in the list of a queue, that which is taken next first."""
+    return [json.loads(raw)["headers"]["id"] for raw in reversed(redis.client().lrange(queue, 0, -1))]
+
+
+def group(name: str) -> task_limits.Group:
+    return next(one for one in task_limits.groups() if one.name == name)
+
+
+def test_what_a_limit_may_say():
+    assert Limit(rate="120/m").per_second == 2
+    for wrong in ({"most": -1}, {"most": True}, {"rate": "fast"}, {"rate": "0/s"}, {}):
+        with pytest.raises(ValueError, match="limit"):
+            Limit(**wrong)
+
+
+def test_a_place_goes_from_who_ends_to_who_waits_and_is_kept_by_who_comes_again():
+    with made_task(nothing, name="scratch.limited", limit=1):
+        assert starts(Message("scratch.limited", "a"))
+        assert starts(Message("scratch.limited", "a")), "its message came back"
+        assert not starts(Message("scratch.limited", "b"))
+        assert not starts(Message("scratch.limited", "c"))
+        assert delayed.kept(["b", "c"]) == {"b", "c"}, "nobody calls them lost"
+        assert task_limits.sentences(["a", "b"]) == {"b": "limit reached: 1 of 1 running"}
+        assert task_limits.release(["a"]) == 1
+        assert next_ones() == ["b"]
+        assert task_limits.release(["a"]) == 0, "twice is the same as once"
+        assert next_ones() == ["b"]
+        assert starts(Message("scratch.limited", "b"))
+        task_limits.release(["b", "c"])
+        assert next_ones() == ["c", "b"]
+        task_limits.release(["c"])
+        assert task_limits.groups() == []
+
+
+def test_who_was_cancelled_meanwhile_is_passed_over():
+    with made_task(nothing, name="scratch.limited", limit=1):
+        for job in "abc":
+            starts(Message("scratch.limited", job))
+        delayed.remove("b")
+        task_limits.release(["a"])
+        assert next_ones() == ["c"]
+
+
+def test_keys_count_alone_and_tasks_may_share_a_name():
+    def work(customer):
+        return customer
+
+    with (
+        made_task(work, name="scratch.one", limit=Limit(1, key="{customer}", name="licence")),
+        made_task(work, name="scratch.two", limit=Limit(1, key=lambda customer: customer, name="licence")),
+    ):
+        assert starts(Message("scratch.one", "a", "acme"))
+        assert not starts(Message("scratch.two", "b", "acme"))
+        assert starts(Message("scratch.two", "c", "other"))
+        assert task_limits.sentences(["b"]) == {"b": "limit reached: 1 of 1 running for key acme"}
+
+
+def test_a_rate_reserves_a_moment_for_each():
+    with made_task(nothing, name="scratch.rated", limit=Limit(rate="2/h")):
+        assert [starts(Message("scratch.rated", str(number))) for number in range(4)] == [True, True, False, False]
+        first, second = (redis.client().zscore(redis.key("later"), job) - time.time() for job in "23")
+        assert 1750 < first < 1850
+        assert 3550 < second < 3650
+        assert starts(Message("scratch.rated", "2")), "its moment has come"
+        assert not starts(Message("scratch.rated", "4")), "and nobody else's"
+
+
+def test_what_is_for_later_takes_no_place():
+    with made_task(nothing, name="scratch.limited", limit=1):
+        assert not starts(Message("scratch.limited", "a", eta="2099-01-01T00:00:00+00:00"))
+        assert starts(Message("scratch.limited", "b"))
+        assert not [one for one in task_limits.groups() if one.waiting]
+
+
+def test_people_take_turns_and_each_keeps_their_order():
+    client = redis.client()
+    for number in range(6):
+        client.lpush("fair", Message("demo.echo", f"ada{number}", person="1", queue="fair").raw)
+    client.lpush("fair", Message("demo.echo", "grace", person="2", queue="fair").raw)
+    client.lpush("fair", "no message at all")
+    ran = []
+    for _ in range(50):
+        raw = client.rpop("fair")
+        if raw is None or raw.startswith("no"):
+            break
+        headers = json.loads(raw)["headers"]
+        message = Message("demo.echo", headers["id"], person=headers["person"], queue="fair")
+        if starts(message):
+            ran.append(headers["id"])
+            task_limits.release([headers["id"]])
+    assert [job for job in ran if job != "grace"] == [f"ada{number}" for number in range(6)]
+    assert ran.index("grace") <= 3, ran
+    assert task_limits.groups() == []
+
+
+def test_while_redis_is_away_jobs_start(settings):
+    with made_task(nothing, name="scratch.limited", limit=1):
+        settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://127.0.0.1:1/0"}
+        assert starts(Message("scratch.limited", "a"))
+
+
+def test_a_limit_that_means_nothing_is_found_by_check():
+    with made_task(nothing, name="scratch.wrong", limit=Limit(1, key="{nothing}")):
+        assert [message.id for message in limits_of_tasks()] == ["jobroom.E006"]
+        assert starts(Message("scratch.wrong", "a")), "and limits nothing"
+    assert limits_of_tasks() == []
+
+
+def test_a_plain_task_costs_nothing():
+    with made_task(nothing, name="scratch.plain") as task:
+        assert limit_of(task) is None
+        assert not task_limits.is_limited(task, "default")
