@@ -1,10 +1,13 @@
 """Reads type hints: which kind of field an argument is, how its value is checked, and which choices it has."""
 
 import dataclasses
+import datetime
+import decimal
 import enum
 import inspect
 import types
 import typing
+import uuid
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union
 
@@ -20,10 +23,6 @@ _KINDS: dict[Any, str] = {}
 
 def _kinds() -> dict[Any, str]:
     if not _KINDS:
-        import datetime
-        import decimal
-        import uuid
-
         _KINDS.update({
             str: "text", int: "integer", float: "number", bool: "boolean", dict: "json", decimal.Decimal: "decimal",
             datetime.date: "date", datetime.datetime: "datetime", datetime.time: "time",

@@ -11,6 +11,7 @@ import logging
 from typing import Any
 
 from celery import current_app, states
+from celery._state import get_current_task
 from kombu.utils.json import dumps, loads
 
 from jobroom import bounds, events
@@ -48,8 +49,6 @@ def same_failed(told: dict[str, Any]) -> SameFailed:
 
 def entry_of_message(request: Any) -> Entry:
     """Return the entry of a job whose message a worker has received."""
-    from celery._state import get_current_task
-
     task: Any = get_current_task()
     headers = {**(request.headers or {}), "parent_id": request.parent_id}
     signature = task.signature_from_request(request, retries=request.retries or 0, headers=headers)

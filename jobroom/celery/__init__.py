@@ -18,7 +18,7 @@ def install(app: Celery) -> Celery:
     The one line in a project's Celery module, right below `app = Celery(…)`. Settings are not read here. A base that the
     app has for its tasks already stays one: they then have both. Twice is the same as once.
     """
-    from jobroom.tasks import BaseTask
+    from jobroom.tasks import BaseTask  # noqa: PLC0415 — tasks imports this module
 
     transport.register()
     wire.register()

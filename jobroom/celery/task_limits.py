@@ -28,6 +28,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from celery import current_app, signals
+from celery._state import get_current_task
 from kombu.utils.encoding import bytes_to_str
 
 from jobroom import foreign, redis
@@ -188,8 +189,6 @@ def _ended(sender: Any, task_id: str, **_: Any) -> None:
 
 def _mark(headers: dict[str, Any], **_: Any) -> None:
     """Let the jobs that a job launches count for the same person."""
-    from celery._state import get_current_task
-
     task: Any = get_current_task()
     person = (
         ((task.request.headers or {}).get(PERSON) or getattr(task.request, PERSON, None)) if task is not None else None

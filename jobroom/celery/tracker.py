@@ -291,7 +291,7 @@ def _failed(
         state = "lost" if isinstance(exception, WorkerLostError | WorkerLost) else "failed"
         error = _error(sender, sender.request, exception, einfo, args, kwargs)
         _finish(task_id, execution, state, **error, **told)
-    from jobroom.tasks import failure_mail
+    from jobroom.tasks import failure_mail  # noqa: PLC0415 — tasks.failure_mail imports this module
 
     failure_mail.on_signal(sender, task_id, exception, einfo)
 

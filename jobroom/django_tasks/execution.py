@@ -10,6 +10,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from django.utils import timezone
 
 from jobroom import foreign
+from jobroom.django_tasks import results
 from jobroom.django_tasks.framework import (
     AnyResult,
     AnyTask,
@@ -31,8 +32,6 @@ class JobContext(TaskContext):  # type: ignore[misc,type-arg] # frozen and no ge
 
 def execute(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Run the function with its arguments and return what it returned, as plain JSON."""
-    from jobroom.django_tasks import results
-
     job: Any = get_current_task()
     if job is None or job.request.called_directly:
         return task.call(*args, **kwargs)
@@ -55,8 +54,6 @@ def execute(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> An
 
 
 def _error(error: BaseException) -> TaskError:
-    from jobroom.django_tasks import results
-
     return TaskError(
         exception_class_path=results.importable(foreign.full_name(type(error))),
         traceback="".join(traceback.format_exception(error)),

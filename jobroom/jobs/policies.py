@@ -43,7 +43,7 @@ def _rights_of(user: int) -> dict[Right, frozenset[str]]:
 @functools.cache
 def _statement(vendor: str) -> str:
     """Return the statement for all rights of a user; to have Django write it takes longer than to ask it."""
-    from jobroom.jobs.models import TaskRule
+    from jobroom.jobs.models import TaskRule  # noqa: PLC0415 — jobs.models imports this module
 
     texts = []
     for right in RIGHTS:
@@ -116,7 +116,7 @@ def asked_afresh(user: User) -> User:
 
 def queues_for(user: User | AnonymousUser, task: str, default: str) -> list[str]:
     """Return the queues that the user may choose for the task, the default one first."""
-    from jobroom.jobs.models import TaskRule
+    from jobroom.jobs.models import TaskRule  # noqa: PLC0415 — jobs.models imports this module
 
     rule = TaskRule.objects.filter(task=task).first()
     everywhere = list(settings.QUEUES) if user.is_staff else []

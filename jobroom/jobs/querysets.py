@@ -39,7 +39,7 @@ class StoredFileQuerySet(models.QuerySet["StoredFile"]):
 
     def visible_to(self, user: User | AnonymousUser) -> "StoredFileQuerySet":
         """Return the files that `user` uploaded, and those of jobs whose results the user may see."""
-        from jobroom.jobs.models import Job
+        from jobroom.jobs.models import Job  # noqa: PLC0415 — jobs.models imports this module
 
         if not user.is_authenticated or not user.is_active:
             return self.none()

@@ -228,7 +228,7 @@ def _look_for(job: Job) -> None:
 
 
 def _launch_anew(job: Job) -> None:
-    from jobroom.jobs.launches import has_secrets, resend
+    from jobroom.jobs.launches import has_secrets, resend  # noqa: PLC0415 — jobs.launches imports this module
 
     logger.warning("Job %s (%s) waited for a cached result, and Redis has lost that", job.pk, job.task)
     if has_secrets(job):

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from functools import cache as once
 from typing import Any
 
+from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 
+from jobroom.jobs.models import Profile
 from jobroom.users import User
 
 # Seconds for which a choice is remembered; in the process where it is changed it counts at once.
@@ -34,8 +36,6 @@ def check(name: str) -> None:
 
 def zone_of(user: Any) -> str:
     """Return the name of the zone that the person has chosen; empty for that of the site."""
-    from jobroom.jobs.models import Profile
-
     if not user.is_authenticated:
         return ""
     found: str | None = cache.get(_key(user.pk))
@@ -47,8 +47,6 @@ def zone_of(user: Any) -> str:
 
 def choose(user: User, name: str) -> None:
     """Keep the person's choice; empty is the zone of the site. Raises ValidationError."""
-    from jobroom.jobs.models import Profile
-
     check(name)
     Profile.objects.update_or_create(user=user, defaults={"zone": name})
     cache.delete(_key(user.pk))
@@ -72,6 +70,4 @@ def viewer_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
 
 def _has_session(request: HttpRequest) -> bool:
     """Return whether someone may be logged in: probes and static files ask no database who it is."""
-    from django.conf import settings
-
     return settings.SESSION_COOKIE_NAME in request.COOKIES

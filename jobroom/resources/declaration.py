@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import inspect
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -33,7 +34,7 @@ class Resource(Generic[T]):
 
     def get(self) -> T:
         """Return the object as this process has it; raise ResourceNotHere outside a worker, ResourceNotReady before it is loaded."""
-        from jobroom.resources.access import current
+        from jobroom.resources.access import current  # noqa: PLC0415 — resources.access imports this module
 
         return cast("T", current(self.name))
 
@@ -127,8 +128,6 @@ def served_by(queues: Sequence[str]) -> list[Resource[Any]]:
 
 def marked_parameters(run: Callable[..., Any]) -> tuple[str, ...]:
     """Return the parameters of `run` that are marked to be filled with a resource."""
-    import typing
-
     try:
         hints = typing.get_type_hints(run, include_extras=True)
     except (NameError, TypeError):

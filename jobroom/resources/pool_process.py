@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from billiard.pool import EX_RECYCLE
+from billiard.process import current_process
 from celery.concurrency import asynpool
 
 from jobroom.resources.board import Board
@@ -62,6 +63,4 @@ class Child(asynpool.Worker):
 
 def place() -> int:
     """Return this process's place in the pool."""
-    from billiard.process import current_process
-
     return int(getattr(current_process(), "index", os.getpid()))

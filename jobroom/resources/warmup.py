@@ -8,15 +8,14 @@ from collections.abc import Collection
 from typing import Any
 
 from jobroom import events, redis
+from jobroom.arguments import schema_of
+from jobroom.arguments.redaction import hide_arguments
 
 logger = logging.getLogger(__name__)
 
 
 def warm_schemas(app: Any, names: Collection[str]) -> None:
     """Make the argument schemas of the tasks that use one of the resources `names`; forked processes inherit them."""
-    from jobroom.arguments import schema_of
-    from jobroom.arguments.redaction import hide_arguments
-
     for task in app.tasks.values():
         if set(getattr(task, "resources", ())) & set(names):
             schema_of(task)

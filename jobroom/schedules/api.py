@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from django.http import Http404
-from django.urls import resolve, reverse
+from django.urls import get_script_prefix, resolve, reverse
 from django_celery_beat.models import PeriodicTask
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
@@ -100,8 +100,6 @@ class ScheduleList(ApiView):
 
 def address_below(address: str) -> str:
     """Return an address as the resolver knows it, without the path of the site."""
-    from django.urls import get_script_prefix
-
     prefix = get_script_prefix()
     return f"/{address.removeprefix(prefix)}" if prefix != "/" else address
 

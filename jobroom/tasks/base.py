@@ -10,6 +10,7 @@ from celery.app import app_or_default
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
+from celery.utils import uuid
 from django.db import transaction
 
 from jobroom import bounds, foreign
@@ -234,6 +235,4 @@ def enqueue(
 
 
 def _new_id() -> str:
-    from celery.utils import uuid
-
     return str(uuid())

@@ -8,13 +8,13 @@ from kombu.exceptions import OperationalError
 
 from image.celery import app
 from jobroom import redis
-from jobroom.celery import publishing
+from jobroom.celery import publisher
 
 
 @pytest.fixture(autouse=True)
 def _nobody_is_silent(monkeypatch):
     monkeypatch.setattr(redis, "_silent_until", 0.0)
-    monkeypatch.setattr(publishing, "_silent_until", 0.0)
+    monkeypatch.setattr(publisher, "_silent_until", 0.0)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_server_that_refuses_is_waited_out():
 
 
 def test_nothing_is_published_to_a_broker_that_stands_still():
-    publishing._note_silence(app)
+    publisher._note_silence(app)
     with pytest.raises(OperationalError, match="stands still"):
         app.send_task("demo.echo", ["x"])
     with pytest.raises(redis.LostError):
@@ -78,7 +78,7 @@ class TimeoutHere(OSError):
 )
 def test_who_publishes_tries_again_but_not_after_waiting_in_vain(error, in_job, goes_on):
     heard = []
-    patience = publishing._Patience(app, in_job=in_job, errback=lambda *told: heard.append(told))
+    patience = publisher._Patience(app, in_job=in_job, errback=lambda *told: heard.append(told))
     if goes_on:
         patience(error, 0.2)
         assert heard == [(error, 0.2)]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from django import forms
 from django.contrib.admin.utils import flatten_fieldsets
+from django.db import connection
 from django.db.models import Model
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
@@ -129,8 +130,6 @@ class VersionedForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
     def _stored(self) -> Any:
-        from django.db import connection
-
         rows = type(self.instance)._default_manager.filter(pk=self.instance.pk)
         return (rows.select_for_update() if connection.in_atomic_block else rows).first()
 

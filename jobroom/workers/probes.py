@@ -10,6 +10,8 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.migrations.executor import MigrationExecutor
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from jobroom import conf, events, exhaustion, health, private, redis, rounds
 from jobroom.celery import beat
@@ -104,9 +106,6 @@ def _parts() -> Part:
 
 
 def _redis() -> Part:
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
     options: dict[str, Any] = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
     with redis.connect(retry=Retry(NoBackoff(), 0), **options) as client:
         client.ping()

@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.cache import keeps_answers
 from jobroom.jobs import gate, policies
+from jobroom.jobs.files import store
 from jobroom.jobs.forms.fields import ArgumentField, Unfinished, as_text
 from jobroom.jobs.gate import Checked, default_queue
 from jobroom.jobs.models import Caching
@@ -101,8 +102,6 @@ class LaunchForm(forms.Form):
     def _stored(self, name: str, value: Any, field: ArgumentField) -> Any:
         if not isinstance(value, UploadedFile):
             return value
-        from jobroom.jobs.files import store
-
         suffixes = field.parameter.argument.suffixes
         if suffixes and not str(value.name).lower().endswith(suffixes):
             self.add_error(name, f"Choose a file of type {', '.join(suffixes)}.")

@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from jobroom.jobs import policies as job_policies
+from jobroom.jobs.catalogue import named_arguments
 from jobroom.jobs.filters import JobFilter
 from jobroom.jobs.models import Job
 from jobroom.schedules import policies, services
@@ -58,8 +59,6 @@ def schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
 
 def _arguments(row: Any) -> list[tuple[str, Any]]:
     """Return the arguments of the schedule's jobs by name; none where they cannot be read."""
-    from jobroom.jobs.catalogue import named_arguments
-
     try:
         args, kwargs, _ = services.message(row)
     except UnusableSchedule:

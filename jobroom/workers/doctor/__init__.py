@@ -74,7 +74,7 @@ def shortened(names: Collection[str]) -> str:
 
 def examine() -> list[Finding]:
     """Run every check; return what was found, the worst first. Never raises: a check that breaks says so itself."""
-    from jobroom.workers.doctor import configuration, processes
+    from jobroom.workers.doctor import configuration, processes  # noqa: PLC0415 — workers.doctor.configuration imports this module
 
     found = [*_parts()]
     for name, check in configuration.CHECKS.items():
