@@ -147,7 +147,7 @@ class CommonSettings(JobroomSettings):
     LOCK_TTL: float = 30.0
     # Longest time in seconds that a blocking exclusive task waits for its lock.
     LOCK_WAIT: float = 3600.0
-    # Queues on which each person has a turn after the other, whoever sent how much before.
+    # Queues on which each person has a turn after the other, no matter who sent how much before.
     FAIR_QUEUES: list[str] = []
     # Seconds between two heartbeats of a worker, and after how many a silent one counts as gone.
     HEARTBEAT_INTERVAL: float = 2.0
