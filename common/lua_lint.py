@@ -12,7 +12,7 @@ from jobroom.lua_scripts import FOLDER, INCLUDE
 # What Redis gives a script, and what the loader writes out.
 KNOWN = frozenset({
     "ARGV", "KEYS", "CONFIG", "STATE", "redis", "cjson", "math", "string", "table",
-    "ipairs", "next", "pairs", "tonumber", "tostring", "type", "unpack",
+    "ipairs", "next", "pairs", "pcall", "tonumber", "tostring", "type", "unpack",
 })  # fmt: skip
 
 

@@ -18,6 +18,6 @@ class QueuesConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from jobroom.queues import receivers
+        from jobroom.queues import conf, receivers  # noqa: F401 — what `JOBROOM` may say is known from the start
 
         receivers.connect()
