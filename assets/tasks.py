@@ -26,6 +26,9 @@ AMesh = Annotated[str | None, Argument(title="Mesh", help="Id of a file to work 
 TheFormat = Annotated[Format, Argument(title="Format", help="What the converted mesh is written as")]
 Views = Annotated[list[View], MinLen(1), Argument(title="Pictures", help="From where to look at it")]
 
+# The task that does it all; those below are its steps.
+PROCESS = "Process asset"
+
 # Jobs on one asset wait for each other in their queue, for a day at most.
 PATIENCE = 24 * 3600.0
 
@@ -40,7 +43,7 @@ def alone(task_name: str) -> exclusive_task:
     return exclusive_task(task_name=task_name, lock_id=lock_of, blocking=True, wait=PATIENCE)
 
 
-@app.task(bind=True, base=app.Task, name="assets.inspect", acks_late=True)
+@app.task(bind=True, base=app.Task, name="assets.inspect", acks_late=True, step_of=PROCESS)
 @alone("assets.inspect")
 def inspect(self: Any, asset: AnAsset) -> dict[str, Any]:
     """Measure a mesh: size, area, volume, holes, doubled triangles, and what unit it is probably in."""
@@ -48,7 +51,7 @@ def inspect(self: Any, asset: AnAsset) -> dict[str, Any]:
         return {"facts": bench.inspect()}
 
 
-@app.task(bind=True, base=app.Task, name="assets.repair", acks_late=True)
+@app.task(bind=True, base=app.Task, name="assets.repair", acks_late=True, step_of=PROCESS)
 @alone("assets.repair")
 def repair(self: Any, asset: AnAsset) -> dict[str, Any]:
     """Weld corners, remove doubled and flat triangles, turn all the same way, and close small holes."""
@@ -56,7 +59,7 @@ def repair(self: Any, asset: AnAsset) -> dict[str, Any]:
         return {"files": {"repaired": bench.repair()}}
 
 
-@app.task(bind=True, base=app.Task, name="assets.simplify", acks_late=True)
+@app.task(bind=True, base=app.Task, name="assets.simplify", acks_late=True, step_of=PROCESS)
 @alone("assets.simplify")
 def simplify(self: Any, asset: AnAsset, faces: Faces = 5000) -> dict[str, Any]:
     """Reduce a mesh to about so many triangles, keeping its shape as well as they can."""
@@ -64,7 +67,7 @@ def simplify(self: Any, asset: AnAsset, faces: Faces = 5000) -> dict[str, Any]:
         return {"files": {"simplified": bench.simplify(faces)}}
 
 
-@app.task(bind=True, base=app.Task, name="assets.convert", acks_late=True)
+@app.task(bind=True, base=app.Task, name="assets.convert", acks_late=True, step_of=PROCESS)
 @alone("assets.convert")
 def convert(self: Any, asset: AnAsset, format: TheFormat = "glb") -> dict[str, Any]:
     """Write a mesh in another format: PLY, OBJ, STL, GLB, OFF or 3MF; with its colours, and into GLB with its texture."""
@@ -72,7 +75,7 @@ def convert(self: Any, asset: AnAsset, format: TheFormat = "glb") -> dict[str, A
         return {"files": {"converted": bench.convert(format)}}
 
 
-@app.task(bind=True, base=app.Task, name="assets.pictures", acks_late=True)
+@app.task(bind=True, base=app.Task, name="assets.pictures", acks_late=True, step_of=PROCESS)
 @alone("assets.pictures")
 def pictures(self: Any, asset: AnAsset, views: Views = EVERY_VIEW) -> dict[str, Any]:
     """Picture a mesh from several sides, as PNG with a clear background."""
@@ -80,7 +83,7 @@ def pictures(self: Any, asset: AnAsset, views: Views = EVERY_VIEW) -> dict[str, 
         return {"files": bench.pictures(views)}
 
 
-@app.task(bind=True, base=app.Task, name="assets.level", acks_late=True)
+@app.task(bind=True, base=app.Task, name="assets.level", acks_late=True, step_of=PROCESS)
 def level(self: Any, asset: AnAsset, faces: Faces, mesh: AMesh = None) -> dict[str, Any]:
     """Make a copy of a mesh with about so many triangles; jobs for several sizes may run at once.
 
@@ -89,7 +92,7 @@ def level(self: Any, asset: AnAsset, faces: Faces, mesh: AMesh = None) -> dict[s
     return detail.level(asset, self, faces, mesh)
 
 
-@app.task(bind=True, base=app.Task, name="assets.report", acks_late=True)
+@app.task(bind=True, base=app.Task, name="assets.report", acks_late=True, step_of=PROCESS)
 def report(
     self: Any,
     asset: AnAsset,
@@ -103,7 +106,7 @@ def report(
 class ProcessAssetTask(NotifyAdminTaskMixin, BaseTask):
     """Does everything there is to do with a new mesh."""
 
-    name = "Process asset"
+    name = PROCESS
     description = """Inspect, repair, simplify, convert and picture a mesh in one job.
 
 The **simplified** mesh is made from the repaired one, the **converted** mesh from the simplified one; the pictures show
@@ -116,7 +119,7 @@ job fail with a sentence that says so.
     no_mail_for = (AssetFailed,)  # the file's fault, or a limit of ours that it met: its owner reads why
     acks_late = True
 
-    @alone("Process asset")
+    @alone(PROCESS)
     def run(
         self, asset: AnAsset, faces: Faces = 5000, format: TheFormat = "glb", views: Views = EVERY_VIEW
     ) -> dict[str, Any]:

@@ -124,7 +124,14 @@ and left to that job when it takes too long. What goes wrong with one vocabulary
             lock.release()
 
 
-@app.task(bind=True, base=app.Task, name="biosample.annotate_submission", acks_late=True, resources=("vocabularies",))
+@app.task(
+    bind=True,
+    base=app.Task,
+    name="biosample.annotate_submission",
+    acks_late=True,
+    resources=("vocabularies",),
+    step_of="Annotate All",
+)
 def annotate_submission(self: Any, submission: TheSubmission) -> dict[str, Any]:
     """Find the terms of the breeds, species and organism parts of one submission."""
     found = {}

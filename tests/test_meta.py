@@ -29,6 +29,7 @@ FOR_STRANGERS = {
 }
 # Models without a page of their own in the admin, and where they are seen.
 SHOWN_ELSEWHERE = {
+    "jobroom_jobs.HourTally": "the chart of the overview",
     "jobroom_audit.Act": "on the page of the audit; the admin offers to change what is kept for good",
     "jobroom_queues.Pause": "on the page of queues; a row alone would not reach the workers",
     "jobroom_jobs.LogLine": "on the job's page, as its log",

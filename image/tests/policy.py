@@ -71,7 +71,11 @@ LINES: dict[str, Line] = {
     "jobs/": line(ALL),
     "jobs/export/": line(ALL),
     "jobs/bulk/": line(post=ALL),
+    "jobs/views/": line(post=ALL),
+    "jobs/views/drop/": line(post=ALL),
+    "ask-for-access/": line(post=ALL),
     "jobs/<str:job_id>/": line(JOB),
+    "jobs/<str:job_id>/log/": line(Rule(frozenset({"reader", "owner", *STAFF}))),
     "jobs/<str:job_id>/cancel/": line(post=JOB),  # who may see it is told on its page why not
     "jobs/<str:job_id>/retry/": line(post=JOB),
     "jobs/<str:job_id>/note/": line(post=JOB),

@@ -79,7 +79,7 @@ NO_WAY = {
         "workflows/events/<str:token>/",  # without data
     },
     "a note, a deletion, or a thing of one's own": {
-        "jobs/<str:job_id>/note/", "account/zone/", "tasks/<path:name>/pin/", "answers/purge/", "tasks/<path:name>/presets/<int:preset_id>/drop/", "api/files/",
+        "jobs/<str:job_id>/note/", "account/zone/", "jobs/views/", "jobs/views/drop/", "ask-for-access/", "tasks/<path:name>/pin/", "answers/purge/", "tasks/<path:name>/presets/<int:preset_id>/drop/", "api/files/",
         "api/assets/", "assets/<int:asset_id>/delete/", "api/assets/<int:pk>/",
         "vocabularies/<slug:name>/delete/", "api/vocabularies/<slug:name>/",
     },
@@ -98,7 +98,7 @@ NO_WAY = {
 }  # fmt: skip
 # Pages that are looked at; their views take no other method.
 READ_ONLY = {
-    "", "jobs/", "jobs/export/", "jobs/<str:job_id>/", "answers/", "account/", "files/<uuid:file_id>/", "tasks/", "healthz", "dead-letters/", "readyz", "metrics", "health/", "health/line/", "workers/", "doctor/", "doctor/waiting/",
+    "", "jobs/", "jobs/export/", "jobs/<str:job_id>/", "jobs/<str:job_id>/log/", "answers/", "account/", "files/<uuid:file_id>/", "tasks/", "healthz", "dead-letters/", "readyz", "metrics", "health/", "health/line/", "workers/", "doctor/", "doctor/waiting/",
     "schedules/", "schedules/preview/", "schedules/<int:schedule_id>/",
     "queues/", "queues/of/<path:name>/", "locks/", "workers/stack/<str:job_id>/", "audit/", "audit/export.csv", "audit/export.json",
     "tasks/<path:name>/options/<str:field>/", "text/models/", "text/models/<int:version>/", "vocabularies/<slug:name>/",

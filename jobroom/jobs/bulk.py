@@ -57,7 +57,7 @@ class Choice:
         else:
             found = JobFilter(self.query, user).search
             also = (also or Q()) & (Q(created_at__lte=self.until) if self.until else Q())
-        return Search(found.rows.filter(also), found.paths) if also else found
+        return Search(found.rows.filter(also), found.paths, found.columns) if also else found
 
 
 @dataclasses.dataclass

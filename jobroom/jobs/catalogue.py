@@ -37,9 +37,11 @@ class TaskEntry:
     app: str  # the Django app that it lives in
     title: str  # as people call it
     cache_for: float | None  # seconds for which its answers are kept
+    step_of: str = ""  # the name of the bigger task, below which it is folded
     last: Job | None = None
     lately: Lately = dataclasses.field(default_factory=Lately)
     schedules: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # when it runs by itself, address
+    steps: "list[TaskEntry]" = dataclasses.field(default_factory=list)  # that the page folds below it
 
 
 def entries() -> list[TaskEntry]:
@@ -137,6 +139,7 @@ def _entry(task: Any) -> TaskEntry:
         app=str(type(task).__module__).partition(".")[0],
         cache_for=kept_seconds(task),
         title=str(getattr(task, "title", None) or task.name),
+        step_of=str(getattr(task, "step_of", None) or ""),
     )
 
 

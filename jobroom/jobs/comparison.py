@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import sysconfig
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,8 @@ from jobroom.users import User
 
 # So many of the task's newest jobs are looked at.
 LOOKED_AT = 200
+# Lines of code before and after the failing one.
+AROUND = 4
 _FRAME = re.compile(
     r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)\n(?:    (?P<code>.+))?', re.MULTILINE
 )
@@ -30,6 +33,13 @@ class Frame:
     line: int
     name: str
     code: str
+    text: str = ""  # as it stands in the traceback
+    around: tuple[tuple[int, str], ...] = ()  # lines of the file with their numbers, where it still is as it was
+
+    def split(self, traceback: str) -> tuple[str, str, str]:
+        """Return the traceback before, of and after this frame."""
+        before, found, after = traceback.rpartition(self.text) if self.text else (traceback, "", "")
+        return (before, found, after)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,4 +107,20 @@ def own_frame(traceback: str) -> Frame | None:
     if best is None:
         return None
     file = best["file"].removeprefix(f"{base}/") if base else best["file"]
-    return Frame(file, int(best["line"]), best["name"], best["code"] or "")
+    around = _lines_around(best["file"], int(best["line"]), best["code"] or "", base)
+    return Frame(file, int(best["line"]), best["name"], best["code"] or "", best[0], around)
+
+
+def _lines_around(file: str, line: int, code: str, base: str) -> tuple[tuple[int, str], ...]:
+    """Return the lines around one of the project's own code, none where the file is away, or another than it was."""
+    path = Path(file)
+    if not base or path.suffix != ".py" or not path.resolve().is_relative_to(base):
+        return ()
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, ValueError):
+        return ()
+    if not code or not 0 < line <= len(lines) or lines[line - 1].strip() != code.strip():
+        return ()
+    first = max(1, line - AROUND)
+    return tuple((number, lines[number - 1]) for number in range(first, min(len(lines), line + AROUND) + 1))

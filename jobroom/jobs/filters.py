@@ -14,13 +14,14 @@ from django.db import connection
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
-from jobroom.jobs import policies
+from jobroom.jobs import list_orders, policies
 from jobroom.jobs.catalogue import tracked_names
-from jobroom.jobs.lists import PAGE, Listing, clean
+from jobroom.jobs.lists import PAGE, Listing, clean, written
 from jobroom.jobs.models import ACTIVE, Job, State
 from jobroom.jobs.policies import may_know_of, may_see_task
 from jobroom.jobs.querysets import JobQuerySet
-from jobroom.jobs.search import Count, Found, Path, Place, Search, later, visible_paths
+from jobroom.jobs.search import COLUMNS, Count, Found, Path, Place, Search, later, visible_paths
+from jobroom.jobs.window import Window
 from jobroom.users import User
 from jobroom.web.cursors import WrongCursor
 
@@ -31,6 +32,7 @@ MOST_SIFTED = 1_000
 # Seconds for which a page looks for its rows, and then counts those that match; it says where it stopped.
 LOOKED = 0.02
 COUNTED = 0.01
+_ARIA = {True: "descending", False: "ascending"}
 
 
 def count(rows: QuerySet[Any]) -> Count:
@@ -72,13 +74,13 @@ def _counted_by_index(rows: JobQuerySet) -> dict[State, Count]:
 
 
 class JobFilter(Listing):
-    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, workflow, owner, tag, q, before.
+    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, workflow, owner, tag, q, when, sort, before.
 
     A value that makes no sense is ignored: a shared address must not break when a task is renamed. `owner` is `me` or a
-    user name; a name that nobody has finds nothing. A page has `size` rows.
+    user name; a name that nobody has finds nothing. `within`, or `since` and `until`, are about the launch. A page has `size` rows.
     """
 
-    names = ("state", "task", "queue", "schedule", "workflow", "owner", "tag", "q")
+    names = ("state", "task", "queue", "schedule", "workflow", "owner", "tag", "q", *Window.names, "sort")
 
     def __init__(self, query: Mapping[str, str], user: User | AnonymousUser, size: int = PAGE) -> None:
         self.size = size
@@ -94,24 +96,33 @@ class JobFilter(Listing):
         self.tag = query.get("tag", "").strip()[:50]
         self.user = user
         self.q = query.get("q", "").strip()[:255]
-        self.before = cursor(query)
+        self.window = Window.read(query)
+        self.within, self.since, self.until = self.window.within, self.window.since, self.window.until
+        self.order = list_orders.SORTS.get(query.get("sort", ""))
+        self.sort = self.order.name if self.order else ""
+        self.before: Place | None = None
+        self.after: list_orders.SortedPlace | None = None
+        if self.order:
+            self.after = self.order.read(query)
+        else:
+            self.before = cursor(query)
 
     @cached_property
     def matching(self) -> JobQuerySet:
         """All jobs that match, without order and end."""
-        rows = self.visible
+        order = self.order.condition if self.order else Q()
+        rows = self.visible.filter(self.window.condition & order)
         if self.state:
             rows = rows.filter(state=self.state)
         for column in ("task", "queue", "schedule", "workflow_id"):
             value = getattr(self, column)
             if value:
                 rows = rows.filter(**{column: value})
+            # Says what the partial index says, or no database would use it.
+            if value and column in {"schedule", "workflow_id"}:
+                rows = rows.exclude(**{column: ""})
         if self.owner:
             rows = rows.filter(owner=self._owner)
-        if self.workflow_id:
-            rows = rows.exclude(workflow_id="")
-        if self.schedule:
-            rows = rows.exclude(schedule="")  # says what the partial index says, or no database would use it
         if self.tag:
             rows = self._tagged(rows)
         return self._searched(rows) if self.q else rows
@@ -155,12 +166,13 @@ class JobFilter(Listing):
             paths.append([Q(**state)])
         if not (self.task and may_see_task(self.user, self.task)):
             paths += visible_paths(self.user, **state)
-        return paths or [[Q()]]
+        # Each index of a path goes on with the moment of the launch: outside of the window nothing is looked at.
+        return [[condition & self.window.condition for condition in path] for path in paths or [[Q()]]]
 
     @cached_property
     def search(self) -> Search:
         """How all jobs that match are found, a bounded piece at a time."""
-        return Search(self.matching, self._paths)
+        return Search(self.matching, self._paths, list_orders.LOOKED_AT if self.order else COLUMNS)
 
     @cached_property
     def _readable(self) -> Q:
@@ -178,9 +190,21 @@ class JobFilter(Listing):
         return self.search.look(most=self.size + 1, seconds=LOOKED, after=self.before)
 
     @cached_property
+    def _found_sorted(self) -> list_orders.FoundSorted:
+        order = self.order or list_orders.SORTS["created"]
+        everything = policies.sees_all(self.user) and set(self.parts) <= {"sort"}
+        return list_orders.look(
+            self.search, order, most=self.size + 1, seconds=LOOKED, after=self.after, all_match=everything
+        )
+
+    @cached_property
     def rows(self) -> list[Job]:
         """The jobs of this page."""
-        return list(jobs_at(self.places).values())
+        if not self.order:
+            return list(jobs_at(self.places).values())
+        ids = [place[-1] for place in self._found_sorted.places[: self.size]]
+        jobs = Job.objects.without_bulk().select_related("owner").in_bulk(ids)
+        return [jobs[pk] for pk in ids if pk in jobs]
 
     @property
     def places(self) -> list[Place]:
@@ -190,6 +214,8 @@ class JobFilter(Listing):
     @cached_property
     def total(self) -> Count:
         """How many jobs match, as far as that could be counted."""
+        if self.order:
+            return self.search.tally(most=MOST_COUNTED, seconds=COUNTED)
         found = self._found
         if self.before is None and len(found.places) <= self.size:
             return Count(len(found.places), found.upto is not None)
@@ -200,22 +226,50 @@ class JobFilter(Listing):
     @cached_property
     def _has_one_index(self) -> bool:
         """Whether one index has all that match together, and nothing else."""
-        if policies.sees_by_rule(self.user) or self.q or self.tag:
+        if policies.sees_by_rule(self.user) or self.q or self.tag or self.order:
             return False
         of_somebody = bool(self.owner) or not self.user.is_staff
-        asked = {name for name in self.parts if name != "owner"} | ({"owner"} if of_somebody else set())
+        others = {"owner", *Window.names}
+        asked = {name for name in self.parts if name not in others} | ({"owner"} if of_somebody else set())
         return len(asked) <= 1 or asked == {"owner", "state"}
 
     @property
     def looked_until(self) -> datetime | None:
         """The moment back to which jobs were looked at, when the page is not full and there are older ones."""
+        if self.order:
+            return None
         found = self._found
         return found.upto.at if found.upto and len(found.places) <= self.size else None
 
     @property
+    def is_cut(self) -> bool:
+        """Whether the page is not full although there may be more: its time was over."""
+        found = self._found_sorted if self.order else self._found
+        return found.upto is not None and len(found.places) <= self.size
+
+    @property
     def is_empty_database(self) -> bool:
         """Whether there is no job at all that the user may see."""
-        return not self._found.places and not self.is_filtered and self.before is None
+        return not self.is_filtered and self.before is None and not self._found.places
+
+    @property
+    def newest_link(self) -> str:
+        """The query string of the first page, empty when this is it."""
+        return self.link() if self.before or self.after else ""
+
+    @property
+    def heads(self) -> dict[str, tuple[str, str]]:
+        """For each column that can be sorted: the link of its head, and how the list goes by it now (aria-sort)."""
+        found = {}
+        for column, first in list_orders.COLUMN_FIRST.items():
+            here = self.sort.removeprefix("-") == column or (column == "created" and not self.sort)
+            if not here:
+                found[column] = (self.link(sort=first or None), "")
+                continue
+            down = self.order.keys[0][1] if self.order else True
+            back = self.order.backwards().name if self.order else "created"
+            found[column] = (self.link(sort=back if back in list_orders.SORTS else None), _ARIA[down])
+        return found
 
     @property
     def workflow(self) -> str:
@@ -229,7 +283,7 @@ class JobFilter(Listing):
             (n, v, self.link(**{n: None}))
             for n, v in self.parts.items()
             if n in {"queue", "schedule", "workflow", "tag"}
-        ]
+        ] + [(n, v, self.link(**{n: None})) for n, v in self.window.words]
 
     @property
     def _last(self) -> Place | None:
@@ -240,12 +294,16 @@ class JobFilter(Listing):
     @property
     def next_link(self) -> str:
         """The query string of the next page, empty on the last."""
-        return self.link_after(self._last) if self._last else ""
+        return self.link(before=self.next_place) if self.next_place else ""
 
     @property
     def next_place(self) -> str:
         """What `before` is on the next page, empty on the last."""
-        return f"{self._last.at.isoformat()}~{self._last.pk}" if self._last else ""
+        if not self.order:
+            return written(self._last) if self._last else ""
+        found = self._found_sorted
+        last = found.places[self.size - 1] if len(found.places) > self.size else found.upto
+        return self.order.written(last) if last else ""
 
     @cached_property
     def numbers(self) -> dict[State, Count]:
@@ -257,7 +315,7 @@ class JobFilter(Listing):
         others = {name: value for name, value in self.parts.items() if name != "state"}
         if not others:
             return counts(self.user)
-        if not self.state and self._is_whole:
+        if not self.state and not self.order and self._is_whole:
             seen = Counter(job.state for job in self.rows)
             return {state: Count(seen.get(state, 0), more=False) for state in State}
         wanted = self if not self.state else JobFilter(others, self.user)

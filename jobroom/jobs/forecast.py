@@ -29,6 +29,23 @@ def left(times: Sequence[float], fraction: float | None, spent: float) -> tuple[
     return max(0.0, low - spent), max(0.0, high - spent)
 
 
+def single(usual: float | None, fraction: float | None, spent: float) -> float | None:
+    """Return how many seconds a running job should still take, as one number; None where nobody can know.
+
+    Args:
+        usual: what jobs of the task usually take, in seconds; None where none has ended yet.
+        fraction: how much of it is done, by its own progress; None when it tells nothing.
+        spent: seconds since it began.
+    """
+    pace = spent / fraction if fraction is not None and fraction >= PACE else None
+    if pace is None or fraction is None:
+        # One that has taken longer than usual, and tells nothing, may take any time.
+        return usual - spent if usual is not None and usual > spent else None
+    if usual is None or usual <= spent:
+        return max(0.0, pace - spent) if fraction >= PACE_ALONE else None
+    return max(0.0, (1 - fraction) * usual + fraction * pace - spent)
+
+
 def _usual(times: Sequence[float], spent: float) -> tuple[float, float] | None:
     """Return what the middle half of the earlier jobs took that lasted longer than this one does already."""
     if len(times) < LEAST:

@@ -119,16 +119,6 @@ def _read_typical(tasks: Sequence[str]) -> dict[str, float | None]:
     return {task: sorted(times)[len(times) // 2] if times else None for task, times in seconds.items()}
 
 
-def left_by_progress(fraction: float | None, spent: float) -> float | None:
-    """Return the seconds that are left of a work of which `fraction` is done after `spent` seconds.
-
-    None when nothing is told, or less than a twentieth is done.
-    """
-    if fraction is None or fraction < 0.05:
-        return None
-    return max(0.0, spent / fraction - spent)
-
-
 def remaining(job: Job) -> tuple[float, float] | None:
     """Return the least and the most seconds that the running job should still take, None when nobody can know."""
     if job.state != State.RUNNING or job.started_at is None:

@@ -8,13 +8,14 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
 from jobroom.events import attachments
 from jobroom.jobs.access_models import Allowance, ApiToken, SignOut, TaskRule, check_rate
-from jobroom.jobs.querysets import JobQuerySet, StoredFileQuerySet
+from jobroom.jobs.querysets import HAS_STARTED, HAS_TAKEN, JobQuerySet, StoredFileQuerySet, Took
+from jobroom.jobs.tally_models import HourTally
 
 # The tables of access are in a module of their own; Django and the rest of the project find all of them here.
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ArchivedResult",
     "Attempt",
     "Caching",
+    "HourTally",
     "Job",
     "LogLine",
     "Preset",
@@ -173,6 +175,9 @@ class Job(models.Model):
             models.Index(
                 fields=["-finished_at", "-id"], name="job_failures", condition=Q(state__in=["failed", "lost"])
             ),
+            # The other orders of the list.
+            models.Index(fields=["-started_at", "-id"], name="job_started", condition=HAS_STARTED),
+            models.Index(Took().desc(), F("id").desc(), name="job_took", condition=HAS_TAKEN),
         ]
 
     def __str__(self) -> str:
@@ -347,6 +352,7 @@ class Profile(models.Model):
     pinned = models.JSONField(
         default=list, blank=True, help_text="Names of the tasks that come first in the catalogue."
     )
+    views = models.JSONField(default=list, blank=True, help_text="Kept lists of jobs: pairs of a name and a query.")
 
     def __str__(self) -> str:
         return f"profile of {self.user}"

@@ -25,7 +25,7 @@ class Busy(NamedTuple):
 
     task: str
     spent: float  # seconds since it began
-    left: float | None  # seconds by its own progress; None when it tells none
+    fraction: float | None  # how much of it is done, by its own progress; None when it tells none
     job: str = ""
     limit: float | None = None  # seconds until its time limit ends it; None without one
 

@@ -1,16 +1,43 @@
 """Reusable reads of jobs."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, FloatField, Func, OuterRef, Q
 
 from jobroom.jobs import policies
 from jobroom.users import User
 
 if TYPE_CHECKING:
     from jobroom.jobs.models import Job, StoredFile  # noqa: F401 — named in the base classes below
+
+
+# What the orders by start and by length show; their indexes are of these rows alone.
+HAS_STARTED = Q(started_at__isnull=False)
+HAS_TAKEN = Q(started_at__isnull=False, finished_at__isnull=False, answer_of="")
+
+
+class Took(Func):
+    """Seconds from the start of a job's last attempt to its end; the index `job_took` is of this expression."""
+
+    output_field = FloatField()
+
+    def __init__(self) -> None:
+        super().__init__(F("finished_at"), F("started_at"))
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, tuple[str | int, ...]]:
+        """Return the expression of SQLite, of functions that every program with the file has."""
+        text, values = self.as_sql(
+            compiler, connection, template="((julianday(%(expressions)s)) * 86400.0)", arg_joiner=") - julianday("
+        )
+        return text, tuple(values)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:
+        """Return the expression of PostgreSQL."""
+        template = "CAST(EXTRACT(EPOCH FROM (%(expressions)s)) AS double precision)"
+        text, values = self.as_sql(compiler, connection, template=template, arg_joiner=" - ")
+        return text, list(values)
 
 
 class JobQuerySet(models.QuerySet["Job"]):

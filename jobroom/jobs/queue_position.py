@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobroom import redis
 from jobroom.celery import task_limits
 from jobroom.celery.pauses import Paused
-from jobroom.jobs import history
+from jobroom.jobs import forecast, history
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.pools import KEPT, Busy, Pools
 from jobroom.jobs.pools import pools as pools_now
@@ -292,11 +292,8 @@ def _starts(line: Sequence[InLine], busy: Iterable[Busy], processes: int, times:
 
 def _left(job: Busy, times: Mapping[str, float]) -> float:
     """Return how many seconds a running job should still take, infinitely many when nobody knows."""
-    if job.left is not None:
-        return job.left
-    left = times.get(job.task, math.inf) - job.spent
-    # One that has taken longer than usual may take any time.
-    return left if left > 0 else math.inf
+    left = forecast.single(times.get(job.task), job.fraction, job.spent)
+    return math.inf if left is None else left
 
 
 def _lines(queues: Sequence[str]) -> dict[str, list[InLine]]:
@@ -336,8 +333,7 @@ def _busy() -> dict[str, list[Busy]]:
         for job in running[:MOST_RUNNING]:
             if not job.answer_of and job.started_at:
                 spent = max(0.0, (moment - job.started_at).total_seconds())
-                left = history.left_by_progress(job.fraction, spent)
-                found[job.queue].append(Busy(job.task, spent, left, job.pk))
+                found[job.queue].append(Busy(job.task, spent, job.fraction, job.pk))
         return dict(found)
 
     return cast("dict[str, list[Busy]]", cache.get_or_set("jobroom.jobs.busy", read, KEPT))

@@ -6,7 +6,9 @@ from rest_framework import serializers
 
 from jobroom.jobs.filters import cursor
 from jobroom.jobs.kept_serializers import kept
+from jobroom.jobs.list_orders import SORTS
 from jobroom.jobs.models import Caching, State
+from jobroom.jobs.window import Window
 from jobroom.web.cursors import REMEDY, WrongCursor
 
 # Longest time in seconds that a launch may wait for its result.
@@ -70,6 +72,13 @@ class PlaceField(serializers.CharField):
         return text
 
 
+_WINDOWS = {
+    "within": "Give a number of hours or days, such as 36h or 7d.",
+    "since": "Give a moment such as 2026-01-31T09:30Z.",
+    "until": "Give a moment such as 2026-01-31T09:30Z.",
+}
+
+
 class ListQuery(serializers.Serializer[Any]):
     """Which jobs are listed. What is not named is not looked at."""
 
@@ -81,7 +90,41 @@ class ListQuery(serializers.Serializer[Any]):
     owner = serializers.CharField(max_length=150, required=False, help_text="User name.")
     tag = serializers.CharField(max_length=50, required=False)
     q = serializers.CharField(max_length=255, required=False, help_text="Words in label, task or error, or an id.")
-    before = PlaceField(required=False)
+    within = serializers.CharField(max_length=10, required=False, help_text="Launched so long ago at most: 36h, 7d.")
+    since = serializers.CharField(
+        max_length=40, required=False, help_text="Launched at this moment or later, ISO 8601."
+    )
+    until = serializers.CharField(max_length=40, required=False, help_text="Launched before this moment, ISO 8601.")
+    sort = serializers.ChoiceField(choices=sorted(SORTS), required=False, help_text="Without it the newest come first.")
+    before = serializers.CharField(max_length=600, required=False, help_text="From `next` of the page before.")
+
+    def validate_within(self, value: str) -> str:
+        """Refuse a length that means nothing."""
+        return _window("within", value)
+
+    def validate_since(self, value: str) -> str:
+        """Refuse what is no moment."""
+        return _window("since", value)
+
+    def validate_until(self, value: str) -> str:
+        """Refuse what is no moment."""
+        return _window("until", value)
+
+    def validate_before(self, value: str) -> str:
+        """Refuse a place that no page of this order has given."""
+        order = SORTS.get(str(self.initial_data.get("sort", "")))
+        query = {"before": value}
+        try:
+            order.read(query) if order else cursor(query)
+        except WrongCursor as wrong:
+            raise serializers.ValidationError(REMEDY) from wrong
+        return value
+
+
+def _window(name: str, value: str) -> str:
+    if value and not getattr(Window.read({name: value}), name):
+        raise serializers.ValidationError(_WINDOWS[name])
+    return value
 
 
 class AfterQuery(serializers.Serializer[Any]):

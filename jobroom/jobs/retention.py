@@ -7,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 from django_celery_results.models import GroupResult
 
-from jobroom.jobs import files
+from jobroom.jobs import files, tallies
 from jobroom.jobs.conf import settings
 from jobroom.jobs.models import FINISHED, ArchivedResult, Job
 
@@ -20,6 +20,7 @@ def cleanup_jobs(*, days: float | None = None, keep: int | None = None, tell: Te
     Both default to the options JOBS_KEEP_DAYS and JOBS_KEEP_COUNT; 0 keeps all. `tell` hears the count so far.
     Rows go a chunk at a time, each in a transaction of its own, so nobody waits for long.
     """
+    tallies.forget_old()
     days = settings.KEEP_DAYS if days is None else days
     keep = settings.KEEP_COUNT if keep is None else keep
     finished = Job.objects.filter(state__in=FINISHED)

@@ -89,7 +89,7 @@ class Search:
         """Return the places of at most `most` jobs after `after`; no new window is started after `seconds`."""
         found: dict[str, Place] = {}
         over = time.monotonic() + seconds
-        if self._conditions is None:
+        if self.conditions is None:
             return Found([], None)
         for window in self._windows(after):
             # Twice as many, because a job that two conditions of a path lead to is there twice.
@@ -106,7 +106,7 @@ class Search:
     def tally(self, *, most: int, seconds: float, after: Place | None = None) -> Count:
         """Count the jobs after `after`: at most `most`, and what can be counted in `seconds`."""
         number = 0
-        if self._conditions is None:
+        if self.conditions is None:
             return Count(0, more=False)
         over = time.monotonic() + seconds
         for window in self._windows(after):
@@ -120,7 +120,7 @@ class Search:
     def tally_by_state(self, *, seconds: float) -> tuple[dict[str, int], bool]:
         """Count the jobs of each state, as many as can be counted in `seconds`; and say whether there are others."""
         found: dict[str, int] = {}
-        if self._conditions is None:
+        if self.conditions is None:
             return found, False
         over = time.monotonic() + seconds
         for window in self._windows(None):
@@ -147,14 +147,14 @@ class Search:
 
     def _by_state(self, text: str, values: Sequence[Any]) -> list[tuple[str, int, int]]:
         """Return for each state among some rows: how many match, and how many there are."""
-        if self._conditions is None:
+        if self.conditions is None:
             return []
-        where, asked = self._conditions
+        where, asked = self.conditions
         counted = f"state, count(DISTINCT CASE WHEN {where} THEN id END), count(*)"
         return _numbers(f"SELECT {counted} FROM ({text}) AS {_TABLE} GROUP BY state", [*asked, *values])  # noqa: S608 — as above
 
     @cached_property
-    def _conditions(self) -> tuple[str, Sequence[Any]] | None:
+    def conditions(self) -> tuple[str, Sequence[Any]] | None:
         """What is asked for as Django writes it, with its values; None when nothing can match."""
         query = self.rows.query
         try:
@@ -180,7 +180,7 @@ class Search:
 
     def _within(self, window: "_Window", columns: str, end: str) -> tuple[str, Sequence[Any]]:
         """Return the statement for `columns` of the rows of the window that match, and its values."""
-        where, values = self._conditions or ("1 = 0", ())  # None: nothing can match
+        where, values = self.conditions or ("1 = 0", ())  # None: nothing can match
         # The window bears the table's name, so that the conditions are about its rows. The database cannot move them
         # inside, because the window has an end of its own: its plan is always the index of the path.
         text = f"SELECT {columns} FROM ({window.text}) AS {_TABLE} WHERE {where} {end}"  # noqa: S608 — made by Django

@@ -3,7 +3,19 @@
 from django.urls import path
 
 from jobroom.jobs import files
-from jobroom.jobs.views import account, actions, bulk, export, launch, pages, presets, result_cache, tasks
+from jobroom.jobs.views import (
+    access_requests,
+    account,
+    actions,
+    bulk,
+    export,
+    kept_lists,
+    launch,
+    pages,
+    presets,
+    result_cache,
+    tasks,
+)
 
 app_name = "jobs"
 urlpatterns = [
@@ -11,9 +23,13 @@ urlpatterns = [
     path("jobs/", pages.job_list, name="jobs"),
     path("jobs/export/", export.export, name="export"),
     path("jobs/bulk/", bulk.on_many, name="bulk"),
+    path("jobs/views/", kept_lists.keep, name="keep_view"),
+    path("jobs/views/drop/", kept_lists.drop, name="drop_view"),
+    path("ask-for-access/", access_requests.ask, name="ask_for_access"),
     path("jobs/<str:job_id>/", pages.job, name="job"),
     path("jobs/<str:job_id>/cancel/", actions.cancel, name="cancel"),
     path("jobs/<str:job_id>/retry/", actions.retry, name="retry"),
+    path("jobs/<str:job_id>/log/", pages.log, name="log"),
     path("jobs/<str:job_id>/note/", actions.note, name="note"),
     path("answers/", result_cache.answers, name="answers"),
     path("answers/purge/", result_cache.purge, name="purge_answers"),

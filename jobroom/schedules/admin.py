@@ -210,7 +210,7 @@ class PeriodicTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return the row's buttons; they send the list's own form, and with it its CSRF token."""
         toggle = "Disable" if row.enabled else "Enable"
         return format_html(
-            '<button type="submit" formaction="{}" class="button" aria-label="Run {name} now">Run now</button> '
+            '<button type="submit" formaction="{}" class="button" aria-label="Run now: {name}">Run now</button> '
             '<button type="submit" formaction="{}" class="button" aria-label="{toggle} {name}">{toggle}</button>',
             reverse("admin:schedules_run", args=[row.pk]),
             reverse("admin:schedules_toggle", args=[row.pk]),

@@ -1,7 +1,11 @@
 """Which decisions are waited for, and who may make them: also people who may not see the rest of the workflow."""
 
 import dataclasses
+from collections.abc import Sequence
 
+from jobroom.jobs import results
+from jobroom.jobs.models import StoredFile
+from jobroom.jobs.results import Shown
 from jobroom.users import User
 from jobroom.workflows import explanations, policies, progress
 from jobroom.workflows.engine.keys import NodeState
@@ -11,6 +15,8 @@ from jobroom.workflows.querysets import StoredWorkflowQuerySet
 
 # Workflows that are looked at, the newest ones.
 LOOKED_AT = 50
+# Files of each that are shown.
+FILES = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,6 +26,8 @@ class Open:
     stored: StoredWorkflow
     approval: Approval
     visible: bool  # whether the person may see the workflow
+    decided: Shown | None = None  # what it was launched with; only for those who may see it
+    files: Sequence[StoredFile] = ()  # what its jobs have made; only for those, too
 
 
 def waiting() -> StoredWorkflowQuerySet:
@@ -38,6 +46,14 @@ def open_to(user: User) -> list[Open]:
         for node in graph.nodes:
             asked = stored.letters[node.index : node.index + 1] == NodeState.APPROVAL
             if asked and policies.may_decide(user, stored, node):
-                approval = explanations.approval(stored, node, may=True)
-                found.append(Open(stored, approval, policies.may_see(user, stored)))
+                found.append(_open(stored, explanations.approval(stored, node, may=True), user))
     return found
+
+
+def _open(stored: StoredWorkflow, approval: Approval, user: User) -> Open:
+    if not policies.may_see(user, stored):
+        return Open(stored, approval, visible=False)
+    jobs = progress.jobs_of(stored).values("pk")
+    files = StoredFile.objects.visible_to(user).filter(job_id__in=jobs).order_by("-created_at")[:FILES]
+    payload = results.shown(stored.payload) if stored.payload else None
+    return Open(stored, approval, visible=True, decided=payload, files=list(files))

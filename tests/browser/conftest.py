@@ -1,16 +1,20 @@
 """A real server with its sockets, and a real browser that is logged in."""
 
 import random
+import re
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
 from django.test import Client
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, ViewportSize, expect, sync_playwright
 
 from jobroom import redis
 from jobroom.runner.redis_server import free_port
@@ -95,3 +99,59 @@ def log_in(page: Page, name: str, password: str) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("heading", name="Jobs", exact=True).wait_for()
+
+
+class Pages:
+    """Pages as Django answers them in this process, shown by a browser that reaches nothing else.
+
+    What a script of the page asks for is answered by `answers`: from a part of the address to the body and its type.
+    """
+
+    HOST = "http://testserver"
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.page = context.new_page()
+        self.answers: dict[str, tuple[int, bytes | str, str]] = {"/health/line": (200, "", "text/html")}
+        self.asked: list[Request] = []
+        self._shown: tuple[bytes, dict[str, str]] = (b"", {})
+        context.route(re.compile(".*"), self._answer)
+        context.route_web_socket(re.compile(".*"), lambda socket: None)
+
+    def fetched(self, client: Client, address: str, data: dict[str, str] | None = None) -> Any:
+        """Return Django's answer, to a form where `data` is given; the next navigation shows it."""
+        got: Any = client.get(address) if data is None else client.post(address, data)
+        body = b"".join(got.streaming_content) if got.streaming else got.content
+        kept = ("Content-Type", "Content-Security-Policy")
+        self._shown = body, {name: got.headers[name] for name in kept if name in got.headers}
+        return got
+
+    def show(self, client: Client, address: str) -> Page:
+        """Show the page of an address."""
+        assert self.fetched(client, address).status_code < 400
+        self.page.goto(address)
+        return self.page
+
+    def _answer(self, route: Route) -> None:
+        # No database here: Playwright calls this in a context of its own, which has another connection.
+        path = urlsplit(route.request.url).path
+        if route.request.is_navigation_request():
+            body, headers = self._shown
+            route.fulfill(body=body, headers=headers)
+            return
+        if path.startswith("/static/") and (file := finders.find(path.removeprefix("/static/"))):
+            route.fulfill(path=file)
+            return
+        self.asked.append(route.request)
+        for part, (status, content, kind) in self.answers.items():
+            if part in path:
+                route.fulfill(status=status, body=content, content_type=kind)
+                return
+        route.abort()
+
+
+@pytest.fixture
+def pages(browser) -> Iterator[Pages]:
+    """Return a browser that shows what Django answers in this process: nothing is started for it."""
+    context = browser.new_context(base_url=Pages.HOST, viewport=DESKTOP)
+    yield Pages(context)
+    context.close()

@@ -63,6 +63,7 @@ def test_enter_in_the_name_of_a_preset_launches_nothing(page):
     page.goto("/tasks/demo.every_field/")
     page.get_by_label("Word", exact=True).fill("kept word")
     page.get_by_label("Password", exact=True).fill("secret words")
+    page.get_by_role("heading", name="When and where").click()
     page.get_by_label("Note", exact=True).fill("for Ada")
     page.get_by_role("button", name="Keep as a preset…").click()
     dialog = page.get_by_role("dialog")

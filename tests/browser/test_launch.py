@@ -85,6 +85,7 @@ def test_run_again_brings_the_old_arguments(page):
 
 def test_the_form_asks_only_for_what_the_chosen_time_needs(page):
     page.goto("/tasks/demo.echo/")
+    page.get_by_role("heading", name="When and where").click()
     expect(page.get_by_label("Time", exact=True)).to_be_hidden()
     page.get_by_label("When", exact=True).select_option("later")
     expect(page.get_by_label("Time", exact=True)).to_be_visible()

@@ -73,6 +73,16 @@ def _loaded(model: type[Model], names: list[str], changes: Changes, found: Seque
     return row
 
 
+class Before:
+    """The columns of a row as `load` has read them, whatever has become of them since."""
+
+    def __init__(self, row: models.Model) -> None:
+        self._values: dict[str, Any] = vars(row)["_loaded"]
+
+    def __getattr__(self, name: str) -> Any:
+        return self._values[name]
+
+
 def present(model: type[models.Model], column: str, keys: Iterable[str]) -> set[str]:
     """Return those of `keys` that are in the column of some row."""
     quote = connection.ops.quote_name

@@ -1,6 +1,7 @@
 """Writes a batch of events into the database in one transaction."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -8,7 +9,8 @@ from operator import attrgetter
 from django.db import transaction
 from django.utils import timezone
 
-from jobroom.jobs.models import Attempt, Job, LogLine, StoredFile
+from jobroom.jobs import tallies
+from jobroom.jobs.models import FINISHED, Attempt, Job, LogLine, StoredFile
 from jobroom.jobs.recorder import archive, rows
 from jobroom.jobs.recorder.conclusions import conclude
 from jobroom.jobs.recorder.life import Life
@@ -118,6 +120,22 @@ def _save(lives: list[Life]) -> None:
     LogLine.objects.bulk_create(_flat(life.lines for life in lives), ignore_conflicts=True)
     StoredFile.objects.bulk_create([file for life in lives for file in life.files], ignore_conflicts=True)
     archive.write([life.job for life in lives if life.job.is_finished])
+    tallies.add(_counted(lives))
+
+
+def _counted(lives: Iterable[Life]) -> Counter[tallies.Key]:
+    """Return what the ends of a batch change in the tallies; one that is corrected moves from its old place."""
+    found: Counter[tallies.Key] = Counter()
+    for life in lives:
+        now = tallies.key_of(life.job)
+        if now is None:
+            continue
+        before = tallies.key_of(rows.Before(life.job)) if life.before in FINISHED else None
+        if before != now:
+            found[now] += 1
+            if before is not None:
+                found[before] -= 1
+    return found
 
 
 def _save_attempts(lives: list[Life]) -> None:

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 
 from jobroom.arguments.redaction import hide
-from jobroom.jobs import control, error_kinds, history
+from jobroom.jobs import control, error_kinds, history, times_bar
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.numbers import duration, percent, short
 from jobroom.ui.badges import badge, mark
@@ -90,6 +90,32 @@ def why_not(context: template.Context, action: str, job: Job) -> str:
     """Return why the person who looks cannot `cancel`, `retry` or `note` the job; empty if nothing is against it."""
     ask = {"cancel": control.why_not_cancel, "retry": control.why_not_retry, "note": control.why_not_note}[action]
     return ask(job, context["request"].user)
+
+
+@register.simple_tag
+def sort_head(
+    heads: dict[str, tuple[str, str]], column: str, title: str, started: tuple[str, str] | None = None
+) -> SafeString:
+    """Return the head of a column by which the list can be sorted; that of the times sorts by launch and by start."""
+    link, direction = heads[column]
+    parts = [_sorting(link, title if started is None else "Launched", direction)]
+    if started is not None:
+        parts.append(_sorting(started[0], "started", started[1]))
+        direction = direction or started[1]
+    kind = SafeString("") if column == "task" else SafeString(' class="number"')
+    aria = format_html(' aria-sort="{}"', direction) if direction else SafeString("")
+    return format_html('<th scope="col"{}{}>{}</th>', kind, aria, SafeString(" · ".join(parts)))
+
+
+def _sorting(link: str, title: str, direction: str) -> SafeString:
+    arrow = {"ascending": " ↑", "descending": " ↓"}.get(direction, "")
+    return format_html('<a class="sorts" href="{}">{}<span aria-hidden="true">{}</span></a>', link, title, arrow)
+
+
+@register.simple_tag
+def bar_of_times(job: Job, attempts: Any) -> SafeString:
+    """Return the times of a job as one bar."""
+    return times_bar.picture(job, list(attempts))
 
 
 @register.simple_tag

@@ -5,6 +5,7 @@ import re
 import pytest
 from django.contrib.auth.models import Group
 
+from image.celery import app
 from jobroom.jobs.models import Job, Profile, State, TaskRule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
@@ -41,3 +42,35 @@ def test_who_may_only_look_gets_no_button(as_ada, ada):
     assert "demo.echo" in page
     assert 'aria-label="Launch' not in page
     assert as_ada.post("/tasks/demo.add/pin/").status_code == 404
+
+
+@pytest.fixture
+def mending():
+    @app.task(name="scratch.whole", shared=False)
+    def whole():
+        return None
+
+    @app.task(name="scratch.mend", shared=False, step_of="scratch.whole")
+    def mend():
+        return None
+
+    yield
+    for name in ("scratch.whole", "scratch.mend"):
+        app.tasks.pop(name)
+
+
+def test_steps_are_folded_below_their_bigger_task(as_staff, ada, client, staff, mending):
+    page = as_staff.get("/tasks/").content.decode()
+    assert "1 step that can run alone" in page
+    assert 'aria-label="Launch scratch.whole"' in page
+    assert 'aria-label="Launch scratch.mend"' not in page
+    assert page.count('href="/tasks/scratch.mend/"') == 1
+    # Who may not see the bigger task sees the step by itself, and so does who pinned it.
+    group = Group.objects.create(name="menders")
+    ada.groups.add(group)
+    TaskRule.objects.create(task="scratch.mend").launch.add(group)
+    client.force_login(ada)
+    assert 'aria-label="Launch scratch.mend"' in client.get("/tasks/").content.decode()
+    client.force_login(staff)
+    client.post("/tasks/scratch.mend/pin/")
+    assert 'aria-label="Launch scratch.mend"' in client.get("/tasks/").content.decode()

@@ -62,3 +62,14 @@ def test_half_of_all_estimates_at_half_time_miss_by_less_than_a_fifth():
 @pytest.mark.parametrize("fraction", [0.0, None])
 def test_history_alone_until_it_tells_something(fraction):
     assert forecast.left([10, 20, 30, 40], fraction, 5) == (15, 35)
+
+
+def test_one_number_for_the_queue_blends_what_is_usual_with_the_pace():
+    # The first tenth went by in two seconds, but such jobs take a hundred: "18 s" would be the pace alone.
+    assert forecast.single(100.0, 0.1, 2.0) == pytest.approx(90.0, abs=1)
+    assert forecast.single(100.0, 0.9, 90.0) == pytest.approx(10.0, abs=1)
+    assert forecast.single(None, 0.1, 2.0) is None  # nobody knows yet
+    assert forecast.single(None, 0.5, 10.0) == 10.0
+    assert forecast.single(100.0, None, 40.0) == 60.0
+    assert forecast.single(100.0, None, 140.0) is None
+    assert forecast.single(100.0, 0.5, 140.0) == 140.0

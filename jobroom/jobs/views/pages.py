@@ -7,7 +7,8 @@ from typing import Any, cast
 from celery import current_app
 from django.contrib.auth.decorators import login_required
 from django.dispatch import Signal
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -16,11 +17,12 @@ from django.views.decorators.http import require_safe
 from jobroom.arguments import schema_of
 from jobroom.events import consumer
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs import catalogue, comparison, policies, queues, throughput
+from jobroom.jobs import catalogue, comparison, policies, queues, results, throughput, window
 from jobroom.jobs import causes as failure_causes
 from jobroom.jobs.filters import JobFilter, counts, jobs_at
 from jobroom.jobs.models import Job, State, StoredFile
 from jobroom.jobs.signals import attention_asked, coming_asked
+from jobroom.jobs.views import kept_lists
 from jobroom.users import User
 
 # Rows of a list on the overview.
@@ -29,6 +31,8 @@ SHORT = 8
 FIRST = 3
 # Lines of a job's log that its page shows, the last ones.
 LINES = 500
+# Lines of a log that is downloaded.
+MOST_LINES = 100_000
 # From the least to the most serious; the page shows the chosen one and those after it.
 LEVELS = ["debug", "info", "warning", "error"]
 # Attempts that a job's page shows, the last ones.
@@ -85,7 +89,6 @@ def _day(user: User) -> dict[str, object]:
         "day": day,
         "day_picture": throughput.picture(day),
         "day_summary": throughput.summary(day),
-        "looked_at": throughput.LOOKED_AT,
         "causes": causes,
         "more_causes": more,
         "attention": _answers(attention_asked, user)[:SHORT],
@@ -125,12 +128,31 @@ def job_list(request: HttpRequest) -> HttpResponse:
     context = {
         "filter": wanted,
         "total": wanted.total,
+        "views": [(name, query, query == wanted.link()) for name, query in kept_lists.views_of(user)],
+        "withins": window.WITHIN,
         "may_act": may_act,
         "why_not_act": ""
         if may_act
         else "You may only look at these jobs: their owners, staff, and groups with the right may act.",
     }
     return render(request, "jobroom/jobs/list.html", {**context, **freshness()})
+
+
+@login_required
+@never_cache
+@require_safe
+def log(request: HttpRequest, job_id: str) -> HttpResponseBase:
+    """Hand out the whole log of a job as text, to those who may read its arguments."""
+    user = _user(request)
+    found = get_object_or_404(Job.objects.visible_to(user), pk=job_id.replace("\x00", ""))
+    if not policies.may_see_arguments(user, found):
+        raise Http404
+    lines = found.log_lines.order_by("pk").values_list("at", "level", "message", "obj")[:MOST_LINES]
+    text = "".join(f"{at.isoformat()} {level} {' '.join(filter(None, said))}\n" for at, level, *said in lines)
+    answer = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    answer.headers["Content-Disposition"] = 'attachment; filename="log.txt"'
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
 
 
 @login_required
@@ -146,6 +168,8 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
     )
     lines = list(shown.order_by("-pk")[: LINES + 1])
     readable = policies.may_see_arguments(_user(request), found)
+    files = list(StoredFile.objects.made_by(found)[:FILES])
+    beside = comparison.of(found, _user(request)) if readable else None
     related = visible.in_bulk({pk for pk in (found.holder, found.parent_id, found.answer_of) if pk})
     return render(
         request,
@@ -153,7 +177,10 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
         {
             "job": found,
             "readable": readable,
-            "beside": comparison.of(found, _user(request)) if readable else None,
+            "beside": beside,
+            "split": beside.frame.split(found.traceback) if beside and beside.frame else None,
+            "shown": results.shown(found.result, files) if readable and found.result is not None else None,
+            "may_act": policies.may_cancel(_user(request), found),
             "arguments": catalogue.named_arguments(found),
             "attempts": list(found.attempt_set.order_by("-number")[:ATTEMPTS]),
             "lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1],
@@ -162,7 +189,8 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
             "levels": LEVELS,
             "holder": related.get(found.holder),
             "parent": related.get(found.parent_id),
-            "files": list(StoredFile.objects.made_by(found)[:FILES]),
+            "files": [(file, results.is_picture(file), results.mesh_kind(file)) for file in files],
+            "has_meshes": readable and any(results.mesh_kind(file) for file in files),
             "computing": related.get(found.answer_of),
             # The second condition is that of the index.
             "children": list(

@@ -36,7 +36,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
     pinned = _pinned(user)
     context = {
         "tasks": tasks,
-        "groups": _groups(tasks, pinned, _recent(user)),
+        "groups": _groups(_folded(tasks, pinned), pinned, _recent(user)),
         "pinned": pinned,
         "launchable": {task.name for task in tasks if policies.may_launch(user, task.name)},
         "q": q,
@@ -61,6 +61,19 @@ def pin(request: HttpRequest, name: str) -> HttpResponse:
 def _matches(task: TaskEntry, words: Sequence[str]) -> bool:
     text = f"{task.title} {task.name} {task.summary}".lower()
     return all(word in text for word in words)
+
+
+def _folded(tasks: Sequence[TaskEntry], pinned: Sequence[str]) -> list[TaskEntry]:
+    """Return the tasks that stand by themselves: a step is folded below its bigger task, where that is there."""
+    by_name = {task.name: task for task in tasks}
+    alone: list[TaskEntry] = []
+    for task in tasks:
+        bigger = by_name.get(task.step_of)
+        if bigger is None or bigger.step_of or task.name in pinned:
+            alone.append(task)
+        else:
+            bigger.steps.append(task)
+    return alone
 
 
 def _pinned(user: User) -> list[str]:

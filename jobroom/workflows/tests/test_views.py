@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from jobroom.jobs.models import Job
+from jobroom.jobs.models import Job, StoredFile
 from jobroom.jobs.models import State as JobState
 from jobroom.workflows import arrivals, forecast, progress, services
 from jobroom.workflows.graph import Graph, Kind, Ref, When
@@ -303,3 +303,33 @@ def test_states_are_json_without_the_graph(as_staff):
 def test_a_fan_is_drawn_with_an_arrow_for_each_edge(as_staff):
     text = page(as_staff, store(fan(3), "srrrw"))
     assert text.count('marker-end="url(#arrow)"') == 6
+
+
+def test_who_decides_sees_what_is_decided_if_they_may_see_the_workflow(client, ada):
+    graph = chain(2)
+    graph.nodes[1].kind, graph.nodes[1].task = Kind.APPROVAL, ""
+    graph.nodes[1].options = {"question": "Publish it?", "groups": ["editors"]}
+    stored = store(graph, "sa", owner=ada, payload={"title": "Sheep of the north", "password": "hush"})
+    StoredFile.objects.create(name="sheep.png", size=3, content_type="image/png", job_id=f"{stored.pk}-0", owner=ada)
+    editors = Group.objects.create(name="editors")
+    ada.groups.add(editors)
+    client.force_login(ada)
+    page = client.get("/workflows/decisions/").content.decode()
+    assert "Sheep of the north" in page
+    assert 'alt="sheep.png"' in page
+    assert "hush" not in page
+    bob = User.objects.create_user("bob")
+    bob.groups.add(editors)  # may decide, and see nothing else of it
+    client.force_login(bob)
+    page = client.get("/workflows/decisions/").content.decode()
+    assert "Publish it?" in page
+    assert "Sheep of the north" not in page
+    assert "sheep.png" not in page
+
+
+def test_a_graph_has_its_steps_as_a_list_for_phones(client, ada):
+    stored = store(chain(3), "sfb", owner=ada)
+    client.force_login(ada)
+    page = client.get(f"/workflows/{stored.pk}/").content.decode()
+    assert page.count('data-step="') == 3
+    assert 'class="step state-failed"' in page

@@ -17,6 +17,51 @@ function followTime() {
   if (button) button.textContent = { now: "Launch", later: "Launch at that time", repeat: "Set the schedule" }[chosen.value];
 }
 
+/** Says in the folded line when and where the job would run. */
+function sayWhen() {
+  const line = form.querySelector("[data-when-line]");
+  if (!line) return;
+  const value = (name) => form.querySelector(`[name='launch-${name}']`)?.value ?? "";
+  const times = { now: "now", later: value("run_after") ? `at ${value("run_after").replace("T", " ")}` : "at a time", repeat: value("cron") ? `repeatedly: ${value("cron")}` : "repeatedly" };
+  const parts = [times[value("when")] ?? "now", `in the queue ${value("queue") || "of the task"}`];
+  if (value("note")) parts.push(`with the note “${value("note")}”`);
+  if (value("tags")) parts.push(`tagged ${value("tags")}`);
+  line.textContent = parts.join(", ");
+}
+
+let previewing = null;
+let previewLater = 0;
+
+/** Says while one types what a schedule means, and when it would run next. */
+async function previewSchedule() {
+  const box = form.querySelector("[name='launch-cron']");
+  const address = form.querySelector(".when")?.dataset.preview;
+  if (!box || !address) return;
+  let told = box.closest(".field").querySelector("[data-next-runs]");
+  if (!told) {
+    told = document.createElement("div");
+    told.dataset.nextRuns = "";
+    told.setAttribute("role", "status");
+    box.closest(".field").append(told);
+  }
+  previewing?.abort();
+  const mine = new AbortController();
+  previewing = mine;
+  if (!box.value.trim()) {
+    told.replaceChildren();
+    return;
+  }
+  const query = new URLSearchParams({ "schedule-kind": "cron", "schedule-cron": box.value });
+  try {
+    const answer = await fetch(`${address}?${query}`, { signal: mine.signal, redirect: "manual" });
+    if (!answer.ok || previewing !== mine) return;
+    told.innerHTML = await answer.text();
+    for (const run of [...told.querySelectorAll("li")].slice(3)) run.remove();
+  } catch {
+    if (previewing === mine) told.textContent = "The server does not answer. What you typed is kept.";
+  }
+}
+
 const place = form?.querySelector("#fields");
 const fields = place && new Fields(place, (field) => field.querySelectorAll("[data-search]").forEach(offerRows));
 let asking = null;
@@ -85,6 +130,15 @@ function offerRows(area) {
 
 if (form) {
   followTime();
+  sayWhen();
+  previewSchedule();
+  form.addEventListener("input", (event) => {
+    if (!event.target.name?.startsWith("launch-")) return;
+    sayWhen();
+    if (event.target.name !== "launch-cron") return;
+    clearTimeout(previewLater);
+    previewLater = setTimeout(previewSchedule, 250);
+  });
   form.addEventListener("change", (event) => {
     if (event.target.name === "launch-when") followTime();
     else if ("depends" in form.dataset && event.target.name && place.contains(event.target)) askAgain();

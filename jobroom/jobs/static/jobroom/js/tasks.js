@@ -6,9 +6,19 @@ const place = box && document.querySelector(box.dataset.filter);
 function filter() {
   const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
   const seen = new Set();
+  const matches = (row) => words.every((word) => row.dataset.words.includes(word));
   for (const row of place.querySelectorAll("[data-words]")) {
-    row.hidden = !words.every((word) => row.dataset.words.includes(word));
+    row.hidden = !matches(row);
     if (!row.hidden) seen.add(row.dataset.words);
+  }
+  // A step that matches shows its bigger task, opened; one whose bigger task matches is there as well, folded.
+  for (const fold of place.querySelectorAll("[data-steps]")) {
+    const steps = [...fold.querySelectorAll("[data-words]")];
+    const bigger = fold.closest("li[data-words]");
+    const found = words.length > 0 && steps.some((step) => !step.hidden);
+    fold.open = found;
+    if (found) bigger.hidden = false;
+    else for (const step of steps) step.hidden = false;
   }
   for (const group of place.querySelectorAll("[data-group]")) group.hidden = !group.querySelector("[data-words]:not([hidden])");
   place.querySelector("[data-nothing]").hidden = seen.size > 0;

@@ -66,6 +66,9 @@ async function refresh(region) {
   if (region.dataset.source) next.dataset.source = region.dataset.source;
   region.replaceWith(next);
   if (focused) document.getElementById(focused)?.focus();
+  // Who does not see the page hears that its state has changed; the region itself is another element now.
+  const said = document.querySelector("[data-said]");
+  if (said && document.title !== page.title) said.textContent = page.title;
   document.title = page.title;
   const icon = document.querySelector("link[rel=icon]");
   const newIcon = page.querySelector("link[rel=icon]");

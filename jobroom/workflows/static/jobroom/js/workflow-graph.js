@@ -133,6 +133,12 @@ export class Graph {
     box.element.querySelector(".mark").setAttribute("href", `#icon-${icon}`);
     const title = box.element.querySelector("title");
     title.textContent = `${title.textContent.slice(0, title.textContent.lastIndexOf(": "))}: ${text}`;
+    const step = document.querySelector(`[data-step="${CSS.escape(box.element.id)}"]`);
+    if (step) {
+      step.className = `step state-${css}`;
+      step.querySelector("use").setAttribute("href", `#icon-${icon}`);
+      step.querySelector(".step-word").textContent = text;
+    }
     paintBar(box.element.querySelector(".bar"), pieces, BAR, 43, 4);
   }
 

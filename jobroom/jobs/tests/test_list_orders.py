@@ -1,0 +1,141 @@
+"""Lists in other orders and in windows of time: each page goes on where the one before ended, and nothing is left out."""
+
+from datetime import timedelta
+from urllib.parse import parse_qs, parse_qsl, urlencode
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from jobroom.jobs import list_orders
+from jobroom.jobs.filters import JobFilter
+from jobroom.jobs.models import Job, State
+
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.usefixtures("empty_redis")]
+
+ROWS = 60
+SIZE = 7
+
+
+@pytest.fixture
+def book(ada):
+    """Fill the database: some share their moments, some have not started, some not ended, one was answered."""
+    now = timezone.now().replace(microsecond=0)
+    Job.objects.bulk_create(
+        Job(
+            pk=f"j~{n:02}",
+            task=f"t {n % 3}",
+            state=(State.SUCCEEDED, State.FAILED, State.RUNNING, State.QUEUED)[n % 4],
+            owner=ada if n % 2 else None,
+            created_at=now - timedelta(minutes=n // 2),
+            started_at=None if n % 4 == 3 else now - timedelta(minutes=(n * 7) % 20),
+            finished_at=now if n % 4 in (0, 1) else None,
+            answer_of="other" if n == 8 else "",
+            label=f"row {n}",
+        )
+        for n in range(ROWS)
+    )
+
+
+@pytest.fixture(params=["sorted here", "along the index"])
+def way(request, monkeypatch):
+    """Sort what matches here, or go along the index of the order in small windows, one a page."""
+    if request.param == "along the index":
+        monkeypatch.setattr(list_orders, "SORTED_HERE", 0)
+        monkeypatch.setattr(list_orders, "WINDOW", 9)
+        monkeypatch.setattr("jobroom.jobs.filters.LOOKED", 0)
+    return request.param
+
+
+def pages(query, user):
+    """Return the jobs of all pages together, by following the links."""
+    found, looked = [], JobFilter(query, user, SIZE)
+    for _ in range(ROWS):
+        found += looked.rows
+        if not looked.next_link:
+            return found
+        looked = JobFilter(dict(parse_qsl(looked.next_link[1:])), user, SIZE)
+    raise AssertionError("The pages have no end.")
+
+
+KEYS = {
+    "created": lambda job: (job.created_at, job.pk),
+    "started": lambda job: (job.started_at, job.pk),
+    "took": lambda job: (job.finished_at - job.started_at, job.pk),
+}
+
+
+@pytest.mark.parametrize("name", list(list_orders.SORTS))
+@pytest.mark.parametrize("query", [{}, {"state": "succeeded"}, {"q": "row 1"}, {"task": "t 1", "within": "10h"}])
+def test_all_pages_together_hold_all_that_match_in_the_order(book, staff, ada, way, name, query):
+    for user in (staff, ada):
+        found = pages({**query, "sort": name}, user)
+        plain = {job.pk for job in pages(query, user)}
+        column = name.removeprefix("-")
+        if column == "started":
+            plain = {job.pk for job in Job.objects.filter(pk__in=plain) if job.started_at}
+        if column == "took":
+            plain = {job.pk for job in Job.objects.filter(pk__in=plain) if job.runtime is not None and job.is_finished}
+        assert [job.pk for job in found] == list(dict.fromkeys(job.pk for job in found)), "a job is there twice"
+        assert {job.pk for job in found} == plain
+        if column in KEYS:
+            assert found == sorted(found, key=KEYS[column], reverse=name.startswith("-"))
+        else:
+            tasks = [job.task for job in found]
+            assert tasks == sorted(tasks, reverse=name.startswith("-"))
+
+
+@pytest.mark.parametrize(("name", "index"), [("-started", "job_started"), ("-took", "job_took"), ("task", "job_task")])
+def test_each_order_goes_along_its_index(book, staff, name, index):
+    if connection.vendor != "sqlite":
+        pytest.skip("a planner of so few rows reads them all")
+    sort = list_orders.SORTS[name]
+    first = list_orders.look(JobFilter({}, staff).search, sort, most=9, seconds=1, after=None)
+    for place in (None, first.places[-1]):
+        for branch in list_orders._branches(sort, place):
+            plan = branch[:9].explain()
+            assert index in plan, plan
+            assert "TEMP B-TREE" not in plan, plan
+
+
+def test_heads_lead_to_the_order_and_back(as_staff, book):
+    page = as_staff.get("/jobs/?state=failed&sort=-took")
+    assert page.status_code == 200
+    heads = page.context["filter"].heads
+    assert parse_qs(heads["took"][0][1:]) == {"state": ["failed"], "sort": ["took"]}
+    assert heads["took"][1] == "descending"
+    assert parse_qs(heads["created"][0][1:]) == {"state": ["failed"]}
+    assert 'aria-sort="descending"' in page.content.decode()
+    assert JobFilter({"sort": "nonsense"}, page.context["user"]).heads["created"] == ("?sort=created", "descending")
+
+
+@pytest.mark.parametrize("name", list(list_orders.SORTS))
+@pytest.mark.parametrize("place", ["x", "~", "2026-01-01T00:00:00~x", "nan~x", "1~2~3~4", "[]"])
+def test_a_place_that_no_page_gave_is_refused(as_staff, name, place):
+    answer = as_staff.get("/jobs/", {"sort": name, "before": place})
+    assert answer.status_code == 400
+    assert b"To the first page" in answer.content
+
+
+def test_a_window_of_time_holds_what_was_launched_in_it(as_staff, staff, book):
+    now = timezone.now()
+    assert {job.pk for job in pages({"within": "1h"}, staff)} == {f"j~{n:02}" for n in range(ROWS)}
+    since, until = now - timedelta(minutes=20), now - timedelta(minutes=5)
+    query = {"since": since.isoformat(), "until": until.isoformat()}
+    inside = {job.pk for job in Job.objects.all() if since <= job.created_at < until}
+    assert {job.pk for job in pages(query, staff)} == inside
+    assert JobFilter(query, staff).total.number == len(inside)
+    for nonsense in ({"within": "soon"}, {"since": "yesterday"}, {"until": "0001-01-01"}, {"within": "999999999h"}):
+        assert not JobFilter(nonsense, staff).is_filtered
+    page = as_staff.get(f"/jobs/?{urlencode(query)}").content.decode()
+    assert "since <strong>" in page
+    assert as_staff.get(f"/jobs/export/?{urlencode({**query, 'sort': '-took', 'format': 'json'})}").status_code == 200
+
+
+def test_the_api_sorts_and_says_what_a_window_should_be(as_staff, book, staff):
+    answer = as_staff.get("/api/jobs/", {"sort": "-took", "within": "10h"}).json()
+    assert [row["id"] for row in answer["results"]] == [job.pk for job in JobFilter({"sort": "-took"}, staff).rows]
+    for name, value in {"within": "soon", "since": "yesterday", "sort": "x", "before": "x"}.items():
+        refused = as_staff.get("/api/jobs/", {"sort": "-took", name: value})
+        assert refused.status_code == 400, name
+        assert name in refused.json()["errors"]
