@@ -8,7 +8,7 @@ recorder that keeps the database, results stored and passed to those who come af
 *floor* is what a minimum does: a script counts down a node's children and pushes the messages of the ready ones; it has
 no results, no failures, no book. *Canvas* is a chain without a result backend, else a chord or a chain of groups with the
 Redis backend. *Plain* are as many independent no-op tasks whose messages lie ready. *dyrygent* (0.8.0, its fastest tick)
-is installed for this run into a temporary folder. Graphs: `chainN`; `fanN`: root, N at once, join; `dagN`: layers of 50,
+is installed for this run into a temporary folder. *kombu* (not among the default engines) is ours with TAKE_IN_ONE_STEP off. Graphs: `chainN`; `fanN`: root, N at once, join; `dagN`: layers of 50,
 each node with one to three parents in the layer before.
 """
 
@@ -50,6 +50,11 @@ URL, KEEP = os.environ["REDIS_URL"], {"ignore_result": False}
 """
     + TASKS
 )
+
+KOMBU = """
+from image.settings import *
+JOBROOM = {**JOBROOM, "TAKE_IN_ONE_STEP": False}
+"""
 
 PEER = (
     """
@@ -117,11 +122,11 @@ def ours(name, graph, key):
     from jobroom.workflows import services
     wf.freeze()
     stored = {}
-    real = services.loading.load
+    real = services.loader.load
     def load(*a):
         stored["at"] = time.monotonic()
         return real(*a)
-    with mock.patch.object(services.loading, "load", load):
+    with mock.patch.object(services.loader, "load", load):
         wf.apply_async()
     end = time.monotonic()
     return began, end, end - stored["at"]
@@ -238,12 +243,12 @@ class Engine:
 
     def start(self) -> None:
         """Start its processes and warm them up."""
-        if self.name == "ours":
+        if self.kind == "ours":
             migrate = Child("migrate", [sys.executable, "-m", "django", "migrate", "--verbosity", "0"], self.env)
             assert migrate.popen.wait() == 0, migrate.text()
             self.recorder = Child("recorder", [sys.executable, "-m", "django", "record"], self.env)
         app, more, queue = (
-            ("image", ["-I", "bench_ours"], "default") if self.name == "ours" else ("bench_peer", [], "celery")
+            ("image", ["-I", "bench_ours"], "default") if self.kind == "ours" else ("bench_peer", [], "celery")
         )
         argv = [sys.executable, "-m", "celery", "-A", app, "worker", *more, "-c", 2, "-Q", queue, "-l", "WARNING"]
         argv += ["-n", f"{self.name}@bench", "--without-gossip", "--without-mingle", "--without-heartbeat"]
@@ -269,7 +274,7 @@ class Engine:
     def run(self, name: str, seconds: float) -> None:
         """Run one graph and measure it."""
         key, shape = f"mark:{time.monotonic_ns()}", graph(name)
-        if self.name == "ours":
+        if self.kind == "ours":
             self.listener.psubscribe("image:live:workflow:*")
         before = self.worker.cpu(), self._bytes()
         self.driver.stdin.write(json.dumps([name, shape, key]) + "\n")
@@ -291,7 +296,7 @@ class Engine:
             "bytes": (after[1] - before[1]) / len(shape),
         }
         self.results.setdefault(name, []).append(measured)
-        if self.name == "ours":
+        if self.kind == "ours":
             surroundings.wait_for(lambda: not self.redis.xlen("image:events"), 120, "the database")
 
     def _bytes(self) -> int:
@@ -301,7 +306,7 @@ class Engine:
         """Stop its processes."""
         self.driver.kill()
         self.worker.stop()
-        if self.name == "ours":
+        if self.kind == "ours":
             self.recorder.stop()
 
 
@@ -338,6 +343,7 @@ def main() -> None:
     asked = options.parse_args()
     (FOLDER / "bench_ours.py").write_text(OURS)
     (FOLDER / "bench_peer.py").write_text(PEER)
+    (FOLDER / "bench_kombu.py").write_text(KOMBU)
     names = asked.engines.split(",")
     if "dyrygent" in names and not install_dyrygent():
         print("celery-dyrygent could not be installed: it is left out.")
@@ -356,6 +362,7 @@ def measure(names: list[str], asked: argparse.Namespace, database: dict[str, str
     """Run the rounds and print."""
     made = {
         "ours": lambda: Engine("ours", 1, database),
+        "kombu": lambda: Engine("kombu", 7, {**database, "DJANGO_SETTINGS_MODULE": "bench_kombu"}, "ours"),
         "floor": lambda: Engine("floor", 2),
         "canvas": lambda: Engine("canvas", 3),
         "canvas+redis": lambda: Engine("canvas+redis", 4, {"PEER_RESULTS": "1"}, "canvas"),

@@ -176,6 +176,8 @@ class CommonSettings(JobroomSettings):
     ATTEMPT_KEPT: int = 3600
     # Seconds that a publish waits for the broker to confirm the message, and after which it is not tried again.
     PUBLISH_TIMEOUT: float = 10.0
+    # A worker takes a message from a busy Redis queue, notes it and acknowledges the one before in one step.
+    TAKE_IN_ONE_STEP: bool = True
     # A message for later than in so many seconds is kept until so many seconds before its time; no worker holds it meanwhile.
     HELD_AT_MOST: float = 30.0
     SENT_BEFORE: float = 5.0

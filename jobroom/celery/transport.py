@@ -1,23 +1,51 @@
 """Celery's Redis broker, with one client for a channel's commands instead of a new one for each.
 
 A worker makes two for every message, one to note it as unacknowledged and one to acknowledge it, which is a tenth of
-what a short job costs. Commands, keys and connections stay as kombu has them: its own workers and ours may share a broker.
+what a short job costs. While a queue is busy a message is taken, noted and the one before acknowledged in one step, see
+`jobroom.celery.taking`. Keys and connections stay as kombu has them: its own workers and ours may share a broker.
 """
 
+import contextlib
+import time
+from queue import Empty
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, redis
 from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
 
 from jobroom import foreign
-from jobroom.celery import rejection
+from jobroom.celery import rejection, taking
+from jobroom.conf import settings
 
 
 class Channel(redis.Channel):
     """A channel that keeps the client of its pool."""
 
+    QoS = taking.QoS
     _kept: Any = None
     _popped: Any = None  # queue and text of the message that was taken last
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.take = taking.Take(self, on=settings.TAKE_IN_ONE_STEP)
+
+    def close(self) -> None:
+        """Close the channel; what was acknowledged is told before."""
+        if not self.closed:
+            with contextlib.suppress(*self.connection_errors):  # then the messages come again, as with kombu
+                self.take.flush()
+        super().close()
+
+    def _brpop_start(self, timeout: Any = None) -> None:
+        """Begin to take a message: with the script while the queues are busy, else with BRPOP, which waits."""
+        self.take.began = time.monotonic()
+        if not (self.take.on and self.take.busy):
+            super()._brpop_start(timeout)  # type: ignore[misc]
+            return
+        queues = self._queue_cycle.consume(len(self.active_queues))  # type: ignore[attr-defined]
+        if queues:
+            self.take.start([self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues])  # type: ignore[attr-defined]
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         # Those that wait for messages own a connection, and kombu keeps them itself.
@@ -39,6 +67,9 @@ class Channel(redis.Channel):
         """Take a message; what is none at all is refused, and the worker goes on."""
         self._popped = None
         try:
+            if self.take.told is not None:
+                return self._script_read()
+            self.take.busy = self.take.on and time.monotonic() - self.take.began < taking.AT_ONCE
             return super()._brpop_read(**options)  # type: ignore[misc]
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             if not self._popped:
@@ -49,11 +80,32 @@ class Channel(redis.Channel):
             rejection.refuse(letter, kind="unreadable", reason=reason)
             return True
 
+    def _script_read(self) -> bool:
+        """Deliver what the script has taken; where there was nothing, wait for it."""
+        try:
+            self._popped = self.take.read()
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()  # type: ignore[attr-defined]
+        if self._popped is None:
+            raise Empty
+        try:
+            queue = self._popped[0].rsplit(self.sep, 1)[0]  # type: ignore[attr-defined]
+            self._queue_cycle.rotate(queue)  # type: ignore[attr-defined]
+            self.connection._deliver(loads(self._popped[1]), queue)
+        finally:
+            self.take.noted = False
+        return True
+
 
 class Transport(redis.Transport):
     """Kombu's, with our channel."""
 
     Channel = Channel
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = taking.Poller()
 
 
 def register() -> None:

@@ -236,6 +236,13 @@ def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
+def places(limit: Any) -> int:
+    """Return how many may run at a time; raise WorkflowException for what is no such number."""
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise WorkflowException(f"`limit` is a whole number of jobs at a time, 1 or more, not {limit!r}.")
+    return limit
+
+
 def _retry(value: Any) -> list[float]:
     if isinstance(value, int):
         return [value, 1.0, 2.0]

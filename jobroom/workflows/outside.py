@@ -7,7 +7,7 @@ from celery.utils import uuid
 
 from jobroom.workflows.exceptions import WorkflowException
 from jobroom.workflows.graph import Graph, Kind, Node, When
-from jobroom.workflows.nodes import WorkflowNode, own, set_options
+from jobroom.workflows.nodes import WorkflowNode, own, places, set_options
 
 if TYPE_CHECKING:
     from jobroom.workflows.workflows import Workflow
@@ -56,6 +56,17 @@ class Waiting:
         that is a failure.
         """
         return self._outside(Kind.EVENT, key or "event", about, {"about": about}, timeout, dependencies, options)
+
+    def limit(self, nodes: Sequence[WorkflowNode], most: int) -> None:
+        """Let at most `most` of the nodes run at a time, such as the members of a group that `add_celery_canvas` returned.
+
+        Each waits also for the end, however it is, of the one that stands `most` places before it.
+        """
+        workflow: Workflow = self  # type: ignore[assignment]
+        own(workflow, *nodes)
+        for node, before in zip(nodes[places(most) :], nodes, strict=False):
+            if before.node.index not in {parent for parent, _ in node.node.parents}:
+                node.add_dependency(before, {"when": "always"})
 
     def _outside(
         self,

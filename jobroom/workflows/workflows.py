@@ -16,7 +16,7 @@ from jobroom.workflows.conf import settings
 from jobroom.workflows.exceptions import InvalidGraph, UnknownNodeTask, WorkflowException
 from jobroom.workflows.graph import ITEM, Graph, Kind, Node, Ref, When, to_json
 from jobroom.workflows.hooks import Hooks
-from jobroom.workflows.nodes import WorkflowNode, for_all, kept, own, own_references, set_options
+from jobroom.workflows.nodes import WorkflowNode, for_all, kept, own, own_references, places, set_options
 from jobroom.workflows.outside import Waiting
 from jobroom.workflows.subworkflow import Placed
 from jobroom.workflows.ticks import STATS, Ticks, WorkflowState
@@ -115,9 +115,12 @@ class Workflow(Waiting, Ticks, Hooks):
         dependencies: Sequence[WorkflowNode] = (),
         *,
         key: str = "",
+        limit: int | None = None,
         **options: Any,
     ) -> WorkflowNode:
         """Run the signature once for each item of a list that a node returns; the node's result is the list of results.
+
+        Of its jobs at most `limit` are sent or running at a time.
 
         The item is the first argument, or stands where the signature's arguments contain `jobroom.workflows.workflows.ITEM_HERE`.
         """
@@ -129,6 +132,8 @@ class Workflow(Waiting, Ticks, Hooks):
         own_references(self, ref, f"“{key or signature.task}”")
         node = self._add(signature, args, own(self, *dependencies), Given(), key=key)
         node.kind, node.over = Kind.FAN_OUT, ref
+        if limit is not None:
+            node.options["limit"] = places(limit)
         self._link(node, signature)
         self._wait_for_references(node)
         set_options(node, options)

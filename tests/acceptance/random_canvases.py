@@ -66,3 +66,18 @@ def shown(plan: Plan) -> str:
     kind, parts, mark = plan
     inner = f"({', '.join(map(shown, parts))})" if parts else ""
     return f"{kind}{inner}{'~' + mark if mark else ''}"
+
+
+def in_a_row(plan: Plan) -> int:
+    """Return the largest number of groups and chords that follow each other in a chain of the plan."""
+    kind, parts, _ = plan
+    most = run = 0
+    for step in _steps(plan) if kind == "chain" else ():
+        run = run + 1 if step[0] in {"group", "chord"} else 0
+        most = max(most, run)
+    return max([most, *map(in_a_row, parts)])
+
+
+def _steps(plan: Plan) -> list[Plan]:
+    """Return the steps of a chain, those of chains in it among them."""
+    return [step for part in plan[1] for step in (_steps(part) if part[0] == "chain" else [part])]

@@ -13,7 +13,7 @@ from celery.states import READY_STATES
 from django.db import connection
 
 from jobroom.workflows.exceptions import WorkflowException
-from tests.acceptance.random_canvases import Chance, built, shown
+from tests.acceptance.random_canvases import Chance, built, in_a_row, shown
 from tests.acceptance.test_workflow_canvas import (
     Signatures,
     by_engine,
@@ -35,6 +35,16 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.timeout(240 + 3 * COUNT),
 ]
+
+
+def is_wrong(plan: Any, ends: dict[str, Any], trace: list[Any]) -> bool:
+    """Return whether Celery's way is no model: it never ends, calls a failure success, or has three groups in a row.
+
+    Of three groups or chords one after the other Celery makes chords in bodies of chords; when one of the first two fails
+    it may call the errbacks of no body, those of all, or run the third all the same.
+    """
+    failed = any(entry[0] == "fail" for entry in trace)
+    return ends["celery"] is None or (failed and (not ends["celery"][0] or in_a_row(plan) > 2))
 
 
 def ready(wait: Any) -> Any:
@@ -91,7 +101,7 @@ def found(django_db_setup, django_db_blocker):
                     if any(map(never_ends, results[number])):
                         ends["celery"] = None
                     traces = {way: trace(f"{way}:{number}") for way in wait}
-                    rows.append((shown(plan), ends, traces))
+                    rows.append((plan, ends, traces))
             finally:
                 canvases.SLOW = before
         connection.close()
@@ -99,17 +109,18 @@ def found(django_db_setup, django_db_blocker):
 
 
 def test_no_workflow_hangs(found):
-    assert [plan for plan, ends, _ in found if ends["engine"] is None] == []
+    assert [shown(plan) for plan, ends, _ in found if ends["engine"] is None] == []
 
 
 def test_the_same_tasks_callbacks_and_errbacks_run(found):
-    hangs = [plan for plan, ends, _ in found if ends["celery"] is None]
+    wrong = [shown(plan) for plan, ends, traces in found if is_wrong(plan, ends, traces["celery"])]
     different = [
-        (plan, comparable(traces["celery"], ordered=False), comparable(traces["engine"], ordered=False))
+        (shown(plan), comparable(traces["celery"], ordered=False), comparable(traces["engine"], ordered=False))
         for plan, ends, traces in found
-        if ends["celery"] is not None and sorted_trace(traces["celery"]) != sorted_trace(traces["engine"])
+        if not is_wrong(plan, ends, traces["celery"])
+        and sorted_trace(traces["celery"]) != sorted_trace(traces["engine"])
     ]
-    lines = [f"{len(found)} canvases, seed {SEED}; of these Celery never ends {len(hangs)}:", *hangs]
+    lines = [f"{len(found)} canvases, seed {SEED}; of these Celery is no model for {len(wrong)}:", *wrong]
     sys.stderr.write("\n  ".join(lines) + "\n")
     assert not different, "\n".join("\n    ".join(map(str, row)) for row in different)
 
@@ -120,9 +131,9 @@ def sorted_trace(entries: list[Any]) -> list[str]:
 
 
 def test_the_same_kind_of_end(found):
-    for plan, ends, _ in found:
-        if ends["celery"] is None:
+    for plan, ends, traces in found:
+        if is_wrong(plan, ends, traces["celery"]):
             continue
-        assert ends["engine"][0] == ends["celery"][0], plan
+        assert ends["engine"][0] == ends["celery"][0], shown(plan)
         if ends["engine"][0]:
-            assert isinstance(ends["engine"][1], WorkflowException), plan
+            assert isinstance(ends["engine"][1], WorkflowException), shown(plan)

@@ -126,7 +126,8 @@ class Builder:
             over = self._value(data["each"], ("nodes", key, "each"))
             if not isinstance(over, Ref):
                 raise self.recipe.wrong("`each` is the result of a node, such as ${list.result}.", "nodes", key, "each")
-            node = self.workflow.add_fan_out(self._signature(data, "nodes", key), over, key=key, **options)
+            made = self._signature(data, "nodes", key)
+            node = self.workflow.add_fan_out(made, over, key=key, limit=data.get("limit"), **options)
         else:
             node = self.workflow.add_signature(self._signature(data, "nodes", key), key=key, **options)
         self._wait(node, before)

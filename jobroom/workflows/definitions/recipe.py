@@ -85,6 +85,8 @@ class Recipe:
             reason = "`payload` and `item` mean something else in ${…}, and `.` and `}` end a name there."
             raise self.wrong(f"A node cannot be called “{key}”: {reason}", "nodes", key)
         node = self.nodes[key]
+        if "limit" in node and "each" not in node:
+            raise self.wrong(f"`nodes.{key}.limit` is for a node with `each`.", "nodes", key, "limit")
         kind = next(kind for kind in KINDS if kind in node)
         for name in node:
             if name not in KINDS[kind]:

@@ -57,6 +57,7 @@ _NODE = {
         **_CALL,
         **_OPTIONS,
         "each": {"type": "string", "description": "A result: the task runs once for each of its items, `${item}`."},
+        "limit": {"type": "integer", "minimum": 1, "description": "So many items of `each` at a time."},
         "approval": {"type": "string", "description": "A question to a person; the node waits for the answer."},
         "groups": {"type": "array", "items": _TEXT, "description": "Who may decide, beside staff."},
         "wait_for": {"type": "string", "description": "An event that is delivered from outside, in words."},
@@ -91,7 +92,7 @@ _NODE = {
 # The keys that mean something for each kind of node.
 _PLACE = ("needs", "join", "label", "group", "weight")
 KINDS: dict[str, tuple[str, ...]] = {
-    "task": ("task", "args", "kwargs", "each", *_OPTIONS, *_PLACE),
+    "task": ("task", "args", "kwargs", "each", "limit", *_OPTIONS, *_PLACE),
     "approval": ("approval", "groups", "timeout", "on_timeout", *_PLACE),
     "wait_for": ("wait_for", "timeout", *_PLACE),
     "workflow": ("workflow", "payload", "needs"),

@@ -90,7 +90,8 @@ def _write(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> None:
         "r": plan.results,
     }
     with redis.client().pipeline(transaction=False) as pipe:
-        pipe.delete(key, *(keys.workflow(stored.pk, part) for part in "gswxrho"))
+        limited = [f"v:{node.index}" for node in graph.nodes if node.options.get("limit")]
+        pipe.delete(key, *(keys.workflow(stored.pk, part) for part in (*"gswxrho", *limited)))
         for part, fields in parts.items():
             name, rows = keys.workflow(stored.pk, part), list(fields.items())
             for start in range(0, len(rows), CHUNK):
@@ -202,6 +203,8 @@ class Plan:
         ended = [letter for letter in found.values() if letter in ENDED]
         self.extras |= {f"m{name}": count, f"d{name}": len(ended)}
         self.extras[f"f{name}"] = sum(letter not in GOOD for letter in ended)
+        if self.graph.nodes[int(name)].options.get("limit"):
+            self.extras[f"u{name}"] = sum(letter == NodeState.RUNNING for letter in found.values())
         self.letters |= {
             f"{name}.{i}": str(letter) for i, letter in found.items() if letter in ENDED or letter == NodeState.RUNNING
         }

@@ -117,6 +117,7 @@ def record_of(node: Node, wants: list[Path] | None, children: list[list[int]], l
         record["u"] = delayed.due_at(node.options["eta"], current_app)
     if node.kind == Kind.FAN_OUT:
         record["o"] = field(as_reference(node.over))
+        record |= {"m": int(node.options["limit"])} if node.options.get("limit") else {}
     return json.dumps(record, separators=(",", ":"))
 
 

@@ -1,19 +1,22 @@
 """The pages of workflows: what they say, who sees them, and how many questions they ask the database."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from jobroom.jobs.models import Job, StoredFile
 from jobroom.jobs.models import State as JobState
 from jobroom.workflows import arrivals, forecast, progress, services
+from jobroom.workflows.definitions import registry
 from jobroom.workflows.graph import Graph, Kind, Ref, When
 from jobroom.workflows.models import State, StoredWorkflow
-from jobroom.workflows.tests.stored import chain, fan, job, layers, node, store
+from jobroom.workflows.tests.stored import SUMS, chain, fan, job, layers, node, store
 
 pytestmark = pytest.mark.django_db
 
@@ -291,6 +294,27 @@ def test_the_expected_end_is_known_only_when_it_is(as_staff):
     assert forecast.left(progress.now_of(stored)) != "end unknown"  # demo.add has ended well before: node 0
     unknown = store(chain(3, task="never.ran"), "www")
     assert forecast.left(progress.now_of(unknown)) == "end unknown"
+
+
+def test_a_steady_pace_tells_the_end_where_no_task_has_a_history(as_staff):
+    stored = store(chain(100, task="never.ran"), "s" * 50 + "r" + "w" * 49)
+    Job.objects.all().update(started_at=None)  # nothing says how long one takes
+    StoredWorkflow.objects.update(started_at=timezone.now() - timedelta(seconds=60))
+    stored.refresh_from_db()
+    seconds = forecast._seconds_left(progress.now_of(stored))
+    assert 55 < seconds < 70
+    slow = store(chain(100, task="never.ran"), "s" * 5 + "r" + "w" * 94)
+    assert forecast.left(progress.now_of(slow)) == "end unknown", "before a tenth is done the pace says little"
+
+
+def test_a_nodes_own_history_goes_before_that_of_its_task(as_staff):
+    version = registry.keep(SUMS, origin="a test")
+    before = store(chain(2), "ss", state=State.SUCCESS, definition=version)
+    now = timezone.now()
+    Job.objects.filter(workflow_id=before.pk, node="1").update(started_at=now - timedelta(seconds=300), finished_at=now)
+    stored = store(chain(2), "sw", definition=version)
+    assert forecast.histories(stored)[1] == pytest.approx(300, abs=1)
+    assert forecast._seconds_left(progress.now_of(stored)) == pytest.approx(300, abs=2)
 
 
 def test_states_are_json_without_the_graph(as_staff):

@@ -44,7 +44,8 @@ local function items(name, rec)
   while item < count and budget > 0 do
     local node = name .. '.' .. item
     local letter = call('HGET', S, node)
-    if (letter == STATE.QUEUED or letter == STATE.RUNNING) and ask(node, letter, rec) then
+    if letter == STATE.HELD then call('HDEL', R, 'i' .. node) end
+    if letter == STATE.HELD or (letter == STATE.QUEUED or letter == STATE.RUNNING) and ask(node, letter, rec) then
       call('HSET', S, node, STATE.CANCELLED)
       ended = ended + 1
     end
@@ -55,6 +56,7 @@ local function items(name, rec)
     call('HINCRBY', W .. ':x', 'd' .. name, ended)
   end
   if item < count then return false end
+  call('DEL', W .. ':v:' .. name)
   if count == 0 then settle(name, STATE.CANCELLED)
   elseif tonumber(call('HGET', W .. ':x', 'd' .. name) or '0') == count then gathered(name) end
   item = 0

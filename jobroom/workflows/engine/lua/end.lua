@@ -22,9 +22,13 @@ if about('state') and not (before and ENDED[before]) then
     changed = true
     call('HSET', S, node, letter)
     if letter ~= STATE.SUCCEEDED and letter ~= STATE.SKIPPED then call('HINCRBY', W .. ':x', 'f' .. index, 1) end
-    if call('HINCRBY', W .. ':x', 'd' .. index, 1) == tonumber(call('HGET', W .. ':x', 'm' .. index)) then
-      gathered(index)
+    call('HINCRBY', W .. ':x', 'd' .. index, 1)
+    local rec = record(index)
+    if rec.m then
+      call('HINCRBY', W .. ':x', 'u' .. index, -1)
+      refill(index, rec)
     end
+    counted(index)
   end
 elseif before == STATE.LOST and (letter == STATE.SUCCEEDED or letter == STATE.SKIPPED) then
   keep()

@@ -12,11 +12,16 @@ local rec = record(index)
 for i = 4, #ARGV do
   local node = index .. '.' .. (first + i - 4)
   local cancelled = about('cancelled') == '1'
-  if not call('HGET', S, node) and (cancelled or send(node, rec, ARGV[i])) then
+  if rec.m and not cancelled and not call('HGET', S, node) then
+    call('HSET', S, node, STATE.HELD)
+    call('HSET', R, 'i' .. node, ARGV[i])
+    call('RPUSH', W .. ':v:' .. index, node)
+  elseif not call('HGET', S, node) and (cancelled or send(node, rec, ARGV[i])) then
     call('HSET', S, node, cancelled and STATE.CANCELLED or STATE.FAILED)
     call('HINCRBY', W .. ':x', 'f' .. index, 1)
     call('HINCRBY', W .. ':x', 'd' .. index, 1)
   end
 end
+if rec.m then refill(index, rec) end
 if tonumber(call('HGET', W .. ':x', 'd' .. index) or '0') == count then gathered(index) end
 return outcome()
