@@ -74,7 +74,7 @@ class Sandbox:
         if "MemoryError" in errors or "bad_alloc" in errors or "allocat" in errors.lower():
             return self.too_large()
         last = errors.strip().splitlines()[-1:] or [f"status {status}"]
-        return f"{self.subject} broke the program that reads it ({last[0][:200]}). {self.again}"
+        return f"{self.subject} broke the program that reads it ({last[0][:200]}). {self.remedy}"
 
     def too_large(self) -> str:
         """Return the sentence about a file that needs more memory than allowed."""

@@ -58,7 +58,7 @@ def texts() -> dict[str, str]:
         for name, value in vars(module).items()
         if name.strip("_").isupper() and isinstance(value, str) and "redis.call" in value
     }
-    config = {"kept": 1, "after": 1, "held": 1, "ended": {"s"}}
+    config: dict[str, lua_scripts.Value] = {"kept": 1, "after": 1, "held": 1, "ended": {"s"}}
     for path in (Path(engine_scripts.__file__).parent / "lua").glob("*.lua"):
         if path.stem not in {"base", "step", "gather", "revive"}:
             found[f"engine.{path.stem}"] = source("jobroom.workflows.engine", path.stem, config, NodeState)
