@@ -2,7 +2,7 @@
 
 A worker makes two for every message, one to note it as unacknowledged and one to acknowledge it, which is a tenth of
 what a short job costs. While a queue is busy a message is taken, noted and the one before acknowledged in one step, see
-`jobroom.celery.taking`. Keys and connections stay as kombu has them: its own workers and ours may share a broker.
+`jobroom.celery.intake`. Keys and connections stay as kombu has them: its own workers and ours may share a broker.
 """
 
 import contextlib
@@ -15,20 +15,20 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
 from jobroom import foreign
-from jobroom.celery import rejection, taking
+from jobroom.celery import intake, rejection
 from jobroom.conf import settings
 
 
 class Channel(redis.Channel):
     """A channel that keeps the client of its pool."""
 
-    QoS = taking.QoS
+    QoS = intake.QoS
     _kept: Any = None
     _popped: Any = None  # queue and text of the message that was taken last
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.take = taking.Take(self, on=settings.TAKE_IN_ONE_STEP)
+        self.take = intake.Take(self, on=settings.TAKE_IN_ONE_STEP)
 
     def close(self) -> None:
         """Close the channel; what was acknowledged is told before."""
@@ -69,7 +69,7 @@ class Channel(redis.Channel):
         try:
             if self.take.told is not None:
                 return self._script_read()
-            self.take.busy = self.take.on and time.monotonic() - self.take.began < taking.AT_ONCE
+            self.take.busy = self.take.on and time.monotonic() - self.take.began < intake.AT_ONCE
             return super()._brpop_read(**options)  # type: ignore[misc]
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             if not self._popped:
@@ -105,7 +105,7 @@ class Transport(redis.Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.cycle = taking.Poller()
+        self.cycle = intake.Poller()
 
 
 def register() -> None:

@@ -33,7 +33,7 @@ class Key(NamedTuple):
 
 
 def hour_of(moment: datetime) -> datetime:
-    """Return the beginning of an hour; hours are those of UTC, whoever looks."""
+    """Return the beginning of an hour; hours are those of UTC, no matter who looks."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
@@ -81,7 +81,7 @@ def visible_to(user: User | AnonymousUser) -> QuerySet[HourTally]:
 
 
 def recount(since: datetime) -> None:
-    """Count the hours from `since` on anew, of the jobs that are there: for a database that came from elsewhere."""
+    """Count the hours from `since` on again, of the jobs that are there: for a database that came from elsewhere."""
     first = hour_of(since)
     columns = ("state", "finished_at", "answer_of", "task", "owner_id")
     found: Counter[Key] = Counter()

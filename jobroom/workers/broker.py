@@ -14,7 +14,7 @@ from celery.worker import state
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import loads
 
-from jobroom.celery import delayed, taking, transport
+from jobroom.celery import delayed, intake, transport
 from jobroom.celery.queue_messages import Queues
 
 # Messages of a queue that are read at once when one of them is looked for.
@@ -79,7 +79,7 @@ class Broker:
                 end -= CHUNK
 
 
-class QoS(taking.QoS):
+class QoS(intake.QoS):
     """What a channel has received and not acknowledged; keeps what runs when the connection breaks.
 
     Kombu puts everything back when a channel closes. When Redis answers again at once, or only this connection was

@@ -7,7 +7,7 @@ import pytest
 from kombu import Connection, Consumer, Producer, Queue
 
 from jobroom import redis
-from jobroom.celery import taking, transport
+from jobroom.celery import intake, transport
 from jobroom.conf import settings as common
 
 QUEUE = Queue("taking", routing_key="taking")
@@ -162,4 +162,4 @@ def test_what_keeps_running_jobs_when_a_connection_breaks_is_in_it():
 
     broker.install()
     assert transport.Channel.QoS is broker.QoS
-    assert issubclass(broker.QoS, taking.QoS)
+    assert issubclass(broker.QoS, intake.QoS)
