@@ -68,7 +68,7 @@ class Take:
         self.told, self.acknowledged = self.acknowledged, []
         keys = [channel.unacked_key, channel.unacked_index_key, *keys]
         channel._in_poll = channel.client.connection
-        channel._brpop_sent_at = time.monotonic()
+        channel._brpop_sent_at = time.monotonic()  # type: ignore[attr-defined]
         channel.client.connection.send_command("EVALSHA", self.digest, len(keys), *keys, time.time(), *self.told)
 
     def read(self) -> tuple[str, str] | None:
@@ -109,5 +109,5 @@ class Poller(redis.MultiChannelPoller):
     def on_poll_start(self) -> None:
         """Begin a look."""
         super().on_poll_start()
-        for channel in self._channels:
+        for channel in self._channels:  # type: ignore[attr-defined]
             channel.take.flush()

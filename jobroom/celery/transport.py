@@ -33,7 +33,7 @@ class Channel(redis.Channel):
     def close(self) -> None:
         """Close the channel; what was acknowledged is told before."""
         if not self.closed:
-            with contextlib.suppress(*self.connection_errors):  # then the messages come again, as with kombu
+            with contextlib.suppress(*self.connection_errors):  # type: ignore[attr-defined]  # then they come again, as with kombu
                 self.take.flush()
         super().close()
 
@@ -90,7 +90,7 @@ class Channel(redis.Channel):
         if self._popped is None:
             raise Empty
         try:
-            queue = self._popped[0].rsplit(self.sep, 1)[0]  # type: ignore[attr-defined]
+            queue = self._popped[0].rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)  # type: ignore[attr-defined]
             self.connection._deliver(loads(self._popped[1]), queue)
         finally:

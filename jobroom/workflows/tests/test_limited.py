@@ -158,7 +158,7 @@ def test_what_is_no_limit_is_refused():
     numbers = workflow.add_signature(signature(), key="numbers")
     for wrong in (0, -1, 1.5, True, "2"):
         with pytest.raises(WorkflowException, match="`limit` is a whole number"):
-            workflow.add_fan_out(signature(), numbers, limit=wrong)  # type: ignore[arg-type]
+            workflow.add_fan_out(signature(), numbers, limit=wrong)
 
 
 def test_a_definition_limits_too():
