@@ -127,7 +127,7 @@ def test_arguments_that_say_how_wide_it_runs_are_obeyed(arguments):
 
 def test_tests_without_processes_are_as_wide_as_the_machine(monkeypatch):
     monkeypatch.setattr(test_command, "processors", lambda: 4)
-    assert options("--fast")[:2] == ["-n", "4"]
+    assert options("--fast")[:2] == ["-n", "6"]
     assert options()[:2] == ["-n", "12"]
 
 

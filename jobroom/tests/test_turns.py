@@ -1,7 +1,14 @@
 """Turns: one at a time, ended by anyone who has it and by no one else."""
 
+import pytest
+
 from jobroom import redis, turns
 from jobroom.events.consumer import Reader
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_a_turn():
+    redis.client().flushdb()
 
 
 def test_one_at_a_time():

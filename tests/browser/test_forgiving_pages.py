@@ -91,6 +91,7 @@ def test_times_are_in_the_zone_of_the_profile_from_server_and_script(page):
     page.goto("/account/")
     page.get_by_label("Times are shown, and read, in").select_option("Asia/Tokyo")
     page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_text("All times are shown in that zone.")).to_be_visible()
     at = timezone.now() - timedelta(minutes=3)
     job = Job.objects.create(pk="a", task="demo.echo", state=State.FAILED, queued_at=at, finished_at=at, created_at=at)
     page.goto(job.get_absolute_url())

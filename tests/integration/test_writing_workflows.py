@@ -101,7 +101,7 @@ def test_a_dependency_twice_is_refused():
 def test_conditions_are_checked():
     workflow = Workflow()
     one, two = workflow.add_signature(add(1, 1)), workflow.add_signature(add(2, 2))
-    with pytest.raises(WorkflowException, match="success, failure or always, not 'perhaps'"):
+    with pytest.raises(WorkflowException, match="success, failure, always or timeout, not 'perhaps'"):
         two.add_dependency(one, {"when": "perhaps"})
     two.add_dependency(one, {"when": "failure"})
     assert two.node.parents == [(0, When.FAILURE)]

@@ -79,12 +79,18 @@ export class Graph {
     this.nodes = this.boxes.filter((box) => !box.isFrame);
     const chosen = this.svg.querySelector(".node.selected") ?? this.nodes[0]?.element;
     for (const box of this.boxes) box.element.setAttribute("tabindex", box.element === chosen ? "0" : "-1");
-    const high = this.frame.clientHeight;
+    let high = 0;
+    let hidden = false;
     const tidy = () => {
+      // On a phone the list of steps stands in its place, until it is turned.
+      if (!this.frame.clientWidth) { hidden = true; return; }
+      high ||= this.frame.clientHeight;
       // A small picture needs no large frame.
       const wanted = this.whole[1] * Math.min(1, Math.max(0.75, this.frame.clientWidth / this.whole[0]));
       this.frame.style.height = `${Math.round(Math.min(high, Math.max(220, wanted + 24)))}px`;
-      if (this.view) this.show();
+      if (this.view && hidden) this.begin();
+      else if (this.view) this.show();
+      hidden = false;
     };
     tidy();
     new ResizeObserver(tidy).observe(this.frame);
@@ -145,7 +151,7 @@ export class Graph {
   // What is seen: `view` is its middle and how many pixels a unit is.
 
   get size() {
-    return [this.frame.clientWidth || 1, this.frame.clientHeight || 1];
+    return [this.frame.clientWidth || this.whole[0], this.frame.clientHeight || this.whole[1]];
   }
 
   get fitting() {
@@ -200,7 +206,7 @@ export class Graph {
     const from = { ...this.view };
     const started = performance.now();
     const turn = (now) => {
-      const share = Math.min(1, (now - started) / 250);
+      const share = Math.min(1, Math.max(0, (now - started) / 250)); // a frame may be older than its wish
       const eased = share * (2 - share);
       for (const part of ["x", "y", "scale"]) this.view[part] = from[part] + (aim[part] - from[part]) * eased;
       this.show();
