@@ -142,6 +142,12 @@ def test_what_is_named_decides_how_many_processes_are_worth_their_start(monkeypa
     assert options("common")[1] == "5"
 
 
+def test_a_file_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    arguments = ["-k", "x", "jobroom/tests/test_runner_tools.py::test_x", "tests/test_nothing.py", "image"]
+    assert test_command.missing_files(arguments) == ["tests/test_nothing.py"]
+
+
 def test_compiled_modules_are_kept_where_an_image_forbids_it(monkeypatch):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("CI", "true")

@@ -39,11 +39,21 @@ class Command(BaseCommand):
             )
             sys.exit(1)
         os.chdir(settings.BASE_DIR)
+        if missing := missing_files(argv[2:]):
+            # Several processes of pytest-xdist say nothing of it, and end as if all were well but empty.
+            self.stderr.write(f"There is no {' and no '.join(missing)}: no test was run.")
+            sys.exit(4)  # pytest's own status for a wrong argument
         os.execve(sys.executable, command(argv[2:]), environment())  # noqa: S606 — no shell wanted
 
     def handle(self, *args: object, **options: object) -> None:
         """Refuse to be called from code: the process would be gone."""
         raise CommandError("Call pytest itself.")
+
+
+def missing_files(arguments: list[str]) -> list[str]:
+    """Return the files with tests among the arguments that do not exist."""
+    files = [word.partition("::")[0] for word in arguments if not word.startswith("-")]
+    return [name for name in files if name.endswith(".py") and not Path(name).exists()]
 
 
 def environment() -> dict[str, str]:
