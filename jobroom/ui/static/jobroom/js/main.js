@@ -124,7 +124,9 @@ function keepFresh(region) {
     const seconds = Number(current?.dataset.refresh);
     // A job that has finished asks for no more.
     if (!seconds) return;
-    if (!live || Date.now() - last > LIVE_PAUSE * 1000) {
+    // What could not be refreshed once is tried again, whether the socket is open or not: until then it says nothing of its age.
+    const stale = current.querySelector("[data-freshness].stale");
+    if (!live || stale || Date.now() - last > LIVE_PAUSE * 1000) {
       try {
         sayStale(await refresh(current), false);
         pause = seconds;

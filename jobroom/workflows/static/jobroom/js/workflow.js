@@ -175,7 +175,8 @@ setInterval(() => {
   if (document.hidden || states?.finished) return;
   const live = document.documentElement.dataset.live === "on";
   // How far a running node is, no message tells.
-  const quiet = live && ![STATE.RUNNING, STATE.EXPANDING].some((one) => states?.letters.includes(one));
+  const stale = document.querySelector("#workflow-head [data-freshness].stale");
+  const quiet = live && !stale && ![STATE.RUNNING, STATE.EXPANDING].some((one) => states?.letters.includes(one));
   if (Date.now() - asked >= (quiet ? WITH_SOCKET : WITHOUT_SOCKET)) ask();
 }, 500);
 document.addEventListener("visibilitychange", () => document.hidden || ask());
