@@ -133,7 +133,7 @@ def system_checks() -> Found:
         make = error if message.level >= checks.ERROR else warning
         yield make(name, f"{message.msg} ({message.id})", str(message.hint or ""))
     if not said:
-        yield ok(name, "`manage.py check` has nothing to say.")
+        yield ok(name, "manage.py check has nothing to say.")
 
 
 CHECKS: dict[str, Check] = {
