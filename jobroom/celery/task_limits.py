@@ -24,6 +24,7 @@ import dataclasses
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -238,7 +239,7 @@ def groups() -> list[Group]:
 
 
 def read(names: Iterable[str]) -> list[Group]:
-    """Return these groups."""
+    """Return these groups, with two questions to Redis however many they are."""
     names = list(names)
     with redis.client().pipeline(transaction=False) as together:
         for name in names:
@@ -248,14 +249,18 @@ def read(names: Iterable[str]) -> list[Group]:
             together.zrange(f"{base}:people", 0, -1)
         answers: Any = together.execute()
     rows = list(zip(names, answers[::3], answers[1::3], answers[2::3], strict=True))
-    return [_group(name, info, holders, people) for name, info, holders, people in rows]
-
-
-def _group(name: str, info: dict[str, str], holders: list[tuple[str, float]], people: list[str]) -> Group:
+    lines = [(name, person) for name, _, _, people in rows for person in people]
     with redis.client().pipeline(transaction=False) as together:
-        for person in people:
+        for name, person in lines:
             together.llen(redis.key("turn", name) + f":of:{person}")
-        waiting = sum(together.execute()) if people else 0
+        lengths: Any = together.execute()
+    waiting: Counter[str] = Counter()
+    for (name, _), length in zip(lines, lengths, strict=True):
+        waiting[name] += length
+    return [_group(name, info, holders, people, waiting[name]) for name, info, holders, people in rows]
+
+
+def _group(name: str, info: dict[str, str], holders: list[tuple[str, float]], people: list[str], waiting: int) -> Group:
     return Group(
         name=name,
         what=info.get("task", name),
@@ -281,6 +286,8 @@ def sentences(jobs: list[str]) -> dict[str, str]:
 def refill() -> None:
     """Hand on places that stand empty, such as after a purge of a queue; forget groups that nobody needs."""
     names: Any = redis.client().smembers(redis.key("turns"))
-    for name in names:
-        values: list[Any] = [settings.REDIS_PREFIX, time.time(), delayed.PARKED, name]
-        redis.script(REFILL)([], values, client=redis.client())
+    refilled = redis.script(REFILL)
+    with redis.client().pipeline(transaction=False) as together:
+        for name in names:
+            refilled([], [settings.REDIS_PREFIX, time.time(), delayed.PARKED, name], client=together)
+        together.execute()

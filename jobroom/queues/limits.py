@@ -79,11 +79,11 @@ def free(name: str, job: str, *, by: str, reason: str) -> str:
     """
     if not reason.strip():
         raise Refused("reason", "Say why: it is kept in the audit.")
-    group = next((group for group in task_limits.groups() if group.name == name), None)
-    if group is None or job not in group.holders:
+    (group,) = task_limits.read([name])
+    if job not in group.holders:
         raise NotThere(f"The job {job or '?'} has no place in the limit {name or '?'}.")
     task_limits.release([job])
-    said = f"Took the place of job {job} in the limit {name} away: the next one may start. What runs goes on."
+    said = f"Took the place of job {job} in the limit {name} away, and any other that it had: the next one may start. What runs goes on."
     acted.send(sender=LimitRow, who=by, action="broke", kind="limit", target=name, reason=reason, outcome=said)
     return said
 
