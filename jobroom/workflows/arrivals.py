@@ -55,9 +55,6 @@ def deliver(stored: StoredWorkflow, node: Node, data: Any, *, by: User | None, w
 
 def deliver_by_link(stored: StoredWorkflow, node: Node, link: str) -> None:
     """Deliver an event without data in the name of the holder of the link of that number, which is good for once."""
-    used = stored.options.get("links", [])
-    if link in used:
-        raise NotNow("This link has been used already.")
     result = _result_of(stored, node, None, None, LINK)
     _end(stored, node, NodeState.SUCCEEDED, result, _as_decision(result), link)
     audit(stored, None, "delivered to", LINK, outcome=f"Node {node.key}.")
@@ -103,12 +100,15 @@ def _end(
     name = str(node.index)
     with transaction.atomic():
         row = StoredWorkflow.objects.select_for_update().defer("graph").get(pk=stored.pk)
+        used = row.options.get("links", [])
+        if link and link in used:
+            raise NotNow("This link has been used already.")
         paths = [path for path in wanted(stored.read_graph()).get(node.index, []) if path]
         flat = [text for pair in parts_of(name, result, paths).items() for text in pair]
         answer = _in_engine(stored, name, letter, result, flat)
         row.decisions = {**row.decisions, name: decision}
         if link:
-            row.options = {**row.options, "links": [*row.options.get("links", []), link]}
+            row.options = {**row.options, "links": [*used, link]}
         row.save(update_fields=["decisions", "options"])
     effects.react(stored.pk, answer)
 

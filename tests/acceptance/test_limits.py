@@ -1,5 +1,6 @@
 """Limits over all workers, and fair turns: with real workers, plain Celery and Redis."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -92,12 +93,13 @@ def test_a_killed_worker_gives_its_places_back(tmp_path):
 
 def test_a_rate_holds_over_all_workers():
     with running(worker("one", concurrency=4), worker("two", concurrency=4)):
+        begun = time.time()
         for _ in range(8):
             send("rated")
         wait_until(lambda: len(listed("started")) == 8, 60, "every job has started")
-    moments = sorted(map(float, listed("started")))
-    # Two at once, then one each half second: no five within a second and a half.
-    assert all(fifth - first > 1.2 for first, fifth in zip(moments, moments[4:], strict=False)), moments
+    starts = sorted(float(moment) - begun for moment in listed("started"))
+    # Two at once, then one each half second. A busy machine starts a job later than it may, and never earlier.
+    assert all(start > (number - 1) / 2 - 0.05 for number, start in enumerate(starts)), starts
 
 
 def test_one_persons_many_jobs_do_not_hold_up_anothers_one():
