@@ -45,7 +45,7 @@ class FetchStatusTask(NotifyAdminTaskMixin, BaseTask):
         return services.stop(reason=str(UsiUnavailable()))
 
 
-# Held by whoever annotates with a vocabulary, whichever task it is.
+# Held by the job that annotates with a vocabulary, of whichever task.
 VOCABULARY_LOCK = "annotate:{vocabulary}"
 
 TheSubmission = Annotated[Submission, Argument(title="Submission", help="Whose records to annotate")]

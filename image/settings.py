@@ -29,7 +29,7 @@ SECURE_SSL_REDIRECT = env.boolean("IMAGE_SSL_REDIRECT", default=SECURE)
 SECURE_HSTS_SECONDS = env.integer("IMAGE_HSTS_SECONDS", 30 * 24 * 3600 if SECURE else 0)
 # Those who ask from the same machine or network speak http.
 SECURE_REDIRECT_EXEMPT = [rf"^{re.escape(f'{FORCE_SCRIPT_NAME}/'[1:])}(healthz|readyz|metrics)$"]
-# Named by whoever runs the proxy, which must set it on every request: else anybody could claim to come by https.
+# Named by the person who runs the proxy, which must set it on every request: else anybody could claim to come by https.
 SECURE_PROXY_SSL_HEADER = env.proxy_header("IMAGE_PROXY_HEADER")
 # Other names below the same domain are not ours to decide about.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
@@ -144,11 +144,11 @@ JOBROOM = {
     "REDIS_PREFIX": "image:",
     # `manage.py up` starts one worker for each.
     "QUEUES": env.words("IMAGE_QUEUES", ["default", "ml", "email", "heavy"]),
-    # On these each person has a turn after the other, whoever sent how much before.
+    # On these each person has a turn after the other, no matter who sent how much before.
     "FAIR_QUEUES": env.words("IMAGE_FAIR_QUEUES", []),
     "SITE_URL": SITE_URL,
     "EMAIL_TRANSPORT": EMAIL_TRANSPORT,
-    # Who may read /metrics besides staff: whoever has the token, or everybody.
+    # Who may read /metrics besides staff: those who have the token, or everybody.
     "METRICS_TOKEN": env.text("METRICS_TOKEN"),
     "METRICS_OPEN": env.boolean("METRICS_OPEN", default=False),
 }

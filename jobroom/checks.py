@@ -61,7 +61,7 @@ def _subclasses(cls: type) -> Iterator[type]:
 
 
 def unregistered_tasks(**kwargs: Any) -> list[CheckMessage]:
-    """Name every class-based task that no worker would find, because nobody registered it."""
+    """Name every class-based task that no worker would find, because no one registered it."""
     from celery import current_app
 
     from jobroom.tasks import BaseTask

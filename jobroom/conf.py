@@ -163,12 +163,12 @@ class CommonSettings(JobroomSettings):
     MAX_REJECTED: int = 100
     # Least time in seconds between two progress messages of one job.
     PROGRESS_INTERVAL: float = 0.2
-    # Most events kept in the stream when nobody records them.
+    # Most events kept in the stream when no one records them.
     EVENTS_KEPT: int = 1_000_000
     # How many progress and log events of one job a page can catch up on, and for how many seconds after the last one.
     REPLAY_KEPT: int = 1000
     REPLAY_SECONDS: int = 3600
-    # Seconds for which a request to cancel is kept for a job that nobody has started.
+    # Seconds for which a request to cancel is kept for a job that no one has started.
     CANCEL_KEPT: int = 30 * 24 * 3600
     # Seconds for which the steps of a job (`self.step`) are kept after the last of them.
     STEPS_KEPT: int = 30 * 24 * 3600

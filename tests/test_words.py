@@ -29,8 +29,6 @@ _WORD = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 # Files above the size that still have to be parted, and modules named by a gerund, with the reason.
 LONGEST = 400
 LONG = {
-    "bench/live_push.py": "one measurement with the programs of its peers",
-    "bench/workflows.py": "one measurement with the programs of its peers",
     "biosample/tests/test_services.py": "tests",
     "image/tests/test_gate.py": "one way for each entry",
     "jobroom/jobs/tests/test_recorder.py": "tests",

@@ -2,10 +2,10 @@
 
 Celery sends such a message at once, and a worker holds it, unacknowledged, until its time. Held for longer than the broker
 waits for an acknowledgement it is delivered again, and the job runs as often as there were deliveries; a worker that
-restarts gives it to another. Here it waits where nobody holds it, and one worker after the other looks what is due.
+restarts gives it to another. Here it waits where no one holds it, and one worker after the other looks what is due.
 
 Keys: the sorted set `later` has the job ids by their time (seconds since 1970), the hash `later:messages` the messages.
-What is parked until somebody lets it go on is in the hash `later:groups` (job → group) and in the set `parked:<group>` too,
+What is parked until someone lets it go on is in the hash `later:groups` (job → group) and in the set `parked:<group>` too,
 and the set `parked` has the groups with jobs. Every script leaves all of them in accord.
 A process that sends one claims it for a while first, and takes it away when the broker has it. Who dies in between leaves it
 to the next; the worker's start takes care that the job runs once all the same (`dispatch`, see `jobroom.events`).
@@ -30,7 +30,7 @@ from jobroom.lua_scripts import source
 
 logger = logging.getLogger(__name__)
 
-# Seconds after which a message that somebody claimed and did not send is claimed by another.
+# Seconds after which a message that someone claimed and did not send is claimed by another.
 LEASE = 30.0
 # Messages that are claimed at once.
 CHUNK = 100

@@ -79,8 +79,8 @@ class Take:
         except NoScriptError:  # the server was started again
             self.digest, self.acknowledged = "", told + self.acknowledged
             return None
-        except BaseException:
-            self.acknowledged = told + self.acknowledged  # to do it twice harms nothing
+        except BaseException:  # whatever it is goes on; to tell the tags twice harms nothing
+            self.acknowledged = told + self.acknowledged
             raise
         self.busy = bool(answer)
         if not answer:
@@ -98,7 +98,7 @@ class Take:
                 pipe.zrem(self.channel.unacked_index_key, *tags)
                 pipe.hdel(self.channel.unacked_key, *tags)
                 pipe.execute()
-        except BaseException:
+        except BaseException:  # whatever it is goes on; the tags are told with the next look
             self.acknowledged = tags + self.acknowledged
             raise
 

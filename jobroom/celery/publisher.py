@@ -1,8 +1,8 @@
 """How this app publishes: as Celery does, but what is due later is kept until its time, see `jobroom.celery.delayed`.
 
-And nobody waits for ever. A broker that stands still takes connections and answers nothing: a publish gives up after
+And no one waits for ever. A broker that stands still takes connections and answers nothing: a publish gives up after
 `PUBLISH_TIMEOUT`, and the next ones of the process at once, for a moment. It is not tried again here, because the broker may have
-it in its buffers, and would have it twice. A job that publishes tries for longer: nobody waits for it, and it would fail.
+it in its buffers, and would have it twice. A job that publishes tries for longer: no one waits for it, and it would fail.
 """
 
 import time
@@ -17,7 +17,7 @@ from jobroom.celery import delayed
 from jobroom.conf import settings
 
 STANDS_STILL = "The broker stands still: it takes connections and does not answer."
-# Until when nobody of this process asks a broker that stood still.
+# Until when no one of this process asks a broker that stood still.
 _silent_until = 0.0
 
 

@@ -9,7 +9,7 @@ fair queue the same script looks ahead in the list; so such a queue needs that b
 
 A *group* is what counts together: `<limit>` or `<limit>:<key>` of a task, `queue:<name>` of a fair queue. Keys:
 
-    turns                     set of all groups that have a holder or that somebody waits for
+    turns                     set of all groups that have a holder or that someone waits for
     turns:parked, turns:held  hashes: job → the group that it waits for; job → the groups in which it has a place
     turn:<group>:holders      sorted set: job → since when it has a place
     turn:<group>:people       sorted set: person → the number of their last turn; of those who wait
@@ -233,7 +233,7 @@ class Group:
 
 
 def groups() -> list[Group]:
-    """Return all groups that somebody has a place in or waits for; raises the errors of Redis."""
+    """Return all groups that someone has a place in or waits for; raises the errors of Redis."""
     found: Any = redis.client().smembers(redis.key("turns"))
     return read(sorted(found))
 
@@ -284,7 +284,7 @@ def sentences(jobs: list[str]) -> dict[str, str]:
 
 
 def refill() -> None:
-    """Hand on places that stand empty, such as after a purge of a queue; forget groups that nobody needs."""
+    """Hand on places that stand empty, such as after a purge of a queue; forget groups that no one needs."""
     names: Any = redis.client().smembers(redis.key("turns"))
     refilled = redis.script(REFILL)
     with redis.client().pipeline(transaction=False) as together:

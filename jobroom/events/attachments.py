@@ -44,7 +44,7 @@ def keep(file_id: uuid.UUID, chunks: Iterable[bytes]) -> dict[str, Any]:
                 size += len(chunk)
                 out.write(chunk)
         draft.replace(path)
-    except BaseException:
+    except BaseException:  # whatever it is goes on, also a time limit; no half of a file stays
         draft.unlink(missing_ok=True)
         raise
     return {"size": size, "sha256": digest.hexdigest(), "content_type": _kind(head)}

@@ -62,7 +62,7 @@ def _counted_by_index(rows: JobQuerySet) -> dict[State, Count]:
     one = State.QUEUED.value
     try:
         text, parameters = rows.filter(state=one).order_by().values("pk")[: MOST_COUNTED + 1].query.sql_with_params()
-    except EmptyResultSet:  # of somebody who may see nothing
+    except EmptyResultSet:  # of someone who may see nothing
         return found
     texts = [f"SELECT %s, count(*) FROM ({text}) AS {state.value}_ones" for state in State]  # noqa: S608 — made by Django
     values = [[state.value, *(state.value if value == one else value for value in parameters)] for state in State]
@@ -77,7 +77,7 @@ class JobFilter(Listing):
     """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, workflow, owner, tag, q, when, sort, before.
 
     A value that makes no sense is ignored: a shared address must not break when a task is renamed. `owner` is `me` or a
-    user name; a name that nobody has finds nothing. `within`, or `since` and `until`, are about the launch. A page has `size` rows.
+    user name; a name that no one has finds nothing. `within`, or `since` and `until`, are about the launch. A page has `size` rows.
     """
 
     names = ("state", "task", "queue", "schedule", "workflow", "owner", "tag", "q", *Window.names, "sort")

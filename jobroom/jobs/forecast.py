@@ -11,7 +11,7 @@ PACE = 0.05
 
 
 def left(times: Sequence[float], fraction: float | None, spent: float) -> tuple[float, float] | None:
-    """Return the least and the most seconds that the job should still take; None where nobody can know.
+    """Return the least and the most seconds that the job should still take; None where no one can know.
 
     Args:
         times: what the latest jobs of the task took, in seconds.
@@ -30,7 +30,7 @@ def left(times: Sequence[float], fraction: float | None, spent: float) -> tuple[
 
 
 def single(usual: float | None, fraction: float | None, spent: float) -> float | None:
-    """Return how many seconds a running job should still take, as one number; None where nobody can know.
+    """Return how many seconds a running job should still take, as one number; None where no one can know.
 
     Args:
         usual: what jobs of the task usually take, in seconds; None where none has ended yet.

@@ -97,7 +97,7 @@ def typical(tasks: Collection[str]) -> dict[str, float]:
     """Return how many seconds jobs of each task usually take: the median of its latest that ended by themselves.
 
     Over all owners: it names none of them. A task without such a job is left out, and so are those beyond `MOST_TASKS` that
-    nobody has asked for in the last minute.
+    no one has asked for in the last minute.
     """
     keys = {f"jobroom.jobs.typical.{hashlib.sha256(task.encode()).hexdigest()[:24]}": task for task in tasks}
     kept: dict[str, float | None] = {keys[key]: value for key, value in cache.get_many(keys).items()}
@@ -120,7 +120,7 @@ def _read_typical(tasks: Sequence[str]) -> dict[str, float | None]:
 
 
 def remaining(job: Job) -> tuple[float, float] | None:
-    """Return the least and the most seconds that the running job should still take, None when nobody can know."""
+    """Return the least and the most seconds that the running job should still take, None when no one can know."""
     if job.state != State.RUNNING or job.started_at is None:
         return None
     spent = (timezone.now() - job.started_at).total_seconds()

@@ -50,7 +50,7 @@ class State(models.TextChoices):
     RETRYING = "retrying", "Retrying"  # an attempt failed, the next one is on its way
     SUCCEEDED = "succeeded", "Succeeded"  # its task returned
     FAILED = "failed", "Failed"  # its task said so or raised, or ran into its hard time limit
-    CANCELLED = "cancelled", "Cancelled"  # somebody did not want it any more, or it expired
+    CANCELLED = "cancelled", "Cancelled"  # someone did not want it any more, or it expired
     SKIPPED = "skipped", "Skipped"  # its exclusive lock was busy; to Celery that is SUCCESS
     LOST = "lost", "Lost"  # its worker vanished
 
@@ -143,7 +143,7 @@ class Job(models.Model):
     # Positions in the events' stream: what the recorder needs to apply events in any order, and twice.
     last_event = models.BigIntegerField(default=0, editable=False)
     queued_event = models.BigIntegerField(default=0, editable=False)
-    # `closing`: the end that somebody other than the executing process told (revoked, killed, its worker vanished).
+    # `closing`: the end that someone other than the executing process told (revoked, killed, its worker vanished).
     # `waited`: the last executions that only found a lock busy and are not kept as attempts.
     facts = models.JSONField(default=dict, blank=True, editable=False)
 
@@ -230,7 +230,7 @@ class Job(models.Model):
 
     @property
     def fraction(self) -> float | None:
-        """The share of the work that is done, 0 to 1; None when nobody knows."""
+        """The share of the work that is done, 0 to 1; None when no one knows."""
         if self.state == State.SUCCEEDED:
             return 1.0
         if self.progress.get("execution") != self.execution:
@@ -262,7 +262,7 @@ class Attempt(models.Model):
     lock = models.CharField(max_length=255, blank=True)
     holder = models.CharField(max_length=255, blank=True)
     started_event = models.BigIntegerField(null=True, editable=False)
-    finished_event = models.BigIntegerField(null=True, editable=False)  # None: nobody told its end, it was concluded
+    finished_event = models.BigIntegerField(null=True, editable=False)  # None: no one told its end, it was concluded
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -323,7 +323,7 @@ class ArchivedResult(models.Model):
 
 
 class Preset(models.Model):
-    """Arguments that somebody keeps to launch a task with again, and how: `options` are the answers of when and where."""
+    """Arguments that someone keeps to launch a task with again, and how: `options` are the answers of when and where."""
 
     name = models.CharField(max_length=80)
     task = models.CharField(max_length=255)

@@ -41,7 +41,7 @@ class Took(Func):
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """Jobs, cut down to what somebody may see or asks for."""
+    """Jobs, cut down to what someone may see or asks for."""
 
     def visible_to(self, user: User | AnonymousUser) -> "JobQuerySet":
         """Return the jobs that `user` may see: staff all, others their own, strangers none."""
@@ -62,7 +62,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class StoredFileQuerySet(models.QuerySet["StoredFile"]):
-    """Files, cut down to what somebody may see."""
+    """Files, cut down to what someone may see."""
 
     def visible_to(self, user: User | AnonymousUser) -> "StoredFileQuerySet":
         """Return the files that `user` uploaded, and those of jobs whose results the user may see."""

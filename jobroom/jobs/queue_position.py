@@ -38,9 +38,9 @@ class Waiting:
 
     queue: str
     ahead: int  # jobs of the queue that were queued before it, at most MOST_AHEAD
-    processes: int | None  # pool processes that serve the queue; None when nobody knows
-    seconds: float | None = None  # until a process should be free for it; None when nobody knows
-    unknown: int = 0  # of those before it, how many nobody knows the run time of
+    processes: int | None  # pool processes that serve the queue; None when no one knows
+    seconds: float | None = None  # until a process should be free for it; None when no one knows
+    unknown: int = 0  # of those before it, how many no one knows the run time of
     missing: tuple[str, ...] = ()  # resources without which no worker takes jobs from the queue now
     stuck: tuple[str, ...] = ()  # workers of the queue that live and receive nothing, where there is no other
     limit: str = ""  # the rate limit that a worker holds it back for
@@ -166,8 +166,8 @@ def front_for(user: User, place: "Waiting") -> str:
 class Start(NamedTuple):
     """When a place in a queue has its turn."""
 
-    seconds: float  # from now; infinite when nobody knows
-    unknown: int  # jobs before it that nobody knows the run time of
+    seconds: float  # from now; infinite when no one knows
+    unknown: int  # jobs before it that no one knows the run time of
 
 
 class InFront(NamedTuple):
@@ -272,7 +272,7 @@ def _all_busy(known: Mapping[str, Sequence[Busy]], pools: "Pools") -> dict[str, 
 def _starts(line: Sequence[InLine], busy: Iterable[Busy], processes: int, times: Mapping[str, float]) -> list[Start]:
     """Return the start of each place of the line, and of the one after its last.
 
-    That is a list schedule: the next in line takes the process that is free first. A job of which nobody knows how long it
+    That is a list schedule: the next in line takes the process that is free first. A job of which no one knows how long it
     takes keeps its process for good, so a start that comes out nevertheless is the latest to expect.
     """
     if not processes:
@@ -291,7 +291,7 @@ def _starts(line: Sequence[InLine], busy: Iterable[Busy], processes: int, times:
 
 
 def _left(job: Busy, times: Mapping[str, float]) -> float:
-    """Return how many seconds a running job should still take, infinitely many when nobody knows."""
+    """Return how many seconds a running job should still take, infinitely many when no one knows."""
     left = forecast.single(times.get(job.task), job.fraction, job.spent)
     return math.inf if left is None else left
 

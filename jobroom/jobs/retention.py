@@ -18,7 +18,7 @@ def cleanup_jobs(*, days: float | None = None, keep: int | None = None, tell: Te
     """Delete finished jobs, and their files, older than `days`, and the oldest beyond the newest `keep`; return how many.
 
     Both default to the options JOBS_KEEP_DAYS and JOBS_KEEP_COUNT; 0 keeps all. `tell` hears the count so far.
-    Rows go a chunk at a time, each in a transaction of its own, so nobody waits for long.
+    Rows go a chunk at a time, each in a transaction of its own, so no one waits for long.
     """
     tallies.forget_old()
     days = settings.KEEP_DAYS if days is None else days

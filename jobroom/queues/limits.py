@@ -52,7 +52,7 @@ class LimitRow:
 
 
 def limits() -> list[LimitRow]:
-    """Return the limits that somebody has a place in or waits for; raises the errors of Redis."""
+    """Return the limits that someone has a place in or waits for; raises the errors of Redis."""
     groups = task_limits.groups()
     named = {group.name: list(group.holders.items())[:NAMED] for group in groups}
     jobs = Job.objects.without_bulk().in_bulk({job for holders in named.values() for job, _ in holders})

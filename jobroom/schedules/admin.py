@@ -309,7 +309,7 @@ class PeriodicTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             record = getattr(row, "settings_schedule", None)
             if record is not None and not record.gone:
                 protected.append(f"“{row.name}” comes from the settings and would come back: disable it instead")
-        # What the settings said of a schedule goes with it; nobody has, or needs, a permission for that.
+        # What the settings said of a schedule goes with it; no one has, or needs, a permission for that.
         return deleted, counts, needed - {"settings schedule"}, protected
 
 

@@ -204,7 +204,7 @@ class NotifyAdminTaskMixin:
 
     action: str | None = None
     # Failures that are no news to the admins, such as data that a person sent and that cannot be used: the job fails and
-    # says why on its page, and nobody is mailed. Children count too.
+    # says why on its page, and no one is mailed. Children count too.
     no_mail_for: tuple[type[BaseException], ...] = ()
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:

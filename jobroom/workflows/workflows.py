@@ -280,7 +280,7 @@ class Workflow(Waiting, Ticks, Hooks):
                 node.options["priority"] = min(given)  # 0 is soonest
 
     def check_node(self, node: Node) -> None:
-        """Raise UnknownNodeTask if nobody knows its task; give the node its queue and the options of all."""
+        """Raise UnknownNodeTask if no one knows its task; give the node its queue and the options of all."""
         if node.waits_outside:
             return
         if node.task not in current_app.tasks and not any(fnmatch.fnmatch(node.task, name) for name in self.external):
@@ -292,7 +292,7 @@ class Workflow(Waiting, Ticks, Hooks):
             options[name] = {**options.get("headers", {}), **value} if name == "headers" else value
 
     def _queue(self, task: str) -> str:
-        """Return the queue of a task when nobody chooses."""
+        """Return the queue of a task when no one chooses."""
         if task not in self._queues:
             route = current_app.amqp.router.route({}, task)
             queue = route.get("queue") or getattr(current_app.tasks.get(task), "queue", None)

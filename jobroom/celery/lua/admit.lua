@@ -13,7 +13,7 @@ local function park(id, who, message)
     redis.call('ZADD', base .. ':people', tonumber(redis.call('HGET', base .. ':info', 'turn') or '0'), who)
   end
 end
--- Looks ahead: what lies in the list is put aside person by person, so that nobody's turn hides behind another's thousands.
+-- Looks ahead: what lies in the list is put aside person by person, so that no one's turn hides behind another's thousands.
 -- What has its turn already, what is for later, and what is no message that we understand stays where it is.
 local function look_ahead()
   local kept, seen, bytes = {}, 0, 0

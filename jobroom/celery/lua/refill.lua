@@ -1,4 +1,4 @@
--- ARGV: prefix, now, PARKED, group. Hands places on that stand empty; forgets a group that nobody needs any more.
+-- ARGV: prefix, now, PARKED, group. Hands places on that stand empty; forgets a group that no one needs any more.
 -- @include places
 local base = ARGV[1] .. 'turn:' .. ARGV[4] .. ':'
 local most = tonumber(redis.call('HGET', base .. 'info', 'most') or '1')

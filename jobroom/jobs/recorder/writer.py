@@ -100,7 +100,7 @@ def _load(events: Sequence[Event]) -> dict[str, Life]:
 
 
 def _give_owners(lives: Iterable[Life]) -> None:
-    """Set the owners of jobs that somebody's schedule launched, as far as those people still exist."""
+    """Set the owners of jobs that someone's schedule launched, as far as those people still exist."""
     wanted = {life.owner for life in lives if life.owner is not None}
     if not wanted:
         return

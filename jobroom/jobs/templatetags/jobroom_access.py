@@ -1,4 +1,4 @@
-"""The button with which somebody asks the administrators for a right; its form stands once in every page."""
+"""The button with which someone asks the administrators for a right; its form stands once in every page."""
 
 from django import template
 from django.utils.html import format_html

@@ -120,7 +120,7 @@ def bar_of_times(job: Job, attempts: Any) -> SafeString:
 
 @register.simple_tag
 def expected(job: Job) -> str:
-    """Return when the running job should end, by what earlier jobs took and its own pace; empty where nobody can know."""
+    """Return when the running job should end, by what earlier jobs took and its own pace; empty where no one can know."""
     left = history.remaining(job)
     if left is None:
         return ""

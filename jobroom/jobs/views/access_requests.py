@@ -1,4 +1,4 @@
-"""Somebody asks the administrators for a right that they lack: one click, one mail."""
+"""Someone asks the administrators for a right that they lack: one click, one mail."""
 
 import contextlib
 import logging

@@ -27,7 +27,7 @@ from jobroom.users import User
 
 # Rows of a list on the overview.
 SHORT = 8
-# Tasks that somebody new is offered.
+# Tasks that someone new is offered.
 FIRST = 3
 # Lines of a job's log that its page shows, the last ones.
 LINES = 500
@@ -104,7 +104,7 @@ def _answers(question: Signal, user: User) -> list[Any]:
 
 
 def _first_choices(user: User) -> list[catalogue.TaskEntry]:
-    """Return tasks that somebody new could launch at once: those that need no answers come first."""
+    """Return tasks that someone new could launch at once: those that need no answers come first."""
     tasks = current_app.tasks
     kept_up = {entry.get("task") for entry in current_app.conf.beat_schedule.values()}
     chores = {tasks[name].run for name in kept_up if name in tasks}  # what runs by itself is nothing to begin with

@@ -6,8 +6,8 @@
 | `wf:<id>:g`  | hash: index → record of the node, made by `records`                                                      |
 | `wf:<id>:s`  | hash: node → letter of its state (`NodeState`); a node that waits for others has none                         |
 | `wf:<id>:w`  | hash: index → edges that have come true; `-index` → edges that cannot any more                             |
-| `wf:<id>:x`  | hash: node → execution that has it, of nodes that may not run twice; `n<node>` → messages sent so far; of a fan-out `m<index>` → its items, `d<index>` → ended ones, `f<index>` → failed ones, `u<index>` → those that have a place, where places are limited; `a<index>` → since when somebody or something outside is waited for |
-| `wf:<id>:r`  | hash: `index`, `index/path` or `index.item` → result that somebody needs, as JSON                          |
+| `wf:<id>:x`  | hash: node → execution that has it, of nodes that may not run twice; `n<node>` → messages sent so far; of a fan-out `m<index>` → its items, `d<index>` → ended ones, `f<index>` → failed ones, `u<index>` → those that have a place, where places are limited; `a<index>` → since when someone or something outside is waited for |
+| `wf:<id>:r`  | hash: `index`, `index/path` or `index.item` → result that someone needs, as JSON                          |
 | `wf:<id>:h`  | list: nodes that are ready and held back, because the workflow is paused                                  |
 | `wf:<id>:v:<index>` | list: items of a fan-out that is limited to so many at a time, waiting for a place; their letter is `h` |
 | `wf:<id>:o`  | set: nodes whose message the worker must send itself, because the broker is not this Redis               |
@@ -57,7 +57,7 @@ ENDED = frozenset(
 )
 GOOD = frozenset({NodeState.SUCCEEDED, NodeState.SKIPPED})
 BAD = frozenset({NodeState.FAILED, NodeState.LOST, NodeState.TIMED_OUT})
-# Of nodes that wait for somebody or something outside.
+# Of nodes that wait for someone or something outside.
 WAITS_OUTSIDE = frozenset({NodeState.APPROVAL, NodeState.EVENT})
 
 

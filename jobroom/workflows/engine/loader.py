@@ -51,7 +51,7 @@ def lists() -> Lists | None:
 
 
 def load(stored: StoredWorkflow, graph: Graph, snapshot: Snapshot | None = None) -> bool:
-    """Put the workflow into Redis and begin what is ready; return False if somebody else does that now.
+    """Put the workflow into Redis and begin what is ready; return False if someone else does that now.
 
     What was there of it is replaced. Raises redis errors.
     """
@@ -128,7 +128,7 @@ def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
 
 
 def asked(stored: StoredWorkflow) -> dict[str, str]:
-    """Return the request to cancel in the form in which a job is given it; nothing where nobody has asked."""
+    """Return the request to cancel in the form in which a job is given it; nothing where no one has asked."""
     if stored.cancel_at is None:
         return {}
     return {"asked": json.dumps({"by": stored.cancel_by, "at": stored.cancel_at.timestamp()})}
@@ -213,7 +213,7 @@ class Plan:
         return NodeState.EXPANDING
 
     def _keep_results(self) -> None:
-        """Take over the results that somebody needs."""
+        """Take over the results that someone needs."""
         wants = wanted(self.graph)
         fan_outs = {str(node.index) for node in self.graph.nodes if node.kind == Kind.FAN_OUT}
         for name, value in self.snapshot.results.items():

@@ -14,7 +14,7 @@ from kombu.utils.json import dumps
 from jobroom.celery import delayed
 from jobroom.workflows.graph import ITEM, Graph, Kind, Node, Path, Ref, When, as_reference, is_reference
 
-# A hole in the text of a message: what nobody's text contains, as nobody knows it.
+# A hole in the text of a message: what no one's text contains, as no one knows it.
 _MARK = f"hole-{secrets.token_hex(12)}-"
 _HOLE = re.compile(rf'"{_MARK}(.*?){_MARK}"')
 KINDS = {Kind.TASK: 0, Kind.APPROVAL: 1, Kind.FAN_OUT: 2, Kind.EVENT: 3}
@@ -102,7 +102,7 @@ def record_of(node: Node, wants: list[Path] | None, children: list[list[int]], l
     if any(edge[1] != When.SUCCESS for edge in children):
         record["y"] = 1  # a failure of it is dealt with
     if any(edge[1] == When.TIMEOUT for edge in children):
-        record["y"] = 2  # that nobody came in time is foreseen
+        record["y"] = 2  # that no one came in time is foreseen
     if node.waits_outside:
         timeout = node.options.get("timeout")
         record |= {} if timeout is None else {"d": float(timeout)}
