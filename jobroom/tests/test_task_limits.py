@@ -59,6 +59,22 @@ def group(name: str) -> task_limits.Group:
     return next(one for one in task_limits.groups() if one.name == name)
 
 
+def test_a_job_that_is_not_wanted_any_more_leaves_the_line():
+    with made_task(nothing, name="scratch.limited", limit=1):
+        assert starts(Message("scratch.limited", "a"))
+        for job, person in (("b", "ada"), ("c", "ada"), ("d", "bob")):
+            assert not starts(Message("scratch.limited", job, person=person))
+        assert (group("scratch.limited").waiting, group("scratch.limited").people) == (3, 2)
+        delayed.remove("c", "d", "unknown")
+        assert (group("scratch.limited").waiting, group("scratch.limited").people) == (1, 1)
+        assert task_limits.sentences(["c", "d"]) == {}
+        task_limits.release(["a"])
+        assert next_ones() == ["b"]
+        delayed.remove("b")
+        task_limits.release(["b"])
+        assert task_limits.groups() == []
+
+
 def test_what_a_limit_may_say():
     assert Limit(rate="120/m").per_second == 2
     for wrong in ({"most": -1}, {"most": True}, {"rate": "fast"}, {"rate": "0/s"}, {}):
