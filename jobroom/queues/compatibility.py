@@ -6,6 +6,8 @@ task is gone, or whose arguments fit its signature no longer, would fail one by 
 
 import dataclasses
 import json
+import math
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -58,15 +60,24 @@ class Waiting:
 
     looked_at: dict[str, int]
     misfits: list[Misfit]
+    unfinished: list[str]  # kinds of which there is more than was looked at
 
 
-def check_waiting(ignored: Sequence[str] = ()) -> Waiting:
-    """Look at everything that waits; `ignored` are patterns of tasks that other programs run, such as `billing.*`."""
+def check_waiting(ignored: Sequence[str] = (), seconds: float = math.inf) -> Waiting:
+    """Look at everything that waits; `ignored` are patterns of tasks that other programs run, such as `billing.*`.
+
+    A request looks for so many `seconds` at each kind: a million jobs may wait. Without them everything is looked at.
+    """
     seen = dict.fromkeys(KINDS, 0)
     found: dict[tuple[str, str, str], Misfit] = {}
+    unfinished = []
     for kind, look in _LOOKS.items():
+        end = time.monotonic() + seconds
         for one in look(ignored):
             if one is None:
+                if time.monotonic() > end:
+                    unfinished.append(kind)
+                    break
                 seen[kind] += 1
                 continue
             kind_of, name, task, problem = one
@@ -74,7 +85,7 @@ def check_waiting(ignored: Sequence[str] = ()) -> Waiting:
             row.count += 1
             if len(row.examples) < EXAMPLES:
                 row.examples.append(name)
-    return Waiting(seen, list(found.values()))
+    return Waiting(seen, list(found.values()), unfinished)
 
 
 def _known(value: Any) -> bool:

@@ -51,9 +51,12 @@ class LimitRow:
         return f"{self.what}, key {self.key}" if self.key else self.what
 
 
-def limits() -> list[LimitRow]:
-    """Return the limits that someone has a place in or waits for; raises the errors of Redis."""
-    groups = task_limits.groups()
+def limits(most: int | None = None) -> list[LimitRow]:
+    """Return the limits that someone has a place in or waits for, those first for which most jobs wait; at most `most`.
+
+    A limit for each customer has a row for each of them. Raises the errors of Redis.
+    """
+    groups = sorted(task_limits.groups(), key=lambda group: (-group.waiting, -len(group.holders), group.name))[:most]
     named = {group.name: list(group.holders.items())[:NAMED] for group in groups}
     jobs = Job.objects.without_bulk().in_bulk({job for holders in named.values() for job, _ in holders})
     return [

@@ -106,3 +106,17 @@ def test_page_and_api_say_the_same(admin_client):
     job(1, "demo.ad")
     assert "Did you mean “demo.add”?" in admin_client.get("/doctor/waiting/").content.decode()
     assert admin_client.get("/api/doctor/waiting/").json()["misfits"][0]["count"] == 1
+
+
+def test_a_request_looks_for_a_while_and_says_that_there_is_more(client, django_user_model, monkeypatch):
+    for number in range(3):
+        job(number, "demo.add", x=1)
+    found = check_waiting(seconds=-1)
+    assert (found.unfinished, found.looked_at["job"], found.misfits) == (["job"], 0, [])
+    assert check_waiting().unfinished == []
+    monkeypatch.setattr("jobroom.queues.views.compatibility.SECONDS", -1.0)
+    client.force_login(django_user_model.objects.create_user("grace", is_staff=True))
+    page = client.get("/doctor/waiting/").content.decode()
+    assert "What was looked at fits" in page
+    assert "0, and there are more: the command looks at all" in page
+    assert client.get("/api/doctor/waiting/").json()["unfinished"] == ["job"]

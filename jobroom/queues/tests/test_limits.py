@@ -117,3 +117,14 @@ def test_json():
     with mock.patch("sys.stdout", out):
         call_command("locks", limits=True, json=True)
     assert json.loads(out.getvalue())[0]["name"] == NAME
+
+
+def test_the_page_shows_the_limits_for_which_most_jobs_wait(operator, monkeypatch):
+    with made_task(nothing, name="scratch.quieter", limit=1):
+        assert starts(Message("scratch.quieter", "third"))
+        assert [row.name for row in limits.limits()] == [NAME, "scratch.quieter"]
+        assert "lists all" not in operator.get("/locks/").content.decode()
+        monkeypatch.setattr("jobroom.queues.views.locks.LIMITS", 1)
+        page = operator.get("/locks/").content.decode()
+    assert "scratch.quieter" not in page
+    assert "lists all" in page

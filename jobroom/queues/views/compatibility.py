@@ -16,13 +16,16 @@ from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import problems
 from jobroom.queues.compatibility import KINDS, check_waiting
 
+# So long a request looks at each kind of what waits.
+SECONDS = 1.0
+
 
 @staff_member_required
 @never_cache
 @require_safe
 def waiting_page(request: HttpRequest) -> HttpResponse:
     """Show what waits and does not fit its task."""
-    context = {"found": check_waiting(), "rendered_at": timezone.now()}
+    context = {"found": check_waiting(seconds=SECONDS), "rendered_at": timezone.now()}
     return render(request, "jobroom/queues/waiting.html", context)
 
 
@@ -41,6 +44,9 @@ class WaitingData(serializers.Serializer[object]):
 
     looked_at = serializers.DictField(child=serializers.IntegerField())
     misfits = MisfitData(many=True)
+    unfinished = serializers.ListField(
+        child=serializers.CharField(), help_text="Kinds of which there is more; the command looks at all."
+    )
 
 
 class WaitingView(ApiView):
@@ -51,4 +57,4 @@ class WaitingView(ApiView):
     @extend_schema(operation_id="check_waiting", responses={200: WaitingData, **problems(401, 403)})
     def get(self, request: Request) -> Response:
         """Say which waiting jobs, schedules, presets, definitions and workflows do not fit the tasks."""
-        return Response(WaitingData(check_waiting()).data)
+        return Response(WaitingData(check_waiting(seconds=SECONDS)).data)

@@ -13,6 +13,9 @@ from django.views.decorators.http import require_POST, require_safe
 from jobroom.queues import broker, held_locks, limits, policies
 from jobroom.queues.views.base import act, text
 
+# So many limits are shown.
+LIMITS = 100
+
 
 @staff_member_required
 @never_cache
@@ -22,11 +25,12 @@ def lock_list(request: HttpRequest) -> HttpResponse:
     context = {"may_operate": policies.may_operate(request.user), "rendered_at": timezone.now()}
     try:
         rows = held_locks.held()
-        limited = limits.limits()
+        limited = limits.limits(LIMITS + 1)
         broken = [(entry, datetime.fromtimestamp(entry.at, UTC)) for entry in held_locks.broken()]
     except broker.AWAY:
         return render(request, "jobroom/queues/locks.html", {**context, "away": True}, status=503)
-    return render(request, "jobroom/queues/locks.html", {**context, "rows": rows, "broken": broken, "limits": limited})
+    context |= {"rows": rows, "broken": broken, "limits": limited[:LIMITS], "more_limits": len(limited) > LIMITS}
+    return render(request, "jobroom/queues/locks.html", context)
 
 
 @staff_member_required
