@@ -39,7 +39,7 @@ def inside_venv() -> bool:
     return Path(sys.prefix).resolve() == VENV.resolve()
 
 
-def somebody_elses() -> bool:
+def someone_elses() -> bool:
     """Return whether this is an environment that its owner looks after: a container's, a virtual or a conda one."""
     if os.environ.get("IMAGE_NO_VENV"):
         return True
@@ -124,7 +124,7 @@ def make_venv(uv: "str | None") -> None:
 
 
 def last_line(output: str) -> str:
-    """Return the line that tells most: the last error, else the last line."""
+    """Return the line that says most: the last error, else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
     return (errors or lines or ["no output"])[-1]
@@ -174,7 +174,7 @@ def install_without_server(requirements: str, uv: "str | None") -> "tuple[int, s
 
 
 def say(text: str) -> None:
-    """Tell the user what takes so long; standard output belongs to the command."""
+    """Show the user what takes so long; standard output belongs to the command."""
     sys.stderr.write(f"manage.py: {text}\n")
     sys.stderr.flush()
 
@@ -211,7 +211,7 @@ def bootstrap(
 
     Another program than this one names its `requirements`: a benchmark, for instance.
     """
-    if somebody_elses():
+    if someone_elses():
         return
     if sys.version_info < OLDEST:
         newer = newer_python()
@@ -250,6 +250,11 @@ def main() -> None:
             f"manage.py: Django is not installed in {sys.prefix}: run `{sys.executable} -m pip install -r "
             f"{ROOT / 'requirements.txt'}`, or leave that environment and manage.py makes one."
         )
+    if sys.argv[1:2] == ["test"]:
+        # It only hands over to pytest, which sets Django up itself: a second and a half, twice.
+        from common.management.commands.test import Command
+
+        Command().run_from_argv(sys.argv)
     from jobroom.runner.command_line import run as run_command
 
     sys.exit(run_command(sys.argv))

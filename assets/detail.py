@@ -11,25 +11,23 @@ from django.conf import settings as django_settings
 from assets import sandbox
 from assets.exceptions import AssetFailed
 from assets.models import Asset
-from assets.workbench import Teller, findings
+from assets.workbench import Reporter, findings
 from jobroom.events import attachments
 from jobroom.jobs import files
+from jobroom.sandbox.folders import working_folder
 
 
-def level(asset: Asset, task: Teller, faces: int, mesh: str | None = None) -> dict[str, Any]:
+def level(asset: Asset, task: Reporter, faces: int, mesh: str | None = None) -> dict[str, Any]:
     """Make a copy with about `faces` triangles of the asset's file, or of the file with the id `mesh`.
 
     Returns what was asked for, how many triangles it became, its bytes and the id of the job's file.
     """
     path = _content(asset, mesh)
-    root = Path(django_settings.VAR) / "assets"
-    root.mkdir(parents=True, exist_ok=True)
     name = f"{files.display_name(asset.name)[:200]}-{faces}.{asset.format}"
-    # Not named after the asset: anyone who has the asset alone tidies up what is.
-    with tempfile.TemporaryDirectory(prefix="level-", dir=root) as folder:
+    with working_folder(Path(django_settings.VAR) / "assets", "level-") as folder:
         options = {"name": f"level.{asset.format}", "format": asset.format, "faces": faces}
-        done = sandbox.run("simplify", path, asset.format, Path(folder), options, progress=task.progress)["facts"]
-        made = Path(folder) / f"level.{asset.format}"
+        done = sandbox.run("simplify", path, asset.format, folder, options, progress=task.progress)["facts"]
+        made = folder / f"level.{asset.format}"
         size, kept = made.stat().st_size, task.attach(made, name)
     task.log("info", f"{done['faces']:,} triangles, {size:,} bytes.", obj=asset.name)
     return {"asked": faces, "faces": done["faces"], "bytes": size, "file": kept}
@@ -49,7 +47,7 @@ def _id(mesh: str) -> uuid.UUID:
         raise AssetFailed(f"“{mesh}” is not the id of a file.") from error
 
 
-def report(asset: Asset, task: Teller, facts: dict[str, Any], levels: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def report(asset: Asset, task: Reporter, facts: dict[str, Any], levels: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Write a page in Markdown about a mesh and its copies; return its id, and the copies from fine to coarse."""
     ordered = sorted(levels, key=lambda item: -int(item["faces"]))
     lines = [f"# {files.display_name(asset.name)}", "", *(f"- {text}" for _, text in findings(facts)), ""]

@@ -15,7 +15,7 @@ Format = Literal["ply", "obj", "stl", "glb", "off", "3mf"]
 View = Literal["front", "side", "top", "corner"]
 EVERY_VIEW: list[View] = ["front", "side", "top", "corner"]
 
-AnAsset = Annotated[Asset, Argument(title="Asset", help="The mesh to work on")]
+AnAsset = Annotated[Asset, Argument(title="Asset", help="The mesh to work on", size="size")]
 Faces = Annotated[
     int,
     Ge(4),

@@ -26,7 +26,7 @@ from jobroom.jobs.querysets import JobQuerySet
 from jobroom.jobs.search import COLUMNS, Search
 from jobroom.limits import TooMany
 from jobroom.users import User
-from jobroom.web.cursors import number
+from jobroom.web.cursors import newest_first
 
 # Assets on one page of the list, and jobs on the page of an asset, the newest ones.
 PAGE = 24
@@ -57,15 +57,11 @@ def asset_list(request: HttpRequest) -> HttpResponse:
                 _process(request, added)
             return _see_other(added.get_absolute_url())
     rows = Asset.objects.visible_to(_user(request)).select_related("owner").prefetch_related("results__file")
-    before = number(request.GET, "before")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows[: PAGE + 1])
+    page = newest_first(rows, request.GET, PAGE)
     context = {
         "form": form,
-        "assets": found[:PAGE],
-        "older": found[PAGE - 1].pk if len(found) > PAGE else None,
-        "is_first_page": not before,
+        "assets": page.rows,
+        "page": page,
         "formats": list(FORMATS.values()),
         "knows_task": policies.may_know_of(_user(request), TASKS[0]),
         "most": settings.MAX_BYTES,

@@ -1,8 +1,6 @@
 """One job's work on one asset: the steps in one process of their own, their results kept with job and asset."""
 
 import dataclasses
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +13,11 @@ from assets.conf import settings
 from assets.exceptions import AssetFailed
 from assets.models import Asset, Kind
 from jobroom.jobs import files
+from jobroom.sandbox.folders import working_folder
 
 
-class Teller(Protocol):
-    """The part of a task that a step needs: to tell how it goes, and to hand over files."""
+class Reporter(Protocol):
+    """The part of a task that a step needs: to report how it goes, and to hand over files."""
 
     request: Any
 
@@ -33,9 +32,9 @@ class Teller(Protocol):
 
 
 class Workbench:
-    """A folder, an asset and a task that tells; each step reads a file and may make others beside it."""
+    """A folder, an asset and a task that reports; each step reads a file and may make others beside it."""
 
-    def __init__(self, asset: Asset, task: Teller, reader: sandbox.Reader) -> None:
+    def __init__(self, asset: Asset, task: Reporter, reader: sandbox.Reader) -> None:
         self.asset = asset
         self.task = task
         self.reader = reader
@@ -117,18 +116,11 @@ class Workbench:
 
 
 @contextmanager
-def workbench(asset: Asset, task: Teller) -> Iterator[Workbench]:
-    """Lend a folder for the work on `asset`, which no one else works on; it is gone afterwards.
-
-    What an earlier job left there whose process was killed goes first.
-    """
-    root = Path(django_settings.VAR) / "assets"
-    root.mkdir(parents=True, exist_ok=True)
-    for left in root.glob(f"{asset.pk}-*"):
-        shutil.rmtree(left, ignore_errors=True)
+def workbench(asset: Asset, task: Reporter) -> Iterator[Workbench]:
+    """Lend a folder for the work on `asset`, which no one else works on; it is gone afterwards."""
     with (
-        tempfile.TemporaryDirectory(prefix=f"{asset.pk}-", dir=root) as folder,
-        sandbox.reader(Path(folder)) as reader,
+        working_folder(Path(django_settings.VAR) / "assets", f"{asset.pk}-") as folder,
+        sandbox.reader(folder) as reader,
     ):
         yield Workbench(asset, task, reader)
 

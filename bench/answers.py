@@ -7,8 +7,8 @@ folder; everything is asked over HTTP with an API token.
 
 - *cached*: `POST /api/jobs/?wait=30` of a task whose answer is kept, and of one that returns at once and keeps nothing
   (`demo.echo`), in turns, one after the other on one connection each.
-- *identical*: that many requests at once, by httpx, for what nobody has asked before and takes two seconds.
-- *waiting*: the list of jobs, asked again and again, while nobody else asks, and while that many requests wait for jobs
+- *identical*: that many requests at once, by httpx, for what no one has asked before and takes two seconds.
+- *waiting*: the list of jobs, asked again and again, while no one else asks, and while that many requests wait for jobs
   that no worker takes; in turns.
 - *first job*: `detect_spam` on a fresh worker of the queue `ml`, beside the tenth on the same one.
 """
@@ -39,7 +39,7 @@ TEXT = "The same question, asked again."
 
 
 class Room:
-    """An installation, and somebody who may everything in it."""
+    """An installation, and someone who may everything in it."""
 
     def __init__(self) -> None:
         from django.contrib.auth.models import User
@@ -133,8 +133,8 @@ def cached(room: Room, rounds: int) -> list[list[str]]:
     for _ in range(rounds + 2):
         one = [caller.launch("demo.answer_once", text=TEXT, secs=0) for _ in range(10)]
         other = [caller.launch("demo.echo", text="x") for _ in range(10)]
-        assert all(told["from_cache"] for _, told in one), one[-1]
-        assert all(told["state"] == "succeeded" and not told["from_cache"] for _, told in other), other[-1]
+        assert all(answer["from_cache"] for _, answer in one), one[-1]
+        assert all(answer["state"] == "succeeded" and not answer["from_cache"] for _, answer in other), other[-1]
         kept.append(middle([took for took, _ in one]))
         fresh.append(middle([took for took, _ in other]))
         ratios.append(kept[-1] / fresh[-1])
@@ -154,8 +154,8 @@ def identical(room: Room, count: int) -> list[list[str]]:
     bad = [(status, kind, text[:200]) for status, kind, text in answers if status != 200 or kind != "application/json"]
     for one in bad[:3]:
         print("not as it should be:", one)
-    told = [json.loads(text) for status, _, text in answers if status == 200]
-    computed = [one for one in told if not one["from_cache"]]
+    answer = [json.loads(text) for status, _, text in answers if status == 200]
+    computed = [one for one in answer if not one["from_cache"]]
     wait_for(
         lambda: Job.objects.filter(label__contains="identical", state="succeeded").count() >= count, 60, "the database"
     )
@@ -216,7 +216,7 @@ asyncio.run(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
 
 
 class Crowd:
-    """Many open requests that wait for jobs which nobody takes, from a process of their own."""
+    """Many open requests that wait for jobs which no one takes, from a process of their own."""
 
     def __init__(self, room: Room, count: int) -> None:
         from jobroom.jobs.models import Job
@@ -229,7 +229,7 @@ class Crowd:
 
 
 def waiting(room: Room, count: int, turns: int) -> list[list[str]]:
-    """Compare a page beside nobody and beside many who wait."""
+    """Compare a page beside no one and beside many who wait."""
     from jobroom.jobs.models import Job
 
     page_times(room, 3)
@@ -242,7 +242,7 @@ def waiting(room: Room, count: int, turns: int) -> list[list[str]]:
         memory.append(room.web.memory())
         assert people.child.popen.poll() is None, "some have been answered meanwhile"
         people.child.stop()
-        wait_for(lambda: not redis.client().pubsub_channels("image:live:job:*"), 30, "nobody waits")
+        wait_for(lambda: not redis.client().pubsub_channels("image:live:job:*"), 30, "no one waits")
         time.sleep(1)
         # Their jobs are listed still: what differs is who waits.
         alone += page_times(room, 10)

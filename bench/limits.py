@@ -31,7 +31,7 @@ KINDS = {"plain": ("limits: plain", "default"), "limit": ("limits: four", "defau
 
 
 def drain(task: str, queue: str, jobs: int) -> float:
-    """Send the jobs while nobody takes them, start nothing new, and return the seconds until all have run."""
+    """Send the jobs while no one takes them, start nothing new, and return the seconds until all have run."""
     client = redis.client()
     client.delete("drained")
     current_app.control.cancel_consumer(queue)
@@ -40,8 +40,8 @@ def drain(task: str, queue: str, jobs: int) -> float:
         current_app.send_task(task, queue=queue, headers={task_limits.PERSON: str(number % 2)}, ignore_result=True)
     current_app.control.add_consumer(queue)
     wait_until(lambda: int(client.llen("drained")) == jobs, 300, "all have run")
-    told: Any = client.lrange("drained", 0, -1)
-    moments = sorted(map(float, told))
+    moments_read: Any = client.lrange("drained", 0, -1)
+    moments = sorted(map(float, moments_read))
     return moments[-1] - moments[0]
 
 

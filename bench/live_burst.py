@@ -23,7 +23,7 @@ from bench import live_push, surroundings
 from bench.live_push import JOB, Socket, Target
 from bench.surroundings import Child, table, verdict, wait_for
 
-# So long may the server take to tell everybody the end.
+# So long may the server take until everyone knows the end.
 PATIENCE = 300.0
 MEGA = 1024 * 1024
 
@@ -47,24 +47,24 @@ print(time.monotonic() - began)
 
 
 class Viewer(Socket):
-    """A socket that keeps the newest state and number of progress that it was told."""
+    """A socket that keeps the newest state and number of progress that it was sent."""
 
     state, current = "", 0
 
     def _text(self, now: float, body: bytes) -> None:
-        told = json.loads(body)
-        for one in told if isinstance(told, list) else [told]:
+        heard = json.loads(body)
+        for one in heard if isinstance(heard, list) else [heard]:
             self._learn(one)
         if not self.ready.done():
             self.ready.set_result(None)
 
-    def _learn(self, told: dict) -> None:
-        kind = told.get("type")
+    def _learn(self, heard: dict) -> None:
+        kind = heard.get("type")
         if kind in {"state", "snapshot"}:
-            self.state = told.get("state") or self.state
-            self.current = (told.get("progress") or {}).get("current") or self.current
+            self.state = heard.get("state") or self.state
+            self.current = (heard.get("progress") or {}).get("current") or self.current
         elif kind == "progress":
-            self.current = told.get("current") or self.current
+            self.current = heard.get("current") or self.current
 
 
 async def open_all(target: Target, count: int) -> list[Viewer]:
@@ -81,7 +81,7 @@ async def open_all(target: Target, count: int) -> list[Viewer]:
 
 
 async def burst(target: Target, asked: argparse.Namespace) -> list[tuple[object, ...]]:
-    """Open the sockets, let the job run, and see what each of them was told."""
+    """Open the sockets, let the job run, and see what each of them was sent."""
     empty = target.child.memory()
     viewers = await open_all(target, asked.sockets)
     idle, most = target.child.memory(), 0
@@ -101,7 +101,7 @@ async def burst(target: Target, asked: argparse.Namespace) -> list[tuple[object,
         await asyncio.sleep(0.05)
         most = max(most, target.child.memory())
         ignorant = [one for one in viewers if one.state != "succeeded"]
-    told = time.monotonic() - ended
+    heard = time.monotonic() - ended
     await asyncio.sleep(2)  # an older word that came after the newest would show now
     ignorant = [one for one in viewers if one.state != "succeeded"]
     behind = sum(one.current != asked.lines for one in viewers)
@@ -116,7 +116,7 @@ async def burst(target: Target, asked: argparse.Namespace) -> list[tuple[object,
         ("sockets that do not know the end", len(ignorant), 0, verdict(len(ignorant), 0)),
         ("sockets whose last progress is not the last", behind, 0, verdict(behind, 0)),
         ("sockets that were closed", closed, 0, verdict(closed, 0)),
-        ("all know the end after", f"{told:.1f} s", "", ""),
+        ("all know the end after", f"{heard:.1f} s", "", ""),
         ("memory of the server: empty → with the sockets → most", f"{memory} MB", "", ""),
     ]
 

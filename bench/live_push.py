@@ -42,8 +42,8 @@ async def one_browser(targets: list[Target], rounds: int) -> dict[str, list[floa
         async for text in socket:
             now = time.monotonic()
             if '"at":' in text:
-                told = json.loads(text)
-                several = told if isinstance(told, list) else [told]
+                heard = json.loads(text)
+                several = heard if isinstance(heard, list) else [heard]
                 sink += [(now, one["at"]) for one in several if one["type"] not in {"beat", "snapshot"}]
 
     sinks, tasks, sockets = {}, [], []
@@ -153,13 +153,13 @@ async def thousand(target: Target, count: int) -> list[tuple[object, ...]]:
     stalled = target.child.memory()
     for one in sockets[:50]:
         one.transport.resume_reading()
-    # Those that were too slow are told the state again; what only a PUBLISH says meanwhile is in no database. The server may
+    # Those that were too slow are sent the state again; what only a PUBLISH says meanwhile is in no database. The server may
     # work on the flood for longer than any silence that one would wait for, so the last state is what is waited for.
     began = time.monotonic()
     while (lacking := sum(b'"current":19,' not in one.last for one in sockets)) and time.monotonic() < began + PATIENCE:
         await target.publish(20, 20)
         await until_quiet(sink, 1.0)
-    missing, told = missing + lacking, time.monotonic() - began
+    missing, heard = missing + lacking, time.monotonic() - began
     closed = sum(one.closed for one in sockets)
     for one in sockets:
         one.transport.abort()
@@ -169,7 +169,7 @@ async def thousand(target: Target, count: int) -> list[tuple[object, ...]]:
         ("memory of the server: empty, with the sockets", f"{before / mega:.0f}, {idle / mega:.0f} MB", "", "", ""),
         ("after three bursts of 2000 states", f"{after_burst / mega:.0f} MB", "", "", ""),
         ("after 20000 log lines, 50 of the sockets not reading", f"{stalled / mega:.0f} MB", "", "", ""),
-        ("a new state known to all of them after", f"{told:.0f} s", "", "", ""),
+        ("a new state known to all of them after", f"{heard:.0f} s", "", "", ""),
         ("states that each socket was sent, of 2000", spread(states, 0), "", "", ""),
         ("burst of 2000 states done after", f"{middle(spans):.1f} s", "", "", ""),
         (
@@ -183,7 +183,7 @@ async def thousand(target: Target, count: int) -> list[tuple[object, ...]]:
 
 
 def prepare() -> tuple[str, str]:
-    """Make the database with a job in it and somebody who may watch; return the cookie."""
+    """Make the database with a job in it and someone who may watch; return the cookie."""
     surroundings.setup()
     from django.conf import settings
     from django.contrib.auth.models import User
@@ -236,14 +236,14 @@ def install_peer() -> bool:
 def row(name: str, values: dict[str, list[float]], against: str, limit: float | None, unit: str, digits: int = 2):
     """Return one line of the table."""
     ratio = middle([a / b for a, b in zip(values["ours"], values[against], strict=True)])
-    told = "" if limit is None else f"{limit} x"
+    heard = "" if limit is None else f"{limit} x"
     at_least = unit == "/s"
     shown = "" if limit is None else verdict(ratio, limit, at_least=at_least)
     return (
         name,
         f"{spread(values['ours'], digits)} {unit}",
         f"{ratio:.2f} x of {against} ({spread(values[against], digits)})",
-        told,
+        heard,
         shown,
     )
 

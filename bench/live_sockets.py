@@ -14,7 +14,7 @@ JOB = "3f1f8a6e-0000-4000-8000-0000000000%02d"
 
 
 class Target:
-    """One server: where it listens, and on which channel it is told."""
+    """One server: where it listens, and on which channel it hears."""
 
     def __init__(self, name: str, application: str, channel: str, env: dict[str, str], hello: list[str]) -> None:
         from jobroom.runner.redis_server import free_port

@@ -2,7 +2,7 @@
 
     python3 bench/queues.py [messages]
 
-While the work goes on another client asks Redis for the time without a pause: the longest that it waited is what anybody would
+While the work goes on another client asks Redis for the time without a pause: the longest that it waited is what anyone would
 have. Redis's own slow log says how long the slowest command took.
 """
 

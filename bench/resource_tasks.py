@@ -12,7 +12,7 @@ MEGABYTES = int(os.environ.get("BENCH_MEGABYTES", "500"))
 
 @resource("large_array", queues=["bench"], share=True, sizeof=lambda array: array.nbytes)
 def large_array() -> np.ndarray:
-    """Half a gigabyte that nobody writes to."""
+    """Half a gigabyte that no one writes to."""
     return np.random.default_rng(1).random(MEGABYTES * 1_000_000 // 8)
 
 

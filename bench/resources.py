@@ -3,7 +3,7 @@
     python3 bench/resources.py [--rounds 7] [--megabytes 500]
 
 Each round starts a fresh worker (prefork, four children) on a resource of that size that was loaded before the fork,
-and times its first and its tenth job, as whoever sent them sees it. Then all children read all of it, and the memory of the
+and times its first and its tenth job, as the sender sees it. Then all children read all of it, and the memory of the
 worker's process and its children is added up from `/proc/*/smaps_rollup` (proportional set size: a page that five
 processes share counts a fifth in each). What it is compared with is one process: a worker with the pool `solo`.
 """
@@ -64,7 +64,7 @@ def proportional(pid: int) -> int:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
-    raise SystemExit("This machine does not tell the proportional set size of a process.")
+    raise SystemExit("This machine does not report the proportional set size of a process.")
 
 
 def one_round(megabytes: int) -> tuple[float, float, float]:

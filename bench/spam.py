@@ -1,9 +1,9 @@
-"""How well each recipe tells spam from ham: F1 of spam by a 5-fold cross-validation, and what a call costs.
+"""How well each recipe distinguishes spam from ham: F1 of spam by a 5-fold cross-validation, and what a call costs.
 
     python3 bench/spam.py MESSAGES.tsv [--recipes svm,logistic,bayes]
 
 Each fold is held out once, from models that have learned the other four. Repeated messages count once. The last column
-keeps near-duplicates together in one fold: nobody can learn a message by its copy with another telephone number.
+keeps near-duplicates together in one fold: no one can learn a message by its copy with another telephone number.
 """
 
 import argparse

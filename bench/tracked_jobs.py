@@ -8,7 +8,7 @@ fifth on a machine that others use; the seconds of the outage may not.
 
 Every system has its own worker (prefork, two processes), Redis database and, where it keeps one, database; all are up
 at once and take turns within a round. The messages lie ready under another name and are renamed to the queue, so that
-the sender is not measured; a last task tells the end. *Ours* keeps the result in Redis, writes all events, and a
+the sender is not measured; a last task reports the end. *Ours* keeps the result in Redis, writes all events, and a
 recorder keeps the database and the archive of results meanwhile; how far it is behind is sampled. *The outage*: no recorder
 for as many jobs as the measured rate makes in `--outage` seconds (their events are written as the worker writes them),
 then the time until the database has them all.
@@ -319,8 +319,10 @@ def show(systems: list[System], asked: argparse.Namespace) -> None:
         kind = system.name.partition("-")[2]
         if peer := by_name.get(f"results-{kind}"):
             ratio = middle([a / b for a, b in zip(system.rates, peer.rates, strict=True)])
-            told = (f"{RESULTS:.0f} x", verdict(ratio, RESULTS, at_least=True)) if kind == "postgresql" else ("", "")
-            rows.append((system.name, "", "", "of django-db with track_started", f"{ratio:.1f} x", *told))
+            compared = (
+                (f"{RESULTS:.0f} x", verdict(ratio, RESULTS, at_least=True)) if kind == "postgresql" else ("", "")
+            )
+            rows.append((system.name, "", "", "of django-db with track_started", f"{ratio:.1f} x", *compared))
         rows.append(
             (
                 system.name,

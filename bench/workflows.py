@@ -6,7 +6,7 @@ Every engine has its own worker (prefork, two processes), Redis database and dri
 turns within a round; ratios are medians of the ratios of the rounds. *Ours* runs with everything on: jobs tracked, a
 recorder that keeps the database, results stored and passed to those who come after, a subscriber of the live topic. The
 *floor* is what a minimum does: a script counts down a node's children and pushes the messages of the ready ones; it has
-no results, no failures, no book. *Canvas* is a chain without a result backend, else a chord or a chain of groups with the
+no results, no failures, no database. *Canvas* is a chain without a result backend, else a chord or a chain of groups with the
 Redis backend. *Plain* are as many independent no-op tasks whose messages lie ready. *dyrygent* (0.8.0, its fastest tick)
 is installed for this run into a temporary folder. *kombu* (not among the default engines) is ours with TAKE_IN_ONE_STEP off. Graphs: `chainN`; `fanN`: root, N at once, join; `dagN`: layers of 50,
 each node with one to three parents in the layer before.
@@ -28,7 +28,7 @@ from bench.workflow_programs import DRIVER, KOMBU, OURS, PEER
 
 
 def graph(name: str) -> list[list[int]]:
-    """Return the parents of each node; the last node tells the end."""
+    """Return the parents of each node; the last node reports the end."""
     kind, size = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
     if kind == "chain":
         return [[number - 1] if number else [] for number in range(size)]

@@ -12,6 +12,8 @@ from django.utils.html import format_html
 from kombu.exceptions import OperationalError
 
 from biosample.exceptions import InvalidTransition
+from biosample.forms import MOST as INLINE_LIMIT
+from biosample.forms import SENT
 from biosample.models import Annotation, Record, State, Submission
 from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Source
@@ -36,10 +38,6 @@ BADGES = {
     State.READY: "●",
     State.COMPLETED: "✔",
 }
-# Most records that a submission's own page shows.
-INLINE_LIMIT = 200
-# While USI has them, or for ever after, records are what was sent.
-SENT = {State.SUBMITTED, State.COMPLETED}
 
 
 def badge(state: int) -> str:

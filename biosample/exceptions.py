@@ -12,6 +12,10 @@ class InvalidTransition(BiosampleError):
     """The submission cannot change into that state."""
 
 
+class NotPermitted(BiosampleError):
+    """This person may not do that; the message says which permission it needs."""
+
+
 class UsiNotConfigured(BiosampleError):
     """There is no account for USI: set USI_USER and USI_PASSWORD in the environment of the workers."""
 

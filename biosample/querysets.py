@@ -26,7 +26,7 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         return self.filter(state=State.SUBMITTED).order_by("changed_at", "pk")
 
     def mail_due(self, now: datetime | None = None) -> Self:
-        """Return those whose owner is still to be told."""
+        """Return those whose owner is still to be notified."""
         return self.filter(mail_due_at__lte=now or timezone.now()).order_by("mail_due_at", "pk")
 
 

@@ -21,7 +21,7 @@ class FetchStatusTask(NotifyAdminTaskMixin, BaseTask):
     description = """Fetch biosample using USI API"""
     action = "fetching the status of submissions from USI"
     throws = (*BaseTask.throws, UsiError)
-    # A second run finds what the first one left: nothing is done or told twice.
+    # A second run finds what the first one left: nothing is done or reported twice.
     acks_late = True
 
     @exclusive_task(task_name="Fetch USI status", lock_id="FetchStatusTask")
@@ -63,7 +63,7 @@ class AnnotateRecordsTask(NotifyAdminTaskMixin, BaseTask):
     description = """Find the terms that the breeds, species or organism parts of all records mean.
 
 Only what is new or has changed is looked up, or everything after a new version of the vocabulary. Values without a term are
-listed with the nearest names. Nobody else annotates with the same vocabulary meanwhile.
+listed with the nearest names. No one else annotates with the same vocabulary meanwhile.
 """
     action = "annotating records with a vocabulary"
     resources = ("vocabularies",)
@@ -80,7 +80,7 @@ listed with the nearest names. Nobody else annotates with the same vocabulary me
         """Annotate one attribute of all records; return the counts."""
         index = self.vocabularies[settings.VOCABULARIES[attribute]]
         job_id = str(self.request.id or "")
-        return services.annotate(attribute=attribute, index=index, teller=self, job_id=job_id).result()
+        return services.annotate(attribute=attribute, index=index, reporter=self, job_id=job_id).result()
 
 
 class AnnotateAllTask(AnnotateRecordsTask):
@@ -89,7 +89,7 @@ class AnnotateAllTask(AnnotateRecordsTask):
     name = "Annotate All"
     description = """Find the terms of all breeds, species and organism parts.
 
-One vocabulary after the other, and nobody else annotates with it meanwhile. One that another job works with is waited for,
+One vocabulary after the other, and no one else annotates with it meanwhile. One that another job works with is waited for,
 and left to that job when it takes too long. What goes wrong with one vocabulary does not stop the others.
 """
     action = "annotating records with all vocabularies"
@@ -115,7 +115,7 @@ and left to that job when it takes too long. What goes wrong with one vocabulary
         """Annotate one attribute under the lock of its vocabulary, or say who has that."""
         lock = ExclusiveLock(VOCABULARY_LOCK.format(vocabulary=vocabulary), task=self.name)
         if not lock.acquire(settings.ANNOTATE_WAIT):
-            line = f"Left to {lock.refusal.job or 'somebody'}, who annotates with {vocabulary} now."
+            line = f"Left to {lock.refusal.job or 'someone'}, who annotates with {vocabulary} now."
             self.log("warning", line, obj=attribute)
             return {"summary": line}
         try:
@@ -140,7 +140,7 @@ def annotate_submission(self: Any, submission: TheSubmission) -> dict[str, Any]:
         job_id = str(self.request.id or "")
         with self.stage(attribute.replace("_", " "), weight=1, of=len(settings.VOCABULARIES)):
             counts = services.annotate(
-                attribute=attribute, index=index, teller=self, job_id=job_id, submission=submission
+                attribute=attribute, index=index, reporter=self, job_id=job_id, submission=submission
             )
         found[attribute] = counts.result()
     return found

@@ -11,17 +11,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from biosample import term_display
-from biosample.models import Attribute, Submission
+from biosample.models import REACHED_FROM, Attribute, State, Submission
+from biosample.services import entry
 from jobroom.jobs.models import ACTIVE, Job
 from jobroom.jobs.policies import may_launch
 from jobroom.users import User
-from jobroom.web.cursors import number
+from jobroom.web.cursors import newest_first, number
 
 # Submissions, and records of one, on a page; and its latest jobs.
 PAGE = 50
 RECORDS = 100
 JOBS = 5
 ANNOTATE = "biosample.annotate_submission"
+FETCH = "Fetch USI status"
 
 
 def _user(request: HttpRequest) -> User:
@@ -33,18 +35,8 @@ def _user(request: HttpRequest) -> User:
 @require_safe
 def submission_list(request: HttpRequest) -> HttpResponse:
     """Show the submissions, newest first."""
-    rows = (
-        Submission.objects.visible_to(_user(request))
-        .select_related("owner")
-        .annotate(count=Count("records"))
-        .order_by("-pk")
-    )
-    before = number(request.GET, "before")
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows[: PAGE + 1])
-    older = found[PAGE - 1].pk if len(found) > PAGE else None
-    context = {"submissions": found[:PAGE], "older": older, "is_first_page": not before}
+    rows = Submission.objects.visible_to(_user(request)).select_related("owner").annotate(count=Count("records"))
+    context = {"page": newest_first(rows, request.GET, PAGE), "may_add": entry.may(_user(request), "add")}
     return render(request, "biosample/list.html", context)
 
 
@@ -70,6 +62,10 @@ def submission(request: HttpRequest, submission_id: int) -> HttpResponse:
         "jobs": jobs,
         "active": any(job.state in ACTIVE for job in jobs),
         "may_annotate": may_launch(user, ANNOTATE),
+        "may_change": entry.may(user, "change"),
+        "can_submit": found.state in REACHED_FROM[State.SUBMITTED],
+        "may_fetch": found.state == State.SUBMITTED and may_launch(user, FETCH),
+        "fetch": FETCH,
         "rendered_at": timezone.now(),
     }
     return render(request, "biosample/submission.html", context)

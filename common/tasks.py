@@ -6,6 +6,8 @@ from django.core import management
 from jobroom.tasks import (
     Argument,
     BaseTask,
+    Batch,
+    Debounce,
     ExclusiveLock,
     File,
     JobFailed,
@@ -20,6 +22,8 @@ from jobroom.tasks import (
 __all__ = [
     "Argument",
     "BaseTask",
+    "Batch",
+    "Debounce",
     "ExclusiveLock",
     "File",
     "JobFailed",
@@ -33,7 +37,7 @@ __all__ = [
 ]
 
 
-@shared_task(bind=True, base=BaseTask, name="common.tasks.clearsessions")
+@shared_task(bind=True, base=BaseTask, name="common.tasks.clearsessions", title="Clear sessions")
 def clearsessions(self: BaseTask) -> str:
     """Delete expired sessions from the database."""
     self.debug_task()

@@ -152,7 +152,7 @@ def add(
     return x + y
 
 
-@app.task(name="demo.mul", acks_late=True)
+@app.task(name="demo.mul", title="Multiply", acks_late=True)
 def mul(
     x: Annotated[float, Argument(help="First factor.")], y: Annotated[float, Argument(help="Second factor.")]
 ) -> float:
@@ -160,7 +160,7 @@ def mul(
     return x * y
 
 
-@app.task(name="demo.xsum", acks_late=True)
+@app.task(name="demo.xsum", title="Add up a list", acks_late=True)
 def xsum(
     numbers: Annotated[list[float], Argument(help="The numbers to add up, for example the results of a group.")],
 ) -> float:

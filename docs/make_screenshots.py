@@ -8,6 +8,7 @@ jobs, assets and a schedule, so that there is something to see; `--as-it-is` lea
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -53,7 +54,22 @@ PAGES: dict[str, Callable[[], str]] = {
     "workers": lambda: "/workers/",
     "mails": lambda: "/mails/",
     "answers": lambda: "/answers/",
-    "schedules": lambda: "/admin/django_celery_beat/periodictask/",
+    "schedules": lambda: "/schedules/",
+    "workflow-resume": lambda: f"/workflows/{newest_workflow('Publish a mesh', state='FAILURE')}/resume/",
+    "definition": lambda: f"/workflows/definitions/levels-of-detail/?asset={first_asset()}",
+    "decisions": lambda: "/workflows/decisions/",
+    "queues": lambda: "/queues/",
+    "locks": lambda: "/locks/",
+    "audit": lambda: "/audit/",
+    "failures": lambda: "/failures/",
+    "failure": lambda: f"/failures/{newest_cause()}/",
+    "alerts": lambda: "/alerts/",
+    "deadlines": lambda: "/deadlines/",
+    "times": lambda: "/times/?span=hour",
+    "doctor": lambda: "/doctor/",
+    "health": lambda: "/health/",
+    "submissions": lambda: "/submissions/",
+    "account": lambda: "/account/",
 }
 
 
@@ -151,8 +167,22 @@ def fill(meshes: list[Path]) -> None:
     launches.repeat(
         task="Process asset", arguments={"asset": first_asset()}, by=admin, cron="0 6 * * 1-5", name="Bunny at six"
     )
+    fill_rules(admin)
     launch("demo.wait", secs=60, run_after=timezone.now() + timedelta(hours=3))
     launch("demo.progress", secs=600, steps=1200)
+
+
+def fill_rules(admin: Any) -> None:
+    """Say what is expected of two tasks, and watch failures, a task and a queue."""
+    from jobroom.jobs import expectations
+    from jobroom.jobs.exceptions import NotNow
+    from jobroom.notifications import alerts
+
+    for task, times in (("Process asset", {"within": 1800}), ("demo.wait", {"within": 600, "silent": 120})):
+        with contextlib.suppress(NotNow):  # it is said already
+            expectations.add(of="task", name=task, times=times, by=admin)
+    for rule in ({"what": "failure"}, {"what": "task", "of": "Process asset"}, {"what": "depth", "of": "heavy"}):
+        alerts.add(given={**rule, "threshold": "500"}, by=admin)
 
 
 def fill_workflows(admin: Any) -> None:
@@ -194,8 +224,8 @@ def publish(admin: Any, secs: float) -> None:
         for part, share in enumerate((50, 25, 10))
     ]
     pictures = workflow.add_signature(tasks["demo.fail"].si("The disk is full"), [repair], key="render pictures")
-    told = workflow.add_signature(tasks["demo.log"].si("No pictures this time"), key="tell the team")
-    told.add_dependency(pictures, {"when": "failure"})
+    notified = workflow.add_signature(tasks["demo.log"].si("No pictures this time"), key="notify the team")
+    notified.add_dependency(pictures, {"when": "failure"})
     asked = workflow.add_approval("publish?", sizes, question="Publish the three versions?", groups=["editors"])
     workflow.add_signature(echo.si("published"), [asked], key="publish")
     tidy = workflow.add_signature(echo.si("tidy"), key="tidy up")
@@ -257,6 +287,13 @@ def first_asset() -> int:
     return found.pk if found else sys.exit("There is no asset: give one with --mesh.")
 
 
+def newest_cause() -> str:
+    """Return the id of the cause that was seen last."""
+    from jobroom.jobs.models import FailureGroup
+
+    return str(FailureGroup.objects.order_by("-last_seen").values_list("pk", flat=True)[0])
+
+
 def newest_job(**wanted: str) -> str:
     """Return the id of the newest such job."""
     from jobroom.jobs.models import Job
@@ -315,6 +352,8 @@ def picture(page: Page, address: str, file: Path) -> None:
     if response is None or not response.ok:
         sys.exit(f"{address} answered {response.status if response else 'nothing'}.")
     page.wait_for_timeout(SETTLE * 1000)
+    # It names the folder in which Jobroom runs here, which is no one's business.
+    page.evaluate("document.querySelectorAll('details[id*=traceback]').forEach(one => one.open = false)")
     page.screenshot(path=file)
     page.close()
     with Image.open(file) as taken:

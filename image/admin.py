@@ -4,7 +4,9 @@ from typing import Any
 
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.options import TO_FIELD_VAR
-from django.http import Http404, HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 
 from jobroom.web.versions import VersionedAdmin
 
@@ -21,11 +23,27 @@ class ImageAdminSite(AdminSite):
         guarded = super().admin_view(view, cacheable)
 
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if request.path != reverse("admin:logout", current_app=self.name):
+                self._refuse_others(request)
             if "" in {request.GET.get(TO_FIELD_VAR), request.POST.get(TO_FIELD_VAR)}:
                 raise Http404("There is no field without a name.")
             return guarded(request, *args, **kwargs)
 
         return checked
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Log staff in; those who are logged in and are no staff are not asked for the same password again."""
+        if request.method != "POST":
+            self._refuse_others(request)
+        return super().login(request, extra_context)
+
+    def _refuse_others(self, request: HttpRequest) -> None:
+        """Raise PermissionDenied for those who are logged in and may not use the admin."""
+        if request.user.is_authenticated and not self.has_permission(request):
+            raise PermissionDenied(
+                "The administration is for staff of this site, and your account is not marked as such. "
+                "With an account of staff, log out and log in with that one."
+            )
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register as Django does, every admin as one that compares versions: also those of other packages."""

@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging
 from django.core import management
 
-from jobroom import private
+from jobroom import file_permissions
 from jobroom.celery import install
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "image.settings")
@@ -31,10 +31,10 @@ def use_django_logging(**kwargs: Any) -> None:
 @beat_init.connect
 def keep_files_private(**kwargs: Any) -> None:
     """Keep what workers and beat write from other users of the machine; pool processes inherit it."""
-    private.set_umask()
+    file_permissions.set_umask()
 
 
-@app.task(bind=True, base=app.Task)
+@app.task(bind=True, base=app.Task, title="Clear sessions")
 def clearsessions(self: Any) -> str:
     """Delete expired sessions from the database."""
     self.debug_task()

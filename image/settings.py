@@ -29,7 +29,7 @@ SECURE_SSL_REDIRECT = env.boolean("IMAGE_SSL_REDIRECT", default=SECURE)
 SECURE_HSTS_SECONDS = env.integer("IMAGE_HSTS_SECONDS", 30 * 24 * 3600 if SECURE else 0)
 # Those who ask from the same machine or network speak http.
 SECURE_REDIRECT_EXEMPT = [rf"^{re.escape(f'{FORCE_SCRIPT_NAME}/'[1:])}(healthz|readyz|metrics)$"]
-# Named by the person who runs the proxy, which must set it on every request: else anybody could claim to come by https.
+# Named by the person who runs the proxy, which must set it on every request: else anyone could claim to come by https.
 SECURE_PROXY_SSL_HEADER = env.proxy_header("IMAGE_PROXY_HEADER")
 # Other names below the same domain are not ours to decide about.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
@@ -66,13 +66,13 @@ INSTALLED_APPS += [name for name in env.words("IMAGE_EXTRA_APPS", []) if name no
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "jobroom.web.middleware.static_files",
+    "jobroom.web.static_files.static_files",
     "jobroom.web.middleware.storable_addresses",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "jobroom.jobs.zones.viewer_zone",
+    "jobroom.jobs.time_zones.viewer_zone",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "jobroom.web.middleware.content_security_policy",
@@ -109,7 +109,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-AUTHENTICATION_BACKENDS = ["jobroom.jobs.logins.LoginLimit", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["jobroom.jobs.login_limits.LoginLimit", "django.contrib.auth.backends.ModelBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "jobroom:jobs:overview"
 LOGOUT_REDIRECT_URL = "login"
@@ -148,7 +148,7 @@ JOBROOM = {
     "FAIR_QUEUES": env.words("IMAGE_FAIR_QUEUES", []),
     "SITE_URL": SITE_URL,
     "EMAIL_TRANSPORT": EMAIL_TRANSPORT,
-    # Who may read /metrics besides staff: those who have the token, or everybody.
+    # Who may read /metrics besides staff: those who have the token, or everyone.
     "METRICS_TOKEN": env.text("METRICS_TOKEN"),
     "METRICS_OPEN": env.boolean("METRICS_OPEN", default=False),
 }
@@ -214,7 +214,7 @@ if _BROKER_IS_REDIS:
     # Without a time-out of the socket a publish on a dead connection would wait for ever.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "visibility_timeout": 10 * 365 * 24 * 3600,
-        "socket_timeout": 30,
+        "socket_timeout": 10,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
     }
@@ -296,5 +296,6 @@ SPECTACULAR_SETTINGS = {
         "WorkflowState": "jobroom.workflows.models.State",
         "PausedKind": "jobroom.celery.pauses.KINDS",
         "MailState": "jobroom.notifications.models.State",
+        "FailureState": "jobroom.jobs.failure_models.GroupState",
     },
 }

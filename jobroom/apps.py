@@ -16,7 +16,7 @@ class JobroomConfig(AppConfig):
         from django.utils.module_loading import autodiscover_modules
 
         from jobroom import checks
-        from jobroom.celery import beat, delayed, install, known_tasks, orders, pauses, task_limits, tracker
+        from jobroom.celery import batches, beat, delayed, install, known_tasks, orders, pauses, task_limits, tracker
         from jobroom.events import heartbeat
         from jobroom.resources import worker as resources
         from jobroom.tasks import failure_mail
@@ -35,6 +35,7 @@ class JobroomConfig(AppConfig):
         pauses.connect()
         orders.connect()
         task_limits.connect()
+        batches.connect()
         resources.connect()
         failure_mail.connect()
         prefix.connect()

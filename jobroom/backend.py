@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.core import checks
 
+from jobroom.celery.routes import routed
 from jobroom.conf import settings
 from jobroom.django_tasks import registration
 from jobroom.django_tasks.framework import (
@@ -45,7 +46,7 @@ class JobroomBackend(BaseTaskBackend):
         fit the function.
         """
         from jobroom.django_tasks import results
-        from jobroom.jobs import gate, launches
+        from jobroom.jobs import launches
 
         self.validate_task(task)
         _check_declared(task)
@@ -55,7 +56,7 @@ class JobroomBackend(BaseTaskBackend):
             task=task.module_path,
             args=normalize_json(list(args)),
             kwargs=normalize_json(dict(kwargs)),
-            queue=registration.queue(task) or gate.routed(task.module_path),
+            queue=registration.queue(task) or routed(task.module_path),
             priority=registration.priority(task),
             run_after=task.run_after,
             facts=results.variant(task, declared),

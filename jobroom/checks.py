@@ -1,19 +1,23 @@
-"""System checks of the task infrastructure."""
+"""Django system checks (`manage.py check`) of what all apps share: settings, Celery and Redis."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
+from django.db.models import IntegerField
 
-from jobroom import conf, private, upgrade
+from jobroom import conf, file_permissions, upgrade
+from jobroom.locks.batch import Batch, batch_of
+from jobroom.locks.debounce import debounce_of
 from jobroom.locks.limit import limit_of
 from jobroom.resources.declaration import declared, suggestion
 from jobroom.runner.preparation import PRIVATE_PROBLEM, PRIVATE_REMEDY
 
 # The releases of Celery with which the whole suite and the wheel in a project of its own were run. The wheel installs beside
-# others of the same major version; that they work was not seen.
+# later ones of the same major version; that they work was not seen.
 TRIED = ("5.7",)
 
 
@@ -25,7 +29,9 @@ def connect() -> None:
     register(resources_of_tasks)
     register(limits_of_tasks)
     register(data_folder)
+    register(numbered_users)
     register(unserved_resources)
+    register(pool_of_settings)
     register(old_tables, Tags.database)
 
 
@@ -44,13 +50,45 @@ def tried_celery(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+def numbered_users(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse a user model whose rows have no whole number as primary key: messages, counts and limits name people by it."""
+    key = get_user_model()._meta.pk
+    if isinstance(key, IntegerField):
+        return []
+    return [
+        Error(
+            f"The primary key of {django_settings.AUTH_USER_MODEL} is a {type(key).__name__}, and Jobroom needs a whole number.",
+            hint="Take a user model with a BigAutoField as primary key; a UUID may be another field of it.",
+            id="jobroom.E007",
+        )
+    ]
+
+
+def pool_of_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of a pool of greenlets that is named in the settings, where it comes too late."""
+    from celery import current_app
+
+    from jobroom.events.green import POOLS
+
+    pool = str(current_app.conf.worker_pool or "")
+    if pool not in POOLS:
+        return []
+    return [
+        Warning(
+            f"CELERY_WORKER_POOL is {pool}: Celery reads it after sockets and threads are loaded, which {pool} should have replaced.",
+            hint=f"Start those workers with -P {pool}, and remove the setting.",
+            id="jobroom.W007",
+        )
+    ]
+
+
 def data_folder(**kwargs: Any) -> list[CheckMessage]:
     """Close the data folder to other users of the machine; name what in it cannot be closed."""
-    folder = private.folder()
-    failed = private.mend(folder) if folder is not None else []
+    folder = file_permissions.folder()
+    failed = file_permissions.mend(folder) if folder is not None else []
     if not failed:
         return []
-    problem = PRIVATE_PROBLEM.format(paths=private.describe(failed))
+    problem = PRIVATE_PROBLEM.format(paths=file_permissions.describe(failed))
     return [Warning(problem, hint=PRIVATE_REMEDY, id="jobroom.W004")]
 
 
@@ -69,7 +107,7 @@ def unregistered_tasks(**kwargs: Any) -> list[CheckMessage]:
     registered = {cls for task in current_app.tasks.values() for cls in type(task).__mro__}
     return [
         Error(
-            f"{cls.__module__}.{cls.__qualname__} is a task that nobody registered, so no worker knows it.",
+            f"{cls.__module__}.{cls.__qualname__} is a task that is not registered, so no worker knows it.",
             hint=f"Add `app.tasks.register({cls.__name__})` below the class, or give it no run() if it is only a base.",
             obj=cls,
             id="jobroom.E001",
@@ -106,21 +144,35 @@ def resources_of_tasks(**kwargs: Any) -> list[CheckMessage]:
 
 
 def limits_of_tasks(**kwargs: Any) -> list[CheckMessage]:
-    """Name every task whose limit cannot be understood: it would limit nothing."""
+    """Name every task whose limit, debounce or batch cannot be understood: it would change nothing."""
     from celery import current_app
 
-    found: list[CheckMessage] = []
-    for task in current_app.tasks.values():
+    return [message for task in current_app.tasks.values() for message in _declarations_of(task)]
+
+
+# What a task may declare of its calls: how it is read, and how it is written.
+_DECLARED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "limit": (limit_of, 'Write limit=3, or limit=Limit(3, key="{argument}").'),
+    "debounce": (debounce_of, 'Write debounce=10, or debounce=Debounce(10, at_most=60, key="{argument}").'),
+    "batch": (batch_of, 'Write batch=Batch(100, seconds=5), or batch=Batch(100, key="{argument}").'),
+}
+
+
+def _declarations_of(task: Any) -> Iterator[CheckMessage]:
+    for what, (read, hint) in _DECLARED.items():
         try:
-            limit_of(task)
+            read(task)
         except (ValueError, TypeError) as error:
-            hint = 'Write limit=3, or limit=Limit(3, key="{argument}").'
-            found.append(
-                Error(
-                    f"The limit of the task {task.name} cannot be kept: {error}", hint=hint, obj=task, id="jobroom.E006"
-                )
-            )
-    return found
+            said = f"The {what} of the task {task.name} cannot be kept: {error}"
+            yield Error(said, hint=hint, obj=task, id="jobroom.E006")
+    batch = getattr(task, "batch", None)
+    if batch is not None and not isinstance(batch, Batch):
+        yield Warning(
+            f"The task {task.name} has an attribute batch, which is no Batch: its calls are not taken together.",
+            hint=f"{_DECLARED['batch'][1]} If the attribute is the task's own, give it another name to be rid of this line.",
+            obj=task,
+            id="jobroom.W006",
+        )
 
 
 def _resource_of(task: Any, name: str) -> Iterator[CheckMessage]:
@@ -128,7 +180,7 @@ def _resource_of(task: Any, name: str) -> Iterator[CheckMessage]:
 
     if name not in declared:
         yield Error(
-            f"The task {task.name} needs the resource {name}, which nobody has declared.",
+            f"The task {task.name} needs the resource {name}, which is not declared.",
             hint=suggestion(name),
             obj=task,
             id="jobroom.E002",
@@ -161,8 +213,8 @@ def unserved_resources(**kwargs: Any) -> list[CheckMessage]:
     """Name every resource of which no worker of `QUEUES` serves a queue."""
     return [
         Warning(
-            f"No worker serves {' or '.join(made.queues)}, so nobody loads the resource {made.name}.",
-            hint="Add the queue to QUEUES (IMAGE_QUEUES), or correct the queues of the resource.",
+            f"No worker serves {' or '.join(made.queues)}, so no one loads the resource {made.name}.",
+            hint='Add the queue to JOBROOM["QUEUES"] (the variable IMAGE_QUEUES of `manage.py up`), or correct the queues of the resource.',
             id="jobroom.W003",
         )
         for made in declared.values()

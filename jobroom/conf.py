@@ -1,4 +1,4 @@
-"""Typed options of an app: an annotated class attribute is name, type and default at once."""
+"""Typed options of an app, read from the settings: an annotated class attribute gives name, type and default."""
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping

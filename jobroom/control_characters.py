@@ -1,4 +1,4 @@
-"""Writes control characters out, so that a text from a stranger stays one line and does nothing to a terminal."""
+"""Escapes control characters, so that a text from a stranger stays one line and does nothing to a terminal."""
 
 import re
 

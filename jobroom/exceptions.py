@@ -1,4 +1,4 @@
-"""Errors of the task infrastructure."""
+"""The errors of the task API, such as `JobFailed`, `LockLost` and `RedisUnavailable`, with a common base."""
 
 
 class TaskError(Exception):
@@ -11,7 +11,7 @@ class TaskError(Exception):
 class JobFailed(TaskError):
     """The job could not do its work, and says so without a traceback."""
 
-    #: full names of the class and the bases of another job's error, where this one tells of it
+    #: full names of the class and the bases of another job's error, where this one reports it
     stands_for: tuple[str, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Recognises a server without room by what it says, and names the remedy: nothing else about such errors helps anybody."""
+"""Recognises errors of a full disk or full memory on a server, and adds the remedy to their message."""
 
 _DISK_OF_REDIS = "Redis cannot write to its disk and takes nothing more. Free space on the disk of its data folder."
 _SENTENCES = {
@@ -8,14 +8,24 @@ _SENTENCES = {
     ),
     "MISCONF": _DISK_OF_REDIS,
     "Errors writing to the AOF file": _DISK_OF_REDIS,
-    "No space left on device": "The disk is full. Free space on the disk of the data folder (IMAGE_VAR).",
+    "No space left on device": "The disk is full. Free space on the disk of the database and of the files (MEDIA_ROOT).",
     "database or disk is full": "The disk of the database is full. Free space on it, or move the database.",
     "could not extend file": "The disk of the database is full. Free space on the database's server.",
     "could not write to file": "The disk of the database is full. Free space on the database's server.",
 }
 
 
+def names_remedy(text: str) -> bool:
+    """Return whether the text is such a sentence: other advice beside it would mislead."""
+    return text in _SENTENCES.values()
+
+
 def sentence(error: BaseException) -> str:
-    """Return what to do about an error of a server without room, empty for any other error."""
-    text = str(error)
-    return next((remedy for sign, remedy in _SENTENCES.items() if sign in text), "")
+    """Return what to do about an error of a server without room, or about what was raised from one; empty for others."""
+    found: BaseException | None = error
+    while found is not None:
+        text = str(found)
+        if remedy := next((remedy for sign, remedy in _SENTENCES.items() if sign in text), ""):
+            return remedy
+        found = found.__cause__
+    return ""

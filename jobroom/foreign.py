@@ -1,4 +1,4 @@
-"""The one door to what foreign code says of itself: its `__str__`, `__repr__` and names may raise, hang on nothing, or lie.
+"""Safe `str()`, `repr()` and class names of objects that are not ours: theirs may raise, block or return nonsense.
 
 Whatever they do, the caller gets a text, and the text says so. Nothing here raises.
 """

@@ -1,4 +1,4 @@
-"""What each part of Jobroom says of itself; apps add parts of their own.
+"""The registry of health checks: each app adds a check of its parts, and probes and the health page run them.
 
 health.register("mails", probe)  # in `AppConfig.ready()`; a probe returns a `Part` and may raise the errors of its part
 """
@@ -11,9 +11,9 @@ from django.conf import settings
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What a probe found: whether the part is in order, and a sentence that everybody may read, strangers too.
+    """What a probe found: whether the part is in order, and a sentence that everyone may read, strangers too.
 
-    `ok` decides over `/readyz`; a `warning` leaves the site ready, and people are still told.
+    `ok` decides over `/readyz`; a `warning` leaves the site ready, and people still see it.
     """
 
     ok: bool

@@ -1,4 +1,4 @@
-"""How often something may be done: counted in Redis, so for all processes together and without the database.
+"""Counts how often something was done in a span of time, in Redis, so for all processes together and without the database.
 
 A limit of `10/15m` gives ten at once and then one every 90 seconds (the generic cell rate algorithm, as ATM networks
 use it: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm). One key holds one number, and goes by itself.

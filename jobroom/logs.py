@@ -1,13 +1,12 @@
-"""Log lines carry the id of the job that wrote them, no secret of it, and nothing that forges another line."""
+"""Log records carry the id of the job that wrote them, no secret of it, and no line break that forges another line."""
 
 import logging
 
-from celery._state import get_current_task
-
-from jobroom import bounds, foreign
+from jobroom import foreign, truncation
 from jobroom.arguments.redaction import hide_in_text, running
 from jobroom.conf import settings
 from jobroom.control_characters import escaped
+from jobroom.current_task import get_current_task
 
 
 class JobFilter(logging.Filter):
@@ -15,10 +14,16 @@ class JobFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
-        task = get_current_task()
-        job = getattr(getattr(task, "request", None), "id", None)
-        record.job = f" [{job}]" if job else ""
+        record.job = f" [{job}]" if (job := _job()) else ""
         return True
+
+
+def _job() -> str | None:
+    try:
+        task = get_current_task()
+    except RuntimeError:
+        return None  # a process that ends has no current greenlet any more, and some libraries still log
+    return getattr(getattr(task, "request", None), "id", None)
 
 
 class LineFormatter(logging.Formatter):
@@ -39,7 +44,7 @@ class LineFormatter(logging.Formatter):
             lines += self._below(self.formatException(record.exc_info), secrets)
         if record.stack_info:
             lines += self._below(self.formatStack(record.stack_info), secrets)
-        return bounds.shorten("\n".join(map(escaped, lines)), settings.OUTPUT_LINE_LIMIT)
+        return truncation.shorten("\n".join(map(escaped, lines)), settings.OUTPUT_LINE_LIMIT)
 
     @staticmethod
     def _below(text: str, secrets: frozenset[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The one door to our Lua scripts: files in the folder `lua` of the package that runs them, put together here.
+"""Loads our Lua scripts: files in the folder `lua` of the package that runs them, combined here.
 
 A file may begin with `-- @include name …`: the files of the same folder that are put before it. In its text, `CONFIG.name`
 stands for a number or text that Python knows, and `STATE.NAME` for a member of an enumeration: both are replaced by the

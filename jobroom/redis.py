@@ -27,6 +27,10 @@ T = TypeVar("T")
 # asks Redis a dozen times: it must not wait for each of them while the server stands still.
 SOCKET_TIMEOUT = 10.0
 SILENCE = 5.0
+# Seconds between the tries of a command that is refused: about three in all, as a restart of the server takes.
+SHORTEST_PAUSE = 0.05
+LONGEST_PAUSE = 0.8
+TRIES = 7
 
 _silent_until = 0.0
 
@@ -71,9 +75,17 @@ class _Patience(Retry):
         return super().call_with_retry(do, fail, is_worth_it, with_failure_count)
 
 
+class _Pauses(ExponentialBackoff):
+    """Grow from try to try, up to what is the longest pause now."""
+
+    def compute(self, failures: int) -> float:
+        """Return the seconds to wait after so many failures."""
+        return min(LONGEST_PAUSE, super().compute(failures))
+
+
 def connect(**options: Any) -> Client:
     """Return a new client of `REDIS_URL`; it rides out a restart of the server of about three seconds."""
-    retry = _Patience(ExponentialBackoff(cap=0.8, base=0.05), 7)
+    retry = _Patience(_Pauses(cap=LONGEST_PAUSE, base=SHORTEST_PAUSE), TRIES)
     defaults: dict[str, Any] = {"decode_responses": True, "retry": retry, "socket_timeout": SOCKET_TIMEOUT}
     return redis.Redis.from_url(settings.REDIS_URL, **(defaults | options))
 

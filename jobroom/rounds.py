@@ -1,4 +1,4 @@
-"""Rounds over many rows (rescue, sweeper, mails, cleaners, schedules): one bad row is noted, and the others have their turn."""
+"""Loops of housekeeping: what is done every few seconds; and over many rows one that raises is logged, the others are processed."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from jobroom import bounds, foreign, redis
+from jobroom import foreign, redis, truncation
 from jobroom.exceptions import RedisUnavailable
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,27 @@ SHOWN = 24 * 3600
 _LONGEST = 300
 
 
+class Every:
+    """Says whether a chore is due that is done every few seconds, in one process."""
+
+    def __init__(self, pause: float, first: float = 0.0) -> None:
+        """Take the seconds between two times, and those before the first one."""
+        self.pause = pause
+        self.at = time.monotonic() + first
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the pause is over."""
+        return time.monotonic() >= self.at
+
+    def take(self) -> bool:
+        """Return whether it is due; if so, the next pause begins."""
+        if not self.is_due:
+            return False
+        self.at = time.monotonic() + self.pause
+        return True
+
+
 def _key() -> str:
     return redis.key("rounds", "faults")
 
@@ -42,20 +63,20 @@ def isolated(chore: str, row: object) -> Iterator[None]:
     except AWAY:
         raise
     except Exception as error:  # the boundary: see above
-        logger.exception("%s: %s is left alone, the others go on", chore, foreign.text_of(row))
+        logger.exception("%s: %s could not be processed, the others go on", chore, foreign.text_of(row))
         note(chore, row, error)
 
 
 def note(chore: str, row: object, error: BaseException) -> None:
     """Count a fault of a chore."""
-    said = bounds.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", _LONGEST)
+    said = truncation.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", _LONGEST)
     with suppress(redis.Error, OSError):
         client = redis.client()
         before: Any = client.hget(_key(), chore)
         count = (json.loads(before)["count"] if before else 0) + 1
         fault = {
             "count": count,
-            "row": bounds.shorten(foreign.text_of(row), _LONGEST),
+            "row": truncation.shorten(foreign.text_of(row), _LONGEST),
             "error": said,
             "at": time.time(),
         }

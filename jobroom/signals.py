@@ -1,4 +1,4 @@
-"""What happens below, sent upwards. Receivers must be quick and must not raise."""
+"""Django signals that lower layers send and higher layers receive. Receivers must be quick and must not raise."""
 
 from django.dispatch import Signal
 
@@ -28,9 +28,17 @@ glance = Signal()
 # history knows everything that happened before the mark; what is absent from it since, may have happened all the same.
 housekeeping = Signal()
 
+# A run of a job failed; Celery may call no hook for it. Arguments: task (the registered task), task_id (str), exception, and einfo
+# (what Celery says of it, or None).
+run_failed = Signal()
+
 # A failure mail is written and looks for a way. Argument: mail (dict, see jobroom.tasks.failure_mail). A receiver that answers True
 # has taken it over; it may raise, and may take as long as a mail server, because no job waits for it.
 failure_mail = Signal()
+
+# A mail is to be sent after the commit of what it is about. Arguments: to (list of str), subject, text, key (str; a second mail of the
+# same key is none). A receiver that returns True has written it down in the same transaction.
+mail_wanted = Signal()
 
 # A job that was launched for later is about to start. Arguments: job_id (str), task (the registered task), args and kwargs (as JSON,
 # secrets open). A receiver returns why it may not run any more, or an empty text.

@@ -1,4 +1,4 @@
-"""Databases from before the package: their tables and rows get the names that the package uses.
+"""Renames the tables and rows of databases that were made before this was one package.
 
 Until then the apps were called `jobs`, `workflows` and so on, and so were their tables, their rows in
 `django_migrations` and `django_content_type`, and their tasks. `rename` gives all of them their new names, in one

@@ -2,6 +2,8 @@
 
 from django.urls import include, path
 
+from jobroom.web.error_pages import with_error_pages
+
 app_name = "jobroom"
 urlpatterns = [
     # Before the API of jobs, which answers for all other addresses below api/.
@@ -15,3 +17,4 @@ urlpatterns = [
     path("api/", include("jobroom.jobs.api.urls")),
     path("", include("jobroom.jobs.urls")),
 ]
+with_error_pages(urlpatterns)

@@ -1,4 +1,4 @@
-"""The user model of the project, under one name for code and for type checkers."""
+"""The project's user model, under one name for code and for type checkers."""
 
 from typing import TYPE_CHECKING
 

@@ -72,8 +72,8 @@ class VocabularyList(APIView):
         except Refused as refused:
             raise serializers.ValidationError({refused.field: [str(refused)]}) from refused
         address = reverse("jobroom:api:job", args=[job.pk])
-        told = {"vocabulary": name, "job": job.pk, "url": address}
-        return Response(told, status=status.HTTP_202_ACCEPTED, headers={"Location": address})
+        answer = {"vocabulary": name, "job": job.pk, "url": address}
+        return Response(answer, status=status.HTTP_202_ACCEPTED, headers={"Location": address})
 
 
 class VocabularyView(APIView):

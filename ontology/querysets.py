@@ -15,7 +15,7 @@ class VocabularyQuerySet(models.QuerySet["Vocabulary"]):
     """Vocabularies, cut down to what someone may see or use."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Return the vocabularies that `user` may see: everybody who is signed in all of them, strangers none."""
+        """Return the vocabularies that `user` may see: everyone who is signed in all of them, strangers none."""
         return self if user.is_authenticated and user.is_active else self.none()
 
     def usable(self) -> Self:

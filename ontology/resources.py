@@ -32,7 +32,7 @@ class Vocabularies:
         return found
 
     def warm_up(self) -> None:
-        """Open all that can be opened; the others tell the job that asks for them."""
+        """Open all that can be opened; the others report to the job that asks for them."""
         for row in Vocabulary.objects.usable().select_related("index"):
             try:
                 self._open[row.name] = row.open()

@@ -1,7 +1,6 @@
 """Writes about vocabularies: what people upload, and what jobs make of it."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,6 +18,7 @@ from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source, StoredFile
 from jobroom.locks import ExclusiveLock
 from jobroom.sandbox import Progress, Sandbox, quiet
+from jobroom.sandbox.folders import working_folder
 from jobroom.users import User
 from ontology.conf import settings
 from ontology.exceptions import Refused, VocabularyFailed
@@ -90,14 +90,12 @@ def _load(
 ) -> Vocabulary:
     with source.open("rb") as content:
         file_type = formats.check(content, stored.name if stored else source.name)
-    root = Path(django_settings.VAR) / "ontology"
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as folder:
-        target = Path(folder) / f"{vocabulary.name}.index"
+    with working_folder(Path(django_settings.VAR) / "ontology") as folder:
+        target = folder / f"{vocabulary.name}.index"
         found = _index(source, file_type, target, progress)
         kept = stored or files.store_path(source, values["loaded_by"])
         index = files.store_path(target, None)
-    return _swap(vocabulary, kept, index, {"format": file_type, **values, **_told(found)})
+    return _swap(vocabulary, kept, index, {"format": file_type, **values, **_facts(found)})
 
 
 def _index(source: Path, file_type: str, target: Path, progress: Progress) -> dict[str, Any]:
@@ -115,7 +113,7 @@ def _index(source: Path, file_type: str, target: Path, progress: Progress) -> di
     return sandbox.run(request, target.parent, progress)
 
 
-def _told(found: dict[str, Any]) -> dict[str, Any]:
+def _facts(found: dict[str, Any]) -> dict[str, Any]:
     counts = {name: found[name] for name in ("terms", "obsolete", "labels", "outside")}
     return {**counts, **{name: str(found[name])[:200] for name in ("ontology", "data_version")}}
 
@@ -200,5 +198,5 @@ def _make_ready(name: str) -> None:
 def fingerprint() -> str:
     """Return a text that changes whenever a vocabulary does."""
     rows = Vocabulary.objects.values_list("name", "version", "shipped").order_by("name")
-    told = "\n".join(f"{name} {version} {shipped and not version}" for name, version, shipped in rows)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    stated = "\n".join(f"{name} {version} {shipped and not version}" for name, version, shipped in rows)
+    return hashlib.sha256(stated.encode()).hexdigest()[:12]

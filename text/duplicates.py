@@ -7,12 +7,12 @@ from typing import Any, Protocol
 from text import fingerprints, tables
 from text.message_files import Message
 
-# Groups of which the log tells, and characters of a message there.
-TOLD = 5
+# Groups that the log shows, and characters of a message there.
+LOGGED = 5
 SHOWN = 80
 
 
-class Teller(Protocol):
+class Reporter(Protocol):
     """The part of a task that says how far it is, and what it found."""
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
@@ -22,13 +22,13 @@ class Teller(Protocol):
         """Add a line to the log."""
 
 
-def grouped(messages: Sequence[Message], similarity: float, path: Path, task: Teller) -> dict[str, Any]:
+def grouped(messages: Sequence[Message], similarity: float, path: Path, task: Reporter) -> dict[str, Any]:
     """Write groups of near-duplicates, the largest first, to a CSV at `path`; return how many there are."""
     texts = [message.text for message in messages]
     task.progress(0, len(texts), "Messages")
     found = fingerprints.groups(texts, similarity, lambda done: task.progress(done, len(texts), "Messages"))
     found.sort(key=lambda group: -len(group.places))
-    for group in found[:TOLD]:
+    for group in found[:LOGGED]:
         task.log("info", f"{len(group.places):,} times: {_shown(texts[group.places[0]])}")
     rows = (
         [number, round(likeness, 4), messages[place].line, messages[place].text]
@@ -46,7 +46,7 @@ def grouped(messages: Sequence[Message], similarity: float, path: Path, task: Te
     }
 
 
-def similar_to(text: str, messages: Sequence[Message], similarity: float, path: Path, task: Teller) -> dict[str, Any]:
+def similar_to(text: str, messages: Sequence[Message], similarity: float, path: Path, task: Reporter) -> dict[str, Any]:
     """Write the messages that are similar to `text`, the most similar first, to a CSV; return how many there are."""
     wanted = fingerprints.shingles(text)
     found: list[tuple[float, Message]] = []

@@ -59,7 +59,7 @@ def numbers(text: str) -> list[int]:
 
 
 def estimated(first: Sequence[int], second: Sequence[int]) -> float:
-    """Return the similarity that two MinHashes tell, 0 to 1."""
+    """Return the similarity that two MinHashes give, 0 to 1."""
     return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
 
 

@@ -1,7 +1,7 @@
 """Messages out of files that people upload: the SMS Spam Collection's format, CSV, or one message a line.
 
 A file may be anything. It is read line by line, no line is longer than it may be before it is taken into memory, and
-what is wrong is told with the number of its line.
+what is wrong is reported with the number of its line.
 """
 
 import csv
@@ -120,7 +120,7 @@ def _decoded(raw: bytes, number: int, encoding: str) -> str:
 
 
 def _parsed(lines: Iterator[str]) -> Iterator[Message]:
-    """Yield the messages, in the format that the first line tells."""
+    """Yield the messages, in the format that the first line gives."""
     first = next(lines, "")
     if _LABELLED.match(first):
         yield from _pairs(first, lines)

@@ -16,8 +16,8 @@ from text.spam import recipes, trainer
 from text.spam.measures import Measures, mean
 
 
-class Teller(Protocol):
-    """The part of a task that training needs: to tell how it goes."""
+class Reporter(Protocol):
+    """The part of a task that training needs: to report how it goes."""
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
         """Say how far it is."""
@@ -48,38 +48,38 @@ class Verdict:
 
 
 def train(
-    *, lesson: Lesson, teller: Teller, by: User | None = None, job_id: str = "", promote: bool = True
+    *, lesson: Lesson, reporter: Reporter, by: User | None = None, job_id: str = "", promote: bool = True
 ) -> tuple[SpamModel, Verdict]:
     """Train a version, keep it, and promote it if it is better than the promoted one and `promote` says so.
 
     Raises FileRefused and CannotTrain, which say what is wrong with the file.
     """
-    with teller.stage("Read", weight=1, of=10):
+    with reporter.stage("Read", weight=1, of=10):
         messages = message_files.labelled(lesson.path, lesson.encoding)
         source = Source(lesson.name, message_files.digest(lesson.path), len(messages))
         examples = _enough(trainer.divided(registry.examples_of(messages)))
-        _tell_counts(teller, examples, len(messages))
-    with teller.stage("Cross-validate", weight=6, of=10):
-        folds = list(_folds(teller, examples, lesson.recipe))
+        _log_counts(reporter, examples, len(messages))
+    with reporter.stage("Cross-validate", weight=6, of=10):
+        folds = list(_folds(reporter, examples, lesson.recipe))
         middle = mean(folds)
-        teller.log("info", f"Cross-validated F1 of spam {middle['f1']:.4f} ± {middle['f1_spread']:.4f}.")
-    with teller.stage("Learn", weight=2, of=10):
-        teller.progress(0, 1, f"{len(examples.learned):,} messages")
+        reporter.log("info", f"Cross-validated F1 of spam {middle['f1']:.4f} ± {middle['f1_spread']:.4f}.")
+    with reporter.stage("Learn", weight=2, of=10):
+        reporter.progress(0, 1, f"{len(examples.learned):,} messages")
         model = trainer.fitted(examples.learned, lesson.recipe)
         held_out = trainer.judged(model, examples.held_out)
         trained = Trained(model, lesson.recipe, examples, folds, held_out)
-        teller.log("info", f"F1 of spam {held_out.f1:.4f} on {held_out.messages:,} held-out messages.")
-    with teller.stage("Compare", weight=1, of=10):
-        teller.progress(0, 1, "with the promoted version")
-        verdict = judge(trained, teller)
+        reporter.log("info", f"F1 of spam {held_out.f1:.4f} on {held_out.messages:,} held-out messages.")
+    with reporter.stage("Compare", weight=1, of=10):
+        reporter.progress(0, 1, "with the promoted version")
+        verdict = judge(trained, reporter)
         row = registry.add(trained=trained, source=source, by=by, job_id=job_id, verdict=verdict.because)
         if promote and verdict.better:
             row = registry.promote(number=row.version, by=by)
-        teller.log("info" if verdict.better else "warning", _told(row, verdict, promote=promote))
+        reporter.log("info" if verdict.better else "warning", _sentence(row, verdict, promote=promote))
     return row, verdict
 
 
-def judge(trained: Trained, teller: Teller) -> Verdict:
+def judge(trained: Trained, reporter: Reporter) -> Verdict:
     """Compare a trained model with the promoted one on held-out messages, of which neither has learned any."""
     promoted = SpamModel.objects.promoted()
     if promoted is None:
@@ -87,7 +87,7 @@ def judge(trained: Trained, teller: Teller) -> Verdict:
     try:
         old = trainer.judged(registry.load(promoted).model, trained.examples.held_out)
     except ModelRefused as refused:
-        teller.log("error", str(refused))
+        reporter.log("error", str(refused))
         return Verdict(True, f"The promoted version {promoted.version} cannot be used any more.")
     return compared(mean(trained.folds), trained.held_out, old, promoted.version)
 
@@ -100,15 +100,17 @@ def compared(middle: dict[str, float], new: Measures, old: Measures, old_version
     """
     needed = min(1.0, round(old.f1 + settings.PROMOTE_MARGIN, 4))
     error = middle["f1_spread"] / trainer.FOLDS**0.5
-    told = (
+    figures = (
         f"F1 {new.f1:.4f} on {new.messages:,} held-out messages, where version {old_version} has {old.f1:.4f}; "
         f"{middle['f1']:.4f} ± {error:.4f} cross-validated; the margin is {settings.PROMOTE_MARGIN:g}."
     )
     if new.f1 < needed or new.f1 <= old.f1:
-        return Verdict(False, f"Not better by enough: {told}")
+        return Verdict(False, f"Not better by enough: {figures}")
     if middle["f1"] + error < needed:
-        return Verdict(False, f"Better on the held-out messages, but the cross-validation does not confirm it: {told}")
-    return Verdict(True, f"Better: {told}")
+        return Verdict(
+            False, f"Better on the held-out messages, but the cross-validation does not confirm it: {figures}"
+        )
+    return Verdict(True, f"Better: {figures}")
 
 
 def is_news(path: Path) -> bool:
@@ -121,14 +123,14 @@ def is_news(path: Path) -> bool:
     return not known.exists()
 
 
-def _folds(teller: Teller, examples: trainer.Examples, recipe: str) -> Iterator[Measures]:
+def _folds(reporter: Reporter, examples: trainer.Examples, recipe: str) -> Iterator[Measures]:
     total = trainer.FOLDS
-    teller.progress(0, total, f"fold 1 of {total}")
+    reporter.progress(0, total, f"fold 1 of {total}")
     for number, fold in enumerate(trainer.cross_validated(examples.learned, recipe), start=1):
-        teller.log(
+        reporter.log(
             "info", f"Fold {number}: F1 {fold.f1:.4f}, precision {fold.precision:.4f}, recall {fold.recall:.4f}."
         )
-        teller.progress(number, total, f"fold {min(number + 1, total)} of {total}")
+        reporter.progress(number, total, f"fold {min(number + 1, total)} of {total}")
         yield fold
 
 
@@ -144,16 +146,16 @@ def _enough(examples: trainer.Examples) -> trainer.Examples:
     return examples
 
 
-def _tell_counts(teller: Teller, examples: trainer.Examples, rows: int) -> None:
+def _log_counts(reporter: Reporter, examples: trainer.Examples, rows: int) -> None:
     every = [*examples.learned, *examples.held_out]
     spam = sum(example.is_spam for example in every)
-    teller.log("info", f"{rows:,} messages, {len(every):,} different ones of which {spam:,} are spam.")
-    teller.log("info", f"{len(examples.learned):,} are learned, {len(examples.held_out):,} are held out.")
+    reporter.log("info", f"{rows:,} messages, {len(every):,} different ones of which {spam:,} are spam.")
+    reporter.log("info", f"{len(examples.learned):,} are learned, {len(examples.held_out):,} are held out.")
     if examples.contradictory:
-        teller.log("warning", f"{examples.contradictory:,} messages have both labels and were left out.")
+        reporter.log("warning", f"{examples.contradictory:,} messages have both labels and were left out.")
 
 
-def _told(row: SpamModel, verdict: Verdict, *, promote: bool) -> str:
+def _sentence(row: SpamModel, verdict: Verdict, *, promote: bool) -> str:
     if verdict.better and promote:
         return f"Version {row.version} is promoted. {verdict.because}"
     return f"Version {row.version} is kept as a candidate. {verdict.because}"

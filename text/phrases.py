@@ -13,7 +13,7 @@ from dataclasses import dataclass
 WINDOW = 3
 LONGEST = 4
 LEAST_LETTERS = 3
-# Most words of a text that are looked at, so that a whole book does not fill the memory.
+# Most words of a text that are looked at, so that a whole novel does not fill the memory.
 MOST_WORDS = 50_000
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*[^\W_]|[^\W\d_]")
 _SENTENCE = re.compile(r"[.!?;:()\[\]{}\"“”„«»|\n\r\t…,]+")

@@ -99,7 +99,7 @@ TRAINING = "train_spam_detector"
     version=registry.working_version,
 )
 def detect_spam(self: Any, msg: AMessage) -> dict[str, Any]:
-    """Tell whether a message is spam, and how probable that is."""
+    """Say whether a message is spam, and how probable that is."""
     return registry.up_to_date(self.spam_model).detect(msg)
 
 
@@ -107,7 +107,7 @@ class ClassifyMessagesTask(NotifyAdminTaskMixin, BaseTask):
     """Judges a file of messages."""
 
     name = "Classify messages"
-    description = """Tell of each message in a file whether it is **spam**, and give the answers as CSV.
+    description = """Say of each message in a file whether it is **spam**, and give the answers as CSV.
 
 Where the file has labels of its own, the result says how well the model agrees with them.
 """
@@ -156,7 +156,7 @@ all versions.
         job = Job.objects.select_related("owner").filter(pk=self.request.id or "").first()
         row, verdict = model_update.train(
             lesson=model_update.Lesson(file.path, file.name, encoding, recipe),
-            teller=self,
+            reporter=self,
             by=job.owner if job else None,
             job_id=self.request.id or "",
             promote=promote == "if better",
@@ -183,7 +183,7 @@ For a schedule: the file grows, and a version that is better is promoted by itse
         if not model_update.is_news(path):
             return self._nothing("The file, the recipe and the libraries are those of a version that is there already.")
         row, verdict = model_update.train(
-            lesson=model_update.Lesson(path, path.name), teller=self, job_id=self.request.id or ""
+            lesson=model_update.Lesson(path, path.name), reporter=self, job_id=self.request.id or ""
         )
         return model_update.summary(row, verdict)
 
@@ -220,7 +220,7 @@ Two messages are as similar as the pieces of five letters that they share, of al
 
 @app.task(bind=True, base=app.Task, name="text.fingerprint", acks_late=True)
 def fingerprint(self: Any, text: AText, other: OtherText = "") -> dict[str, Any]:
-    """Make the MinHash of a text, 128 numbers; given another text, tell how similar the two are."""
+    """Make the MinHash of a text, 128 numbers; given another text, say how similar the two are."""
     numbers = fingerprints.numbers(text)
     found: dict[str, Any] = {"minhash": numbers, "shingles": len(fingerprints.shingles(text))}
     if other:
@@ -243,7 +243,7 @@ def key_phrases(self: Any, text: AText, count: HowMany = 10) -> dict[str, Any]:
 
 @app.task(bind=True, base=app.Task, name="text.detect_language", acks_late=True, resources=("language_identifier",))
 def detect_language(self: Any, text: AText) -> dict[str, Any]:
-    """Tell in which language a text is written, and how probable that is; "unknown" where it is too short to tell."""
+    """Say in which language a text is written, and how probable that is; "unknown" where it is too short to tell."""
     return dataclasses.asdict(languages.detected(text, self.language_identifier))
 
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from jobroom.jobs import policies as job_policies
 from jobroom.jobs.models import ACTIVE, Job
 from jobroom.users import User
-from jobroom.web.cursors import number
+from jobroom.web.cursors import newest_first
 from jobroom.web.versions import FIELD, Difference, conflict
 from text import policies, registry
 from text.exceptions import ModelChanged, TextFailed
@@ -44,14 +44,11 @@ def model_list(request: HttpRequest) -> HttpResponse:
     """Show the versions, newest first."""
     user = _user(request)
     rows = SpamModel.objects.visible_to(user).select_related("created_by")
-    before = number(request.GET, "before")
-    older = rows if before is None else rows.filter(version__lt=before)
-    found = list(older[: PAGE + 1])
+    page = newest_first(rows, request.GET, PAGE)
     training = Job.objects.visible_to(user).filter(task__in=(TRAIN, "Retrain spam detector"), state__in=ACTIVE)
     context = {
-        "models": found[:PAGE],
-        "older": found[PAGE - 1].version if len(found) > PAGE else None,
-        "is_first_page": not before,
+        "models": page.rows,
+        "page": page,
         "promoted": rows.promoted(),
         "back": rows.before(),
         "training": list(training.newest_first()[:3]),

@@ -43,7 +43,7 @@ class Studio:
         self.faces: Numbers = np.asarray(mesh.faces, dtype=np.int64)
         vertices = np.asarray(mesh.vertices, dtype=float)
         low, high = vertices.min(axis=0), vertices.max(axis=0)
-        # Within 1 of the origin: Embree reckons with 32 bits.
+        # Within 1 of the origin: Embree computes with 32 bits.
         self.vertices: Floats = (vertices - (low + high) / 2) / max(float(np.linalg.norm(high - low)) / 2, 1e-300)
 
     @cached_property

@@ -53,7 +53,7 @@ def _opened(path: Path, file_type: str) -> BinaryIO:
 
 
 # What these say is about the file. Other exceptions are accidents of a reader that trusted it, and their texts are about code.
-_TELLING = (ValueError, EOFError, UnicodeError, zipfile.BadZipFile)
+_EXPLAINED = (ValueError, EOFError, UnicodeError, zipfile.BadZipFile)
 
 
 def _why(error: Exception) -> str:
@@ -61,7 +61,7 @@ def _why(error: Exception) -> str:
     text = " ".join(str(error).split()).rstrip(".!")
     if "://" in text:
         return "names another file; only what is in it is read."
-    if not isinstance(error, _TELLING) or not text:
+    if not isinstance(error, _EXPLAINED) or not text:
         return "is damaged: it ends too early, or what it says of itself does not fit its content."
     return f"is damaged: {text if len(text) <= 200 else f'{text[:200]}…'}."
 

@@ -68,6 +68,6 @@ def test_a_second_person_finds_nothing(client, bob, cube):
     assert Asset.objects.exists()
 
 
-def test_nobody_gets_in_without_a_name(client, cube):
+def test_no_one_gets_in_without_a_name(client, cube):
     assert client.get("/api/assets/").status_code in {401, 403}
     assert client.post("/api/assets/", {}).status_code in {401, 403}

@@ -83,22 +83,22 @@ def test_too_much_time_is_said_and_nothing_stays_behind(cube, tmp_path, settings
     assert children() == []
 
 
-def test_a_long_silence_is_told_and_can_be_cancelled(cube, tmp_path, monkeypatch):
+def test_a_long_silence_is_reported_and_can_be_cancelled(cube, tmp_path, monkeypatch):
     script = tmp_path / "sleeps.py"
     script.write_text('import time\nprint(\'{"progress": [1, 2, "Thinking"]}\', flush=True)\ntime.sleep(60)')
     monkeypatch.setattr(sandbox, "_CHILD", Path(script))
     monkeypatch.setattr("jobroom.sandbox._SIGN_OF_LIFE", 0.5)
-    told = []
+    steps = []
 
     def progress(*step):
-        told.append(step)
-        if len(told) == 2:
+        steps.append(step)
+        if len(steps) == 2:
             raise JobCancelled('{"by": "ada"}')
 
     with pytest.raises(JobCancelled):
         sandbox.run("inspect", cube, "ply", tmp_path, progress=progress)
-    assert told[0] == (1, 2, "Thinking")
-    assert re.fullmatch(r"Thinking, \d+ s", told[1][2])
+    assert steps[0] == (1, 2, "Thinking")
+    assert re.fullmatch(r"Thinking, \d+ s", steps[1][2])
     assert children("sleeps.py") == []
 
 

@@ -13,6 +13,7 @@ from image.celery import app
 from jobroom.arguments import WrongArguments, schema_of
 from jobroom.jobs import launches
 from jobroom.jobs.models import Job, Source, TaskRule
+from jobroom.sandbox.folders import working_folder
 
 NAMES = ("Process asset", "assets.inspect", "assets.repair", "assets.simplify", "assets.convert", "assets.pictures")
 
@@ -63,7 +64,7 @@ def test_an_asset_and_its_id_lock_the_same(name, cube):
     assert run.lock.blocking
 
 
-def test_somebody_elses_asset_is_as_unknown_as_none(artist, ada, bob, grace, cube):
+def test_someone_elses_asset_is_as_unknown_as_none(artist, ada, bob, grace, cube):
     assert launch(ada, asset=cube.pk).kwargs == {"asset": cube.pk}
     assert launch(grace, asset=cube.pk).owner == grace
     for wanted in (cube.pk, str(cube.pk), 987654321, 10**30, "x"):
@@ -89,11 +90,11 @@ def test_a_direct_run_works_where_it_is(cube, empty_redis):
 
 
 def test_leftovers_of_a_killed_job_are_cleared(cube, settings, empty_redis):
-    left = Path(settings.VAR) / "assets" / f"{cube.pk}-left"
-    other = Path(settings.VAR) / "assets" / f"{cube.pk}9-other"
-    for folder in (left, other):
-        folder.mkdir(parents=True)
-        (folder / "big").touch()
-    tasks.inspect.run(Asset.objects.get(pk=cube.pk))
-    assert not left.exists()
-    assert other.exists()
+    root = Path(settings.VAR) / "assets"
+    left = root / f"{cube.pk}-left"
+    left.mkdir(parents=True)
+    (left / "big").touch()
+    with working_folder(root, f"{cube.pk}9-") as other:
+        tasks.inspect.run(Asset.objects.get(pk=cube.pk))
+        assert other.exists()
+    assert list(root.iterdir()) == []

@@ -209,3 +209,12 @@ def test_upload_and_process_is_one_button_for_who_may(as_ada, ada, upload, djang
     assert answer["Location"] == asset.get_absolute_url()
     job = Job.objects.get()
     assert (job.task, job.kwargs, job.owner) == ("Process asset", {"asset": asset.pk}, ada)
+
+
+def test_the_page_of_a_job_names_its_asset_to_those_who_may_see_it(client, cube, ada, bob):
+    for owner in (ada, bob):
+        job = Job.objects.create(pk=f"of-{owner}", task="assets.inspect", owner=owner, kwargs={"asset": cube.pk})
+        client.force_login(owner)
+        page = client.get(job.get_absolute_url()).content.decode()
+        assert f"<code>{cube.pk}</code>" in page
+        assert (f"<dd>{cube.name} <code>" in page) == (owner == ada)

@@ -27,8 +27,8 @@ _WRITTEN = (
 )
 
 
-class Teller(Protocol):
-    """The part of a task that tells how it goes."""
+class Reporter(Protocol):
+    """The part of a task that reports how it goes."""
 
     def track(self, rows: list[str], message: str = "") -> Iterable[str]:
         """Yield the rows and report progress."""
@@ -73,7 +73,7 @@ def attributes_of(vocabulary: str) -> list[str]:
 
 
 def annotate(
-    *, attribute: str, index: Index, teller: Teller, job_id: str = "", submission: Submission | None = None
+    *, attribute: str, index: Index, reporter: Reporter, job_id: str = "", submission: Submission | None = None
 ) -> Counts:
     """Look up what records say of `attribute` and was not looked up in this version; return the counts.
 
@@ -86,11 +86,11 @@ def annotate(
     values = list(waiting.order_by(attribute).values_list(attribute, flat=True).distinct())
     counts = Counts()
     title = Attribute(attribute).label
-    for value in teller.track(values, f"Looking up {title}"):
+    for value in reporter.track(values, f"Looking up {title}"):
         answer = _answer(value, index, attribute)
         written = _write(waiting.filter(**{attribute: value}), attribute, {**answer, "job_id": job_id})
         counts.add(str(answer["outcome"]), written)
-        _tell(teller, title, value, answer)
+        _report(reporter, title, value, answer)
     if counts.records and counts.failed == counts.records:
         raise JobFailed(f"No {title} could be looked up, for example: {_example(attribute)}")
     return counts
@@ -108,8 +108,8 @@ def _answer(value: str, index: Index, attribute: str) -> dict[str, Any]:
     blank = {
         "term_id": "", "term_name": "", "confidence": 0.0, "how": "", "replaces": "", "suggestions": [], "problem": "",
     }  # fmt: skip
-    told = {"value": value, "vocabulary": index.name, "vocabulary_version": index.version}
-    return {**blank, **told, **found, "annotated_at": timezone.now()}
+    answered = {"value": value, "vocabulary": index.name, "vocabulary_version": index.version}
+    return {**blank, **answered, **found, "annotated_at": timezone.now()}
 
 
 def _looked_up(value: str, index: Index) -> dict[str, Any]:
@@ -145,14 +145,14 @@ def _write(rows: RecordQuerySet, attribute: str, values: dict[str, Any]) -> int:
     return len(ids)
 
 
-def _tell(teller: Teller, title: str, value: str, answer: dict[str, Any]) -> None:
+def _report(reporter: Reporter, title: str, value: str, answer: dict[str, Any]) -> None:
     outcome = answer["outcome"]
     if outcome == Outcome.FAILED:
-        teller.log("error", f"{title} “{value}” could not be looked up: {answer['problem']}")
+        reporter.log("error", f"{title} “{value}” could not be looked up: {answer['problem']}")
     elif outcome != Outcome.FOUND:
         names = ", ".join(f"{near['name']} ({near['id']})" for near in answer["suggestions"])
         what = "has several meanings" if outcome == Outcome.AMBIGUOUS else "has no term"
-        teller.log("warning", f"{title} “{value}” {what}" + (f": {names}" if names else ""))
+        reporter.log("warning", f"{title} “{value}” {what}" + (f": {names}" if names else ""))
 
 
 def _example(attribute: str) -> str:

@@ -1,16 +1,17 @@
 """Brings submitted submissions up to date with USI."""
 
+from __future__ import annotations
+
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.utils import timezone
 
-from biosample import usi
 from biosample.conf import settings
 from biosample.exceptions import (
     InvalidTransition,
@@ -23,6 +24,9 @@ from biosample.models import Record, State, Submission
 from biosample.services.mails import send_due_mails
 from biosample.services.verdicts import Verdict, judge
 from jobroom.exceptions import JobFailed
+
+if TYPE_CHECKING:
+    from biosample import usi
 
 logger = logging.getLogger(__name__)
 
@@ -89,13 +93,15 @@ def fetch_statuses(*, track: Tracker = untracked) -> dict[str, Any]:
 
 
 def _fetch_all(waiting: dict[int, str], counts: Counts, track: Tracker) -> None:
+    from biosample import usi  # its HTTP client is loaded by the job that asks, and not by each process of the site
+
     with usi.Client() as client:
         walk = _Walk(client, counts)
         for pk in track(list(waiting), "Asking USI"):
             walk.visit(pk)
     walk.end()
     if counts.unreadable == counts.checked and not all(waiting.values()):
-        # Like `stop`: an operator is told when this is new, not every quarter of an hour.
+        # Like `stop`: an operator is notified when this is new, not every quarter of an hour.
         example = Submission.objects.submitted().exclude(problem="").values_list("problem", flat=True).first()
         raise JobFailed(f"USI gave no usable answer about any submission, for example: {example}")
 
@@ -128,7 +134,7 @@ class _Walk:
             self.crash = self.crash or error
 
     def end(self) -> None:
-        """Note who got no answer; raise if that was everybody, or if there was a bug."""
+        """Note who got no answer; raise if that was everyone, or if there was a bug."""
         if len(self.silent) == self.counts.checked:
             raise next(iter(self.silent.values()))
         for pk, error in self.silent.items():
@@ -163,7 +169,7 @@ def fetch_status(*, pk: int, client: usi.Client) -> Outcome:
 def stop(*, reason: str) -> dict[str, Any]:
     """Note on every waiting submission why nothing was fetched.
 
-    Raises JobFailed the first time, so that someone is told; returns a result when the reason stands there already,
+    Raises JobFailed the first time, so that someone is notified; returns a result when the reason stands there already,
     because a mail every quarter of an hour teaches no one anything new.
     """
     waiting = Submission.objects.submitted()

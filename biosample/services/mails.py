@@ -37,7 +37,7 @@ def _send(submission: Submission) -> bool:
 
 
 def _deliver(submission: Submission) -> bool | None:
-    """Return True when sent, False when there is no one to tell, None when it should be tried again."""
+    """Return True when sent, False when there is no one to notify, None when it should be tried again."""
     address = submission.owner.email
     if not address:
         logger.warning("Submission %s: its owner %s has no e-mail address", submission.pk, submission.owner)
@@ -61,7 +61,7 @@ def _deliver(submission: Submission) -> bool | None:
 
 
 def _key(submission: Submission, mail: EmailMessage) -> str:
-    """Return what makes a second try the same mail: the change that it tells, and what it says to whom.
+    """Return what makes a second try the same mail: the change that it reports, and what it says to whom.
 
     Where the title or the address was corrected meanwhile, it is another mail.
     """

@@ -1,9 +1,14 @@
 """Judges what USI says about a submission; pure functions, nothing is read or written."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 from biosample.models import State
-from biosample.usi import RemoteRecord, RemoteSubmission
+
+if TYPE_CHECKING:
+    from biosample.usi import RemoteRecord, RemoteSubmission
 
 # Processing states of USI in which a record stays until someone acts; in all others but Completed it moves by itself.
 BROKEN = frozenset({"error", "rejected"})
@@ -48,7 +53,7 @@ def judge_record(record: RemoteRecord) -> RecordVerdict:
 def judge(remote: RemoteSubmission, known: set[str]) -> Verdict:
     """Return the verdict on a submission of which we know the records `known` (aliases).
 
-    Errors are told when every record is settled: then the owner hears of all of them at once.
+    Errors are reported when every record is settled: then the owner hears of all of them at once.
     """
     records = {record.alias: judge_record(record) for record in remote.records}
     missing = sorted(known - records.keys())

@@ -209,6 +209,6 @@ def test_actions_need_the_permission_to_change(client, make_submission):
     assert submission.state == State.ERROR
 
 
-def test_nobody_else_gets_in(client, make_submission):
+def test_no_one_else_gets_in(client, make_submission):
     client.force_login(make_submission().owner)
-    assert client.get(LIST).status_code == 302
+    assert client.get(LIST).status_code == 403

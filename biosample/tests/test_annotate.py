@@ -21,7 +21,7 @@ Outcome = Annotation.Outcome
 
 
 class Quiet:
-    """Stands in for a task: remembers what it was told."""
+    """Stands in for a task: remembers what it was given."""
 
     def __init__(self):
         self.lines = []
@@ -70,8 +70,8 @@ def outcomes(attribute="breed"):
 
 
 def test_each_record_gets_its_term_or_why_it_has_none(herd, indexes):
-    teller = Quiet()
-    counts = services.annotate(attribute="breed", index=indexes["breed"], teller=teller, job_id="j1")
+    reporter = Quiet()
+    counts = services.annotate(attribute="breed", index=indexes["breed"], reporter=reporter, job_id="j1")
     assert outcomes() == [
         ("Holstein", "found", "Holstein Friesian"),
         ("holsteins", "found", "Holstein Friesian"),
@@ -88,19 +88,19 @@ def test_each_record_gets_its_term_or_why_it_has_none(herd, indexes):
     )  # fmt: skip
     assert misspelt.suggestions[0]["name"] == "Holstein Friesian"
     assert {near["name"] for near in double.suggestions} == {"Maltese", "Maltese Terrier"}
-    assert [level for level, _ in teller.lines] == ["warning", "warning"]
+    assert [level for level, _ in reporter.lines] == ["warning", "warning"]
 
 
 def test_only_what_is_new_or_changed_is_looked_up_again(herd, indexes):
     index = indexes["breed"]
-    services.annotate(attribute="breed", index=index, teller=Quiet())
-    assert services.annotate(attribute="breed", index=index, teller=Quiet()).values == 0
+    services.annotate(attribute="breed", index=index, reporter=Quiet())
+    assert services.annotate(attribute="breed", index=index, reporter=Quiet()).values == 0
     herd.records.filter(alias="a2").update(breed="Jersey")
     herd.records.filter(alias="a3").update(breed="")
-    assert services.annotate(attribute="breed", index=index, teller=Quiet()).values == 1
+    assert services.annotate(attribute="breed", index=index, reporter=Quiet()).values == 1
     assert outcomes()[2:] == [("Jersey", "found", "Jersey")]
     newer = Index(index.path, "breed", 2)
-    assert services.annotate(attribute="breed", index=newer, teller=Quiet()).records == 3
+    assert services.annotate(attribute="breed", index=newer, reporter=Quiet()).records == 3
     newer.close()
 
 
@@ -111,7 +111,7 @@ def test_a_value_is_looked_up_once_for_all_its_records(owner, indexes, monkeypat
     asked = []
     real = annotating_module._looked_up
     monkeypatch.setattr(annotating_module, "_looked_up", lambda value, index: asked.append(value) or real(value, index))
-    counts = services.annotate(attribute="species", index=indexes["species"], teller=Quiet())
+    counts = services.annotate(attribute="species", index=indexes["species"], reporter=Quiet())
     assert (sorted(asked), counts.found, Annotation.objects.count()) == (["cattle", "sheep"], 1203, 1203)
 
 
@@ -124,13 +124,13 @@ def test_what_goes_wrong_with_one_value_does_not_stop_the_others(herd, indexes, 
         return real(value, index)
 
     monkeypatch.setattr(annotating_module, "_looked_up", look_up)
-    teller = Quiet()
-    counts = services.annotate(attribute="breed", index=indexes["breed"], teller=teller)
+    reporter = Quiet()
+    counts = services.annotate(attribute="breed", index=indexes["breed"], reporter=reporter)
     assert (counts.failed, counts.found) == (1, 2)
     assert Annotation.objects.get(outcome=Outcome.FAILED).problem == "RuntimeError: the index burns"
-    assert ("error", "breed “Holstien” could not be looked up: RuntimeError: the index burns") in teller.lines
+    assert ("error", "breed “Holstien” could not be looked up: RuntimeError: the index burns") in reporter.lines
     monkeypatch.setattr(annotating_module, "_looked_up", real)
-    assert services.annotate(attribute="breed", index=indexes["breed"], teller=Quiet()).values == 1
+    assert services.annotate(attribute="breed", index=indexes["breed"], reporter=Quiet()).values == 1
 
 
 def test_when_all_go_wrong_the_job_fails(herd, indexes, monkeypatch):
@@ -139,7 +139,7 @@ def test_when_all_go_wrong_the_job_fails(herd, indexes, monkeypatch):
 
     monkeypatch.setattr(annotating_module, "_looked_up", look_up)
     with pytest.raises(JobFailed, match="the index burns"):
-        services.annotate(attribute="breed", index=indexes["breed"], teller=Quiet())
+        services.annotate(attribute="breed", index=indexes["breed"], reporter=Quiet())
 
 
 @pytest.mark.usefixtures("_resource")
@@ -215,7 +215,7 @@ def test_one_submission_is_annotated_alone(herd, owner):
 @pytest.fixture
 def annotated(herd, indexes):
     for attribute, name in itertools.islice({"species": "species", "breed": "breed"}.items(), 2):
-        services.annotate(attribute=attribute, index=indexes[name], teller=Quiet())
+        services.annotate(attribute=attribute, index=indexes[name], reporter=Quiet())
     return herd
 
 
@@ -237,7 +237,7 @@ def test_a_changed_value_waits_for_the_next_time(annotated):
     assert {row["value"] for row in term_display.unmatched(annotated)} == {"Maltese"}
 
 
-def test_others_are_told_that_there_is_none(client, annotated, django_user_model):
+def test_others_are_answered_that_there_is_none(client, annotated, django_user_model):
     client.force_login(django_user_model.objects.create_user("eve"))
     assert client.get(annotated.get_absolute_url()).status_code == 404
     assert "No submission" in client.get("/submissions/").content.decode()
@@ -268,7 +268,7 @@ def test_the_admin_shows_terms_and_sends_jobs(admin_client, annotated):
     assert Annotation.objects.count() == 0
 
 
-def test_an_option_that_names_no_attribute_is_told(settings):
+def test_an_option_that_names_no_attribute_is_reported(settings):
     assert checks.vocabularies() == []
     settings.BIOSAMPLE_VOCABULARIES = {"bread": "breed", "species": "No Name"}
     first, second = checks.vocabularies()

@@ -77,7 +77,7 @@ def test_the_database_keeps_the_rules(submission):
         submission.records.create(alias="animal_1")
 
 
-def test_everybody_sees_their_own_and_staff_sees_all(submission):
+def test_everyone_sees_their_own_and_staff_sees_all(submission):
     users = get_user_model().objects
     other = users.create_user("otto")
     staff = users.create_user("sara", is_staff=True)

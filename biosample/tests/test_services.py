@@ -233,7 +233,7 @@ def test_a_refused_account_stops_the_walk(usi_server, make_submission, settings)
     assert usi_server.asked("/auth") == 1
 
 
-def test_when_nothing_at_all_can_be_read_an_operator_is_told_once(usi_server, make_submission):
+def test_when_nothing_at_all_can_be_read_an_operator_is_notified_once(usi_server, make_submission):
     for number in range(4):
         make_submission(f"sub-{number}")
     with pytest.raises(JobFailed, match=r"any submission, for example: .*submissions/sub-0 \(404\)"):
@@ -254,7 +254,7 @@ def test_without_an_account_nothing_is_asked(usi_server, make_submission, settin
     assert usi_server.requests == []
 
 
-def test_an_operator_is_told_once(make_submission):
+def test_an_operator_is_notified_once(make_submission):
     assert services.stop(reason="No account.") == {"summary": "Still: No account.", "waiting": 0}
     submission = make_submission()
     with pytest.raises(JobFailed, match="No account"):
@@ -266,7 +266,7 @@ def test_an_operator_is_told_once(make_submission):
         services.stop(reason="Another.")
 
 
-def test_a_submission_that_somebody_changed_meanwhile_is_left_alone(usi_server, make_submission):
+def test_a_submission_that_someone_changed_meanwhile_is_left_alone(usi_server, make_submission):
     submission = make_submission()
     usi_server.add("sub-1", sample("animal_1", "Error"))
 

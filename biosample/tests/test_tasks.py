@@ -1,4 +1,4 @@
-"""The task's own part: names, retries, and what an operator is told. Real workers: tests/acceptance/test_biosample.py."""
+"""The task's own part: names, retries, and what an operator is notified of. Real workers: tests/acceptance/test_biosample.py."""
 
 import pytest
 from celery.exceptions import Retry

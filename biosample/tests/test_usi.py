@@ -127,7 +127,7 @@ def test_rides_out_a_broken_connection(client, server):
 
 
 @pytest.mark.parametrize("status", [503, 429])
-def test_waits_as_long_as_it_is_told(client, server, status):
+def test_waits_as_long_as_the_answer_says(client, server, status):
     client.submission("sub-1")
     server.fail("/api/submissions", "status", status=status, headers={"Retry-After": "0"})
     server.fail("/api/submissions", "status", status=status)
@@ -242,7 +242,7 @@ def test_an_endless_answer_is_cut_off(client, server, settings):
         client.submission("sub-1")
 
 
-def test_nobody_there_is_unavailable(settings, usi_server):
+def test_no_one_there_is_unavailable(settings, usi_server):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         settings.BIOSAMPLE_USI_AUTH_URL = f"http://127.0.0.1:{free.getsockname()[1]}/auth"

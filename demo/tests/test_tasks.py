@@ -40,7 +40,7 @@ def test_a_sample_explains_itself_and_its_arguments(name):
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_harmless_samples_may_run_twice_and_the_others_tell_the_admins(name):
+def test_harmless_samples_may_run_twice_and_the_others_notify_the_admins(name):
     dangerous = name in DANGEROUS
     assert bool(SAMPLES[name].acks_late) != dangerous
     assert isinstance(SAMPLES[name], NotifyAdminTaskMixin) == dangerous

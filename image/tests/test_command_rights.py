@@ -20,17 +20,55 @@ OF_THE_MACHINE = {
     "audit", "check_waiting", "deadletters", "doctor", "health", "jobroom", "jobs", "lint", "load_vocabulary", "purge_answers", "record", "show",
     "tasks", "test", "test_spam_detector", "train_spam_detector", "up", "workers",
 }  # fmt: skip
-# Who is let in; the second are told that they may not, as they see it; to all others it does not exist.
+# Who is let in; the second are refused, as they see it; to all others it does not exist.
 NONE_OF_THEM: frozenset[str] = frozenset()
 RIGHTS = {
     "launch": (policy.LAUNCH, policy.SEE_TASK - policy.LAUNCH),
-    "drain": (policy.BOSS, policy.EVERYBODY - policy.BOSS),
-    "locks": (policy.STAFF, policy.EVERYBODY - policy.STAFF),
-    "queues": (policy.STAFF, policy.EVERYBODY - policy.STAFF),
-    "pause": (policy.BOSS, policy.EVERYBODY - policy.BOSS),
-    "resume": (policy.BOSS, policy.EVERYBODY - policy.BOSS),
+    "drain": (policy.BOSS, policy.EVERYONE - policy.BOSS),
+    "locks": (policy.STAFF, policy.EVERYONE - policy.STAFF),
+    "queues": (policy.STAFF, policy.EVERYONE - policy.STAFF),
+    "pause": (policy.BOSS, policy.EVERYONE - policy.BOSS),
+    "resume": (policy.BOSS, policy.EVERYONE - policy.BOSS),
     "cancel": (policy.CANCEL, policy.SEE_JOB - policy.CANCEL),
     "retry": (policy.CANCEL - {"owner"}, policy.SEE_JOB - policy.CANCEL | {"owner"}),  # she may not launch the task
+    "schedules list": (policy.EVERYONE, NONE_OF_THEM),
+    "schedules drift": (policy.EVERYONE, NONE_OF_THEM),
+    "schedules settle": (policy.OWNER, NONE_OF_THEM),
+    "schedules next": (policy.OWNER, NONE_OF_THEM),
+    "schedules runs": (policy.OWNER, NONE_OF_THEM),
+    "schedules policy": (policy.OWNER, NONE_OF_THEM),
+    "schedules pause": (policy.OWNER, NONE_OF_THEM),
+    "schedules resume": (policy.OWNER, NONE_OF_THEM),
+    "schedules end": (policy.OWNER, NONE_OF_THEM),
+    "schedules skip": (policy.OWNER, NONE_OF_THEM),
+    "schedules run": (policy.OWNER, NONE_OF_THEM),
+    "backfill plan": (policy.OWNER, NONE_OF_THEM),
+    "backfill start": (policy.OWNER, NONE_OF_THEM),
+    "backfill list": (policy.OWNER, NONE_OF_THEM),
+    "backfill show": (policy.OWNER, NONE_OF_THEM),
+    "backfill pause": (policy.OWNER, NONE_OF_THEM),
+    "backfill resume": (policy.OWNER, NONE_OF_THEM),
+    "backfill cancel": (policy.OWNER, NONE_OF_THEM),
+    "calendars list": (policy.EVERYONE, NONE_OF_THEM),
+    "calendars show": (policy.EVERYONE, NONE_OF_THEM),
+    "calendars set": (policy.STAFF, policy.EVERYONE - policy.STAFF),
+    "calendars delete": (policy.STAFF, policy.EVERYONE - policy.STAFF),
+    "alerts list": (policy.EVERYONE, NONE_OF_THEM),
+    "alerts add": (policy.EVERYONE, NONE_OF_THEM),
+    "alerts show": (policy.OWNER_ALONE, NONE_OF_THEM),
+    "alerts test": (policy.OWNER_ALONE, NONE_OF_THEM),
+    "alerts drop": (policy.OWNER_ALONE, NONE_OF_THEM),
+    "deadlines list": (policy.EVERYONE, NONE_OF_THEM),
+    "deadlines add": (policy.BOSS, policy.EVERYONE - policy.BOSS),
+    "deadlines drop": (policy.BOSS, policy.EVERYONE - policy.BOSS),
+    "failures list": (policy.EVERYONE, NONE_OF_THEM),
+    "failures show": (policy.STAFF, NONE_OF_THEM),
+    "failures mute": (policy.BOSS, policy.STAFF - policy.BOSS),
+    "failures resolve": (policy.BOSS, policy.STAFF - policy.BOSS),
+    "failures reopen": (policy.BOSS, policy.STAFF - policy.BOSS),
+    "failures retry": (policy.BOSS, policy.STAFF - policy.BOSS),
+    "failures stop-retry": (policy.BOSS, policy.STAFF - policy.BOSS),
+    "failures assign": (policy.BOSS, policy.STAFF - policy.BOSS),
     "workflow run": (policy.LAUNCH, NONE_OF_THEM),
     "workflow show": (policy.OWNER, NONE_OF_THEM),
     "workflow cancel": (policy.OWNER, NONE_OF_THEM),
@@ -40,10 +78,10 @@ RIGHTS = {
     "workflow decide": (policy.STAFF, frozenset({"owner"})),
     "workflow deliver": (policy.OWNER, frozenset()),
     "workflow link": (policy.OWNER, frozenset()),
-    "workflow list": (policy.EVERYBODY, NONE_OF_THEM),
-    "workflow definitions": (policy.EVERYBODY, NONE_OF_THEM),
-    "workflow check": (policy.EVERYBODY, NONE_OF_THEM),
-    "workflow load": (policy.STAFF, policy.EVERYBODY - policy.STAFF),
+    "workflow list": (policy.EVERYONE, NONE_OF_THEM),
+    "workflow definitions": (policy.EVERYONE, NONE_OF_THEM),
+    "workflow check": (policy.EVERYONE, NONE_OF_THEM),
+    "workflow load": (policy.STAFF, policy.EVERYONE - policy.STAFF),
 }
 # What operators do to workers, queues and locks, with words that are complete.
 OF_OPERATORS = {
@@ -57,10 +95,19 @@ OUR_APPS = ("common", "jobroom", "ontology", "biosample", "assets", "text", "dem
 REFUSED = (
     "You may not",
     "Only ",
-    "Telling workers what to do needs",
+    "Giving orders to workers needs",
     "Changing queues",
 )  # how those are answered who see what they may not do
-GONE = ("There is no job ", "There is no task", "There is no definition", "There is no active")
+GONE = (
+    "There is no job ",
+    "There is no rule ",
+    "There is no cause ",
+    "There is no calendar “",
+    "There is no schedule “",
+    "There is no task",
+    "There is no definition",
+    "There is no active",
+)
 
 
 def parsers():
@@ -97,7 +144,36 @@ def things(world, tmp_path):
     text.write_text(making.SUMS)
     flow = str(world.things["workflow_id"].pk)
     found = {f"workflow {action}": ([flow], [NONE]) for action in ("show", "cancel", "pause", "unpause", "resume")}
+    name = world.things["schedule_id"].name
+    found |= {
+        f"schedules {part}": ([name], [NONE]) for part in ("next", "runs", "policy", "pause", "resume", "skip", "run")
+    }
+    cause = world.things["group_id"].pk
+    found |= {
+        f"failures {part}": ([cause], ["0" * 32])
+        for part in ("show", "mute", "resolve", "reopen", "assign", "retry", "stop-retry")
+    }
+    rule = str(world.things["alert_id"].pk)
+    found |= {f"alerts {part}": ([rule], ["999999"]) for part in ("show", "test", "drop")}
+    number = str(world.things["backfill_id"].pk)
+    found |= {f"backfill {part}": ([name, number], [NONE, number]) for part in ("show", "pause", "resume", "cancel")}
+    long_ago = "--since=2026-01-01"
+    found |= {f"backfill {part}": ([name, long_ago], [NONE, long_ago]) for part in ("plan", "start")}
     return found | {
+        "backfill list": ([name], [NONE]),
+        "schedules list": ([], []),
+        "schedules drift": ([], []),
+        "schedules settle": ([name, "--keep"], [NONE, "--keep"]),
+        "schedules end": ([name, "--never"], [NONE, "--never"]),
+        "calendars list": ([], []),
+        **{f"calendars {part}": ([world.things["calendar_id"].name], [NONE]) for part in ("show", "delete")},
+        "calendars set": ([world.things["calendar_id"].name, "--days", "2030-01-01"], []),
+        "alerts list": ([], []),
+        "alerts add": (["task", making.TASK], ["task", "demo.ecco"]),
+        "deadlines list": ([], []),
+        "deadlines add": (["task", "demo.add", "--within=60"], ["task", "demo.ad", "--within=60"]),
+        "deadlines drop": (["task", making.TASK], ["task", "demo.ecco"]),
+        "failures list": ([], []),
         "launch": ([making.TASK, "--arg=text=x"], ["demo.ecco", "--arg=text=x"]),
         "drain": ([], []),
         "locks": ([], []),
@@ -135,7 +211,7 @@ def plain(answer, words):
 
 @pytest.mark.parametrize("command", RIGHTS)
 def test_every_role(world, things, command):
-    let_in, told = RIGHTS[command]
+    let_in, refused = RIGHTS[command]
     there, none = things[command]
     for role in making.ROLES[1:]:  # without a name no one is anonymous in a shell, but the machine
         answer = said(command, there, role)
@@ -145,7 +221,7 @@ def test_every_role(world, things, command):
             # Done, or refused for another reason than who asks.
             assert not answer[0].startswith((*REFUSED, *GONE)), f"{role}: {answer}"
             assert not there or answer[0] != f"There is no workflow {there[0]}.", f"{role}: {answer}"
-        elif role in told:
+        elif role in refused:
             assert answer[1] in {1, 2}, f"{role}: {answer}"
             assert answer[0].startswith(REFUSED), f"{role}: {answer}"
         else:
@@ -155,7 +231,7 @@ def test_every_role(world, things, command):
 
 @pytest.mark.parametrize("command", OF_OPERATORS)
 def test_workers_queues_and_locks_are_for_operators(world, command):
-    for role in policy.EVERYBODY - policy.STAFF | {"left"}:
+    for role in policy.EVERYONE - policy.STAFF | {"left"}:
         text, code = said(command, OF_OPERATORS[command], role)
         assert code, f"{role}: {text}"
         assert "no-worker" not in text, f"{role} learns which workers there are: {text}"

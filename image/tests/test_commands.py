@@ -19,12 +19,17 @@ HERE = str(Path(__file__).resolve())  # a file that is none of those that these 
 
 # Words that bring each command as far as to its work.
 WORDS = {
+    "alerts": ["list", "--as", "no-one"],
     "audit": [HERE],
+    "backfill": ["list", "no schedule"],
+    "calendars": ["list"],
     "cancel": [NO_JOB],
     "check_waiting": [],
     "deadletters": [],
+    "deadlines": ["list"],
     "doctor": [],
     "drain": ["--timeout", "0.1"],
+    "failures": ["list"],
     "health": [],
     "import_results": [],
     "jobroom": [],
@@ -37,6 +42,7 @@ WORDS = {
     "queues": [],
     "resume": ["queue", "aside"],
     "retry": [NO_JOB],
+    "schedules": ["list"],
     "show": [NO_JOB],
     "tasks": [],
     "test_spam_detector": ["--message", "hello"],
@@ -49,10 +55,23 @@ WORDS = {
 OTHERS = {"lint", "record", "test", "up"}
 NEED_REDIS = {"purge_answers", "workers"}
 NEED_DATABASE = {
-    "cancel", "check_waiting", "deadletters", "jobs", "launch", "retry", "show", "test_spam_detector", "workflow",
+    "alerts", "backfill", "calendars", "cancel", "check_waiting", "deadletters", "deadlines", "failures", "jobs", "launch", "retry", "schedules", "show", "test_spam_detector", "workflow",
 }  # fmt: skip
 # Commands that write to the standard output also where there is nothing to list.
-SPEAK = {"check_waiting", "deadletters", "doctor", "health", "jobroom", "launch", "tasks", "workers"}
+SPEAK = {
+    "calendars",
+    "check_waiting",
+    "deadletters",
+    "deadlines",
+    "doctor",
+    "failures",
+    "health",
+    "jobroom",
+    "launch",
+    "schedules",
+    "tasks",
+    "workers",
+}
 NAMES = sorted(WORDS)
 
 

@@ -105,7 +105,7 @@ def test_mail_goes_to_files_unless_a_server_is_named(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("queued", "backend"), [("", "jobroom.notifications.backends.QueuedBackend"), ("0", "smtp")])
-def test_mail_goes_through_the_queue_unless_told_otherwise(monkeypatch, tmp_path, queued, backend):
+def test_mail_goes_through_the_queue_unless_set_otherwise(monkeypatch, tmp_path, queued, backend):
     monkeypatch.setenv("EMAIL_URL", "smtp://mail.example.org:25")
     monkeypatch.setenv("EMAIL_QUEUED", queued)
     found = env.email(tmp_path)

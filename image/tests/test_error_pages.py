@@ -12,7 +12,7 @@ from django.test import Client, RequestFactory
 from django.views import defaults
 
 from jobroom.limits import TooMany
-from jobroom.web import middleware
+from jobroom.web import error_pages
 from jobroom.web.body_limit import BodyLimit
 
 pytestmark = pytest.mark.django_db
@@ -30,10 +30,10 @@ def pages() -> dict[int, str]:
         defaults.bad_request(request, BadRequest("x")),
         defaults.permission_denied(request, PermissionDenied("You may not launch demo.echo.")),
         defaults.page_not_found(request, Http404("x")),
-        middleware.too_many(request, TooMany("Too many launches.", 5)),
+        error_pages.too_many(request, TooMany("Too many launches.", 5)),
     ]
     found = {answer.status_code: answer.content.decode() for answer in answers}
-    return found | {405: render_to_string("405.html", request=request)}
+    return found | {405: render_to_string("jobroom/errors/405.html", request=request)}
 
 
 def test_every_page_has_a_heading_a_remedy_and_a_way_on():

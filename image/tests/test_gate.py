@@ -4,9 +4,10 @@ Every address that takes a POST, PUT, PATCH or DELETE and every command is liste
 the reason why it is none. What is not listed fails the test. What sends messages is listed in test_senders.
 """
 
+import copy
 import io
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command, get_commands
-from django.test import Client, TestCase
+from django.test import Client, TestCase, override_settings
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from assets.models import Asset
 from image.celery import app
 from image.tests.routes import routes
+from image.tests.world import same_session
 from jobroom import redis
 from jobroom.arguments import File, WrongArguments
 from jobroom.jobs import control, files, launches
@@ -28,6 +30,7 @@ from jobroom.jobs.exceptions import JobError
 from jobroom.jobs.models import Job, Preset, Source, State, TaskRule
 from jobroom.schedules import services as schedules
 from jobroom.schedules.exceptions import ScheduleError
+from jobroom.schedules.models import ScheduledRun
 from jobroom.workers.models import DeadLetter
 from jobroom.workflows import launches as workflow_launches
 from jobroom.workflows import services
@@ -59,7 +62,7 @@ nodes:
 
 # --- what there is ---------------------------------------------------------------------------------------------------
 
-# Why these addresses start and change no work. Those of Django's admin are told by the model.
+# Why these addresses start and change no work. Those of Django's admin are known by the model.
 NO_WAY = {
     "accounts": {"login/", "logout/", "password-reset/", "password-reset/<uidb64>/<token>/", "api/token/", "api/token/refresh/",
                  "api/tokens/", "api/tokens/<int:token_id>/", "account/end-all/", "account/tokens/<int:token_id>/revoke/"},
@@ -69,9 +72,9 @@ NO_WAY = {
         "api/workflows/<str:workflow_id>/pause/",
     },
     "messages of jobs that have passed the gate, by the right of an operator": {
-        "queues/pause/", "queues/resume/", "queues/of/<path:name>/message/", "queues/of/<path:name>/many/", "locks/break/", "locks/free/",
+        "queues/pause/", "queues/resume/", "queues/of/<path:name>/message/", "queues/of/<path:name>/many/", "locks/break/", "locks/free/", "locks/next/",
         "api/queues/<path:name>/messages/", "api/queues/<path:name>/purge/", "api/queues/<path:name>/move/", "api/pauses/",
-        "api/locks/", "api/limits/", "workers/tell/", "api/workers/tell/",
+        "api/locks/", "api/limits/", "api/limits/next/", "workers/control/", "api/workers/control/",
     },
     "answers a question, by a right of its own": {
         "workflows/<str:workflow_id>/decide/", "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/",
@@ -79,37 +82,48 @@ NO_WAY = {
         "workflows/events/<str:token>/",  # without data
     },
     "a note, a deletion, or a thing of one's own": {
-        "jobs/<str:job_id>/note/", "account/zone/", "jobs/views/", "jobs/views/drop/", "ask-for-access/", "tasks/<path:name>/pin/", "answers/purge/", "tasks/<path:name>/presets/<int:preset_id>/drop/", "api/files/",
+        "alerts/", "alerts/<int:alert_id>/drop/", "alerts/<int:alert_id>/test/", "api/alerts/", "api/alerts/<int:alert_id>/", "api/alerts/<int:alert_id>/test/",
+        "submissions/new/", "submissions/<int:submission_id>/edit/", "submissions/<int:submission_id>/submit/",
+        "jobs/<str:job_id>/note/", "account/zone/", "jobs/views/", "jobs/views/drop/", "ask-for-access/", "tasks/<path:name>/pin/", "answers/purge/", "presets/<int:preset_id>/rename/", "presets/<int:preset_id>/drop/", "tasks/<path:name>/presets/<int:preset_id>/drop/", "api/files/",
         "api/assets/", "assets/<int:asset_id>/delete/", "api/assets/<int:pk>/",
         "vocabularies/<slug:name>/delete/", "api/vocabularies/<slug:name>/",
     },
     "staff alone, and no arguments of a task": {
-        "mails/<uuid:mail_id>/again/", "mails/<uuid:mail_id>/give-up/", "dead-letters/delete/", "api/dead-letters/<int:letter_id>/", "text/models/roll-back/",
+        "calendars/new/", "calendars/<int:calendar_id>/edit/", "calendars/<int:calendar_id>/delete/", "api/calendars/", "api/calendars/<int:calendar_id>/",
+        "deadlines/", "deadlines/<int:expectation_id>/drop/", "api/deadlines/", "api/deadlines/<int:expectation_id>/",
+        "task-rules/new/", "task-rules/<int:rule_id>/", "task-rules/<int:rule_id>/delete/",
+        "mails/<uuid:mail_id>/again/", "mails/<uuid:mail_id>/give-up/", "dead-letters/delete/", "api/dead-letters/<int:dead_letter_id>/", "text/models/roll-back/",
         "text/models/<int:version>/promote/", "api/text/models/roll-back/", "api/text/models/<int:version>/promote/",
         "api/workflows/definitions/",
+    },
+    "staff alone, and each job through jobroom.jobs.control.retry, which asks the gate": {
+        "failures/<str:group_id>/act/", "api/failures/<str:group_id>/act/",
     },
     "through jobroom.jobs.launches.launch, with a file of one's own": {"vocabularies/", "api/vocabularies/", "assets/"},
     "takes a schedule of one's own out of its course, or away": {
         "schedules/<int:schedule_id>/pause/", "schedules/<int:schedule_id>/resume/", "schedules/<int:schedule_id>/skip/",
+        "schedules/<int:schedule_id>/backfills/<int:backfill_id>/act/", "api/schedules/<int:schedule_id>/backfills/<int:backfill_id>/",
+        "schedules/<int:schedule_id>/settle/", "api/schedules/<int:schedule_id>/settle/",
         "schedules/<int:schedule_id>/delete/", "api/schedules/<int:schedule_id>/pause/",
+        "schedules/<int:schedule_id>/policy/", "api/schedules/<int:schedule_id>/policy/",
         "api/schedules/<int:schedule_id>/resume/", "api/schedules/<int:schedule_id>/skip/",
     },
     "answers that there is no such address": {"api/[\\s\\S]*"},
 }  # fmt: skip
 # Pages that are looked at; their views take no other method.
 READ_ONLY = {
-    "", "jobs/", "jobs/export/", "jobs/<str:job_id>/", "jobs/<str:job_id>/log/", "answers/", "account/", "files/<uuid:file_id>/", "tasks/", "healthz", "dead-letters/", "readyz", "metrics", "health/", "health/line/", "workers/", "doctor/", "doctor/waiting/",
-    "schedules/", "schedules/preview/", "schedules/<int:schedule_id>/",
+    "", "alerts/<int:alert_id>/", "jobs/", "jobs/export/", "jobs/<str:job_id>/", "jobs/<str:job_id>/log/", "answers/", "presets/", "task-rules/", "account/", "files/<uuid:file_id>/", "tasks/", "times/", "healthz", "dead-letters/", "readyz", "metrics", "health/", "health/line/", "workers/", "doctor/", "doctor/waiting/",
+    "calendars/", "calendars/<int:calendar_id>/", "schedules/<int:schedule_id>/backfills/<int:backfill_id>/", "schedules/", "schedules/preview/", "schedules/<int:schedule_id>/",
     "queues/", "queues/of/<path:name>/", "locks/", "workers/stack/<str:job_id>/", "audit/", "audit/export.csv", "audit/export.json",
     "tasks/<path:name>/options/<str:field>/", "text/models/", "text/models/<int:version>/", "vocabularies/<slug:name>/",
     "vocabularies/<slug:name>/terms/<path:term_id>/", "submissions/", "submissions/<int:submission_id>/",
-    "assets/<int:asset_id>/", "mails/", "mails/<uuid:mail_id>/", "workflows/", "workflows/decisions/",
+    "assets/<int:asset_id>/", "failures/", "failures/<str:group_id>/", "mails/", "mails/<uuid:mail_id>/", "workflows/", "workflows/decisions/",
     "workflows/definitions/", "workflows/<str:workflow_id>/", "workflows/<str:workflow_id>/states/",
 }  # fmt: skip
 COMMANDS_NO_WAY = {
-    "audit", "cancel", "check_waiting", "deadletters", "doctor", "drain", "health", "jobroom", "jobs", "lint", "locks", "pause", "purge_answers", "queues", "record", "resume",
+    "alerts", "audit", "calendars", "cancel", "check_waiting", "deadletters", "deadlines", "doctor", "drain", "failures", "health", "jobroom", "jobs", "lint", "locks", "pause", "purge_answers", "queues", "record", "resume",
     "show", "tasks", "test", "up", "workers",
-    "load_vocabulary", "test_spam_detector", "train_spam_detector",  # by the machine: whoever has a shell
+    "load_vocabulary", "test_spam_detector", "train_spam_detector",  # by the machine: anyone who has a shell
 }  # fmt: skip
 
 
@@ -128,8 +142,7 @@ def test_every_address_that_changes_something_is_listed():
 
 
 def test_pages_that_are_only_looked_at_take_no_other_method(client):
-    boss = User.objects.create_superuser("boss")
-    client.force_login(boss)
+    client.force_login(User.objects.create_superuser("grace"))
     for address in READ_ONLY:
         if "<" not in address:
             assert client.post(f"/{address}").status_code == 405, address
@@ -166,6 +179,13 @@ class Room:
         self.as_boss = Client()
         self.as_boss.force_login(self.boss)
 
+    def fresh(self):
+        """Return the same people and things as objects of one's own, with clients that are logged in as at first."""
+        room = copy.copy(self)
+        room.own, room.foreign = dict(self.own), dict(self.foreign)
+        room.client, room.as_boss = same_session(self.client), same_session(self.as_boss)
+        return room
+
     def _things(self, owner):
         stored = files.store(SimpleUploadedFile("cube.ply", b"ply"), owner)
         asset = Asset.objects.create(owner=owner, name="Cube", file=stored, format="ply", size=3)
@@ -188,8 +208,8 @@ class Room:
         stored = services.start(
             workflow, owner=self.ada, source="page", payload=complete, definition=registry.newest(NAME)
         )
-        stored.state, stored.letters = WorkflowState.FAILURE, "fff"
-        stored.set_letters("fff")
+        stored.state, stored.node_states = WorkflowState.FAILURE, "fff"
+        stored.set_node_states("fff")
         stored.save()
         return stored
 
@@ -240,19 +260,19 @@ def _pairs(arguments):
 
 
 def _fields(stored, arguments):
-    return {
-        "args-1": "[]",
-        "kwargs-1": json.dumps(arguments),
-        "args-2": json.dumps([*arguments.values()]),
-        "kwargs-2": "{}",
-    }
+    """Return the fields of both nodes, each with its own kind of arguments: by name and by place."""
+    return {f"node-{index}-{name}": value for index in (1, 2) for name, value in {"shown": "1", **arguments}.items()}
+
+
+def _inputs(arguments):
+    return {"inputs": dict(arguments)}
 
 
 def _change(arguments):
     return {"one": {"kwargs": arguments}, "given": {"args": [*arguments.values()]}}
 
 
-def _letter(room, given):
+def _dead_letter(room, given):
     job = room.job(given)
     return DeadLetter.objects.create(pk=9, at=timezone.now(), job_id=job.pk, task=TASK, kind="unknown", reason="no")
 
@@ -278,6 +298,8 @@ def _admin(room, arguments, made):
 
 
 EVERY = ("row", "file", "right")
+# A range of a schedule that has passed whenever the tests run.
+PAST = {"since": "2026-01-01T00:30", "until": "2026-01-01T03:30"}
 DEFINED = (*EVERY, "off")
 WAYS = {
     "launch page": Way(
@@ -322,6 +344,24 @@ WAYS = {
         lambda room, given, row: post(room.client, f"/api/schedules/{row.pk}/run/", {}),
         "api/schedules/<int:schedule_id>/run/", before=lambda room, given: room.schedule(given),
     ),
+    "run now by command": Way(
+        lambda room, given, row: command("schedules", "run", row.name, "--as", "ada"), command="schedules",
+        before=lambda room, given: room.schedule(given),
+    ),
+    "backfill on the page": Way(
+        lambda room, given, row: form(room.client, f"/schedules/{row.pk}/backfill/", {**PAST, "which": "missing", "at_once": 1}),
+        "schedules/<int:schedule_id>/backfill/", before=lambda room, given: room.schedule(given),
+    ),
+    "backfill over the API": Way(
+        lambda room, given, row: post(room.client, f"/api/schedules/{row.pk}/backfills/", PAST),
+        "api/schedules/<int:schedule_id>/backfills/", before=lambda room, given: room.schedule(given),
+    ),
+    "backfill by command": Way(
+        lambda room, given, row: command(
+            "backfill", "start", row.name, "--as", "ada", *(f"--{name}={value}" for name, value in PAST.items())
+        ),
+        command="backfill", before=lambda room, given: room.schedule(given),
+    ),
     "preset": Way(
         lambda room, given, made: form(room.client, f"/tasks/{TASK}/presets/", {**given, "preset-name": "mine"}),
         "tasks/<path:name>/presets/",
@@ -363,12 +403,12 @@ WAYS = {
         before=lambda room, given: room.job(given),
     ),
     "requeue of a dead letter on the page": Way(
-        lambda room, given, letter: form(room.as_boss, "/dead-letters/requeue/", {"ids": letter.pk}),
-        "dead-letters/requeue/", before=_letter, bears=(),
+        lambda room, given, dead_letter: form(room.as_boss, "/dead-letters/requeue/", {"ids": dead_letter.pk}),
+        "dead-letters/requeue/", before=_dead_letter, bears=(),
     ),
     "requeue of a dead letter over the API": Way(
-        lambda room, given, letter: post(room.as_boss, f"/api/dead-letters/{letter.pk}/requeue/", {}),
-        "api/dead-letters/<int:letter_id>/requeue/", before=_letter, bears=(),
+        lambda room, given, dead_letter: post(room.as_boss, f"/api/dead-letters/{dead_letter.pk}/requeue/", {}),
+        "api/dead-letters/<int:dead_letter_id>/requeue/", before=_dead_letter, bears=(),
     ),
     "retry of many": Way(_bulk, "jobs/bulk/", before=lambda room, given: room.job(given)),
     "workflow over the API": Way(
@@ -455,9 +495,25 @@ def _paused(room):
     return StoredWorkflow.objects.get(pk=stored.pk)
 
 
+@pytest.fixture(scope="module")
+def made_room(module_transaction, tmp_path_factory):
+    """Return a folder for files, and the rows that all tests here share: each takes back what it has changed."""
+    folder = tmp_path_factory.mktemp("gate")
+    with tasks():
+        with override_settings(MEDIA_ROOT=folder):
+            made = Room()
+        yield folder, made
+
+
 @pytest.fixture
-def room(empty_redis, settings, tmp_path):
-    settings.MEDIA_ROOT = tmp_path
+def room(made_room, empty_redis, settings):
+    settings.MEDIA_ROOT, made = made_room
+    return made.fresh()
+
+
+@contextmanager
+def tasks():
+    """Have two tasks that are nowhere but in this file."""
 
     @app.task(name=TASK, shared=False)
     def gate(asset: Asset | None = None, content: File | None = None):
@@ -467,7 +523,7 @@ def room(empty_redis, settings, tmp_path):
     def listed():
         return {"asset": None, "content": None}
 
-    yield Room()
+    yield
     for name in (TASK, "scratch.list"):
         app.tasks.pop(name)
 
@@ -475,7 +531,7 @@ def room(empty_redis, settings, tmp_path):
 def standing():
     """Return what would be other if work had been started or changed."""
     workflows = sorted(StoredWorkflow.objects.values_list("pk", "state", "epoch"))
-    rows = [model.objects.count() for model in (Job, PeriodicTask, Preset)]
+    rows = [model.objects.count() for model in (Job, PeriodicTask, Preset, ScheduledRun)]
     rows += sorted(PeriodicTask.objects.values_list("pk", "kwargs", "interval__every"))
     return workflows, rows, redis.client().llen("default"), redis.client().llen("heavy")
 

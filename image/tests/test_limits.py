@@ -81,7 +81,7 @@ def address_of(world, pattern):
 def test_the_second_is_refused(world, boss, face):
     pattern, data = FACES[face]
     assert ask(boss, address_of(world, pattern), data).status_code < 400
-    StoredWorkflow.objects.filter(pk=world.things["workflow_id"].pk).update(state="FAILURE", letters="sf")
+    StoredWorkflow.objects.filter(pk=world.things["workflow_id"].pk).update(state="FAILURE", node_states="sf")
     before = standing()
     refused = ask(boss, address_of(world, pattern), data)
     assert refused.status_code == 429, refused.content

@@ -20,12 +20,11 @@ from image.checks import prefix_of_the_site
 from image.tests.routes import routes
 from image.tests.test_deployment import run
 from image.tests.world import send
+from jobroom.jobs.admin_base import job_link
 from jobroom.live import origins
-from jobroom.notifications.admin import _job_link as link_of_mail
 from jobroom.tasks import failure_mail
 from jobroom.ui import menu
 from jobroom.web.prefix import Prefix
-from jobroom.workers.admin import _job_link as link_of_letter
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(240)]
 
@@ -51,9 +50,9 @@ def strays(text):
     return [found for found in ADDRESSES.findall(text) if not f"{found}/".startswith("/room/")]
 
 
-def test_no_page_leads_out_of_the_prefix(world, below):
+def test_no_page_leads_out_of_the_prefix(world, boss, below):
     """Each page that an administrator can look at, of whatever status, and where it sends on to."""
-    client, wrong, seen = world.clients["boss"], [], 0
+    client, wrong, seen = boss, [], 0
     for route in routes():
         try:
             address = route.filled(world.values(route))
@@ -107,7 +106,7 @@ def test_the_login_leads_home_below_it(below):
 
 
 def test_mails_lead_below_it(below):
-    assert link_of_mail("x") == link_of_letter("x") == '<a href="/room/jobs/x/">x</a>'
+    assert job_link("x") == '<a href="/room/jobs/x/">x</a>'
     assert failure_mail._link("x") == f"{SITE}/jobs/x/"
     with ThreadPoolExecutor(1) as pool:  # Django keeps the prefix for each thread
         assert pool.submit(failure_mail._link, "x").result() == f"{SITE}/jobs/x/"

@@ -15,20 +15,20 @@ SENDERS = {
         "resend": "after later.is_refused", "_send_one": "after later.is_refused",
     },
     "jobroom/jobs/control.py": {"retry": "after gate.check, by policies.may_retry"},
-    "jobroom/jobs/result_cache.py": {"_launch_anew": "through launching.resend"},
+    "jobroom/jobs/cache_settlement.py": {"_launch_again": "through launching.resend"},
     "jobroom/workers/missing_messages.py": {"_settle": "through launching.resend"},
     "jobroom/tasks/base.py": {
         "BaseTask.apply_async": "what Celery calls", "enqueue.send": "services call it in the name of the machine",
     },
     "jobroom/cache/handoff.py": {"send": "the next of those that passed the gate and waited"},
     "jobroom/locks/requeue.py": {"_send_again": "a job goes back to its queue", "send_again": "a job goes back to its queue"},
-    "jobroom/celery/unanswered.py": {"_go_back": "a job goes back to its queue"},
+    "jobroom/celery/unavailable_services.py": {"_go_back": "a job goes back to its queue"},
     "jobroom/resources/requeue.py": {"wait_for_resource": "a job goes back to its queue"},
-    "jobroom/notifications/submission.py": {"_queue": "mails of the machine"},
+    "jobroom/notifications/submission.py": {"queue": "mails of the machine"},
     "jobroom/schedules/services/dispatch.py": {"run_now": "after refusal()"},
-    "jobroom/schedules/scheduler.py": {"Scheduler.apply_entry": "after refusal_of()"},
+    "jobroom/schedules/scheduler.py": {"Scheduler.send": "after refusal_of()"},
     "biosample/admin.py": {"SubmissionAdmin.fetch_status_now": "staff with the permission; the task takes no arguments"},
-    "jobroom/workflows/workflows.py": {"Workflow.apply_async": "code that begins a workflow of its own"},
+    "jobroom/workflows/receivers.py": {"_start": "code that begins a workflow of its own, by Workflow.apply_async"},
     "jobroom/workflows/launches.py": {"launch": "after admission.check_graph", "launch_text": "after admission.check_graph"},
     "jobroom/workflows/engine/effects.py": {"send": "nodes of workflows that have passed"},
 }  # fmt: skip
@@ -49,7 +49,7 @@ def test_a_new_way_is_noticed():
     assert senders_in("def new(task):\n    for _ in [1]:\n        task.apply_async(())\n") == {"new"}
     assert senders_in("class A:\n    def go(self): services.start(1)\n    run = lambda t: t.delay()\n") == {"A.go", "A"}
     text = Path(launches.__file__).read_text()
-    assert senders_in(text + "\ndef behind_the_gate(job):\n    _send(1, job, (), {})\n") == {
+    assert senders_in(text + "\ndef behind_the_gate(job):\n    _send(1, job)\n") == {
         *SENDERS["jobroom/jobs/launches.py"], "behind_the_gate",
     }  # fmt: skip
 

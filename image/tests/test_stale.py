@@ -19,27 +19,31 @@ pytestmark = pytest.mark.django_db
 COMPARED = {
     "api/workflows/definitions/": "tests/integration/test_stale_forms.py",
     "api/schedules/<int:schedule_id>/": "jobroom/schedules/tests/test_pages.py",
+    "api/schedules/<int:schedule_id>/policy/": "jobroom/schedules/tests/test_policy.py",
+    "api/calendars/<int:calendar_id>/": "jobroom/schedules/tests/test_calendar_pages.py",
     "api/text/models/roll-back/": "text/tests/test_stale_promotion.py",
     "api/text/models/<int:version>/promote/": "text/tests/test_stale_promotion.py",
 }
 # Why the others overwrite nothing that a person wrote.
 OTHERS = {
     "makes a new thing": {
-        "api/token/", "api/token/refresh/", "api/tokens/", "api/jobs/", "api/files/", "api/workflows/", "api/assets/",
-        "api/vocabularies/", "api/workflows/<str:workflow_id>/rerun/", "api/schedules/",
+        "api/token/", "api/token/refresh/", "api/tokens/", "api/deadlines/", "api/alerts/", "api/alerts/<int:alert_id>/test/", "api/jobs/", "api/files/", "api/workflows/", "api/assets/",
+        "api/vocabularies/", "api/workflows/<str:workflow_id>/rerun/", "api/schedules/", "api/calendars/", "api/schedules/<int:schedule_id>/backfills/",
         "api/workflows/<str:workflow_id>/nodes/<str:key>/link/",
     },
     "asks for a change of state, and is refused where the state is another by now": {
         "api/jobs/<str:job_id>/cancel/", "api/jobs/<str:job_id>/retry/", "api/workflows/<str:workflow_id>/cancel/",
+        "api/failures/<str:group_id>/act/",
         "api/workflows/<str:workflow_id>/pause/", "api/workflows/<str:workflow_id>/unpause/",
-        "api/workflows/<str:workflow_id>/resume/", "api/dead-letters/<int:letter_id>/requeue/",
-        "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/", "api/workflows/<str:workflow_id>/nodes/<str:key>/event/", "api/workers/tell/", "api/locks/", "api/limits/", "api/pauses/",
+        "api/workflows/<str:workflow_id>/resume/", "api/dead-letters/<int:dead_letter_id>/requeue/",
+        "api/workflows/<str:workflow_id>/nodes/<str:key>/decision/", "api/workflows/<str:workflow_id>/nodes/<str:key>/event/", "api/workers/control/", "api/locks/", "api/limits/", "api/limits/next/", "api/pauses/",
         "api/queues/<path:name>/messages/", "api/queues/<path:name>/move/", "api/queues/<path:name>/purge/",
         "api/schedules/<int:schedule_id>/pause/", "api/schedules/<int:schedule_id>/resume/",
-        "api/schedules/<int:schedule_id>/run/", "api/schedules/<int:schedule_id>/skip/",
+        "api/schedules/<int:schedule_id>/backfills/<int:backfill_id>/",
+        "api/schedules/<int:schedule_id>/run/", "api/schedules/<int:schedule_id>/skip/", "api/schedules/<int:schedule_id>/settle/",
     },
     "removes a thing, and finds none the second time": {
-        "api/tokens/<int:token_id>/", "api/assets/<int:pk>/", "api/vocabularies/<slug:name>/", "api/dead-letters/<int:letter_id>/",
+        "api/tokens/<int:token_id>/", "api/deadlines/<int:expectation_id>/", "api/alerts/<int:alert_id>/", "api/assets/<int:pk>/", "api/vocabularies/<slug:name>/", "api/dead-letters/<int:dead_letter_id>/",
     },
 }  # fmt: skip
 

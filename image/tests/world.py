@@ -1,6 +1,7 @@
 """A small world for the tests of rights: one person for each role, and one of everything that belongs to someone."""
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,8 +16,9 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from image.tests.routes import Route
 from jobroom.jobs import files
-from jobroom.jobs.models import Job, Preset, State, TaskRule
+from jobroom.jobs.models import Expectation, FailureGroup, Job, Preset, State, TaskRule
 from jobroom.jobs.tokens import new_token
+from jobroom.schedules.models import Backfill, Calendar
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.models import State as WorkflowState
 from jobroom.workflows.tests.stored import chain, store
@@ -57,6 +59,11 @@ class World:
     clients: dict[str, Client] = dataclasses.field(default_factory=dict)
     things: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def fresh(self) -> "World":
+        """Return the same people and things as objects of one's own, with clients that are logged in as at first."""
+        clients = {role: same_session(client) for role, client in self.clients.items()}
+        return World({role: copy.copy(user) for role, user in self.people.items()}, clients, copy.copy(self.things))
+
     def user(self, role: str) -> User | AnonymousUser:
         """Return the person, as the database knows them now."""
         return AnonymousUser() if role == "anonymous" else User.objects.get(pk=self.people[role].pk)
@@ -87,7 +94,14 @@ class World:
         return "1"
 
 
-def build(media: Any) -> World:
+def same_session(client: Client) -> Client:
+    """Return another client, of the person who is logged in with this one."""
+    another = Client(raise_request_exception=client.raise_request_exception)
+    another.cookies = copy.deepcopy(client.cookies)
+    return another
+
+
+def build() -> World:
     """Make the world; the caller has seen to an empty Redis and to a folder of its own for files."""
     world = World()
     for role in ROLES[1:]:
@@ -100,6 +114,7 @@ def build(media: Any) -> World:
         world.people[role].groups.add(group)
         for right in rights:
             getattr(rule, right).add(group)
+    world.things["rule_id"] = rule
     _fill(world, world.people["owner"])
     version = registry.keep(SUMS, origin="a test")
     version.definition.launch.add(Group.objects.get(name="launchers"))
@@ -131,7 +146,14 @@ def _fill(world: World, owner: User) -> None:
     things["mail_id"] = apps.get_model("jobroom_notifications.Mail").objects.create(
         key="k", digest="d", sender="a@example.org", recipients="b@example.org", subject="Hidden subject"
     )
-    things["letter_id"] = apps.get_model("jobroom_workers.DeadLetter").objects.create(
+    things["group_id"] = FailureGroup.objects.create(
+        id="0" * 31 + "a", error_type="HiddenError", sentence="Hidden sentence", number=1, last_job=things["job_id"].pk
+    )
+    things["alert_id"] = apps.get_model("jobroom_notifications.AlertRule").objects.create(
+        owner=owner, what="task", of=TASK, way="mail"
+    )
+    things["expectation_id"] = Expectation.objects.create(of="task", name=TASK, within=60)
+    things["dead_letter_id"] = apps.get_model("jobroom_workers.DeadLetter").objects.create(
         id=7, at=timezone.now(), job_id=things["job_id"].pk, task=TASK, kind="unknown", reason="Hidden reason"
     )
     things["vocabulary"] = apps.get_model("ontology.Vocabulary").objects.get_or_create(name="breed")[0]
@@ -148,8 +170,12 @@ def _fill(world: World, owner: User) -> None:
     )
     things["token_id"], _ = new_token(owner, "Hidden token")
     hourly = IntervalSchedule.objects.create(every=1, period="hours")
+    things["calendar_id"] = Calendar.objects.create(name="Holidays of the world", days="2030-12-25")
     things["schedule_id"] = PeriodicTask.objects.create(
         name="Hidden schedule", task=TASK, interval=hourly, kwargs='{"text": "x"}', headers=f'{{"owner": {owner.pk}}}'
+    )
+    things["backfill_id"] = Backfill.objects.create(
+        row=things["schedule_id"], since=timezone.now(), until=timezone.now()
     )
 
 

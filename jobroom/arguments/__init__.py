@@ -9,6 +9,7 @@ On the wire there is only JSON: dates as ISO texts, model instances and files as
 what the hints say before `run` is called, also where the job was sent by plain `.delay(pk)`.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import enum
@@ -32,7 +33,7 @@ from jobroom.resources.declaration import is_marked
 
 __all__ = ["Answers", "Argument", "Choices", "File", "Parameter", "Schema", "WrongArguments", "schema_of"]
 
-# So many mistakes are told of one call, and so much of a name that is unknown.
+# So many mistakes are listed of one call, and so much of a name that is unknown.
 MOST_ERRORS = 20
 LONGEST_NAME = 100
 
@@ -92,12 +93,17 @@ class Schema:
         self.takes_more = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
         self._named = [p for p in signature.parameters.values() if p.kind not in {p.VAR_KEYWORD, p.VAR_POSITIONAL}]
         hints = {p.name: hints.get(p.name, Any) for p in self._named}
+        self._hints = {name: checkable(hint) for name, hint in hints.items()}
+        self.model = self._made({p.name: PydanticUndefined if p.default is p.empty else p.default for p in self._named})
+        self.parameters = self._parameters(hints)
+        self.rich = any(
+            p.kind in _RICH or p.item in _RICH or is_class(strip(p.hint)[0], enum.Enum) for p in self.parameters
+        )
+
+    def _made(self, defaults: Mapping[str, Any]) -> type[pydantic.BaseModel]:
         fields: dict[str, Any] = {
-            _field(p.name): (
-                checkable(hints[p.name]),
-                pydantic.Field(default=PydanticUndefined if p.default is p.empty else p.default, alias=p.name),
-            )
-            for p in self._named
+            _field(name): (self._hints[name], pydantic.Field(default=default, alias=name))
+            for name, default in defaults.items()
         }
         config = ConfigDict(
             extra="allow" if self.open else "forbid",
@@ -105,11 +111,20 @@ class Schema:
             populate_by_name=True,
             allow_inf_nan=False,  # JSON has no such numbers
         )
-        self.model = pydantic.create_model("Arguments", __config__=config, **fields)
-        self.parameters = self._parameters(hints)
-        self.rich = any(
-            p.kind in _RICH or p.item in _RICH or is_class(strip(p.hint)[0], enum.Enum) for p in self.parameters
-        )
+        return pydantic.create_model("Arguments", __config__=config, **fields)
+
+    @functools.cached_property
+    def _some(self) -> type[pydantic.BaseModel]:
+        return self._made({p.name: None for p in self._named})
+
+    @functools.cached_property
+    def defaults_on_the_wire(self) -> dict[str, Any]:
+        """The defaults as JSON; one that does not fit its own hint is taken as it is."""
+        found = {p.name: p.default for p in self.parameters if not p.required}
+        for name, value in found.items():
+            with contextlib.suppress(WrongArguments):
+                found[name] = self.wire_some({name: value})[name]
+        return found
 
     def _parameters(self, hints: dict[str, Any]) -> list[Parameter]:
         found = []
@@ -155,8 +170,15 @@ class Schema:
 
     def wire(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return checked arguments as JSON; takes what `validate` returned, or anything that it would take."""
+        return self._wire(self.model, arguments)
+
+    def wire_some(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return some arguments as `wire` does; what is not among them is not missed."""
+        return self._wire(self._some, arguments)
+
+    def _wire(self, model: type[pydantic.BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            checked = self.model.model_validate(dict(arguments), by_alias=True, by_name=False)
+            checked = model.model_validate(dict(arguments), by_alias=True, by_name=False)
         except pydantic.ValidationError as error:
             raise WrongArguments(self._errors(error)) from error
         sent: dict[str, Any] = checked.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -1,4 +1,4 @@
-"""What an author says of a task's arguments beside their types: `Argument` for the form, `File` for an upload."""
+"""What a task's author declares about an argument beside its type: `Argument` for the form, `File` for an upload."""
 
 import dataclasses
 import typing
@@ -28,6 +28,7 @@ class Argument:
     choices: Choices | Callable[[Answers], Choices] | None = None
     visible: Callable[[Answers], bool] | None = None
     default: Callable[[Answers], Any] | None = None
+    size: str | Callable[[Any], float] | None = None
 
 
 class File:

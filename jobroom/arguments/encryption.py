@@ -1,4 +1,4 @@
-"""Seals secrets on their way: in the messages of jobs, in the graphs of workflows, in results that pass between nodes.
+"""Encrypts secrets in transit: in the messages of jobs, in workflows, in results that pass between nodes.
 
 A sealed value is `{"$sealed": "<token>"}`, a Fernet token (https://github.com/fernet/spec) under a key made from
 SECRET_KEY. What reads the database or Redis without that key learns nothing; the worker opens it when the job starts.

@@ -1,4 +1,4 @@
-"""What is wrong with a value, and what would be right, in words for people who know neither Python nor pydantic."""
+"""Error messages for wrong arguments, in words for people who know neither Python nor pydantic."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -88,8 +88,8 @@ def sentence(error: Mapping[str, Any]) -> str:
 
 def place(steps: Sequence[str]) -> str:
     """Return where inside an argument the value stands, such as `Entry 2`; empty for the argument itself."""
-    told = [step for step in steps if not _TECHNICAL.match(step) and step.partition("[")[0] not in _BRANCHES]
-    return ", ".join(f"Entry {int(step) + 1}" if step.isdecimal() else step for step in told)
+    shown = [step for step in steps if not _TECHNICAL.match(step) and step.partition("[")[0] not in _BRANCHES]
+    return ", ".join(f"Entry {int(step) + 1}" if step.isdecimal() else step for step in shown)
 
 
 class _Context(dict[str, Any]):

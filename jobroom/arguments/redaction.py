@@ -1,4 +1,4 @@
-"""Secrets are hidden before they reach a log, a page, a mail or the history.
+"""Hides secrets before they reach a log, a page, a mail or the history.
 
 Three things are known to be secret: what has a secret name, what its task marks as `Secret`, and the values that the
 jobs which run in this process were given as such (`running`).
@@ -24,14 +24,14 @@ from jobroom.conf import settings
 HIDDEN = "••••••"
 # Deeper than any argument is meant to be; what lies below is not shown at all.
 DEEPEST = 50
-# A shorter secret cannot be told from ordinary text in a traceback.
+# A shorter secret cannot be distinguished from ordinary text in a traceback.
 SHORTEST = 4
-# Letters of base64 that are enough to recognise a secret inside a longer text that was encoded as a whole.
+# Characters of base64 that are enough to recognise a secret inside a longer text that was encoded as a whole.
 ENCODED = 8
 # Secrets of one job that are looked for in its texts; a job with more of them is not a job for people.
 MOST = 200
 
-# All patterns are bounded, because a traceback may hold a word of a million letters.
+# All patterns are bounded, because a traceback may hold a word of a million characters.
 # The password in an address such as postgres://user:password@host.
 _IN_ADDRESS = re.compile(
     r"(?P<before>\b[a-z][a-z0-9+.-]{0,20}://[^\s:/@'\"]{0,200}:)[^\s/@'\"]{1,500}(?=@)", re.IGNORECASE
@@ -176,7 +176,7 @@ def _unsealed(value: Any) -> Any:
     try:
         return encryption.opened(value)
     except encryption.CannotOpen:
-        return None  # the job cannot open it either, and so cannot tell it
+        return None  # the job cannot open it either, and so cannot reveal it
 
 
 def seal_arguments(
@@ -389,7 +389,7 @@ def _forms(secret: str) -> Iterator[str]:
     yield from (write(form) for form in once for write in _WRITERS)
     raw = secret.encode("utf-8", "surrogatepass")
     yield from (quote(raw), quote(raw, safe=""), quote_plus(raw))
-    for offset in range(3):  # three bytes become four letters: where it begins decides which
+    for offset in range(3):  # three bytes become four characters: where it begins decides which
         first, last = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
         if last - first >= ENCODED:
             encoded = base64.b64encode(b"\0" * offset + raw)[first:last].decode()

@@ -1,4 +1,4 @@
-"""Says which values no message and no database can hold as they are, and reads JSON within bounds.
+"""Finds values that no message or database can store as they are, and reads JSON within bounds.
 
 Everything that a person sends as JSON (bodies, fields of forms, options of commands, frames of sockets) is read by `parse`,
 so that what comes after it need not fear depth, digits, numbers of values, or characters that no database takes.

@@ -1,4 +1,4 @@
-"""Registers the app with Django and lets it hear of acts."""
+"""Registers the app with Django and connects it to the signal `acted`."""
 
 from django.apps import AppConfig
 
@@ -10,6 +10,7 @@ class AuditConfig(AppConfig):
 
     name = "jobroom.audit"
     label = "jobroom_audit"
+    verbose_name = "Jobroom: audit"
     default_auto_field = "django.db.models.BigAutoField"
     menu = (Entry("Audit", "jobroom:audit:acts", group=SYSTEM, order=90, staff=True),)
 

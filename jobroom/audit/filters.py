@@ -1,4 +1,4 @@
-"""What the audit's page shows: read from the address, written back into it."""
+"""The filter of the audit's page, read from the query string and written back into it."""
 
 from collections.abc import Mapping
 
@@ -50,4 +50,17 @@ class ActFilter(NewestFirst[Act]):
     @property
     def kinds(self) -> list[str]:
         """What acts can be done to."""
-        return ["job", "queue", "task", "worker", "lock", "schedule", "workflow", "mail", "cache"]
+        return [
+            "job",
+            "queue",
+            "task",
+            "worker",
+            "lock",
+            "schedule",
+            "workflow",
+            "mail",
+            "cache",
+            "task rule",
+            "access",
+            "failure",
+        ]

@@ -1,4 +1,4 @@
-"""What the audit keeps: one row for each act. Rows are added, and neither changed nor removed."""
+"""The table of the audit: one row for each act. Rows are added, and neither changed nor removed."""
 
 from typing import Any, ClassVar, NoReturn
 

@@ -1,4 +1,4 @@
-"""Keeps what others send through the signal `acted`."""
+"""Writes a row of the audit for each signal `acted`."""
 
 from jobroom.audit.models import Act
 from jobroom.signals import acted

@@ -1,11 +1,10 @@
-"""The staff's page of the audit, and what it hands out as a file."""
+"""The staff's page of the audit, and its download."""
 
 import csv
 import io
 import json
 from collections.abc import Iterator
 
-from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -15,13 +14,14 @@ from django.views.decorators.http import require_safe
 
 from jobroom.audit.filters import ActFilter
 from jobroom.audit.models import Act
+from jobroom.web.staff import staff_only
 
 COLUMNS = ("at", "who", "action", "kind", "target", "reason", "outcome")
 # A spreadsheet takes a cell that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def acts(request: HttpRequest) -> HttpResponse:
@@ -30,7 +30,7 @@ def acts(request: HttpRequest) -> HttpResponse:
     return render(request, "jobroom/audit/acts.html", {"filter": wanted, "rendered_at": timezone.now()})
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def export(request: HttpRequest, form: str) -> HttpResponseBase:

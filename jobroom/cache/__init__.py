@@ -1,4 +1,4 @@
-"""Answers once: the same question is computed one time, and its answer is given to everybody who asks it.
+"""The cache of results: the same task with the same arguments is computed once, and everyone gets that result.
 
 `similarity` and `identity` say when two jobs ask the same; `single_flight` and its `scripts` keep answers in Redis and know
 which job computes and which wait; `handoff` gives those that wait their result; `worker` is what a worker does;

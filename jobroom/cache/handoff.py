@@ -1,4 +1,4 @@
-"""Gives jobs that wait for an answer their end, or sends them when they have to compute after all.
+"""Ends the jobs that wait for a cached result, or sends them when they have to compute after all.
 
 An entry is what is known of a waiting job: `job`, `task`, `args`, `kwargs`, `options` (of `apply_async`), `source`, and
 `plain`: nothing hangs on its message, so it can be ended without one. A job with more to it (a chain, a chord, links, a
@@ -11,15 +11,15 @@ import logging
 from typing import Any
 
 from celery import current_app, states
-from celery._state import get_current_task
 from kombu.utils.json import dumps, loads
 
-from jobroom import bounds, events
+from jobroom import events, truncation
 from jobroom.arguments.redaction import hide_in_json, seal_arguments
 from jobroom.cache import single_flight
 from jobroom.cache.single_flight import Answer, End, Entry
 from jobroom.celery.tracker import ASK, DISPATCH, source
 from jobroom.conf import settings
+from jobroom.current_task import get_current_task
 from jobroom.exceptions import JobFailed
 from jobroom.locks.requeue import WAITS
 
@@ -39,10 +39,10 @@ class SameFailed(JobFailed):
     """Another job, which computed the same, failed."""
 
 
-def same_failed(told: dict[str, Any]) -> SameFailed:
+def same_failed(failure: dict[str, Any]) -> SameFailed:
     """Return the error of a job whose message brought this failure of another one."""
-    error = SameFailed(f"{told.get('error_type', '')}: {told.get('error', '')}")
-    names = told.get("error_bases")
+    error = SameFailed(f"{failure.get('error_type', '')}: {failure.get('error', '')}")
+    names = failure.get("error_bases")
     error.stands_for = tuple(map(str, names)) if isinstance(names, list) else ()
     return error
 
@@ -84,7 +84,7 @@ def send(entry: Entry, **headers: Any) -> None:
 def give(entry: Entry, end: End) -> None:
     """End one job as the one did that computed the same."""
     if entry["plain"]:
-        tell(entry["job"], entry["task"], end)
+        report_end(entry["job"], entry["task"], end)
     elif end["state"] == "failed":
         bases = {"error_bases": end["error_bases"]} if end.get("error_bases") else {}
         send(entry, **{FAILURE: {key: end.get(key, "") for key in ("error", "error_type", "answer_of")} | bases})
@@ -92,8 +92,8 @@ def give(entry: Entry, end: End) -> None:
         send(entry)
 
 
-def tell(job: str, task_name: str, end: End) -> None:
-    """Keep the result where Celery looks for it, and tell the end of the job."""
+def report_end(job: str, task_name: str, end: End) -> None:
+    """Keep the result where Celery looks for it, and report the end of the job."""
     task = current_app.tasks.get(task_name)
     result: Any
     state: str
@@ -103,7 +103,7 @@ def tell(job: str, task_name: str, end: End) -> None:
     else:
         result, state = SameFailed(end["error"]), states.FAILURE
         data = {key: end.get(key, "") for key in ("error", "error_type", "traceback")}
-    told = {
+    event = {
         "state": end["state"],
         "execution": None,
         "answer_of": end["answer_of"],
@@ -112,10 +112,10 @@ def tell(job: str, task_name: str, end: End) -> None:
     }
     backend: Any = current_app.backend
     if task is not None and task.ignore_result:
-        events.emit("finished", job, **told)
-    elif not backend.kept_with_end(job, result, state, told):
+        events.emit("finished", job, **event)
+    elif not backend.kept_with_end(job, result, state, event):
         backend.store_result(job, result, state)
-        events.emit("finished", job, **told)
+        events.emit("finished", job, **event)
 
 
 def shown(text: str) -> str | None:
@@ -124,7 +124,7 @@ def shown(text: str) -> str | None:
     if text == "null":
         return None
     text = hide_in_json(text)
-    return text if len(text) <= limit else dumps(bounds.shorten(text, limit))
+    return text if len(text) <= limit else dumps(truncation.shorten(text, limit))
 
 
 def end_of(answer: Answer) -> End:
@@ -156,5 +156,5 @@ def leave(question: str, job: str) -> Entry | None:
 
 
 def wait(job: str, leader: str) -> None:
-    """Tell that the job, which was not sent, waits for another one, which computes the same."""
+    """Report that the job, which was not sent, waits for another one, which computes the same."""
     events.emit("waiting", job, execution=None, answer_of=leader)

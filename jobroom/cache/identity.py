@@ -1,4 +1,4 @@
-"""What a job asks: its task, the task's version, and the content of its arguments, as one key.
+"""The key of a cached result: made from the task, the task's version and the content of its arguments.
 
 A task that says `cache_for` is answered once: two jobs with the same key ask the same, and the second gets the answer of
 the first. The key is keyed with SECRET_KEY, because arguments may be secrets that someone could guess.
@@ -76,15 +76,16 @@ def _seconds(cache_for: float | timedelta) -> float:
     return cache_for.total_seconds() if isinstance(cache_for, timedelta) else float(cache_for)
 
 
-def question(task: Any, named: Mapping[str, Any]) -> Question | None:
+def question(task: Any, named: Mapping[str, Any], *, checked: bool = False) -> Question | None:
     """Return what a call of `task` with the arguments `named` (as a message has them) asks.
 
-    None when it cannot be reported, because the arguments do not fit, or because the version or the fingerprint of the task
-    raise, of which the log tells: such a job is computed.
+    Those that the gate has `checked` fit, and are not validated once more.
+    None when it cannot be computed, because the arguments do not fit, or because the version or the fingerprint of the task
+    raise, which is logged: such a job is computed.
     """
     schema = schema_of(task)
     try:
-        wired = _content(schema, named)
+        wired = {**schema.defaults_on_the_wire, **named} if checked else _content(schema, named)
         content = _digest(_canonical(_with_files(schema, wired)))
         version = _version(task)
         mark = _fingerprint(task, schema, wired) if task.fingerprint is not None else content
@@ -94,10 +95,10 @@ def question(task: Any, named: Mapping[str, Any]) -> Question | None:
         logger.exception("The cache key of a job of %s cannot be computed, so its result is not cached", task.name)
         return None
     alike = mark if isinstance(mark, Similar) else None
-    told = [alike.exact, alike.bits] if alike is not None else mark
+    marked = [alike.exact, alike.bits] if alike is not None else mark
     return Question(
         task=task.name,
-        key=f"{task.name}|{_digest(_canonical([version, told]))}",
+        key=f"{task.name}|{_digest(_canonical([version, marked]))}",
         content=content,
         version=version,
         seconds=kept_seconds(task) or 0.0,

@@ -1,4 +1,4 @@
-"""Counts the answers that are kept, and forgets them."""
+"""Counts and deletes cached results."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""The scripts of the answers, in the folder `lua`; each is one atomic step on the server. All keys begin with the one they are given.
+"""The Lua scripts of the result cache; each is one atomic step in Redis. All keys begin with the one they are given.
 
 | key             | holds                                                                                               |
 |-----------------|-----------------------------------------------------------------------------------------------------|

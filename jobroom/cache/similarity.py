@@ -1,4 +1,4 @@
-"""Fingerprints that say how alike two contents are, and the buckets in which alike ones meet.
+"""Fingerprints that measure how similar two contents are, and the buckets in which similar ones are found.
 
 Two kinds, both for code that computes them (no library is needed here): a SimHash (Charikar 2002), 64 bits of which alike
 contents share most, and a MinHash (Broder 1997), a list of numbers of which alike contents share most. Only answers that

@@ -1,4 +1,4 @@
-"""Who computes an answer, who waits for it, and which answers are kept: Python's side of the scripts.
+"""Of jobs that compute the same, one runs and the others wait: Python's side of the cache's scripts.
 
 Every function raises `redis.Error` when Redis does not answer.
 """
@@ -261,7 +261,7 @@ class Flight:
     age: float  # seconds since the leader took it
     own: bool
     entry: Entry | None  # of a leader that waited before
-    end: End | None  # how the leader ended, when those who wait are being told
+    end: End | None  # how the leader ended, when those who wait are being answered
 
 
 def flights(older_than: float, most: int = 500) -> list[Flight]:

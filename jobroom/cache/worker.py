@@ -1,4 +1,4 @@
-"""What a worker does with a job of a task that keeps its answers, before and after it runs."""
+"""What a worker does before and after a job whose task caches its results."""
 
 import logging
 from collections.abc import Callable
@@ -62,10 +62,10 @@ def earlier_answer(task: Any) -> Answer | None:
 
 
 def _raise_failure(request: Any) -> None:
-    told = (request.headers or {}).get(handoff.FAILURE)
-    if told:
-        request.execution.answer = {"answer_of": told.get("answer_of", "")}
-        raise handoff.same_failed(told)
+    failure = (request.headers or {}).get(handoff.FAILURE)
+    if failure:
+        request.execution.answer = {"answer_of": failure.get("answer_of", "")}
+        raise handoff.same_failed(failure)
 
 
 def _asked(task: Any, args: Any, kwargs: Any) -> Question | None:
@@ -90,7 +90,7 @@ def _kept(task: Any, asked: Question, mode: Mode) -> Answer | None:
 
 def _wait(request: Any, verdict: Verdict) -> None:
     execution = request.execution
-    execution.tell("waiting", request.id, execution=execution.id, answer_of=verdict.leader)
+    execution.report("waiting", request.id, execution=execution.id, answer_of=verdict.leader)
     execution.requeued = True
     raise Ignore(f"waits for job {verdict.leader}, which computes the same")
 

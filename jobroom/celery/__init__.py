@@ -6,7 +6,7 @@ from celery import Celery, Task, signals
 from celery.app.defaults import NAMESPACES
 from celery.utils.imports import symbol_by_name
 
-from jobroom.celery import transport, wire
+from jobroom.celery import payload_limits, transport
 
 AMQP = "jobroom.celery.publisher:AMQP"
 CONSUMER = "jobroom.celery.consumer:Consumer"
@@ -21,7 +21,7 @@ def install(app: Celery) -> Celery:
     from jobroom.tasks import BaseTask  # noqa: PLC0415 — tasks imports this module
 
     transport.register()
-    wire.register()
+    payload_limits.register()
     if app.amqp_cls == Celery.amqp_cls:
         app.amqp_cls = AMQP
     signals.celeryd_init.connect(_use_our_consumer, dispatch_uid="jobroom.celery")

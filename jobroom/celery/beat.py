@@ -1,4 +1,4 @@
-"""The scheduler's sign of life: beat says at each tick that it lives; probes read how long ago that was.
+"""The heartbeat of beat: it writes the time at each tick, and probes read how long ago that was.
 
 Besides, every process that runs a beat, with whichever scheduler, says each few seconds that it is there (the hash `beats`):
 any number of ours may run, and of Celery's own a second one sends everything twice.

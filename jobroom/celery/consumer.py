@@ -1,4 +1,4 @@
-"""Celery's consumer, which no message takes along: what cannot be run is refused with a reason, see `jobroom.celery.rejection`.
+"""Celery's consumer, hardened: a message that cannot be run is refused with a reason (`jobroom.celery.rejection`), and does not end the worker.
 
 Whatever a broker holds may reach the main process of a worker: messages of other programs, of older code, half written
 ones. Celery lets several kinds of them end the process; the message then comes back and ends the next one. Here every
@@ -19,51 +19,11 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 from jobroom import foreign, redis
-from jobroom.arguments import storable
-from jobroom.celery import known_tasks, losses, pauses, rejection, task_limits, wire
+from jobroom.celery import known_tasks, message_check, pauses, redeliveries, rejection, task_limits
 from jobroom.conf import settings
 from jobroom.events import heartbeat
 
 logger = logging.getLogger(__name__)
-
-
-def check(message: Any) -> None:
-    """Raise InvalidTaskError, which names the remedy, when the main process must not touch the message."""
-    headers, body = message.headers, message.body
-    if not isinstance(headers, dict) or "task" not in headers:
-        return  # of the older protocol: Celery looks into its body
-    for name in ("id", "task"):
-        value = headers.get(name)
-        if not isinstance(value, str) or not 0 < len(value) <= 255 or not storable.is_plain(value):
-            raise InvalidTaskError(f"Its {name} must be a plain text of 1 to 255 characters.")
-    limits = headers.get("timelimit")
-    if limits is not None and not _are_limits(limits):
-        raise InvalidTaskError("Its time limits must be two numbers of seconds, or null.")
-    if not isinstance(headers.get("retries") or 0, int):
-        raise InvalidTaskError("Its number of retries must be a whole number.")
-    if wire.is_deep(headers):
-        raise InvalidTaskError(f"Its headers are nested deeper than {wire.DEEPEST} levels.")
-    text = body if isinstance(body, str) else bytes(body or b"").decode("utf-8", "replace")
-    if reason := wire.problem(text):
-        raise InvalidTaskError(f"Its arguments cannot be passed on. {reason}")
-
-
-def _are_limits(limits: Any) -> bool:
-    return (
-        isinstance(limits, list | tuple)
-        and len(limits) == 2
-        and all(value is None or (isinstance(value, int | float) and value > 0) for value in limits)
-    )
-
-
-def check_call(args: Any, kwargs: Any, embed: Any) -> None:
-    """Raise InvalidTaskError when a decoded message is no call of a task."""
-    if not isinstance(args, list | tuple):
-        raise InvalidTaskError(f"Its positional arguments are no list, but {foreign.class_name(args)}.")
-    if not isinstance(kwargs, dict):
-        raise InvalidTaskError(f"Its named arguments are no object, but {foreign.class_name(kwargs)}.")
-    if not isinstance(embed, dict | None):
-        raise InvalidTaskError(f"What it carries of its canvas is no object, but {foreign.class_name(embed)}.")
 
 
 class Consumer(CeleryConsumer):
@@ -93,7 +53,7 @@ class Consumer(CeleryConsumer):
                 controller._quick_release()
             _forget(controller, request)
             reason = f"The worker cannot hand it to its pool: {foreign.error_type(error)}: {foreign.error_text(error)}"
-            rejection.refuse(rejection.letter_of(request.message), kind="invalid", reason=reason)
+            rejection.refuse(rejection.read(request.message), kind="invalid", reason=reason)
             request.reject(requeue=False)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
@@ -105,11 +65,11 @@ class Consumer(CeleryConsumer):
             trial = None
             try:
                 heartbeat.taken[rejection.queue_of(message)] += 1
-                check(message)
+                message_check.check(message)
                 if pauses.park(message) or task_limits.hold_back(message, self.app):
                     return
                 trial = _trial(message)
-                if trial is not None and losses.exhausted(trial.deaths):
+                if trial is not None and redeliveries.exhausted(trial.deaths):
                     self._refuse(message, "repeated", _describe_deaths(trial.deaths))
                 else:
                     inner(message)
@@ -129,10 +89,10 @@ class Consumer(CeleryConsumer):
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Refuse a message whose task this worker does not know."""
-        letter = rejection.letter_of(message)
-        reason = known_tasks.unknown_task(letter.task, letter.queue)
+        refused = rejection.read(message)
+        reason = known_tasks.unknown_task(refused.task, refused.queue)
         self._refuse(message, "unknown", reason, NotRegistered(reason))
-        signals.task_unknown.send(sender=self, message=message, exc=exc, name=letter.task, id=letter.job)
+        signals.task_unknown.send(sender=self, message=message, exc=exc, name=refused.task, id=refused.job)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Refuse a message that is no call of a task, or whose content type is not accepted."""
@@ -150,7 +110,7 @@ class Consumer(CeleryConsumer):
         self._refuse(message, "undecodable", f"Its content ({kind}) cannot be decoded: {foreign.error_text(exc)}", exc)
 
     def _refuse(self, message: Any, kind: str, reason: str, error: Exception | None = None) -> None:
-        rejection.refuse(rejection.letter_of(message), kind=kind, reason=reason, error=error)
+        rejection.refuse(rejection.read(message), kind=kind, reason=reason, error=error)
         if not message.acknowledged:
             message.reject_log_error(logger, self.connection_errors)
 
@@ -191,7 +151,7 @@ def _trial(message: Any) -> _Trial | None:
     try:
         with redis.client().pipeline() as pipe:
             pipe.incr(key)
-            pipe.expire(key, losses.REMEMBERED)
+            pipe.expire(key, redeliveries.REMEMBERED)
             return _Trial(key, int(pipe.execute()[0]))
     except redis.Error as error:
         logger.warning("The deaths over message %s cannot be counted: %s", name, error)

@@ -1,4 +1,4 @@
-"""Messages for later, kept in Redis until shortly before their time.
+"""Messages with a countdown or ETA are kept in Redis until shortly before their time.
 
 Celery sends such a message at once, and a worker holds it, unacknowledged, until its time. Held for longer than the broker
 waits for an acknowledgement it is delivered again, and the job runs as often as there were deliveries; a worker that
@@ -230,7 +230,7 @@ class Sender(threading.Thread):
         self.client = redis.connect()
 
     def run(self) -> None:
-        """Look what is due until told to stop; while Redis or the broker is away, that waits."""
+        """Look what is due until it is stopped; while Redis or the broker is away, that waits."""
         away = False
         while not self.stopped.wait(PAUSE):
             try:

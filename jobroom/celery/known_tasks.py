@@ -1,4 +1,4 @@
-"""Which workers know a task: each says so once, when it is ready."""
+"""Which workers know a task: each worker registers its tasks when it is ready."""
 
 import json
 import logging

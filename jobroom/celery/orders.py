@@ -1,4 +1,4 @@
-"""What an operator tells one worker process, and the process answers: over a list in Redis, whichever the broker is.
+"""Commands to one worker process and its answers, over a list in Redis, whichever the broker is.
 
 A thread of the main process waits at the list `orders:<instance>`, and puts the answer to each order into `answers:<token>`.
 It does not depend on the loop that receives jobs, so also a solo worker in the middle of a job, or one whose loop stands
@@ -92,7 +92,7 @@ class Listener(threading.Thread):
         action, argument = order["action"], order.get("argument")
         try:
             done = {"done": _ACTIONS[action](self, argument)}
-        except Exception as error:  # noqa: BLE001 — the boundary: who gave the order is told why it failed
+        except Exception as error:  # noqa: BLE001 — the boundary: who gave the order learns why it failed
             done = {"error": foreign.error_text(error) or foreign.error_type(error)}
         logger.info("Order %s %s: %s", action, argument or "", done.get("error", "done"))
         with self.client.pipeline() as pipe:

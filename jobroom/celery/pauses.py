@@ -1,4 +1,4 @@
-"""Queues and tasks that are paused: held by every worker, also by one that is started later.
+"""Paused queues and tasks: every worker obeys them, also one that is started later.
 
 The hash `pauses` in Redis has a field for each, `queue:<name>` or `task:<name>`, with who paused it, when and why. A worker
 reads it before it consumes anything, then once a second. It does not consume a paused queue, whose messages stay where they are.
@@ -17,6 +17,7 @@ from typing import Any
 from celery import signals
 
 from jobroom import redis
+from jobroom.anchors import anchor
 from jobroom.celery import delayed
 from jobroom.events import heartbeat
 
@@ -36,6 +37,11 @@ class Paused:
     by: str
     reason: str
     at: float  # seconds since 1970
+
+    @property
+    def anchor(self) -> str:
+        """Its place on the page of queues."""
+        return anchor("pause", f"{self.kind}:{self.name}")
 
     @property
     def moment(self) -> datetime:
@@ -108,9 +114,9 @@ def park(message: Any) -> bool:
 class Watch(threading.Thread):
     """Looks for pauses in a worker's main process, over a connection of its own: the pool may fork at any moment."""
 
-    def __init__(self, tell: Callable[[Iterable[str]], None]) -> None:
+    def __init__(self, notify: Callable[[Iterable[str]], None]) -> None:
         super().__init__(name="pauses", daemon=True)
-        self.tell = tell
+        self.notify = notify
         self.client = redis.connect()
         self.stopped = threading.Event()
         self.away = False
@@ -129,7 +135,7 @@ class Watch(threading.Thread):
             return
         self.away = False
         _tasks = frozenset(name for kind, name in found if kind == "task")
-        self.tell(name for kind, name in found if kind == "queue")
+        self.notify(name for kind, name in found if kind == "queue")
         if set(found) != self.known:
             self.known = set(found)
             self.beats = 3  # the consumer's loop needs a moment to follow
@@ -146,10 +152,10 @@ class Watch(threading.Thread):
 _watch: Watch | None = None
 
 
-def begin(tell: Callable[[Iterable[str]], None]) -> None:
-    """Read what is paused, before the worker consumes anything, and call `tell` with the queues now and whenever it looks."""
+def begin(notify: Callable[[Iterable[str]], None]) -> None:
+    """Read what is paused, before the worker consumes anything, and call `notify` with the queues now and whenever it looks."""
     global _watch  # noqa: PLW0603 — one worker a process
-    _watch = Watch(tell)
+    _watch = Watch(notify)
     _watch.look()
 
 

@@ -1,4 +1,4 @@
-"""How this app publishes: as Celery does, but what is due later is kept until its time, see `jobroom.celery.delayed`.
+"""Publishes messages as Celery does, except those for later (`jobroom.celery.delayed`); adds limits of time when a broker hangs.
 
 And no one waits for ever. A broker that stands still takes connections and answers nothing: a publish gives up after
 `PUBLISH_TIMEOUT`, and the next ones of the process at once, for a moment. It is not tried again here, because the broker may have
@@ -8,13 +8,13 @@ it in its buffers, and would have it twice. A job that publishes tries for longe
 import time
 from typing import Any
 
-from celery._state import get_current_task
 from celery.app.amqp import AMQP as CeleryAMQP
 from kombu.exceptions import OperationalError
 
 from jobroom import redis
 from jobroom.celery import delayed
 from jobroom.conf import settings
+from jobroom.current_task import get_current_task
 
 STANDS_STILL = "The broker stands still: it takes connections and does not answer."
 # Until when no one of this process asks a broker that stood still.
@@ -50,7 +50,7 @@ class Keeper(Stand):
 
 
 class Impatient(Stand):
-    """Does not publish where the broker is known to stand still; what is told of the message has shown it perhaps."""
+    """Does not publish where the broker is known to stand still; what is reported of the message has shown it perhaps."""
 
     def __init__(self, producer: Any, app: Any) -> None:
         super().__init__(producer)
@@ -81,7 +81,14 @@ class AMQP(CeleryAMQP):
             policy = options.get("retry_policy") or {}
             patience = _Patience(self.app, in_job=in_job, errback=policy.get("errback"))
             options["retry_policy"] = {**policy, "errback": patience}
-            return send(producer, name, message, *arguments, **options)
+            try:
+                return send(producer, name, message, *arguments, **options)
+            except OperationalError as error:
+                # Where there was no connection yet, the wait in vain was for one.
+                if not _has_timed_out(error.__cause__):
+                    raise
+                _note_silence(self.app)
+                raise OperationalError(STANDS_STILL) from error
 
         return send_task_message
 
@@ -100,13 +107,17 @@ class _Patience:
         self.end = time.monotonic() + settings.PUBLISH_TIMEOUT * (JOB_PATIENCE if in_job else 1)
 
     def __call__(self, error: Any, interval: float) -> None:
-        timed_out = "timeout" in type(error).__name__.lower()
+        timed_out = _has_timed_out(error)
         if timed_out:
             _note_silence(self.app)
         if (timed_out and not self.in_job) or time.monotonic() > self.end:
             raise error
         if self.errback is not None:
             self.errback(error, interval)
+
+
+def _has_timed_out(error: BaseException | None) -> bool:
+    return "timeout" in type(error).__name__.lower()
 
 
 def _note_silence(app: Any) -> None:

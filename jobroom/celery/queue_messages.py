@@ -1,4 +1,4 @@
-"""What waits in the queues of a Redis broker: looked at, and taken out, in steps that hold Redis up for a few milliseconds.
+"""Reads and removes messages in the queues of a Redis broker, in steps that block Redis for a few milliseconds only.
 
 Kombu keeps a queue as one list for each priority, whose end is taken first. What is taken out goes into a list of its own
 below `queues:taken:<token>` first, in the same step, and `queues:works` says what it was taken for; so a process that is killed in

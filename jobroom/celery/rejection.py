@@ -1,4 +1,4 @@
-"""A message that no worker can run ends here: as a failed job with its reason, and as a dead letter for operators."""
+"""Refuses a message that no worker can run: a failed job with its reason, and a dead letter for operators."""
 
 import dataclasses
 import logging
@@ -9,7 +9,7 @@ from celery.app.task import Context
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
-from jobroom import bounds, events, foreign
+from jobroom import events, foreign, truncation
 from jobroom.arguments import storable
 from jobroom.arguments.redaction import hide_arguments, hide_in_text
 from jobroom.conf import settings
@@ -28,7 +28,7 @@ class MessageRefused(Exception):
 
 
 @dataclasses.dataclass(slots=True)
-class Letter:
+class RefusedMessage:
     """What is known of a message that is refused; any of it may be missing."""
 
     job: str = ""
@@ -45,13 +45,13 @@ class Letter:
         return bool(self.job) and not self.task.startswith("celery.")
 
 
-def letter_of(message: Any) -> Letter:
+def read(message: Any) -> RefusedMessage:
     """Return what can be read of a message; never raises."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     info = message.delivery_info if isinstance(message.delivery_info, dict) else {}
     raw = message.body if isinstance(message.body, str | bytes) else foreign.repr_of(message.body)
     call = _call_of(message, len(raw))
-    return Letter(
+    return RefusedMessage(
         job=_plain(headers.get("id")),
         task=_plain(headers.get("task")),
         queue=_plain(info.get("routing_key")),
@@ -78,45 +78,45 @@ def _call_of(message: Any, size: int) -> tuple[Any, Any, Any] | None:
         return None
     try:
         args, kwargs, embed = loads(message.body)
-    except Exception:  # noqa: BLE001 — the boundary: whatever is wrong with it, it is what the letter is about
+    except Exception:  # noqa: BLE001 — the boundary: whatever is wrong with it, it is what the refusal is about
         return None
     fits = isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict | None)
     return (args, kwargs, embed or {}) if fits else None
 
 
-def refuse(letter: Letter, *, kind: str, reason: str, error: Exception | None = None) -> None:
-    """Record that the message of `letter` will not run; `error` is what Celery's result should be."""
-    reason = bounds.shorten(hide_in_text(reason), settings.ERROR_LIMIT)
-    logger.error("The message of job %s (%s) is refused: %s", letter.job or "?", letter.task or "?", reason)
+def refuse(refused: RefusedMessage, *, kind: str, reason: str, error: Exception | None = None) -> None:
+    """Record that a refused message will not run; `error` is what Celery's result should be."""
+    reason = truncation.shorten(hide_in_text(reason), settings.ERROR_LIMIT)
+    logger.error("The message of job %s (%s) is refused: %s", refused.job or "?", refused.task or "?", reason)
     worker = heartbeat.instance().partition("/")[0]
-    head = bounds.shorten(hide_in_text(letter.raw), HEAD)
+    head = truncation.shorten(hide_in_text(refused.raw), HEAD)
     events.emit(
-        "refused", letter.job or None, task=letter.task, queue=letter.queue, worker=worker, kind=kind, reason=reason,
-        head=head, size=letter.size,
+        "refused", refused.job or None, task=refused.task, queue=refused.queue, worker=worker, kind=kind, reason=reason,
+        head=head, size=refused.size,
     )  # fmt: skip
-    if letter.is_tracked:
-        _end_job(letter, kind, reason)
-    if letter.job:
-        _tell_celery(letter, error or MessageRefused(reason))
+    if refused.is_tracked:
+        _end_job(refused, kind, reason)
+    if refused.job:
+        _fail_in_celery(refused, error or MessageRefused(reason))
 
 
-def _end_job(letter: Letter, kind: str, reason: str) -> None:
-    part = {name: letter.headers[name] for name in ("workflow", "node") if _plain(letter.headers.get(name))}
-    if not letter.headers.get("tracked") and not part:
-        args, kwargs, embed = letter.call or ([], {}, {})
+def _end_job(refused: RefusedMessage, kind: str, reason: str) -> None:
+    part = {name: refused.headers[name] for name in ("workflow", "node") if _plain(refused.headers.get(name))}
+    if not refused.headers.get("tracked") and not part:
+        args, kwargs, embed = refused.call or ([], {}, {})
         plain_args, plain_kwargs = hide_arguments(None, args, kwargs)
         events.emit(
-            "queued", letter.job, task=letter.task, queue=letter.queue, args=plain_args, kwargs=plain_kwargs,
+            "queued", refused.job, task=refused.task, queue=refused.queue, args=plain_args, kwargs=plain_kwargs,
             source="code", retries=0, **({"bound": True} if any((embed or {}).values()) else {}),
         )  # fmt: skip
     events.emit(
-        "finished", letter.job, state="failed", execution=None, runtime=None, error=reason,
-        error_type=_type(letter, kind), error_bases=[], traceback="", **part,
+        "finished", refused.job, state="failed", execution=None, runtime=None, error=reason,
+        error_type=_type(refused, kind), error_bases=[], traceback="", **part,
     )  # fmt: skip
 
 
-def _type(letter: Letter, kind: str) -> str:
-    if letter.call is None and not letter.headers.get("tracked"):
+def _type(refused: RefusedMessage, kind: str) -> str:
+    if refused.call is None and not refused.headers.get("tracked"):
         return events.MESSAGE_UNREADABLE
     return _TYPES.get(kind, "MessageRefused")
 
@@ -124,11 +124,11 @@ def _type(letter: Letter, kind: str) -> str:
 _TYPES = {"unknown": "NotRegistered", "repeated": "WorkerLost", "rejected": events.MESSAGE_REJECTED}
 
 
-def _tell_celery(letter: Letter, error: Exception) -> None:
+def _fail_in_celery(refused: RefusedMessage, error: Exception) -> None:
     """Let anyone who waits for the result, a chord or the next of a chain, know that it failed."""
-    _, _, embed = letter.call or (None, None, {})
+    _, _, embed = refused.call or (None, None, {})
     try:
-        request = Context({**letter.headers, **embed, "delivery_info": {}, "is_eager": False})
-        current_app.backend.mark_as_failure(letter.job, error, request=request)
+        request = Context({**refused.headers, **embed, "delivery_info": {}, "is_eager": False})
+        current_app.backend.mark_as_failure(refused.job, error, request=request)
     except Exception:  # the boundary: what refers to the job may be as broken as the message
-        logger.exception("Celery could not be reported that job %s failed", letter.job)
+        logger.exception("The result backend could not be given the failure of job %s", refused.job)

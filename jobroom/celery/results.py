@@ -1,18 +1,31 @@
 """Celery's Redis result backend, with fewer round trips for a job that succeeded."""
 
 import functools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery import states
-from celery._state import get_current_task
+from celery import current_app, states
+from celery.backends.base import DisabledBackend
 from celery.backends.redis import RedisBackend
+from celery.result import AsyncResult
 from kombu.utils.encoding import bytes_to_str
 
 from jobroom import events
 from jobroom.arguments import encryption, redaction
 from jobroom.celery import tracker
 from jobroom.conf import settings
+from jobroom.current_task import get_current_task
+
+
+def kept_result(job_id: str) -> AsyncResult[Any] | None:
+    """Return what Celery keeps of a job's result; None in a project without a result backend, which cannot be asked."""
+    return None if isinstance(current_app.backend, DisabledBackend) else current_app.AsyncResult(job_id)
+
+
+def seconds_kept() -> int:
+    """Return for how many seconds Celery keeps results: its own default is a `timedelta`; a day where they are kept for ever."""
+    expires = current_app.conf.result_expires
+    return int(expires.total_seconds() if isinstance(expires, timedelta) else expires or 0) or 86400
 
 
 class ResultBackend(RedisBackend):
@@ -21,7 +34,7 @@ class ResultBackend(RedisBackend):
     Celery looks first whether a success is stored already, so that the failure of a job that was delivered twice does
     not replace it. A success may be written without looking: the later one is the one that someone waits for.
 
-    The success of a tracked job goes out together with the event that tells its end, where the Redis is the same.
+    The success of a tracked job goes out together with the event that reports its end, where the Redis is the same.
     """
 
     def mark_as_done(
@@ -61,8 +74,8 @@ class ResultBackend(RedisBackend):
             return False
         return tracker.succeeded(request, result, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
 
-    def kept_with_end(self, task_id: str, result: Any, state: str, told: dict[str, Any]) -> bool:
-        """Keep the result of a job that was answered without running and tell its end (`told`), in one step.
+    def kept_with_end(self, task_id: str, result: Any, state: str, end: dict[str, Any]) -> bool:
+        """Keep the result of a job that was answered without running and report its `end`, in one step.
 
         Returns False where that cannot be; then nothing is done.
         """
@@ -71,7 +84,7 @@ class ResultBackend(RedisBackend):
         key, text = self._entry(task_id, self.encode_result(result, state), state, None, None)
         if len(text) > self._MAX_STR_VALUE_SIZE:  # type: ignore[attr-defined]
             return False
-        return events.write_end(task_id, told, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
+        return events.write_end(task_id, end, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
 
     def _entry(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> tuple[str, str]:
         """Return key and text of a result."""

@@ -1,4 +1,4 @@
-"""Runs of a job that follow one another: by the policy that its message carries, or by what the job replaces itself with."""
+"""Retries and `self.replace`: how runs of one job follow one another, by the policy that its message carries."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""The stack of a job that runs, asked from outside: lines of code, and no values of variables.
+"""The stack trace of a running job, asked from outside: lines of code, and no values of variables.
 
 A pool process writes the stacks of its threads when it gets SIGUSR2, by `faulthandler`: its handler is written in C, asks for no
 lock of the interpreter, and so answers also from a process that is stuck in a library. It is registered in the main process, which
 pool processes are forked from, with one nameless file that all of them share; only the main process asks, one at a time. In
-pools without processes the stacks are read from the interpreter itself.
+pools without processes the stacks are read from the interpreter itself, also those of greenlets, which do not run just then.
 """
 
 import faulthandler
@@ -22,6 +22,8 @@ from types import FrameType
 from typing import IO, Any
 
 from celery.worker import state
+
+from jobroom.events import green
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def of_job(job: str) -> str:
     if request is None:
         raise NotRunning("The job does not run in this worker any more.")
     pid = getattr(request, "worker_pid", None)
-    if not pid or pid == os.getpid():
+    if not pid or pid == os.getpid() or green.library():  # there it is the id of a greenlet
         return _of_threads(job)
     return _of_process(int(pid))
 
@@ -125,12 +127,13 @@ def _of_threads(job: str) -> str:
     ]
     if not found:
         raise NotRunning("The thread of the job has just ended, or its pool does not let it be found.")
-    return "\n\n".join(f"Thread {name}\n{''.join(traceback.format_stack(frame))}" for name, frame in found)
+    return "\n\n".join(f"{name}\n{''.join(traceback.format_stack(frame))}" for name, frame in found)
 
 
 def _frames() -> list[tuple[str, FrameType]]:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    return [(names.get(ident) or str(ident), frame) for ident, frame in sys._current_frames().items()]
+    running = [(f"Thread {names.get(ident) or ident}", frame) for ident, frame in sys._current_frames().items()]
+    return [*running, *((name.capitalize(), frame) for name, frame in green.frames())]
 
 
 def _traces(frame: FrameType) -> bool:

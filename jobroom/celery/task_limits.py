@@ -1,4 +1,4 @@
-"""Limits of tasks over all workers, and a fair turn for each person on a queue: which message may start, and which waits.
+"""The worker's side of limits and fair queues: which message may start now, and which is parked.
 
 A worker that receives a message of a limited task, or of a fair queue, asks first whether it may start: one script decides
 for all workers. What may not is put among the messages for later (`jobroom.celery.delayed`), without a time, and its
@@ -29,13 +29,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from celery import current_app, signals
-from celery._state import get_current_task
 from kombu.utils.encoding import bytes_to_str
 
 from jobroom import foreign, redis
-from jobroom.celery import delayed
+from jobroom.celery import batches, debounced, delayed
 from jobroom.conf import settings
+from jobroom.current_task import get_current_task
 from jobroom.events import heartbeat
+from jobroom.locks.batch import Batch, batch_of
+from jobroom.locks.debounce import debounce_of
 from jobroom.locks.limit import Limited, limit_of
 from jobroom.lua_scripts import source
 
@@ -54,18 +56,30 @@ COUNTED = 2.0
 
 # Declarations ----------------------------------------------------------------------------------------------------------
 
-_limits: dict[str, Limited | None] = {}
+_limits: dict[str, Any] = {}
 
 
 def declared(task: Any) -> Limited | None:
     """Return the limit of a registered task; one that cannot be understood is logged once, and limits nothing."""
-    if task.name not in _limits:
+    found: Limited | None = _declared_once(task, "limit", limit_of)
+    return found
+
+
+def _declared_once(task: Any, what: str, read: Any) -> Any:
+    """Return what a registered task declares; what cannot be understood is logged once, and changes nothing."""
+    place = f"{what} {task.name}"
+    if place not in _limits:
         try:
-            _limits[task.name] = limit_of(task)
+            _limits[place] = read(task)
         except (ValueError, TypeError) as error:
-            logger.warning("The limit of the task %s is not kept: %s", task.name, error)
-            _limits[task.name] = None
-    return _limits[task.name]
+            logger.warning("The %s of the task %s is not kept: %s", what, task.name, error)
+            _limits[place] = None
+    return _limits[place]
+
+
+def is_gathered(task: Any) -> bool:
+    """Return whether a job of the task may wait for other calls of it: for the last one, or for its batch."""
+    return getattr(task, "debounce", None) is not None or isinstance(getattr(task, "batch", None), Batch)
 
 
 def is_limited(task: Any, queue: str) -> bool:
@@ -84,7 +98,7 @@ def hold_back(message: Any, app: Any) -> bool:
     headers = message.headers
     task = app.tasks.get(headers.get("task")) if isinstance(headers, dict) else None
     queue = str((message.delivery_info or {}).get("routing_key") or "")
-    if task is None or not is_limited(task, queue):
+    if task is None or not (is_limited(task, queue) or is_gathered(task)):
         return False
     due = delayed.due_at(headers.get("eta"), app)
     try:
@@ -93,7 +107,9 @@ def hold_back(message: Any, app: Any) -> bool:
             delayed.keep_text(headers["id"], due + settings.SENT_BEFORE, _text(message))
             message.ack()
             return True
-        if not any(_waits(message, *group) for group in _groups(task, message, queue)):
+        if not _waits_for_others(task, message) and not any(
+            _waits(message, *group) for group in _groups(task, message, queue)
+        ):
             return False
     except (redis.Error, OSError) as error:
         logger.warning("The limits of job %s cannot be asked for, it starts: %s", headers.get("id"), error)
@@ -102,16 +118,32 @@ def hold_back(message: Any, app: Any) -> bool:
     return True
 
 
+def _waits_for_others(task: Any, message: Any) -> bool:
+    """Keep a job whose turn other calls of its task decide; return whether it was kept."""
+    for what, read, keep in (("debounce", debounce_of, debounced.put_off), ("batch", batch_of, batches.gather)):
+        if getattr(task, what, None) is None or (found := _declared_once(task, what, read)) is None:
+            continue
+        call = message.payload[:2]
+        key = _key_of(found, message, *call)
+        more = (call,) if what == "batch" else ()
+        if keep(found, message.headers["id"], _text(message), key, *more):
+            return True
+    return False
+
+
+def _key_of(found: Any, message: Any, args: Any, kwargs: Any) -> str:
+    try:
+        return str(found.key_of(args, kwargs))
+    except Exception as error:  # noqa: BLE001 — the boundary: the key is made by a function of the project, of whatever was sent
+        logger.warning("The key of job %s is not known: %s", message.headers.get("id"), foreign.error_text(error))
+        return ""
+
+
 def _groups(task: Any, message: Any, queue: str) -> Iterable[tuple[str, int, float, int, str, str, str]]:
     """Yield what the message counts for: group, most, seconds between two starts, burst, what it is, key, rate."""
     limited = declared(task) if getattr(task, "limit", None) is not None else None
     if limited is not None:
-        try:
-            body = message.payload
-            key = limited.key_of(body[0], body[1])
-        except Exception as error:  # noqa: BLE001 — the boundary: the key is made by a function of the project, of whatever was sent
-            logger.warning("The key of job %s is not known: %s", message.headers.get("id"), foreign.error_text(error))
-            key = ""
+        key = _key_of(limited, message, *message.payload[:2])
         limit = limited.limit
         interval = 1 / limit.per_second if limit.per_second else 0.0
         group = f"{limited.name}:{key}" if key else limited.name
@@ -280,7 +312,11 @@ def sentences(jobs: list[str]) -> dict[str, str]:
     found: Any = redis.client().hmget(redis.key("turns", "parked"), jobs)
     waiting = {job: group for job, group in zip(jobs, found, strict=True) if group}
     known = {group.name: group.sentence for group in read(set(waiting.values()))}
-    return {job: known[group] for job, group in waiting.items()}
+    return {
+        **debounced.sentences(jobs),
+        **batches.sentences(jobs),
+        **{job: known[group] for job, group in waiting.items()},
+    }
 
 
 def refill() -> None:

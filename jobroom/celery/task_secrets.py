@@ -1,4 +1,4 @@
-"""The secrets of a job: known and hidden while it runs, opened where its code begins, forgotten afterwards."""
+"""The secrets of a job in its worker: decrypted where its code begins, hidden while it runs, forgotten afterwards."""
 
 from typing import Any
 

@@ -12,12 +12,11 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from celery import Task, current_app, signals, states
-from celery._state import get_current_task
 from celery.exceptions import WorkerLostError
 from kombu.utils.encoding import safe_repr
 from kombu.utils.json import dumps
 
-from jobroom import bounds, events, foreign, redis
+from jobroom import events, foreign, redis, truncation
 from jobroom.arguments.redaction import (
     HIDDEN,
     hide_arguments,
@@ -30,9 +29,11 @@ from jobroom.arguments.redaction import (
 from jobroom.celery.task_secrets import forget_secrets, know_secrets, open_secrets
 from jobroom.celery.tracked import is_left_out, is_tracked
 from jobroom.conf import settings
+from jobroom.current_task import get_current_task
 from jobroom.events import attachments, cancellation, heartbeat
 from jobroom.exceptions import RedisUnavailable, WorkerLost
 from jobroom.locks.requeue import is_requeued
+from jobroom.signals import run_failed
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ ASK = "ask_rights"
 
 # Who starts jobs in this context: page, api, command, schedule; None means code, or the job that is running.
 source: contextvars.ContextVar[str | None] = contextvars.ContextVar("source", default=None)
+# The job that is being launched, and its arguments without secrets, which its launch has made already.
+launched: contextvars.ContextVar[tuple[str, Any, Any] | None] = contextvars.ContextVar("launched", default=None)
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,16 +60,16 @@ class Execution:
     requeued: bool = False  # the job went back to its queue and goes on as another execution
     progress: Any = None  # the reporter, see jobroom.tasks.progress
     cancelled: str | None = None  # the request to cancel it (JSON), once it was noticed
-    silent: bool = False  # it did not start, so its end is not told either
+    silent: bool = False  # it did not start, so its end is not reported either
     answer: dict[str, Any] | None = None  # whose answer it got in place of running: answer_of, likeness
     files: list[dict[str, str]] | None = None  # what it attached: id, name
-    told: bool = False  # its end was written together with its result
+    reported: bool = False  # its end was written together with its result
     repeated: bool = False  # the job has ended already, or runs elsewhere: this delivery is one too many
     returned: Any = None  # what the task returned
     stored: tuple[str, str] | None = None  # key and text of Celery's result, which the writer stores with the end
     said: tuple[str, Any] | None = None  # the state and result that the task itself stored for its job
     write: events.Write | None = None  # what writes the events of a job that is part of something larger
-    unasked: dict[str, Any] | None = None  # what its start tells, while no one has answered whether the job may run
+    unasked: dict[str, Any] | None = None  # what its start reports, while no one has answered whether the job may run
     error: BaseException | None = None  # what the task raised: Celery hands its hooks a substitute where pickle fails
 
     @property
@@ -75,13 +78,13 @@ class Execution:
         return self.write is not None
 
     def ask_start(self, job: str) -> None:
-        """Tell the start, and note what the answer to it means; raise redis errors or RedisUnavailable while there is none."""
+        """Report the start, and note what the answer to it means; raise redis errors or RedisUnavailable while there is none."""
         started = self.unasked or {}
         if self.write is None:
             self._take(job, events.ask("started", job, started))
             return
-        told, answer = self.write("started", job, started)
-        if not told:
+        written, answer = self.write("started", job, started)
+        if not written:
             raise RedisUnavailable(f"The start of job {job} cannot be reported.")
         self._take(job, answer)
 
@@ -94,7 +97,7 @@ class Execution:
         self.cancelled = answer
         self.silent = answer is not None
 
-    def tell(self, event_type: str, job: str, **data: Any) -> str | None:
+    def report(self, event_type: str, job: str, **data: Any) -> str | None:
         """Write an event of this run; return the answer to it, see `events.Write`."""
         if self.write is not None:
             return self.write(event_type, job, data)[1]
@@ -108,7 +111,7 @@ _SAID = {states.FAILURE: "failed", states.REVOKED: "cancelled"}
 def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     signals.before_task_publish.connect(_queued, dispatch_uid="jobroom.celery.tracker")
-    # What is told of the start hides what is sealed, and what is told of the end what was opened: therefore the order.
+    # What is reported of the start hides what is sealed, and what is reported of the end what was opened: therefore the order.
     signals.task_prerun.connect(know_secrets, dispatch_uid="jobroom.celery.tracker.secrets")
     signals.task_prerun.connect(_started, dispatch_uid="jobroom.celery.tracker")
     signals.task_prerun.connect(open_secrets, dispatch_uid="jobroom.celery.tracker.open")
@@ -146,8 +149,11 @@ def _queued(
         return
     headers["tracked"] = True
     if is_requeued(headers):
-        return  # told by `waiting`: it is still the same attempt
-    arguments = _arguments(task, body[0], body[1])
+        return  # reported by `waiting`: it is still the same attempt
+    job, *known = launched.get() or ("",)
+    arguments = (
+        dict(zip(("args", "kwargs"), known, strict=True)) if job == headers["id"] else _arguments(task, *body[:2])
+    )
     # What Celery shows of a message, such as in `inspect active`.
     headers["argsrepr"], headers["kwargsrepr"] = safe_repr(arguments["args"]), safe_repr(arguments["kwargs"])
     current: Any = get_current_task()
@@ -198,9 +204,9 @@ def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: 
 
 
 def _ask_start(task: Any, execution: Execution, job: str, started: dict[str, Any]) -> None:
-    """Tell of the start, and hear whether the job may run; a task of ours asks again where Redis does not answer."""
+    """Report the start, and hear whether the job may run; a task of ours asks again where Redis does not answer."""
     if not getattr(task, "asks_before_start", False):
-        execution._take(job, execution.tell("started", job, **started))
+        execution._take(job, execution.report("started", job, **started))
         return
     execution.unasked = started
     try:
@@ -214,10 +220,10 @@ def _ask_start(task: Any, execution: Execution, job: str, started: dict[str, Any
 
 def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retval: Any = None, **_: Any) -> None:
     execution = execution_of(sender.request)
-    if execution is None or execution.repeated or execution.told:
+    if execution is None or execution.repeated or execution.reported:
         return
     if execution.silent:
-        # Told when it was cancelled, if it waited then; if its worker had vanished, no one has told it yet.
+        # Reported when it was cancelled, if it waited then; if its worker had vanished, no one has reported it yet.
         _finish(task_id, None, "cancelled", error=execution.reason, noticed=True)
         return
     if execution.progress is not None:
@@ -229,7 +235,7 @@ def _ended(sender: Task[Any, Any], task_id: str, state: str | None = None, retva
 
 
 def _ignored(task_id: str, execution: Execution) -> None:
-    """Tell the end of a run that raised Ignore: as Celery's result says, where the task has stored one itself."""
+    """Report the end of a run that raised Ignore: as Celery's result says, where the task has stored one itself."""
     said, value = execution.said or (None, None)
     if execution.outcome is not None or said is None:
         _finish(task_id, execution, execution.outcome or "succeeded", error=execution.reason)
@@ -247,13 +253,13 @@ def _ignored(task_id: str, execution: Execution) -> None:
 def _succeed(task_id: str, execution: Execution, result: Any, kept: events.Result | None = None) -> bool:
     execution.returned = result
     task: Any = get_current_task()
-    told = execution.answer or {}
+    answer = execution.answer or {}
     state = execution.outcome or "succeeded"
-    return _finish(task_id, execution, state, kept, result=_shown(result, task), holder=execution.holder, **told)
+    return _finish(task_id, execution, state, kept, result=_shown(result, task), holder=execution.holder, **answer)
 
 
 def succeeded(request: Any, result: Any, kept: events.Result) -> bool:
-    """Tell that the job has succeeded, and keep its result, in one step; return False where that is not possible.
+    """Report that the job has succeeded, and keep its result, in one step; return False where that is not possible.
 
     It is not where the task has hooks that run between the two: those still belong to the run. The end of a job that is
     part of something larger takes the result with it, see `Execution.stored`.
@@ -266,8 +272,8 @@ def succeeded(request: Any, result: Any, kept: events.Result) -> bool:
         return False
     if execution.progress is not None:
         execution.progress.flush()
-    execution.told = _succeed(request.id, execution, result, kept)
-    return execution.told
+    execution.reported = _succeed(request.id, execution, result, kept)
+    return execution.reported
 
 
 @functools.lru_cache(maxsize=4096)
@@ -287,13 +293,11 @@ def _failed(
     """Sent in the pool process for what the task raised, in the worker's main process when that process is gone."""
     if (is_tracked(sender) or events.is_part(sender.request)) and not sender.request.is_eager:
         execution = execution_of(sender.request)
-        told = (execution.answer if execution else None) or {}
+        answer = (execution.answer if execution else None) or {}
         state = "lost" if isinstance(exception, WorkerLostError | WorkerLost) else "failed"
         error = _error(sender, sender.request, exception, einfo, args, kwargs)
-        _finish(task_id, execution, state, **error, **told)
-    from jobroom.tasks import failure_mail  # noqa: PLC0415 — tasks.failure_mail imports this module
-
-    failure_mail.on_signal(sender, task_id, exception, einfo)
+        _finish(task_id, execution, state, **error, **answer)
+    run_failed.send(sender=type(sender), task=sender, task_id=task_id, exception=exception, einfo=einfo)
 
 
 def _retrying(sender: Task[Any, Any], request: Any, reason: Any, einfo: Any = None, **_: Any) -> None:
@@ -344,10 +348,10 @@ def _error(sender: Any, request: Any, exception: Any, einfo: Any, args: Any, kwa
     _keep_whole(sender, request, text, trace, secrets)
     clean = functools.partial(hide_in_text, secrets=secrets)
     return {
-        "error": bounds.shorten_clean(text, settings.ERROR_LIMIT, clean),
+        "error": truncation.shorten_clean(text, settings.ERROR_LIMIT, clean),
         "error_type": foreign.error_type(error),
         "error_bases": foreign.error_bases(error),
-        "traceback": bounds.shorten_clean(trace, settings.TRACEBACK_LIMIT, clean),
+        "traceback": truncation.shorten_clean(trace, settings.TRACEBACK_LIMIT, clean),
     }
 
 
@@ -362,7 +366,7 @@ def _keep_whole(task: Any, request: Any, text: str, trace: str, secrets: Abstrac
 def _finish(
     task_id: str, execution: Execution | None, state: str, kept: events.Result | None = None, **data: Any
 ) -> bool:
-    """Tell the end of a run. With `kept` the job's result is kept in the same step; False: neither was done."""
+    """Report the end of a run. With `kept` the job's result is kept in the same step; False: neither was done."""
     finished: dict[str, Any] = {
         "state": state,
         "execution": execution.id if execution else None,
@@ -388,7 +392,7 @@ def _shown(result: Any, task: Any = None) -> str | None:
     try:
         text = dumps(result)
     except Exception:  # noqa: BLE001 — the boundary: the result's own `__json__` is foreign code
-        text = dumps(bounds.shorten(foreign.repr_of(result), settings.RESULT_LIMIT))
+        text = dumps(truncation.shorten(foreign.repr_of(result), settings.RESULT_LIMIT))
     text = hide_in_json(text, running())
     limit = settings.RESULT_LIMIT
-    return text if len(text) <= limit else dumps(bounds.shorten(text, limit))
+    return text if len(text) <= limit else dumps(truncation.shorten(text, limit))

@@ -1,11 +1,12 @@
-"""Celery's Redis broker, with one client for a channel's commands instead of a new one for each.
+"""Celery's Redis transport, with one client for a channel's commands instead of a new one for each.
 
 A worker makes two for every message, one to note it as unacknowledged and one to acknowledge it, which is a tenth of
 what a short job costs. While a queue is busy a message is taken, noted and the one before acknowledged in one step, see
-`jobroom.celery.intake`. Keys and connections stay as kombu has them: its own workers and ours may share a broker.
+`jobroom.celery.message_fetch`. Keys and connections stay as kombu has them: its own workers and ours may share a broker.
 """
 
 import contextlib
+import math
 import time
 from queue import Empty
 from typing import Any
@@ -15,27 +16,36 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
 from jobroom import foreign
-from jobroom.celery import intake, rejection
+from jobroom.celery import message_fetch, rejection
 from jobroom.conf import settings
 
 
 class Channel(redis.Channel):
     """A channel that keeps the client of its pool."""
 
-    QoS = intake.QoS
+    QoS = message_fetch.QoS
     _kept: Any = None
     _popped: Any = None  # queue and text of the message that was taken last
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.take = intake.Take(self, on=settings.TAKE_IN_ONE_STEP)
+        self.take = message_fetch.Take(self, on=settings.TAKE_IN_ONE_STEP)
 
     def close(self) -> None:
-        """Close the channel; what was acknowledged is told before."""
+        """Close the channel; what was acknowledged is sent before."""
         if not self.closed:
             with contextlib.suppress(*self.connection_errors):  # type: ignore[attr-defined]  # then they come again, as with kombu
                 self.take.flush()
         super().close()
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        """Return how connections are made: none waits for an answer longer than a publish may, whatever it is used for.
+
+        Kombu opens a channel with a question over the connection for messages, so a publish waits for that one too.
+        """
+        params = super()._connparams(asynchronous)  # type: ignore[misc]
+        params["socket_timeout"] = min(params["socket_timeout"] or math.inf, settings.PUBLISH_TIMEOUT)
+        return params
 
     def _brpop_start(self, timeout: Any = None) -> None:
         """Begin to take a message: with the script while the queues are busy, else with BRPOP, which waits."""
@@ -67,17 +77,20 @@ class Channel(redis.Channel):
         """Take a message; what is none at all is refused, and the worker goes on."""
         self._popped = None
         try:
-            if self.take.told is not None:
-                return self._script_read()
-            self.take.busy = self.take.on and time.monotonic() - self.take.began < intake.AT_ONCE
-            return super()._brpop_read(**options)  # type: ignore[misc]
+            with message_fetch.waits_for_room():
+                if self.take.sent is not None:
+                    return self._script_read()
+                self.take.busy = self.take.on and time.monotonic() - self.take.began < message_fetch.AT_ONCE
+                return super()._brpop_read(**options)  # type: ignore[misc]
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             if not self._popped:
                 raise
             queue, raw = (bytes_to_str(part) for part in self._popped)
-            letter = rejection.Letter(queue=queue.rsplit(self.sep, 1)[0], raw=raw[: 4 * rejection.HEAD], size=len(raw))
+            refused = rejection.RefusedMessage(
+                queue=queue.rsplit(self.sep, 1)[0], raw=raw[: 4 * rejection.HEAD], size=len(raw)
+            )
             reason = f"It is no message: {foreign.error_type(error)}: {foreign.error_text(error)}"
-            rejection.refuse(letter, kind="unreadable", reason=reason)
+            rejection.refuse(refused, kind="unreadable", reason=reason)
             return True
 
     def _script_read(self) -> bool:
@@ -102,10 +115,16 @@ class Transport(redis.Transport):
     """Kombu's, with our channel."""
 
     Channel = Channel
+    cycle: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.cycle = intake.Poller()
+        self.cycle = message_fetch.Poller()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Let the worker's event loop look for messages."""
+        self.cycle.loop = loop
+        super().register_with_event_loop(connection, loop)
 
 
 def register() -> None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from jobroom import conf, private
+from jobroom import conf, file_permissions
 from jobroom.runner import board, preparation
 from jobroom.runner.console import Console
 from jobroom.runner.installation import Installation, redis_part
@@ -19,7 +19,7 @@ from jobroom.runner.readiness import Probe
 from jobroom.runner.redis_server import PrivateServer, RedisProblem, private_file
 from jobroom.runner.supervisor import Supervisor
 
-# Seconds after which, again and again, is told what is still missing.
+# Seconds after which, again and again, what is still missing is named.
 NOT_YET = 20.0
 REDIS_TRIES = 3
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, start, look after, stop; exit with 0 after Ctrl-C or SIGTERM, with 1 after a failure."""
         var = Path(getattr(settings, "VAR", Path(settings.BASE_DIR) / "var"))
-        private.set_umask()
+        file_permissions.set_umask()
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not options["no_color"]
         console = Console(sys.stdout, colour=colour)
         try:
@@ -76,7 +76,7 @@ class Session:
         self.host = host
         self.port = port
         self.grace = grace
-        self.begun = self.told = time.monotonic()
+        self.begun = self.reported = time.monotonic()
         self.welcomed = False
         self.probe = Probe(self._probe_address(), self._accepted_host())
 
@@ -147,8 +147,8 @@ class Session:
         if self.probe.turn():
             self.welcomed = True
             self._welcome(now - self.begun)
-        elif now - self.told > NOT_YET:
-            self.told = now
+        elif now - self.reported > NOT_YET:
+            self.reported = now
             self.console.say(
                 f"not ready after {now - self.begun:.0f} s; still missing: {', '.join(self.probe.missing)}"
             )

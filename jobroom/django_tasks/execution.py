@@ -5,11 +5,11 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from celery._state import get_current_task
 from celery.exceptions import Ignore, Reject, Retry
 from django.utils import timezone
 
 from jobroom import foreign
+from jobroom.current_task import get_current_task
 from jobroom.django_tasks import results
 from jobroom.django_tasks.framework import (
     AnyResult,
@@ -43,7 +43,7 @@ def execute(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> An
     try:
         returned = normalize_json(task.call(*context, *args, **kwargs))
     except (Ignore, Reject, Retry):
-        raise  # the job goes on, or its end is told elsewhere
+        raise  # the job goes on, or its end is reported elsewhere
     except BaseException as error:
         _finish(result, TaskResultStatus.FAILED, errors=[*result.errors, _error(error)])
         task_finished.send_robust(sender=sender, task_result=result)

@@ -1,4 +1,4 @@
-"""The names of Django's task framework, from the one module that this Django has: `django.tasks`, or its backport `django_tasks`."""
+"""Imports Django's task framework from `django.tasks`, or from its backport `django_tasks`."""
 
 from importlib import import_module
 from importlib.util import find_spec

@@ -59,7 +59,7 @@ def _base_of(task: AnyTask) -> type:
 def priority(task: AnyTask) -> int:
     """Return the framework's priority, -100 to 100 with the highest first, as ours: 0 (soonest) to 9 (last).
 
-    Zero, what is above and what is below each have levels of their own, also where the broker tells four apart.
+    Zero, what is above and what is below each have levels of their own, also where the broker distinguishes four.
     """
     if task.priority > 0:
         return (100 - task.priority) // 34

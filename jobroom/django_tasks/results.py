@@ -1,4 +1,4 @@
-"""From a job to the framework's TaskResult."""
+"""Makes the framework's `TaskResult` of a job."""
 
 import contextlib
 import datetime
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import states
-from celery.result import AsyncResult
 from django.db import DatabaseError
 from django.utils import timezone
 
 from jobroom import foreign, redis
+from jobroom.celery.results import kept_result
 from jobroom.django_tasks.framework import (
     AnyResult,
     AnyTask,
@@ -172,7 +172,7 @@ def _error(path: str, text: str) -> TaskError:
 def _returned(job: Job) -> Any:
     """Return what the function returned: whole while Celery keeps the result, later what history holds of it."""
     with contextlib.suppress(redis.Error, OSError):
-        kept: AsyncResult[Any] = AsyncResult(job.pk)
-        if kept.state == states.SUCCESS:
+        kept = kept_result(job.pk)
+        if kept is not None and kept.state == states.SUCCESS:
             return kept.result
     return job.result

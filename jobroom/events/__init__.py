@@ -1,4 +1,4 @@
-"""What happens to jobs, as events on one Redis stream. Workers write, `manage.py record` reads.
+"""Events of jobs on one Redis stream: workers write them, `manage.py record` reads them.
 
 An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 1970) and what the type needs:
 
@@ -14,11 +14,11 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 |            | or answer_of (+ execution, if it had started): it waits for that job, which computes the same        |
 | `retrying` | execution, retries, eta, error, error_type, error_bases (full names), traceback                      |
 | `moved`    | queue, by: an operator moved its message to that queue                                               |
-| `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, error_bases, traceback, holder, noticed (a worker met a cancelled job), answer_of (the job that computed it), likeness (of a near-duplicate, 0 to 1) |
-| `mail`     | mail (its id), task, status (sent, failed, grouped, no one), subject, recipients, fingerprint, body, error |
+| `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, error_bases, traceback, holder, noticed (a worker met a cancelled job), answer_of (the job that computed it), likeness (of a near-duplicate, 0 to 1), batch (that job ran its call in a batch) |
+| `mail`     | mail (its id), task, status (sent, failed, no one), subject, recipients, fingerprint, body, error |
 | `lock`     | action (broken, lost), lock, holder, by, reason                                                      |
 | `refused`  | task, queue, worker, kind (unknown, invalid, undecodable, unreadable, repeated, rejected), reason, head (of the raw message), size (bytes): no worker can run it |
-| `workflow` | workflow (its id), and what happened to it: state, result; or letters (node → letter); or node, items; or node, added (the node beside it), index, children |
+| `workflow` | workflow (its id), and what happened to it: state, result; or node_states (node → state); or node, items; or node, added (the node beside it), index, children |
 
 The events of a node of a workflow also name `workflow` and `node`.
 
@@ -107,14 +107,14 @@ _unsent: collections.deque[Message] = collections.deque(maxlen=10_000)
 _lock = threading.Lock()
 
 
-def _begin_anew() -> None:
+def _begin_again() -> None:
     """Give a forked process a lock of its own, which no one holds, and leave its parent's events to the parent."""
     global _lock  # noqa: PLW0603 — a lock that another thread held at the fork would stay locked for ever
     _lock = threading.Lock()
     _unsent.clear()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_begin_again)
 
 
 def stream() -> str:
@@ -183,7 +183,7 @@ _writers: dict[str, Callable[[Any, Any], Write]] = {}
 def register_writer(header: str, make: Callable[[Any, Any], Write]) -> None:
     """Let the events of jobs whose messages carry `header` be written by what `make(request, task)` returns.
 
-    For jobs that are part of something larger, whose end sets off more, in the same step as it is told.
+    For jobs that are part of something larger, whose end sets off more, in the same step as it is reported.
     """
     _writers[header] = make
 

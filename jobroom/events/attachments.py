@@ -1,4 +1,4 @@
-"""Files that jobs make: their content goes to its place at once, the database learns of it by an event."""
+"""Files that jobs make: the content is stored at once, and an event lets the database know."""
 
 import contextlib
 import hashlib
@@ -104,14 +104,14 @@ def attach_text(job: str, execution: Any, name: str, text: str) -> None:
     except OSError as error:
         logger.warning("Job %s: %s could not be kept: %s", job, name, error)
         return
-    _tell(job, execution, file_id, name, kept)
+    _report(job, execution, file_id, name, kept)
 
 
-def _tell(job: str, execution: Any, file_id: uuid.UUID, name: str, kept: dict[str, Any]) -> str | None:
-    """Tell of a file that is complete; return the request to cancel the job, if there is one."""
+def _report(job: str, execution: Any, file_id: uuid.UUID, name: str, kept: dict[str, Any]) -> str | None:
+    """Report a file that is complete; return the request to cancel the job, if there is one."""
     execution.files = [*(getattr(execution, "files", None) or []), {"id": str(file_id), "name": name}]
-    told = {"execution": execution.id, "file": str(file_id), "name": name, **kept}
-    return events.write("file", job, told)[1]
+    data = {"execution": execution.id, "file": str(file_id), "name": name, **kept}
+    return events.write("file", job, data)[1]
 
 
 class AttachMixin:
@@ -129,7 +129,7 @@ class AttachMixin:
             return None
         file_id = uuid.uuid4()
         kept = keep(file_id, _chunks(Path(path)))
-        asked = _tell(self.request.id, execution, file_id, name or Path(path).name, kept)
+        asked = _report(self.request.id, execution, file_id, name or Path(path).name, kept)
         if asked:
             execution.cancelled = asked
         self.check_cancelled()  # type: ignore[attr-defined]  # ProgressMixin has it

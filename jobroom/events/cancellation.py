@@ -10,7 +10,7 @@ from jobroom.celery import delayed
 from jobroom.conf import settings
 from jobroom.lua_scripts import source
 
-# A worker remembers for three hours what it was told to revoke (celery.worker.state.REVOKE_EXPIRES).
+# A worker remembers for three hours what it was asked to revoke (celery.worker.state.REVOKE_EXPIRES).
 WANTED_KEPT = 4 * 3600
 # Jobs that are asked in one round trip.
 CHUNK = 500
@@ -22,7 +22,7 @@ class JobCancelled(BaseException):
 
     def __init__(self, request: str) -> None:
         asked: dict[str, Any] = json.loads(request)
-        self.by = str(asked.get("by") or "somebody")
+        self.by = str(asked.get("by") or "someone")
         super().__init__(f"Cancelled by {self.by}.")
 
 
@@ -34,7 +34,7 @@ def request(job: str, by: str) -> bool:
 def request_all(jobs: Sequence[str], by: str) -> set[str]:
     """Ask jobs to stop, CHUNK of them a round trip; return the ids of those that run and have to notice.
 
-    The others will not start any more, and their end is told here. Raises redis errors; what was asked before stays asked.
+    The others will not start any more, and their end is reported here. Raises redis errors; what was asked before stays asked.
     """
     running: set[str] = set()
     for start in range(0, len(jobs), CHUNK):
@@ -61,7 +61,7 @@ def _wanted(job: str) -> str:
 
 
 def withdraw(job: str) -> None:
-    """Forget the request, as the job is wanted again; also workers that were told to revoke it learn that."""
+    """Forget the request, as the job is wanted again; also workers that were asked to revoke it learn that."""
     withdraw_all([job])
 
 

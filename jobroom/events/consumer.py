@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from jobroom import events, redis, turns
+from jobroom import events, leases, redis
 from jobroom.conf import settings
 from jobroom.exceptions import RedisUnavailable
 from jobroom.lua_scripts import source
@@ -175,7 +175,7 @@ class Reader:
         The turn ends after `seconds`, or when `end_turn` says when the next one begins.
         """
         key = redis.key("turn", name)
-        return _call(lambda: turns.take(self.client, key, self.name, seconds))
+        return _call(lambda: leases.take(self.client, key, self.name, seconds))
 
     def mark(self) -> Mark:
         """Return the mark of now, see `mark`."""
@@ -188,7 +188,7 @@ class Reader:
     def end_turn(self, name: str, pause: float) -> None:
         """Let the next turn at the chore begin after `pause` seconds; of another reader's turn nothing is changed."""
         key = redis.key("turn", name)
-        _call(lambda: turns.end(self.client, key, self.name, pause))
+        _call(lambda: leases.end(self.client, key, self.name, pause))
 
     def leave(self) -> None:
         """Say good-bye, unless entries are still with this reader: others take those over."""

@@ -1,4 +1,4 @@
-"""Workers say every few seconds that they live, whom they serve and what they hold; anybody may read it.
+"""The heartbeat of workers: every few seconds which queues they serve and which jobs they hold.
 
 A worker process is an *instance*: `default@host` that is killed and started again is a new one, so jobs of the old
 one are known to be lost at once, and not only when its time-out has passed.
@@ -8,6 +8,7 @@ import atexit
 import dataclasses
 import json
 import logging
+import math
 import os
 import socket
 import threading
@@ -22,10 +23,12 @@ from celery.worker import state
 
 from jobroom import exhaustion, redis
 from jobroom.conf import settings
+from jobroom.events import green
+from jobroom.events.pacemaker import Pacemaker
 
 logger = logging.getLogger(__name__)
 
-# What else the worker tells of itself; set by who knows it.
+# What else the worker reports of itself; set by who knows it.
 extra: Callable[[], dict[str, Any]] = dict
 
 # Kept by the pool processes, which are forked from the main process: their jobs name the main process's instance.
@@ -34,7 +37,7 @@ _instance = ""
 
 @dataclasses.dataclass(frozen=True)
 class Worker:
-    """One worker process as its last heartbeat told; times are seconds since 1970 on the server's clock."""
+    """One worker process by its last heartbeat; times are seconds since 1970 on the server's clock."""
 
     instance: str
     name: str
@@ -58,7 +61,7 @@ class Worker:
     paused: list[str] = dataclasses.field(
         default_factory=list
     )  # queues that it serves and does not consume: see pauses
-    quiet: bool = False  # an operator has told it to take no jobs
+    quiet: bool = False  # an operator has asked it to take no jobs
     paused_tasks: list[str] = dataclasses.field(default_factory=list)
     taken: dict[str, int] = dataclasses.field(default_factory=dict)  # queue → messages that it took since its start
     seen: float = 0.0
@@ -78,7 +81,7 @@ class Worker:
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether it receives jobs now, as far as anybody can see."""
+        """Whether it receives jobs now, as far as anyone can see."""
         return self.alive and not self.stuck and not self.starting and not self.quiet
 
     @property
@@ -87,7 +90,7 @@ class Worker:
         return max(0, self.concurrency - len(self.running))
 
 
-# All messages that this process has received, as `jobroom.celery.losses.Request`, while anybody needs them. Celery's own tables
+# All messages that this process has received, as `jobroom.celery.redeliveries.Request`, while anyone needs them. Celery's own tables
 # forget some: those that wait for a rate limit that has been changed since.
 received: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -175,12 +178,13 @@ class Heartbeat(threading.Thread):
         self.writing = threading.Lock()
         self.owner = os.getpid()
         self.started_at = time.time()
+        self.said: dict[str, Any] = {}  # the last heartbeat
+        self.said_at = math.inf  # when it was, on the monotonic clock
         self.turned: float | None = None  # when the consumer's loop turned last, on the monotonic clock
 
     def describe(self) -> dict[str, Any]:
         """Return what the worker says of itself."""
-        held = self._holding() if self.consumer is not None else {}
-        told = self._extra()
+        extra = self._extra()
         return {
             "instance": instance(),
             "name": self.controller.hostname,
@@ -188,25 +192,30 @@ class Heartbeat(threading.Thread):
             "pid": os.getpid(),
             # Also those that wait for a resource: it is this worker that serves them.
             "queues": sorted(
-                {*self.controller.app.amqp.queues.consume_from, *told.get("waiting", ()), *told.get("closed", ())}
+                {*self.controller.app.amqp.queues.consume_from, *extra.get("waiting", ()), *extra.get("closed", ())}
             ),
             "pool": self._pool().__module__.rpartition(".")[2],
             "concurrency": self._concurrency(),
             "started": self.started_at,
-            "held": sorted(set(held.values())),
-            "tags": sorted(held),
             "starting": self.consumer is None,
             "taken": dict(taken),
             "clock": time.time(),
             "loop": None if self.turned is None else time.monotonic() - self.turned,
-            **(self._at_work() if self.consumer is not None else {}),
-            **told,
+            **self.at_hand(),
+            **extra,
         }
+
+    def at_hand(self) -> dict[str, Any]:
+        """Return what the worker holds and does; asks for no lock, so any thread may ask for it."""
+        if self.consumer is None:
+            return {"held": [], "tags": []}
+        held = self._holding()
+        return {"held": sorted(set(held.values())), "tags": sorted(held), **self._at_work()}
 
     def _extra(self) -> dict[str, Any]:
         try:
             return extra()
-        except Exception:  # the boundary: a worker that lives must not look dead because of what else it tells
+        except Exception:  # the boundary: a worker that lives must not look dead because of what else it reports
             logger.exception("The heartbeat carries no resources")
             return {}
 
@@ -267,13 +276,23 @@ class Heartbeat(threading.Thread):
     def beat(self) -> None:
         """Say once that the worker lives. The time is taken first: what is received later is in the next beat."""
         now = redis.now(self.client)
-        told = json.dumps(self.describe())
-        with self.writing, self.client.pipeline() as pipe:
-            if self.stopped.is_set():
-                return
-            pipe.set(data_key(instance()), told, ex=24 * 3600)
+        described = self.describe()
+        with self.writing:
+            if not self.stopped.is_set():
+                self.write(self.client, now, described)
+                self.said, self.said_at = described, time.monotonic()
+
+    def write(self, client: Any, now: float, described: dict[str, Any]) -> None:
+        """Say what is described, as of `now` on the server's clock."""
+        with client.pipeline() as pipe:
+            pipe.set(data_key(instance()), json.dumps(described), ex=24 * 3600)
             pipe.zadd(index_key(), {instance(): now})
             pipe.execute()
+
+    def withdraw(self, client: Any) -> None:
+        """Take back what was said after the good-bye."""
+        client.zrem(index_key(), instance())
+        client.delete(data_key(instance()))
 
     def run(self) -> None:
         """Beat until asked to stop."""
@@ -323,11 +342,19 @@ def begin(controller: Any, consumer: Any = None) -> None:
     _heartbeat.try_to_beat()
     if fresh:
         _heartbeat.start()
+        if green.library():
+            Pacemaker(_heartbeat).start()
 
 
 def pool_of(consumer: Any) -> str:
     """Return the kind of pool of a consumer, such as prefork."""
     return str(type(consumer.pool).__module__.rpartition(".")[2])
+
+
+def forks_pool() -> bool:
+    """Return whether this is the main process of a worker that may fork a pool process at any moment."""
+    mine = _heartbeat if _heartbeat is not None and _heartbeat.owner == os.getpid() else None
+    return mine is not None and mine._pool().__module__.endswith(".prefork")
 
 
 def beat_now() -> None:

@@ -1,4 +1,4 @@
-"""Tables of who may do what, and how much: rules, allowances, API tokens, and when a person was signed out everywhere."""
+"""Tables of rights and limits: task rules, allowances, API tokens, and when a person was signed out everywhere."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The history, for staff: to read, never to change."""
+"""The history in Django's admin, read-only."""
 
 import uuid
 from typing import Any, ClassVar
@@ -12,9 +12,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
-from jobroom.conf import settings
 from jobroom.jobs import catalogue, limits
-from jobroom.jobs.admin_base import ExactSearchAdmin, NewestFirst, ReadOnlyAdmin
+from jobroom.jobs.admin_base import ColumnFilter, ExactSearchAdmin, NewestFirst, ReadOnly, ReadOnlyAdmin
+from jobroom.jobs.forms.rules import TaskRuleForm
 from jobroom.jobs.models import Allowance, ApiToken, Attempt, Job, Preset, SignOut, State, StoredFile, TaskRule
 from jobroom.jobs.recorder.archive import STATUS
 from jobroom.jobs.templatetags.jobroom_jobs import bar
@@ -23,53 +23,30 @@ from jobroom.live import access
 from jobroom.users import User
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ColumnFilter):
     """Jobs of one state."""
 
     title = "state"
     parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return all states, without asking the table which of them occur."""
-        return [(state.value, str(state.label)) for state in State]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the jobs of the chosen state."""
-        return queryset.filter(state=self.value()) if self.value() in State.values else queryset
+    offered = State.choices
 
 
-class StatusFilter(admin.SimpleListFilter):
-    """Results of one Celery state."""
+class StatusFilter(ColumnFilter):
+    """Results of one Celery state: those in which a job ends."""
 
     title = "status"
     parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the states in which a job ends, without asking the table which of them occur."""
-        return [(status, status) for status in sorted(set(STATUS.values()))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the results of the chosen state."""
-        return queryset.filter(status=self.value()) if self.value() else queryset
+    offered = tuple((status, status) for status in sorted(set(STATUS.values())))
 
 
-class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+class AttemptInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     """The attempts of a job."""
 
     model = Attempt
     fields = ("number", "state", "worker", "started_at", "finished_at", "runtime", "error_type", "error")
     ordering = ("number",)
     extra = 0
-    can_delete = False
     show_change_link = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """No one adds."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """No one changes."""
-        return False
 
 
 @admin.register(Job)
@@ -179,37 +156,6 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, f"{count} tokens revoked.")
 
 
-class TaskRuleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A rule: for which task, for whom, with which queues."""
-
-    task = forms.ChoiceField(help_text="A task that no worker knows any more is marked.")
-    queues = forms.MultipleChoiceField(
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="Queues that people may choose at launch; without any, only the task's own.",
-    )
-
-    class Meta:
-        model = TaskRule
-        fields = ("task", "see", "launch", "arguments", "cancel", "queues")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        known = [entry.name for entry in catalogue.entries() if entry.tracked]
-        self._offer("task", known, [self.instance.task] if self.instance.task else [], "no worker knows it")
-        self._offer("queues", list(settings.QUEUES), list(self.instance.queues), "no worker of ours serves it")
-
-    def _offer(self, name: str, known: list[str], kept: list[str], mark: str) -> None:
-        """Offer what is known, and what the rule has already even when that is unknown it."""
-        field = self.fields.get(name)
-        if not isinstance(field, forms.ChoiceField):
-            return  # the person may only look
-        first = [("", "Choose a task")] if name == "task" else []
-        unknown = [(value, f"{value} ({mark})") for value in kept if value not in known]
-        field.choices = [*first, *((value, value) for value in known), *unknown]
-        field.error_messages["invalid_choice"] = "“%(value)s” is none of the choices: choose one of the list."
-
-
 @admin.register(TaskRule)
 class TaskRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Who may do what with a task; without a rule only staff may."""
@@ -267,10 +213,7 @@ class PresetAdmin(ReadOnlyAdmin):
     list_select_related = ("owner",)
     ordering = ("task", "name")
     search_fields = ("name", "task", f"owner__{User.USERNAME_FIELD}")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Leave it to the permission."""
-        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+    deletable = True
 
 
 @admin.register(StoredFile)

@@ -1,5 +1,6 @@
-"""What the admin's pages of large tables have in common: to read, searched by whole ids, counted up to a limit."""
+"""A base for admin pages of large tables: read-only, searched by whole ids, counted up to a limit."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -8,7 +9,9 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 
 from jobroom.jobs.filters import LOOKED, MOST_COUNTED, JobFilter
 from jobroom.jobs.models import State
@@ -31,12 +34,35 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         return int(rows.order_by().values("pk")[:MOST_COUNTED].count())
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # cannot be subscripted at run time
-    """Shows rows of a table that only machines write."""
+def job_link(job_id: str, text: str = "") -> str:
+    """Return a link to the page of a job, shown as `text` or else as its id; without an address only that, or a dash."""
+    shown = text or job_id or "-"
+    try:
+        address = reverse("jobroom:jobs:job", args=[job_id]) if job_id else ""
+    except NoReverseMatch:  # the id of a job that others sent may hold anything
+        address = ""
+    return format_html('<a href="{}">{}</a>', address, shown) if address else shown
 
-    show_full_result_count = False
-    paginator = CappedPaginator
-    list_per_page = 50
+
+class ColumnFilter(admin.SimpleListFilter):
+    """Rows with one value of the column `parameter_name`; the table is not asked which values occur."""
+
+    offered: Sequence[tuple[str, str]] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return all values with their names."""
+        return list(self.offered)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows with the chosen value, all where there is no such value."""
+        chosen = self.value()
+        return queryset.filter(**{str(self.parameter_name): chosen}) if chosen in dict(self.offered) else queryset
+
+
+class ReadOnly:
+    """For an admin or an inline of rows that only machines write: they are looked at, and at most deleted."""
+
+    deletable = False  # by those who have the permission; else the clean-up alone deletes
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """No one adds."""
@@ -47,8 +73,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # cannot be su
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """No one deletes here; the clean-up does."""
-        return False
+        """Leave it to the permission where rows may be deleted by hand."""
+        return self.deletable and bool(super().has_delete_permission(request, obj))  # type: ignore[misc]
+
+
+class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # cannot be subscripted at run time
+    """Shows rows of a table that only machines write."""
+
+    show_full_result_count = False
+    paginator = CappedPaginator
+    list_per_page = 50
 
 
 class ExactSearchAdmin(ReadOnlyAdmin):

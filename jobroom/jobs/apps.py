@@ -1,4 +1,4 @@
-"""Registers the app with Django and connects it to what lies below."""
+"""Registers the app with Django and connects its signals."""
 
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,17 @@ class JobsConfig(AppConfig):
 
     name = "jobroom.jobs"
     label = "jobroom_jobs"
+    verbose_name = "Jobroom: jobs"
     default_auto_field = "django.db.models.BigAutoField"
     menu = (
         Entry("Overview", "jobroom:jobs:overview", order=10),
         Entry("Jobs", "jobroom:jobs:jobs", order=20),
         Entry("Tasks", "jobroom:jobs:tasks", order=30),
-        Entry("Answers", "jobroom:jobs:answers", group=SYSTEM, order=40, staff=True),
+        Entry("Times", "jobroom:jobs:times", group=SYSTEM, order=7),
+        Entry("Failures", "jobroom:jobs:failures", group=SYSTEM, order=5, staff=True),
+        Entry("Result cache", "jobroom:jobs:answers", group=SYSTEM, order=40, staff=True),
+        Entry("Task rules", "jobroom:jobs:rules", group=SYSTEM, order=60, staff=True),
+        Entry("Deadlines", "jobroom:jobs:deadlines", group=SYSTEM, order=65, staff=True),
         Entry("Admin", "admin:index", group=SYSTEM, order=900, staff=True),
     )
 
@@ -29,7 +34,7 @@ class JobsConfig(AppConfig):
         from celery import current_app
 
         from jobroom.arguments import File
-        from jobroom.jobs import checks, files, logins, policies, receivers, topics
+        from jobroom.jobs import checks, files, login_limits, policies, receivers, topics
         from jobroom.jobs.models import ApiToken, TaskRule
         from jobroom.jobs.recorder import in_worker
         from jobroom.live import access
@@ -41,7 +46,7 @@ class JobsConfig(AppConfig):
         BodyLimit.most = files.largest_body
         receivers.connect()
         topics.connect()
-        logins.connect()
+        login_limits.connect()
         checks.connect()
         sockets.register(_user_of_token)
         access.watch(TaskRule, *policies.RIGHTS)

@@ -1,4 +1,4 @@
-"""Who a program acts for: by API token, or by a JSON Web Token (RFC 7519) that a password was exchanged for."""
+"""Authenticates programs: by API token, or by a JSON Web Token (RFC 7519) that a password was exchanged for."""
 
 from typing import Any
 

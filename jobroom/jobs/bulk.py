@@ -1,4 +1,4 @@
-"""Cancel or retry many jobs at once: what would happen to which, and doing it."""
+"""Cancels or retries many jobs at once, after a preview of what would happen to which."""
 
 import dataclasses
 from collections import Counter
@@ -17,6 +17,7 @@ from jobroom.jobs import control, launches, policies
 from jobroom.jobs.exceptions import JobError
 from jobroom.jobs.filters import LOOKED, JobFilter
 from jobroom.jobs.models import Job, Source
+from jobroom.jobs.number_formats import number_of
 from jobroom.jobs.querysets import JobQuerySet
 from jobroom.jobs.search import Count, Place, Search
 from jobroom.limits import TooMany
@@ -119,17 +120,17 @@ def _needed(action: Action) -> JobQuerySet:
 
 
 def act(
-    action: Action, jobs: Iterator[Job], user: User, tell: Callable[[Outcome, Job], object] = lambda so_far, job: None
+    action: Action, jobs: Iterator[Job], user: User, notify: Callable[[Outcome, Job], object] = lambda so_far, job: None
 ) -> Outcome:
     """Do it to `jobs`; rights and states are looked at again for each, in this moment.
 
-    `tell` hears what was done so far after each. When Redis does not answer, the rest is left as it is.
+    `notify` hears what was done so far after each. When Redis does not answer, the rest is left as it is.
     """
     found = Outcome()
     while chunk := list(islice(jobs, CHUNK)):
         try:
             for job in _cancel(chunk, user, found) if action == "cancel" else _retry(chunk, user, found):
-                tell(found, job)
+                notify(found, job)
         except (redis.Error, RedisUnavailable, OSError):
             found.stopped = "Redis does not answer, so the rest was left as it is. Try again in a moment."
             break
@@ -205,7 +206,7 @@ def in_background(action: Action, choice: Choice, user: User, until: datetime) -
         "until": until.isoformat(),
     }
     with transaction.atomic():
-        # By the machine: everybody may act on many jobs, though few may launch the task with arguments of their own.
+        # By the machine: everyone may act on many jobs, though few may launch the task with arguments of their own.
         job = launches.launch(task=TASK, arguments=arguments, by=None, source=Source.PAGE)
         Job.objects.filter(pk=job.pk).update(owner=user)
     return job
@@ -219,11 +220,7 @@ def action_called(name: str) -> Action | None:
 def sentence(action: Action, outcome: Outcome) -> str:
     """Return what was done and what not."""
     word = {"cancel": "asked to stop", "retry": "sent again"}[action]
-    parts = [f"{_jobs(outcome.done)} {word}."]
+    parts = [f"{number_of(outcome.done, 'job', 'jobs')} {word}."]
     for reason, number in outcome.reasons:
-        parts.append(f"{_jobs(number)} left alone: {reason}")
+        parts.append(f"{number_of(number, 'job', 'jobs')} left alone: {reason}")
     return " ".join([*parts, outcome.stopped]).strip()
-
-
-def _jobs(number: int) -> str:
-    return "1 job" if number == 1 else f"{number:,} jobs"

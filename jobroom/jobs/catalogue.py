@@ -1,8 +1,9 @@
-"""The tasks there are, as people see them."""
+"""The catalogue: the registered tasks with titles, descriptions and rights, as people see them."""
 
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ from jobroom.users import User
 
 # SQLite takes no more than 500 parts in one statement.
 MOST_AT_ONCE = 400
+# A name that Celery or a programmer made; any other is for people already.
+_IDENTIFIER = re.compile(r"[\w.]+")
 
 
 @dataclasses.dataclass(slots=True)
@@ -125,7 +128,7 @@ def _parameters(run: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _entry(task: Any) -> TaskEntry:
-    text = getattr(task, "description", None) or inspect.getdoc(task.run) or _own_doc(task)
+    text = getattr(task, "description", None) or _doc(task.run) or _own_doc(task)
     summary, _, details = text.strip().partition("\n")
     return TaskEntry(
         name=task.name,
@@ -138,9 +141,23 @@ def _entry(task: Any) -> TaskEntry:
         retries=bool(getattr(task, "autoretry_for", ())),
         app=str(type(task).__module__).partition(".")[0],
         cache_for=kept_seconds(task),
-        title=str(getattr(task, "title", None) or task.name),
+        title=title_of(task),
         step_of=str(getattr(task, "step_of", None) or ""),
     )
+
+
+def title_of(task: Any) -> str:
+    """Return what people call the task: its own `title`, or its name in words: "Send invoice" for `shop.tasks.send_invoice`."""
+    own = getattr(task, "title", None)
+    if own:
+        return str(own)
+    words = task.name.rpartition(".")[2].replace("_", " ").strip() if _IDENTIFIER.fullmatch(task.name) else ""
+    return words[:1].upper() + words[1:] if words else str(task.name)
+
+
+def _doc(run: Any) -> str:
+    """Return the docstring of a function, not that of a method of the same name in Celery's or our classes."""
+    return inspect.cleandoc(run.__doc__ or "")
 
 
 def _own_doc(task: Any) -> str:

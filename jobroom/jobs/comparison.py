@@ -1,16 +1,14 @@
-"""What helps to understand a failure: the frame of the project's own code, the last success, others with the same cause."""
+"""Help with a failure: the frame of the project's own code, the last success, other jobs with the same cause."""
 
 import dataclasses
 import json
-import re
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from jobroom.arguments.redaction import hide
-from jobroom.jobs import causes, policies
+from jobroom.jobs import failures, policies
 from jobroom.jobs.catalogue import named_arguments
 from jobroom.jobs.models import Job, State
 from jobroom.users import User
@@ -19,10 +17,6 @@ from jobroom.users import User
 LOOKED_AT = 200
 # Lines of code before and after the failing one.
 AROUND = 4
-_FRAME = re.compile(
-    r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>.+)\n(?:    (?P<code>.+))?', re.MULTILINE
-)
-_LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +67,13 @@ def of(job: Job, user: User) -> Comparison | None:
 
 
 def _same_cause(one: Job, job: Job) -> bool:
+    if one.fingerprint and job.fingerprint:
+        return one.fingerprint == job.fingerprint
+    # One of them was recorded before causes were.
     if one.state != job.state or one.error_type != job.error_type:
         return False
     first, second = (each.error.strip().partition("\n")[0] for each in (one, job))
-    return causes.alike(first) == causes.alike(second)
+    return failures.alike(first) == failures.alike(second)
 
 
 def differences(before: Job, job: Job) -> list[tuple[str, str, str]]:
@@ -97,13 +94,7 @@ def _text(values: dict[str, Any], name: str) -> str:
 def own_frame(traceback: str) -> Frame | None:
     """Return the deepest frame of a traceback that is in the project's code and in no library; None where none is."""
     base = str(settings.BASE_DIR) if hasattr(settings, "BASE_DIR") else ""
-    own = [
-        found
-        for found in _FRAME.finditer(traceback)
-        if not found["file"].startswith((*_LIBRARIES, "<")) and "site-packages" not in found["file"]
-    ]
-    # The last one that is not the machinery around the task.
-    best = next((found for found in reversed(own) if "/jobroom/" not in found["file"]), own[-1] if own else None)
+    best = next(iter(reversed(failures.own_frames(traceback))), None)
     if best is None:
         return None
     file = best["file"].removeprefix(f"{base}/") if base else best["file"]

@@ -1,6 +1,6 @@
 """Waits for the end of a job, with a thread or without one.
 
-The caller that waits listens to the job's topic and looks at the job when its end is told. What is told while Redis restarts is not
+The caller that waits listens to the job's topic and looks at the job when its end is published. What is published while Redis restarts is not
 heard, so they look now and then all the same; those of one event loop together, in one question to the database.
 """
 
@@ -35,22 +35,22 @@ _BLOCKED, _LATE = 1.0, 0.2
 _CHUNK = 500
 
 
-def tells_end(kind: str, text: str) -> bool:
-    """Return whether a message of a job's topic (its type, and all of it) tells the end of the job."""
+def reports_end(kind: str, text: str) -> bool:
+    """Return whether a message of a job's topic (its type, and all of it) reports the end of the job."""
     return kind == "state" and json.loads(text).get("state") in FINISHED
 
 
 def over(ids: Collection[str], since: float) -> set[str]:
     """Return those of the jobs that have ended, or are in no database; nothing happened to any of them before `since`."""
-    told = _told(since) & set(
+    ended = _unrecorded_ends(since) & set(
         ids
     )  # first the stream, as in `jobroom.jobs.current_state`: what is not there any more is in the database
     known = Job.objects.filter(pk__in=ids).exclude(state__in=FINISHED).values_list("pk", flat=True)
-    return told | (set(ids) - set(known))
+    return ended | (set(ids) - set(known))
 
 
-def _told(since: float) -> set[str]:
-    """Return the jobs whose end is told and not recorded yet."""
+def _unrecorded_ends(since: float) -> set[str]:
+    """Return the jobs whose end is in the stream and not recorded yet."""
     try:
         entries = consumer.all_unrecorded(current_state.LOOKED_AT, since)
     except RedisUnavailable:
@@ -70,10 +70,10 @@ def blocked(job: Job, seconds: float) -> Job:
 
 def _followed(job: Job, end: float) -> Job:
     pause = min(_LATE, max(0.001, end - time.monotonic()))
-    with follow(f"job:{job.pk}", pause) as told:
+    with follow(f"job:{job.pk}", pause) as events:
         now, looked = _now(job), time.monotonic()
         while not now.is_finished and time.monotonic() < end:
-            event = next(told)
+            event = next(events)
             if (event and event.get("type") == "finished") or time.monotonic() - looked > _BLOCKED:
                 now, looked = _now(job), time.monotonic()
         return now if now.is_finished else _now(job)
@@ -97,7 +97,7 @@ async def awaited(job: Job, seconds: float, look: Callable[[], tuple[T, bool]]) 
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    async with waiter(f"job:{job.pk}", rings=tells_end) as rings, _looked_after(job, rings) as pause:
+    async with waiter(f"job:{job.pk}", rings=reports_end) as rings, _looked_after(job, rings) as pause:
         while True:
             await rings.wait(min(end - loop.time(), pause))
             seen, done = await in_thread(look)
@@ -125,7 +125,7 @@ class Round:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, one: Waiter, job: Job) -> None:
-        """Look after one more, whose job may have ended before anybody listened."""
+        """Look after one more, whose job may have ended before anyone listened."""
         self.waiters[one] = job
         self._new.append(one)
         self._came.set()

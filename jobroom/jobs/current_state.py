@@ -1,4 +1,4 @@
-"""Reads one job exactly: the database, and what happened since and is not recorded yet."""
+"""Reads one job's current state: the database, and the events that are not recorded yet."""
 
 import logging
 from datetime import datetime
@@ -13,9 +13,9 @@ from jobroom.jobs import policies
 from jobroom.jobs.exceptions import InvalidEvent
 from jobroom.jobs.models import Job, StoredFile
 from jobroom.jobs.querysets import JobQuerySet
-from jobroom.jobs.recorder.conclusions import conclude
-from jobroom.jobs.recorder.life import Life
+from jobroom.jobs.recorder.job_state import conclude
 from jobroom.jobs.recorder.parse import LIFE, Event, parse
+from jobroom.jobs.recorder.state_machine import Life
 from jobroom.users import User
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
-"""What kind of error ended a job: the full name of its class and of its bases, as they were raised.
+"""The full class name of the error that ended a job, and those of its bases.
 
-The short name of a class tells no module, and no `except` clause that would have met it.
+The short name of a class gives no module, and no `except` clause that would have met it.
 """
 
 from collections.abc import Iterable
@@ -22,8 +22,8 @@ def bases_of(job: Job) -> list[str]:
     if job.known_attempts is None:
         rows = Attempt.objects.filter(job=job.answer_of or job.pk, error_type=job.error_type)
         attempts = rows.only("number", "error_type", "error_bases").order_by("-number")[:1]
-    told = (one for one in attempts if one.error_type == job.error_type)
-    latest = max(told, key=lambda one: one.number, default=None)
+    matching = (one for one in attempts if one.error_type == job.error_type)
+    latest = max(matching, key=lambda one: one.number, default=None)
     return list(latest.error_bases) if latest is not None else []
 
 

@@ -17,7 +17,7 @@ class UnknownTask(JobError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         close = difflib.get_close_matches(name[:255], list(known), n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(close)}?" if close else " `manage.py tasks` lists them."
+        hint = f" Did you mean {' or '.join(close)}?" if close else " `manage.py jobroom tasks` lists them."
         super().__init__(f"There is no task called “{name}”.{hint}")
 
 
@@ -26,7 +26,7 @@ class NotAllowed(JobError):
 
 
 class NotOpen(NotAllowed, UnknownTask):
-    """There is no such task for this person: none at all, or one that they may know nothing of. Nothing tells which."""
+    """There is no such task for this person: none at all, or one that they may know nothing of. Nothing shows which."""
 
     def __init__(self, name: str, open_ones: Iterable[str]) -> None:
         close = difflib.get_close_matches(name[:255], list(open_ones), n=3, cutoff=0.5)
@@ -50,7 +50,7 @@ class TooLarge(JobError):
 
 
 class NotNow(JobError):
-    """This cannot be done in the state the job is in; the message says why."""
+    """This cannot be done in the state the job, or the cause of failures, is in; the message says why."""
 
 
 class NotCommitted(JobError):

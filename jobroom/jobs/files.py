@@ -1,4 +1,4 @@
-"""Files that people upload and jobs make: kept under an id, given out as what they are, to those who may have them."""
+"""Uploaded files and files that jobs make: stored under an id, served with their type to those who may have them."""
 
 import contextlib
 import re
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from jobroom.arguments import File
 from jobroom.events import attachments
-from jobroom.jobs import gate, limits
+from jobroom.jobs import limits, requester
 from jobroom.jobs.conf import settings
 from jobroom.jobs.exceptions import TooLarge
 from jobroom.jobs.models import Job, StoredFile
@@ -28,7 +28,7 @@ from jobroom.users import User
 _UNWANTED = re.compile("[\x00-\x1f\x7f/\\\\\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 # While inside, arguments may only name files that the user may have.
-read_by = gate.asked_by
+read_by = requester.asked_by
 
 
 class LoadedFile(File):
@@ -46,7 +46,7 @@ class LoadedFile(File):
 
 def load(file_id: str) -> File:
     """Return the file; raise ValueError when there is none that the reader may have."""
-    reader = gate.who_asks()
+    reader = requester.who_asks()
     rows = StoredFile.objects.all() if reader is None else StoredFile.objects.visible_to(reader)
     with contextlib.suppress(ValueError, StoredFile.DoesNotExist):
         return LoadedFile(rows.get(pk=uuid.UUID(file_id)))

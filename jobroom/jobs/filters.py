@@ -1,4 +1,4 @@
-"""What a list of jobs shows: read from the address, written back into it."""
+"""The filter of a list of jobs, read from the query string and written back into it."""
 
 import itertools
 import json
@@ -14,14 +14,14 @@ from django.db import connection
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
-from jobroom.jobs import list_orders, policies
+from jobroom.jobs import lateness, list_orders, policies
 from jobroom.jobs.catalogue import tracked_names
 from jobroom.jobs.lists import PAGE, Listing, clean, written
 from jobroom.jobs.models import ACTIVE, Job, State
 from jobroom.jobs.policies import may_know_of, may_see_task
 from jobroom.jobs.querysets import JobQuerySet
 from jobroom.jobs.search import COLUMNS, Count, Found, Path, Place, Search, later, visible_paths
-from jobroom.jobs.window import Window
+from jobroom.jobs.time_window import Window
 from jobroom.users import User
 from jobroom.web.cursors import WrongCursor
 
@@ -74,13 +74,13 @@ def _counted_by_index(rows: JobQuerySet) -> dict[State, Count]:
 
 
 class JobFilter(Listing):
-    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, workflow, owner, tag, q, when, sort, before.
+    """The jobs that `user` may see and `query` asks for: state, task, queue, schedule, workflow, owner, tag, late, q, when, sort, before.
 
     A value that makes no sense is ignored: a shared address must not break when a task is renamed. `owner` is `me` or a
     user name; a name that no one has finds nothing. `within`, or `since` and `until`, are about the launch. A page has `size` rows.
     """
 
-    names = ("state", "task", "queue", "schedule", "workflow", "owner", "tag", "q", *Window.names, "sort")
+    names = ("state", "task", "queue", "schedule", "workflow", "owner", "tag", "late", "q", *Window.names, "sort")
 
     def __init__(self, query: Mapping[str, str], user: User | AnonymousUser, size: int = PAGE) -> None:
         self.size = size
@@ -94,6 +94,7 @@ class JobFilter(Listing):
         self.workflow_id = query.get("workflow", "").strip()[:64]
         self.owner = query.get("owner", "").strip()[:150]
         self.tag = query.get("tag", "").strip()[:50]
+        self.late = query.get("late", "") if query.get("late") in lateness.CHOICES else ""
         self.user = user
         self.q = query.get("q", "").strip()[:255]
         self.window = Window.read(query)
@@ -123,6 +124,8 @@ class JobFilter(Listing):
                 rows = rows.exclude(**{column: ""})
         if self.owner:
             rows = rows.filter(owner=self._owner)
+        if self.late:
+            rows = rows.filter(pk__in=self._late_ids)
         if self.tag:
             rows = self._tagged(rows)
         return self._searched(rows) if self.q else rows
@@ -130,6 +133,10 @@ class JobFilter(Listing):
     @cached_property
     def _owner(self) -> int | None:
         return owner_called(self.owner, self.user)
+
+    @cached_property
+    def _late_ids(self) -> list[str]:
+        return lateness.ids(self.late)
 
     def _tagged(self, rows: JobQuerySet) -> JobQuerySet:
         if connection.features.supports_json_field_contains:
@@ -154,6 +161,8 @@ class JobFilter(Listing):
         """The ways along an index: each leads to all jobs that match, and to others."""
         if self.q and self._is_id:
             return [[Q(pk=self.q)]]
+        if self.late:
+            return [[Q(pk__in=self._late_ids)]]  # few, whatever else is asked for
         state = {"state": self.state} if self.state else {}
         paths: list[Path] = [[Q(**{name: getattr(self, name)})] for name in ("task", "queue") if getattr(self, name)]
         if self.schedule:
@@ -226,11 +235,11 @@ class JobFilter(Listing):
     @cached_property
     def _has_one_index(self) -> bool:
         """Whether one index has all that match together, and nothing else."""
-        if policies.sees_by_rule(self.user) or self.q or self.tag or self.order:
+        if policies.sees_by_rule(self.user) or self.q or self.tag or self.late or self.order:
             return False
-        of_somebody = bool(self.owner) or not self.user.is_staff
+        of_one_owner = bool(self.owner) or not self.user.is_staff
         others = {"owner", *Window.names}
-        asked = {name for name in self.parts if name not in others} | ({"owner"} if of_somebody else set())
+        asked = {name for name in self.parts if name not in others} | ({"owner"} if of_one_owner else set())
         return len(asked) <= 1 or asked == {"owner", "state"}
 
     @property
@@ -277,12 +286,18 @@ class JobFilter(Listing):
         return self.workflow_id
 
     @property
+    def folded(self) -> int:
+        """How many of the fields are filled in that a phone shows on demand."""
+        fields = (self.task, self.owner, self.within, self.since, self.until)
+        return sum(bool(field) for field in fields)
+
+    @property
     def chips(self) -> list[tuple[str, str, str]]:
         """Return name, value and the link without it of each part that the page has no field for."""
         return [
             (n, v, self.link(**{n: None}))
             for n, v in self.parts.items()
-            if n in {"queue", "schedule", "workflow", "tag"}
+            if n in {"queue", "schedule", "workflow", "tag", "late"}
         ] + [(n, v, self.link(**{n: None})) for n, v in self.window.words]
 
     @property

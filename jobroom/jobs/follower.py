@@ -32,7 +32,7 @@ class Follower:
         self._line(f"Job {job.pk} is launched: {job}")
         with follow(f"job:{job.pk}") as news:
             self._catch_up(job)
-            # What is told between the subscription and this look is told twice, and taken once.
+            # What is published between the subscription and this look arrives twice, and is taken once.
             now = current_state.job(job.pk) or job
             while not now.is_finished:
                 event: dict[str, Any] | None = next(news)

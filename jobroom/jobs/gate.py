@@ -1,4 +1,4 @@
-"""The one gate: whatever starts or changes work has its arguments made here, for the person who asks, by today's rights.
+"""The one gate: whatever starts or changes work has its arguments made here, for the person who asks, by the rights of now.
 
 Page, API, command, schedule, workflow, rerun, resume, retry and preset all come through `check`, which looks at the schema,
 at the rows and files that the arguments name, and at what no message can carry; `admit` adds the right to launch the task,
@@ -7,10 +7,8 @@ and its queue. `by` None is the machine itself, which may everything.
 What a person may not see does not exist: a hidden task, row or file gets the answer of one that there is not, word for word.
 """
 
-import contextlib
-import contextvars
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celery import current_app
@@ -19,14 +17,13 @@ from kombu.utils.json import dumps
 
 from jobroom.arguments import Parameter, Schema, WrongArguments, schema_of
 from jobroom.arguments.storable import unstorable
-from jobroom.celery import wire
+from jobroom.celery import payload_limits
+from jobroom.celery.routes import routed
 from jobroom.conf import settings as limits
-from jobroom.jobs import policies
+from jobroom.jobs import files, policies
 from jobroom.jobs.exceptions import NotAllowed, NotOpen, UnknownTask
+from jobroom.jobs.requester import asked_by
 from jobroom.users import User
-
-# Who asks, for what is called from within a check: the loading of files, the choices of a form.
-_asking: contextvars.ContextVar[User | None] = contextvars.ContextVar("asking", default=None)
 
 NOT_OPEN = "Ask an administrator for a rule that opens it to your group."
 
@@ -57,24 +54,6 @@ class Admitted:
     def task(self) -> Any:
         """The registered task."""
         return self.checked.task
-
-
-# Who asks --------------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def asked_by(user: User | None) -> Iterator[None]:
-    """While inside, only what `user` may have is there; None may have everything."""
-    token = _asking.set(user)
-    try:
-        yield
-    finally:
-        _asking.reset(token)
-
-
-def who_asks() -> User | None:
-    """Return the person whose rights count now; None where the machine itself reads, as a worker does."""
-    return _asking.get()
 
 
 # Tasks -----------------------------------------------------------------------------------------------------------------
@@ -113,12 +92,6 @@ def task_to_launch(name: str, by: User | None) -> Any:
 def default_queue(task: Any) -> str:
     """Return the queue to which the task goes when no one chooses."""
     return routed(task.name, getattr(task, "queue", None))
-
-
-def routed(name: str, own: Any = None) -> str:
-    """Return the queue of a call, as Celery finds it: the task's `own`, else the project's route, else the default."""
-    queue = current_app.amqp.router.route({"queue": own} if own else {}, name).get("queue")
-    return str(getattr(queue, "name", queue) or current_app.conf.task_default_queue)
 
 
 # Arguments -------------------------------------------------------------------------------------------------------------
@@ -183,7 +156,7 @@ def _check_size(sent: Mapping[str, Any]) -> None:
     texts = {name: dumps(value) for name, value in sent.items()}
     if sum(map(len, texts.values())) > limits.MESSAGE_LIMIT:
         largest = max(texts, key=lambda name: len(texts[name]))
-        reason = wire.problem(f"[{','.join(texts.values())}]")
+        reason = payload_limits.problem(f"[{','.join(texts.values())}]")
         raise WrongArguments({largest: [reason]})
 
 
@@ -259,13 +232,11 @@ def hidden_parts(
 
 
 def _hidden_files(parameters: Sequence[Parameter], given: Mapping[str, Any], by: User) -> dict[str, list[str]]:
-    from jobroom.jobs.files import load  # noqa: PLC0415 — jobs.files imports this module
-
     errors: dict[str, list[str]] = {}
     with asked_by(by):
         for name in (p.name for p in parameters if p.kind == "file" and given.get(p.name) is not None):
             try:
-                load(str(given[name]))
+                files.load(str(given[name]))
             except ValueError as error:
                 errors[name] = [str(error)]
     return errors
@@ -327,7 +298,7 @@ def _not_in(rows: QuerySet[Any], value: Any, *, many: bool) -> str:
 
 def _check_launch(task: Any, by: User | None, queue: str, priority: int | None) -> None:
     errors: dict[str, list[str]] = {}
-    # The task's own queue is open to everybody who may launch it.
+    # The task's own queue is open to everyone who may launch it.
     if by is not None and queue != (default := default_queue(task)):
         allowed = policies.queues_for(by, task.name, default)
         if queue not in allowed:

@@ -1,34 +1,27 @@
-"""What earlier jobs of a task tell about the next: how long it takes, and how often it succeeds."""
+"""Statistics of a task's earlier jobs: how long they took, and how many succeeded."""
 
 import dataclasses
-import hashlib
-from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.core.cache import cache
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from jobroom.arguments.redaction import is_secret_name
-from jobroom.jobs import forecast, policies
+from jobroom.jobs import policies
 from jobroom.jobs.models import FINISHED, Job, State
-from jobroom.jobs.search import newest, union_all, visible_paths
+from jobroom.jobs.querysets import JobQuerySet
+from jobroom.jobs.search import newest, visible_paths
 from jobroom.users import User
 
 # So many of the latest jobs are looked at.
 LOOKED_AT = 50
 # They are sought among so many.
 SIFTED = 500
-_TOLD = frozenset({State.SUCCEEDED, State.FAILED, State.LOST})
+_COUNTED = frozenset({State.SUCCEEDED, State.FAILED, State.LOST})
 # The catalogue looks at so many of the latest jobs of all tasks, and shows so many outcomes of each.
 RECENT = 1000
 OUTCOMES = 12
-# The usual run times of so many tasks are read at once, each from so many jobs, and remembered for so many seconds.
-MOST_TASKS = 50
-LATEST = 25
-KEPT = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +37,11 @@ class Durations:
 def durations(task: str, user: User | None = None) -> Durations:
     """Return how long the latest jobs of `task` took that `user` may see; None sees those of all owners."""
     rows_of = Job.objects.all() if user is None or policies.may_see_task(user, task) else Job.objects.filter(owner=user)
-    of_task = rows_of.filter(task=task).newest_first()
+    of_task = ended(task, rows_of)
     columns = of_task.values_list("state", "started_at", "finished_at", "answer_of")
     # Not by state: of a task that is skipped all the time a database would read every job to find some others. An answer
-    # that another job computed tells nothing.
-    rows = [row[:3] for row in columns[:SIFTED] if row[0] in _TOLD and not row[3]][:LOOKED_AT]
+    # that another job computed says nothing.
+    rows = [row[:3] for row in columns[:SIFTED] if row[0] in _COUNTED and not row[3]][:LOOKED_AT]
     seconds = sorted(
         (end - start).total_seconds() for state, start, end in rows if state == State.SUCCEEDED and start and end
     )
@@ -56,6 +49,11 @@ def durations(task: str, user: User | None = None) -> Durations:
     if not seconds:
         return Durations(None, None, 0, failures)
     return Durations(seconds[len(seconds) // 2], seconds[-1], len(seconds), failures)
+
+
+def ended(task: str, rows: JobQuerySet | None = None) -> JobQuerySet:
+    """Return the jobs of a task that have ended, the newest first: however many wait, those before them are found."""
+    return (Job.objects.all() if rows is None else rows).filter(task=task, finished_at__isnull=False).newest_first()
 
 
 @dataclasses.dataclass(slots=True)
@@ -89,54 +87,8 @@ def _finished(user: User) -> list[tuple[str, str, datetime | None, datetime | No
         own = {} if user.is_staff else {"owner": user.pk, "owner__isnull": False}
         path = [Q(state=state, **own) for state in sorted(FINISHED)]
     columns = ("id", "created_at", "task", "state", "started_at", "finished_at", "answer_of")
-    rows = {pk: told for pk, _, *told in newest(path, RECENT, columns) if told[1] in FINISHED}
+    rows = {pk: values for pk, _, *values in newest(path, RECENT, columns) if values[1] in FINISHED}
     return [(task, state, start, end, answer_of) for task, state, start, end, answer_of in rows.values()]
-
-
-def typical(tasks: Collection[str]) -> dict[str, float]:
-    """Return how many seconds jobs of each task usually take: the median of its latest that ended by themselves.
-
-    Over all owners: it names none of them. A task without such a job is left out, and so are those beyond `MOST_TASKS` that
-    no one has asked for in the last minute.
-    """
-    keys = {f"jobroom.jobs.typical.{hashlib.sha256(task.encode()).hexdigest()[:24]}": task for task in tasks}
-    kept: dict[str, float | None] = {keys[key]: value for key, value in cache.get_many(keys).items()}
-    missing = sorted(task for task in keys.values() if task not in kept)[:MOST_TASKS]
-    if missing:
-        fresh = _read_typical(missing)
-        cache.set_many({key: fresh[task] for key, task in keys.items() if task in fresh}, KEPT)
-        kept.update(fresh)
-    return {task: seconds for task, seconds in kept.items() if seconds is not None}
-
-
-def _read_typical(tasks: Sequence[str]) -> dict[str, float | None]:
-    columns = ("id", "task", "state", "started_at", "finished_at", "answer_of")
-    latest = [Job.objects.filter(task=task).newest_first().values_list(*columns)[:LATEST] for task in tasks]
-    seconds: dict[str, list[float]] = {task: [] for task in tasks}
-    for job in Job.objects.raw(*union_all(latest)):
-        if job.state in (State.SUCCEEDED, State.FAILED) and job.started_at and job.finished_at and not job.answer_of:
-            seconds[job.task].append(max(0.0, (job.finished_at - job.started_at).total_seconds()))
-    return {task: sorted(times)[len(times) // 2] if times else None for task, times in seconds.items()}
-
-
-def remaining(job: Job) -> tuple[float, float] | None:
-    """Return the least and the most seconds that the running job should still take, None when no one can know."""
-    if job.state != State.RUNNING or job.started_at is None:
-        return None
-    spent = (timezone.now() - job.started_at).total_seconds()
-    return forecast.left(_seconds(job.task), job.fraction, spent)
-
-
-def _seconds(task: str) -> list[float]:
-    """Return what the latest successful jobs of the task took, over all owners: it names none of them."""
-    columns = (
-        Job.objects.filter(task=task).newest_first().values_list("state", "started_at", "finished_at", "answer_of")
-    )
-    return [
-        (end - start).total_seconds()
-        for state, start, end, answer_of in columns[:SIFTED]
-        if state == State.SUCCEEDED and start and end and not answer_of
-    ][:LOOKED_AT]
 
 
 def search(rows: models.QuerySet[Any], text: str) -> models.QuerySet[Any]:

@@ -12,7 +12,7 @@ from celery import current_app, states
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobroom import bounds
+from jobroom import truncation
 from jobroom.arguments import redaction
 from jobroom.arguments.storable import plain
 from jobroom.conf import settings as limits
@@ -30,7 +30,7 @@ _STATES = {states.SUCCESS: State.SUCCEEDED, states.FAILURE: State.FAILED, states
 # A batch is tried again when a recorder wrote one of its jobs at the same moment.
 _TRIES = 5
 
-Tell = Callable[[int], object]
+Notify = Callable[[int], object]
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Imported:
         return self.states.total()
 
 
-def import_results(*, unfinished: bool = False, dry_run: bool = False, tell: Tell = lambda count: None) -> Imported:
+def import_results(*, unfinished: bool = False, dry_run: bool = False, notify: Notify = lambda count: None) -> Imported:
     """Make a finished job of each row of django-celery-results that has none; return what was found and made.
 
     Rows are read and written in batches, each in one transaction, so it may be interrupted and started again. The rows
@@ -60,13 +60,13 @@ def import_results(*, unfinished: bool = False, dry_run: bool = False, tell: Tel
     Args:
         unfinished: make lost jobs of rows that have no end, instead of leaving them out.
         dry_run: write nothing.
-        tell: hears the number of rows seen so far, after each batch.
+        notify: hears the number of rows seen so far, after each batch.
 
     """
     report = Imported()
     for batch in _batches():
         _import(batch, report, unfinished=unfinished, dry_run=dry_run)
-        tell(report.seen)
+        notify(report.seen)
     return report
 
 
@@ -112,7 +112,7 @@ def _write(jobs: Sequence[Job]) -> None:
 
 
 def job_of(row: ArchivedResult) -> Job:
-    """Return the job that a row of django-celery-results tells of, not saved; one without an end is a lost one."""
+    """Return the job that a row of django-celery-results describes, not saved; one without an end is a lost one."""
     state = _STATES.get(row.status, State.LOST)
     ran = state in (State.SUCCEEDED, State.FAILED) or row.date_started is not None
     job = Job(
@@ -128,7 +128,7 @@ def job_of(row: ArchivedResult) -> Job:
         created_at=min(row.date_created, row.date_started or row.date_created),
         started_at=row.date_started,
         finished_at=row.date_done,
-        traceback=bounds.shorten(_clean(row.traceback or ""), limits.TRACEBACK_LIMIT),
+        traceback=truncation.shorten(_clean(row.traceback or ""), limits.TRACEBACK_LIMIT),
     )
     kept_as_text = [*_add_arguments(job, row), *_add_end(job, row)]
     job.note = " ".join(kept_as_text)
@@ -157,7 +157,7 @@ def _add_arguments(job: Job, row: ArchivedResult) -> Iterator[str]:
         yield "Its arguments could not be read, and are not shown because some of them are secret."
         return
     text = f"{_readable(row.task_args)} {_readable(row.task_kwargs)}".strip()
-    yield f"Its arguments are known as text alone: {bounds.shorten(text, limits.LOG_LINE_LIMIT)}"
+    yield f"Its arguments are known as text alone: {truncation.shorten(text, limits.LOG_LINE_LIMIT)}"
 
 
 def _add_end(job: Job, row: ArchivedResult) -> Iterator[str]:
@@ -176,14 +176,14 @@ def _add_end(job: Job, row: ArchivedResult) -> Iterator[str]:
         if job.task and value == f"{job.task} already running!":
             job.state = State.SKIPPED  # what an exclusive task answers whose lock is busy
         text = json.dumps(value)
-        job.result = value if len(text) <= limits.RESULT_LIMIT else bounds.shorten(text, limits.RESULT_LIMIT)
+        job.result = value if len(text) <= limits.RESULT_LIMIT else truncation.shorten(text, limits.RESULT_LIMIT)
     elif isinstance(value, dict):
         said = value.get("exc_message", "")
         said = ", ".join(map(str, said)) if isinstance(said, list) else str(said)
-        job.error = bounds.shorten(_clean(said), limits.ERROR_LIMIT)
+        job.error = truncation.shorten(_clean(said), limits.ERROR_LIMIT)
         job.error_type = str(value.get("exc_type", ""))[:255]
     elif value is not None:
-        job.error = bounds.shorten(_clean(str(value)), limits.ERROR_LIMIT)
+        job.error = truncation.shorten(_clean(str(value)), limits.ERROR_LIMIT)
 
 
 def _value(text: str | None) -> Any:

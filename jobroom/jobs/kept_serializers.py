@@ -1,4 +1,4 @@
-"""Serializers that a thread keeps, because making one costs more than using it."""
+"""REST serializers that are made once a thread, because making one costs more than using it."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""From a person's answers to a queued job: one way for page, API, command and schedule."""
+"""Launches a job: one way for page, API, command and schedule."""
 
 import logging
 import uuid
@@ -8,7 +8,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from celery import current_app
-from celery._state import get_current_task
 from celery.exceptions import OperationalError
 from django.db import connection, transaction
 from django.db.models import Q
@@ -18,12 +17,14 @@ from kombu.exceptions import EncodeError
 
 from jobroom import events, foreign, rounds
 from jobroom.arguments import Schema, WrongArguments, schema_of
-from jobroom.arguments.redaction import HIDDEN, hide_arguments, secret_arguments
+from jobroom.arguments.redaction import secret_arguments
 from jobroom.cache import Answer
 from jobroom.cache.handoff import HEADER
 from jobroom.celery import task_limits, tracker
+from jobroom.current_task import get_current_task
 from jobroom.events import heartbeat
-from jobroom.jobs import completion, gate, later, limits, result_cache
+from jobroom.jobs import completion, gate, limits, result_cache, rights_at_start
+from jobroom.jobs.calls import Call, holds_hidden
 from jobroom.jobs.conf import settings
 from jobroom.jobs.exceptions import NotCommitted, SecretsNotKept
 from jobroom.jobs.gate import Admitted, Checked, default_queue, task_called
@@ -72,7 +73,7 @@ def launch(
 
     `by` None means the machine itself, which may everything. Where the task keeps its answers (`cache_for`) and one fits,
     the job has succeeded already, and nothing is sent; `caching` may say otherwise. With `wait` it is returned as it is
-    when it has ended, or after so many seconds: `job.is_finished` tells which. The calling thread is held meanwhile.
+    when it has ended, or after so many seconds: `job.is_finished` says which. The calling thread is held meanwhile.
 
     Raises UnknownTask, NotOpen, NotAllowed, and WrongArguments with an entry for each wrong field, those of the launch itself
     (`queue`, `run_after`, `priority`) included; NotCommitted when it should wait inside an open transaction.
@@ -82,18 +83,19 @@ def launch(
     order = gate.admit(task=task, arguments=arguments, by=by, queue=queue, priority=priority)
     limits.allow_launch(by, task)
     result_cache.check_caching(order.task, caching)
-    is_later = run_after is not None and run_after > timezone.now()
-    answer = (
-        None if is_later else result_cache.kept(result_cache.asked(order.task, order.checked.sent, caching), caching)
-    )
-    job = _made(order, run_after if is_later else None, answer)
+    call = Call.of(order.checked)
+    later_than_now = run_after if run_after is not None and run_after > timezone.now() else None
+    answer = None if later_than_now else result_cache.kept(call, caching)
+    job = _new_job(call, later_than_now)
+    job.queue, job.priority, job.owner = order.queue, order.priority, by
     job.source, job.note, job.tags, job.caching = source, note, list(tags), caching
+    if answer is not None:
+        _answer(job, answer)
     _insert(job)
     if answer is not None:
-        job.may_have_files = bool(answer.files)
-        transaction.on_commit(lambda: result_cache.tell(job, answer))
+        transaction.on_commit(lambda: result_cache.report_end(job, answer))
     else:
-        _dispatch(order.task, job, *order.checked.schema.call(order.checked.sent))
+        _dispatch(call, job)
     return job if not wait or job.is_finished else completion.blocked(job, wait)
 
 
@@ -114,49 +116,48 @@ def launch_call(
     gate.admit_call(task, args, kwargs, None, queue)
     found = task_called(task)
     later_than_now = run_after if run_after is not None and run_after > timezone.now() else None
-    job = _new_job(found, args, kwargs, later_than_now)
+    call = Call(found, args, kwargs)
+    job = _new_job(call, later_than_now)
     job.queue, job.priority, job.facts = queue or default_queue(found), priority, dict(facts or {})
     job.source = Source.CODE
     current: Any = get_current_task()
     if current is not None and (request := current.request).id:
         job.source, job.parent_id, job.root_id = Source.TASK, request.id, request.root_id or request.id
     _insert(job)
-    _dispatch(found, job, args, kwargs)
+    _dispatch(call, job)
     return job
 
 
-def _made(order: Admitted, run_after: datetime | None, answer: Answer | None) -> Job:
-    """Return the job of a launch, not written yet: one that has its answer, waits for its time, or is queued."""
-    job = _new_job(order.task, *order.checked.schema.call(order.checked.sent), run_after)
-    job.queue, job.priority, job.owner = order.queue, order.priority, order.checked.by
-    for name, value in _answered(answer).items() if answer is not None else ():
-        setattr(job, name, value)
-    return job
-
-
-def _new_job(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], run_after: datetime | None) -> Job:
+def _new_job(call: Call, run_after: datetime | None) -> Job:
     """Return a job that waits for its time or is queued, not written yet."""
-    plain_args, plain_kwargs = hide_arguments(task.run, args, kwargs)
+    plain_args, plain_kwargs = call.plain
     return Job(
         id=str(uuid.uuid4()),
-        task=task.name,
+        task=call.task.name,
         args=plain_args,
         kwargs=plain_kwargs,
-        label=label_of(schema_of(task), plain_args, plain_kwargs),
+        label=label_of(call.schema, plain_args, plain_kwargs),
         run_after=run_after,
         queued_at=None if run_after else timezone.now(),
-        may_rerun=bool(task.acks_late),
+        may_rerun=bool(call.task.acks_late),
         state=State.SCHEDULED if run_after else State.QUEUED,
     )
 
 
-def _dispatch(task: Any, job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def _answer(job: Job, answer: Answer) -> None:
+    """Give a job that is not written yet the answer that is kept."""
+    job.state, job.finished_at = State.SUCCEEDED, timezone.now()
+    job.result, job.answer_of, job.likeness = result_cache.result_of(answer), answer.job, answer.likeness
+    job.may_have_files = bool(answer.files)
+
+
+def _dispatch(call: Call, job: Job) -> None:
     """Send the job when the transaction commits; one for later is sent by `send_due` shortly before its time.
 
     A worker would only hold it in its memory.
     """
-    if job.run_after is None or has_secrets(job) or job.run_after <= timezone.now() + _held():
-        transaction.on_commit(lambda: _send(task, job, args, kwargs, "launch"))
+    if job.run_after is None or call.has_secrets or job.run_after <= timezone.now() + _held():
+        transaction.on_commit(lambda: _send(call, job, "launch"))
 
 
 def _insert(job: Job) -> None:
@@ -184,17 +185,6 @@ def _check_committed() -> None:
         raise NotCommitted
 
 
-def _answered(answer: Answer) -> dict[str, Any]:
-    """Return the columns of a job that has its answer before it was ever sent."""
-    return {
-        "state": State.SUCCEEDED,
-        "finished_at": timezone.now(),
-        "result": result_cache.result_of(answer),
-        "answer_of": answer.job,
-        "likeness": answer.likeness,
-    }
-
-
 def repeat(
     *,
     task: str,
@@ -204,11 +194,12 @@ def repeat(
     name: str = "",
     queue: str = "",
     description: str = "",
+    expires: datetime | None = None,
 ) -> str:
-    """Make a schedule that launches the task; return the address of its page. Raises what `launch` raises."""
+    """Make a schedule that launches the task, until `expires`; return the address of its page. Raises what `launch` raises."""
     order, args, kwargs = kept_call(task=task, arguments=arguments, by=by, queue=queue)
     wanted = {"task": task, "args": args, "kwargs": kwargs, "cron": cron, "name": name, "queue": order.queue, "by": by}
-    wanted["description"] = description
+    wanted |= {"description": description, "expires": expires}
     addresses = [address for _, address in repetition_wanted.send(sender=Job, **wanted) if address]
     if not addresses:
         raise WrongArguments({"cron": ["No app of this site keeps schedules."]})
@@ -231,7 +222,7 @@ def _held() -> timedelta:
     return timedelta(seconds=2 * settings.HOUSEKEEPING_INTERVAL + settings.SEND_AHEAD)
 
 
-def _send(task: Any, job: Job, args: Any, kwargs: Any, dispatch: str = "") -> bool:
+def _send(call: Call, job: Job, dispatch: str = "") -> bool:
     """Send the message; when the broker is away the job stays in the database and housekeeping sends it later.
 
     With a `dispatch` no second message of the same attempt, whichever it is, starts the job again. Without one, this is a
@@ -242,15 +233,16 @@ def _send(task: Any, job: Job, args: Any, kwargs: Any, dispatch: str = "") -> bo
         options["priority"] = job.priority
     if headers := _headers(job, dispatch):
         options["headers"] = headers
-    if result_cache.joined(task, job, args, kwargs, options):
+    if result_cache.joined(call, job, options):
         return True
     if job.run_after is not None:
         options["eta"] = job.run_after
     if retries := job.facts.get("retries"):
         options["retries"] = retries
+    launched = tracker.launched.set((job.pk, *call.plain))
     token = tracker.source.set(job.source)
     try:
-        task.apply_async(args, kwargs, **options)
+        call.task.apply_async(call.args, call.kwargs, **options)
     except OperationalError as error:
         logger.warning("Failed to publish job %s, the broker is unavailable: %s", job.pk, error)
         return False
@@ -260,6 +252,7 @@ def _send(task: Any, job: Job, args: Any, kwargs: Any, dispatch: str = "") -> bo
         return True
     finally:
         tracker.source.reset(token)
+        tracker.launched.reset(launched)
     return True
 
 
@@ -279,9 +272,9 @@ def _headers(job: Job, dispatch: str) -> dict[str, Any]:
 
 def send_again(job: Job, checked: Checked) -> None:
     """Send a finished job once more under its own id; the caller has checked that it may be."""
-    args, kwargs = checked.schema.call(checked.sent)
+    call = Call.of(checked)
     job.run_after, job.facts = None, {**job.facts, "retries": 0}
-    transaction.on_commit(lambda: _send(checked.task, job, args, kwargs))
+    transaction.on_commit(lambda: _send(call, job))
 
 
 def resend(job: Job) -> None:
@@ -290,8 +283,8 @@ def resend(job: Job) -> None:
     The caller has seen to its secrets.
     """
     task = task_called(job.task)
-    if not later.is_refused(job, arguments_of(job)):
-        _send(task, job, job.args, job.kwargs, _again())
+    if not rights_at_start.is_refused(job, arguments_of(job)):
+        _send(Call(task, job.args, job.kwargs), job, _again())
 
 
 def why_not_resend(job: Job) -> str:
@@ -336,9 +329,9 @@ def _send_one(job: Job, now: datetime) -> bool:
     task = current_app.tasks.get(job.task)
     if task is None or has_secrets(job) or not _claim(job, now):
         return False
-    if later.is_refused(job, arguments_of(job)):
+    if rights_at_start.is_refused(job, arguments_of(job)):
         return False
-    return _send(task, job, job.args, job.kwargs, _again())
+    return _send(Call(task, job.args, job.kwargs), job, _again())
 
 
 def _held_by_workers() -> set[str]:
@@ -353,15 +346,7 @@ def _claim(job: Job, now: datetime) -> bool:
 
 def has_secrets(job: Job) -> bool:
     """Return whether some of the job's arguments are hidden; those are kept nowhere."""
-    return _contains_hidden(job.args) or _contains_hidden(job.kwargs)
-
-
-def _contains_hidden(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_contains_hidden(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_contains_hidden(item) for item in value)
-    return isinstance(value, str) and HIDDEN in value
+    return holds_hidden(job.args) or holds_hidden(job.kwargs)
 
 
 def arguments_of(job: Job, schema: Schema | None = None) -> dict[str, Any]:
@@ -372,7 +357,7 @@ def arguments_of(job: Job, schema: Schema | None = None) -> dict[str, Any]:
         named = schema.bind(job.args, job.kwargs)
     except WrongArguments:
         named = dict(job.kwargs)  # the signature has changed since
-    return {name: value for name, value in named.items() if not _contains_hidden(value)}
+    return {name: value for name, value in named.items() if not holds_hidden(value)}
 
 
 def launch_again(*, job: Job, by: User | None, source: Source) -> Job:

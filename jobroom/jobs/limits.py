@@ -1,6 +1,6 @@
-"""How much one person may launch, upload and keep, so that one cannot take the room from all others.
+"""Quotas of a person: how much one may launch, upload and keep, so that there is room for all others.
 
-The settings say it for everybody; a row of `Allowance` raises it (or lowers it) for a person or a group. The machine
+The settings say it for everyone; a row of `Allowance` raises it (or lowers it) for a person or a group. The machine
 itself, and what a schedule or a workflow sends, is not counted here: it passes no person. All else that a person has run
 is: a launch, a retry, each job of a retry of many, a schedule run now, a workflow launched, run again or resumed. Previews
 are counted by themselves.

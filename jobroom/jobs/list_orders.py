@@ -1,7 +1,7 @@
-"""Lists of jobs in other orders than that of their creation: by start, by how long they took, by task.
+"""Orders of lists of jobs other than by creation: by start, by duration, by task.
 
-What matches is found along the usual indexes, and sorted here, where it is little. Where it is much, the search goes along the
-index of the order in windows, as `jobroom.jobs.search` does along the others, and says where it stopped.
+Where one of the usual indexes leads to few jobs, the database sorts those of them that match. Otherwise the search goes along the
+index of the order in windows, filters each, as `jobroom.jobs.search` does along the others, and says where it stopped.
 """
 
 import dataclasses
@@ -16,13 +16,14 @@ from django.db.models import Expression, Q
 
 from jobroom.jobs.models import Job
 from jobroom.jobs.querysets import HAS_STARTED, HAS_TAKEN, JobQuerySet, Took
-from jobroom.jobs.search import COLUMNS, WINDOW, Search
+from jobroom.jobs.search import COLUMNS, WINDOW, Search, SearchWindow
 from jobroom.web.cursors import WrongCursor
 
-# So many that match are sorted here.
-SORTED_HERE = 2000
+# Fewer rows of an index are sorted at once.
+SORTED_AT_ONCE = 3000
 # What the conditions of a search may be about, and what the orders look at.
 LOOKED_AT = (*COLUMNS, "started_at", "answer_of")
+_TABLE = Job._meta.db_table
 # The values of the order's keys, and last the id of the job.
 SortedPlace = tuple[Any, ...]
 
@@ -114,12 +115,11 @@ def look(
 
     With `all_match` every job is known to match, so the first rows of the index are those of the page.
     """
-    if all_match:
-        return _along_index(search, sort, most, seconds, after, size=most)
-    found = search.look(most=SORTED_HERE + 1, seconds=seconds)
-    if found.upto is None:
-        return _sorted_here([place.pk for place in found.places], sort, most, after)
-    return _along_index(search, sort, most, seconds, after)
+    if search.conditions is None:
+        return FoundSorted([], None)
+    if not all_match and (window := search.ending_within(SORTED_AT_ONCE)) is not None:
+        return _sorted_at_once(search, sort, window, most, after)
+    return _along_index(search, sort, most, seconds, after, size=most if all_match else WINDOW)
 
 
 def _rows_of(sort: Sort) -> JobQuerySet:
@@ -127,53 +127,41 @@ def _rows_of(sort: Sort) -> JobQuerySet:
     return rows.annotate(took=Took()) if sort.keys[0][0] == "took" else rows
 
 
-def _sorted_here(ids: Sequence[str], sort: Sort, most: int, after: SortedPlace | None) -> FoundSorted:
-    rows = _rows_of(sort).filter(pk__in=ids).values(*(key for key, _ in sort.keys))
-    places = [sort.place_of(row) for row in rows]
-    for at in reversed(range(len(sort.keys))):  # the least key first: Python's sort keeps what is equal in its order
-        places.sort(key=lambda place: place[at], reverse=sort.keys[at][1])
-    if after is not None:
-        places = [place for place in places if _is_after(sort, place, after)]
+def _sorted_at_once(
+    search: Search, sort: Sort, window: SearchWindow, most: int, after: SortedPlace | None
+) -> FoundSorted:
+    """Return the places among all rows of an index that are few: the database sorts those that match."""
+    inner, values = window.text, window.values
+    if sort.keys[0][0] == "took":
+        took, _ = _compiled(Took().resolve_expression(Job.objects.all().query))
+        inner = f"SELECT {_TABLE}.*, {took} AS took FROM ({inner}) AS {_TABLE}"  # noqa: S608 — an expression by Django
+    # Twice as many, because a job that two conditions of a path lead to is there twice.
+    found = _matching(search, sort, inner, values, most=2 * most, after=after)
+    places = list(dict.fromkeys(found))
     return FoundSorted(places[:most], places[most - 1] if len(places) >= most else None)
 
 
-def _is_after(sort: Sort, place: SortedPlace, other: SortedPlace) -> bool:
-    for (_, down), mine, its in zip(sort.keys, place, other, strict=True):
-        if mine != its:
-            return bool(mine < its) if down else bool(mine > its)
-    return False
-
-
 def _along_index(
-    search: Search, sort: Sort, most: int, seconds: float, after: SortedPlace | None, size: int = 0
+    search: Search, sort: Sort, most: int, seconds: float, after: SortedPlace | None, size: int
 ) -> FoundSorted:
-    size = size or WINDOW
+    """Return the places along the index of the order, looked through in windows of `size` rows."""
     over = time.monotonic() + seconds
     places: list[SortedPlace] = []
     while True:
-        window = list(_window(search, sort, after, size))
-        for place, matches in window:
-            if matches:
-                places.append(place)
+        left, last = size, None
+        for rows in _branches(sort, after):
+            text, values = rows.values(*_columns(sort))[:left].query.sql_with_params()
+            places += _matching(search, sort, text, values, most=most - len(places))
             if len(places) >= most:
-                return FoundSorted(places, place)
-        if len(window) < size:
-            return FoundSorted(places, None)
-        after = window[-1][0]
-        if time.monotonic() >= over:
-            return FoundSorted(places, after)
-
-
-def _window(search: Search, sort: Sort, after: SortedPlace | None, left: int) -> Iterator[tuple[SortedPlace, bool]]:
-    """Yield the next `left` rows of the order's index, each with whether it matches."""
-    for branch in _branches(sort, after):
-        count = 0
-        for found in _looked_at(search, sort, branch, left):
-            count += 1
-            yield found
-        left -= count
-        if not left:
-            return
+                return FoundSorted(places, places[-1])
+            # Of the index alone, and so without reading a row.
+            last = next(iter(rows.values_list(*(key for key, _ in sort.keys))[left - 1 : left]), None)
+            if last is not None:
+                break
+            left -= rows.values("pk")[:left].count()
+        if last is None or time.monotonic() >= over:
+            return FoundSorted(places, last)
+        after = last
 
 
 def _branches(sort: Sort, after: SortedPlace | None) -> Iterator[JobQuerySet]:
@@ -189,26 +177,48 @@ def _branches(sort: Sort, after: SortedPlace | None) -> Iterator[JobQuerySet]:
         yield _rows_of(sort).order_by(*order[at:]).filter(**same, **{f"{key}__{'lt' if down else 'gt'}": after[at]})
 
 
-def _looked_at(search: Search, sort: Sort, rows: JobQuerySet, size: int) -> Iterator[tuple[SortedPlace, bool]]:
-    if search.conditions is None:
-        return
-    where, asked = search.conditions
+def _columns(sort: Sort) -> list[str]:
+    """Return the columns of a window of the order's index: what conditions are about, and the keys of the order."""
+    return list(dict.fromkeys([*LOOKED_AT, *(key for key, _ in sort.keys)]))
+
+
+def _matching(
+    search: Search, sort: Sort, inner: str, values: Sequence[Any], *, most: int, after: SortedPlace | None = None
+) -> Iterator[SortedPlace]:
+    """Yield the places of the rows of a statement that match, in the order, at most `most`, of those after a place."""
+    where, asked = search.conditions or ("1 = 0", ())
+    if after is not None:
+        later, places = _compiled(_rows_of(sort).filter(_is_after(sort, after)).query.where)
+        where, asked = f"({where}) AND ({later})", [*asked, *places]
     names = [key for key, _ in sort.keys]
-    columns = list(dict.fromkeys([*LOOKED_AT, *(name for name in names if name != "took")]))
-    inner, values = rows.values(*columns, *(["took"] if "took" in names else []))[:size].query.sql_with_params()
     order = ", ".join(f"{key} {'DESC' if down else 'ASC'}" for key, down in sort.keys)
     # The window bears the table's name, as in `jobroom.jobs.search`: its plan is always the index of the order.
     text = (
-        f"SELECT {', '.join(names)}, CASE WHEN {where} THEN 1 ELSE 0 END "  # noqa: S608 — names of columns, conditions by Django
-        f"FROM ({inner}) AS {Job._meta.db_table} ORDER BY {order}"
+        f"SELECT {', '.join(names)} FROM ({inner}) AS {_TABLE} WHERE {where} "  # noqa: S608 — names of columns, conditions by Django
+        f"ORDER BY {order} LIMIT {most}"
     )
     with connection.cursor() as cursor:
-        cursor.execute(text, [*asked, *values])
+        cursor.execute(text, [*values, *asked])
         fetched = cursor.fetchall()
-    compiler = Job.objects.all().query.get_compiler(connection=connection)
     known: list[Expression | Any] = [
-        Took() if name == "took" else Job._meta.get_field(name).get_col(Job._meta.db_table)  # type: ignore[union-attr]
+        Took() if name == "took" else Job._meta.get_field(name).get_col(_TABLE)  # type: ignore[union-attr]
         for name in names
     ]
-    for *place, matches in compiler.apply_converters(fetched, compiler.get_converters(known)):
-        yield tuple(place), bool(matches)
+    compiler = Job.objects.all().query.get_compiler(connection=connection)
+    for place in compiler.apply_converters(fetched, compiler.get_converters(known)):
+        yield tuple(place)
+
+
+def _is_after(sort: Sort, place: SortedPlace) -> Q:
+    """Return the condition for what comes after a place in the order."""
+    found = Q()
+    for at, (key, down) in enumerate(sort.keys):
+        same = {name: place[n] for n, (name, _) in enumerate(sort.keys[:at])}
+        found |= Q(**same, **{f"{key}__{'lt' if down else 'gt'}": place[at]})
+    return found
+
+
+def _compiled(part: Any) -> tuple[str, Sequence[Any]]:
+    """Return a part of a statement about jobs as Django writes it, with its values."""
+    text, values = Job.objects.all().query.get_compiler(connection=connection).compile(part)
+    return text, values

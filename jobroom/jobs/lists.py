@@ -1,4 +1,4 @@
-"""What all lists of the product have in common: the address says what is shown, and every link writes it back."""
+"""What all lists share: the query string says what is shown, and every link repeats it."""
 
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar

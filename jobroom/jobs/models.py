@@ -14,10 +14,15 @@ from django.utils import timezone
 
 from jobroom.events import attachments
 from jobroom.jobs.access_models import Allowance, ApiToken, SignOut, TaskRule, check_rate
+from jobroom.jobs.archive_models import ArchivedResult
+from jobroom.jobs.failure_models import FailureCount, FailureGroup, GroupState
+from jobroom.jobs.lateness_models import Expectation, ExpectedOf, LateKind, Lateness
+from jobroom.jobs.personal_models import Preset, Profile
 from jobroom.jobs.querysets import HAS_STARTED, HAS_TAKEN, JobQuerySet, StoredFileQuerySet, Took
-from jobroom.jobs.tally_models import HourTally
+from jobroom.jobs.staged_models import StagedJob, StagedOutcome, StagedRetry, StagedState
+from jobroom.jobs.tally_models import DurationTally, HourTally
 
-# The tables of access are in a module of their own; Django and the rest of the project find all of them here.
+# Some tables are in modules of their own; Django and the rest of the project find all of them here.
 __all__ = [
     "ACTIVE",
     "FINISHED",
@@ -27,13 +32,25 @@ __all__ = [
     "ArchivedResult",
     "Attempt",
     "Caching",
+    "DurationTally",
+    "Expectation",
+    "ExpectedOf",
+    "FailureCount",
+    "FailureGroup",
+    "GroupState",
     "HourTally",
     "Job",
+    "LateKind",
+    "Lateness",
     "LogLine",
     "Preset",
     "Profile",
     "SignOut",
     "Source",
+    "StagedJob",
+    "StagedOutcome",
+    "StagedRetry",
+    "StagedState",
     "State",
     "StoredFile",
     "TaskRule",
@@ -113,7 +130,8 @@ class Job(models.Model):
     worker = models.CharField(max_length=255, blank=True, help_text="Node name, such as default@host.")
     instance = models.CharField(max_length=255, blank=True, help_text="The worker process, unique over time.")
     attempts = models.PositiveIntegerField(default=0)
-    progress = models.JSONField(default=dict, blank=True)  # fraction, current, total, message, stage, execution, event
+    # fraction, current, total, message, stage, execution, event, at
+    progress = models.JSONField(default=dict, blank=True)
     lock = models.CharField(max_length=255, blank=True, help_text="The lock that it waits for.")
     holder = models.CharField(max_length=255, blank=True, help_text="The job that held the lock.")
 
@@ -139,11 +157,14 @@ class Job(models.Model):
     error = models.TextField(blank=True)
     error_type = models.CharField(max_length=255, blank=True)
     traceback = models.TextField(blank=True)
+    fingerprint = models.CharField(
+        max_length=32, blank=True, default="", editable=False, help_text="Of the cause of its failure."
+    )
 
     # Positions in the events' stream: what the recorder needs to apply events in any order, and twice.
     last_event = models.BigIntegerField(default=0, editable=False)
     queued_event = models.BigIntegerField(default=0, editable=False)
-    # `closing`: the end that someone other than the executing process told (revoked, killed, its worker vanished).
+    # `closing`: the end that someone other than the executing process reported (revoked, killed, its worker vanished).
     # `waited`: the last executions that only found a lock busy and are not kept as attempts.
     facts = models.JSONField(default=dict, blank=True, editable=False)
 
@@ -174,6 +195,16 @@ class Job(models.Model):
             # What failed lately: few rows, by their end.
             models.Index(
                 fields=["-finished_at", "-id"], name="job_failures", condition=Q(state__in=["failed", "lost"])
+            ),
+            # Failures with one cause.
+            models.Index(
+                fields=["fingerprint", "-finished_at", "-id"], name="job_fingerprint", condition=~Q(fingerprint="")
+            ),
+            # Failures from before causes were kept; empty when all have one.
+            models.Index(
+                fields=["-finished_at", "-id"],
+                name="job_without_cause",
+                condition=Q(state__in=["failed", "lost"], fingerprint="", answer_of=""),
             ),
             # The other orders of the list.
             models.Index(fields=["-started_at", "-id"], name="job_started", condition=HAS_STARTED),
@@ -208,6 +239,16 @@ class Job(models.Model):
     def is_following(self) -> bool:
         """Whether it waits for another job, which computes the same."""
         return bool(self.answer_of) and not self.is_finished
+
+    @property
+    def is_in_batch(self) -> bool:
+        """Whether another job ran its call, together with others."""
+        return self.is_answered and bool(self.facts.get("answered", {}).get("batch"))
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether it was skipped because a later call took its place, and not for a lock."""
+        return self.state == State.SKIPPED and " superseded by job " in (self.result or "")
 
     @property
     def runtime(self) -> timedelta | None:
@@ -251,6 +292,7 @@ class Attempt(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    waited = models.FloatField(null=True, blank=True, help_text="Seconds from its turn to its start, if it had one.")
     runtime = models.FloatField(null=True, blank=True, help_text="Seconds.")
     result = models.JSONField(null=True, blank=True)
     error = models.TextField(blank=True)
@@ -262,7 +304,9 @@ class Attempt(models.Model):
     lock = models.CharField(max_length=255, blank=True)
     holder = models.CharField(max_length=255, blank=True)
     started_event = models.BigIntegerField(null=True, editable=False)
-    finished_event = models.BigIntegerField(null=True, editable=False)  # None: no one told its end, it was concluded
+    finished_event = models.BigIntegerField(
+        null=True, editable=False
+    )  # None: its end was not reported, it was concluded
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -289,73 +333,6 @@ class LogLine(models.Model):
 
     def __str__(self) -> str:
         return self.message
-
-
-class ArchivedResult(models.Model):
-    """The table of django-celery-results as the recorder writes it: with the job's own times.
-
-    That package's model sets both of its dates to the moment of writing, which is wrong for a database kept afterwards.
-    """
-
-    task_id = models.CharField(max_length=255, unique=True)
-    periodic_task_name = models.CharField(null=True, max_length=255)  # noqa: DJ001 — the table is not ours
-    task_name = models.CharField(null=True, max_length=255)  # noqa: DJ001
-    task_args = models.TextField(null=True)  # noqa: DJ001
-    task_kwargs = models.TextField(null=True)  # noqa: DJ001
-    status = models.CharField(max_length=50)
-    worker = models.CharField(null=True, max_length=100)  # noqa: DJ001
-    content_type = models.CharField(max_length=128, default="application/json")
-    content_encoding = models.CharField(max_length=64, default="utf-8")
-    result = models.TextField(null=True)  # noqa: DJ001
-    date_created = models.DateTimeField()
-    date_started = models.DateTimeField(null=True)
-    date_done = models.DateTimeField()
-    traceback = models.TextField(null=True)  # noqa: DJ001
-    meta = models.TextField(null=True)  # noqa: DJ001
-
-    class Meta:
-        managed = False
-        db_table = "django_celery_results_taskresult"
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return self.task_id
-
-
-class Preset(models.Model):
-    """Arguments that someone keeps to launch a task with again, and how: `options` are the answers of when and where."""
-
-    name = models.CharField(max_length=80)
-    task = models.CharField(max_length=255)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobroom_presets")
-    arguments = models.JSONField(default=dict, blank=True)
-    queue = models.CharField(max_length=255, blank=True)
-    options = models.JSONField(default=dict, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["owner", "task", "name"], name="preset_once"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Profile(models.Model):
-    """What a person has chosen for themselves."""
-
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobroom_profile")
-    zone = models.CharField(
-        max_length=64, blank=True, help_text="Time zone in which pages show times; empty: the site's."
-    )
-    pinned = models.JSONField(
-        default=list, blank=True, help_text="Names of the tasks that come first in the catalogue."
-    )
-    views = models.JSONField(default=list, blank=True, help_text="Kept lists of jobs: pairs of a name and a query.")
-
-    def __str__(self) -> str:
-        return f"profile of {self.user}"
 
 
 class StoredFile(models.Model):

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 
 from jobroom.conf import settings
+from jobroom.jobs.access_models import TaskRule
 from jobroom.users import User
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ def _rights_of(user: int) -> dict[Right, frozenset[str]]:
 @functools.cache
 def _statement(vendor: str) -> str:
     """Return the statement for all rights of a user; to have Django write it takes longer than to ask it."""
-    from jobroom.jobs.models import TaskRule  # noqa: PLC0415 — jobs.models imports this module
-
     texts = []
     for right in RIGHTS:
         text, _ = TaskRule.objects.filter(**{f"{right}__user": 0}).values_list("task").query.sql_with_params()
@@ -107,6 +106,16 @@ def may_retry(user: User | AnonymousUser, job: "Job") -> bool:
     return _may(user, "cancel", job.task) or (_owns(user, job) and may_launch(user, job.task))
 
 
+def may_handle_failures(user: User | AnonymousUser) -> bool:
+    """Return whether the user may mute, assign and resolve causes of failures."""
+    return sees_all(user) and user.has_perm("jobroom_jobs.handle_failuregroup")
+
+
+def may_expect(user: User | AnonymousUser) -> bool:
+    """Return whether the user may say what is expected of jobs, and so when they are late."""
+    return sees_all(user) and user.has_perm("jobroom_jobs.expect")
+
+
 def asked_afresh(user: User) -> User:
     """Return the same person as the database knows them now, for work that goes on for longer than a request."""
     user.refresh_from_db()
@@ -116,8 +125,6 @@ def asked_afresh(user: User) -> User:
 
 def queues_for(user: User | AnonymousUser, task: str, default: str) -> list[str]:
     """Return the queues that the user may choose for the task, the default one first."""
-    from jobroom.jobs.models import TaskRule  # noqa: PLC0415 — jobs.models imports this module
-
     rule = TaskRule.objects.filter(task=task).first()
     everywhere = list(settings.QUEUES) if user.is_staff else []
     allowed = list(rule.queues) if rule is not None and rule.queues else everywhere

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Exists, F, FloatField, Func, OuterRef, Q
@@ -66,15 +67,13 @@ class StoredFileQuerySet(models.QuerySet["StoredFile"]):
 
     def visible_to(self, user: User | AnonymousUser) -> "StoredFileQuerySet":
         """Return the files that `user` uploaded, and those of jobs whose results the user may see."""
-        from jobroom.jobs.models import Job  # noqa: PLC0415 — jobs.models imports this module
-
         if not user.is_authenticated or not user.is_active:
             return self.none()
         if user.is_staff:
             return self
         shown = policies.tasks_open_to(user, "arguments")
         # Each file's own job is looked up: the list of all jobs that one may see would be long.
-        seen = Job.objects.filter(Q(owner=user) | Q(task__in=shown))
+        seen = apps.get_model("jobroom_jobs", "Job")._default_manager.filter(Q(owner=user) | Q(task__in=shown))
         maker = seen.filter(pk=OuterRef("job_id"))
         # The answer of another job is an answer with all its files.
         answered = seen.filter(state="succeeded", answer_of=OuterRef("job_id")).exclude(answer_of="")

@@ -1,4 +1,4 @@
-"""What a waiting job can expect: how many are before it, who serves its queue, when it should start."""
+"""A waiting job's place in its queue: how many are before it, who serves the queue, when it should start."""
 
 import dataclasses
 import hashlib
@@ -15,9 +15,10 @@ from django.utils import timezone
 from jobroom import redis
 from jobroom.celery import task_limits
 from jobroom.celery.pauses import Paused
-from jobroom.jobs import forecast, history
+from jobroom.jobs import estimates, forecast
 from jobroom.jobs.models import Job, State
-from jobroom.jobs.pools import KEPT, Busy, Pools
+from jobroom.jobs.number_formats import clock
+from jobroom.jobs.pools import KEPT, Busy, Pools, Silent
 from jobroom.jobs.pools import pools as pools_now
 from jobroom.jobs.search import union_all
 from jobroom.users import User
@@ -45,7 +46,12 @@ class Waiting:
     stuck: tuple[str, ...] = ()  # workers of the queue that live and receive nothing, where there is no other
     limit: str = ""  # the rate limit that a worker holds it back for
     late: float = 0.0  # seconds that it has waited although a process was free, by what workers say of themselves
-    quiet: tuple[str, ...] = ()  # workers of the queue that were told to take no jobs, where there is no other
+    quiet: tuple[str, ...] = ()  # workers of the queue that an operator has made quiet, where there is no other
+    silent: tuple[Silent, ...] = ()  # workers of the queue whose heartbeat has stopped, where there is no other
+    kept: Silent | None = None  # the silent worker that has its message
+    workers: Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # instance of each of those that are named, by name
     turn: str = ""  # the limit or fair queue that lets it wait for its turn, in words
     paused: Paused | None = None  # what keeps it, its queue or its task, and who paused that
     front: tuple["InFront", ...] = ()  # who is before it: what runs first, then who waits; at most NAMED
@@ -58,25 +64,50 @@ class Waiting:
     @property
     def unserved(self) -> bool:
         """Whether no live worker serves the queue."""
-        return self.processes == 0 and not (self.missing or self.stuck or self.paused or self.quiet)
+        others = self.missing or self.stuck or self.paused or self.quiet or self.silent or self.kept
+        return self.processes == 0 and not others
 
     @property
     def held_up(self) -> str:
         """What keeps it from starting although it is its turn, in words; empty when nothing is known to."""
         if self.paused:
             return self.paused.sentence
+        if self.is_silent:
+            return self.silence
         if self.turn:
             return self.turn
         if self.limit:
             return f"a worker holds it back for the rate limit {self.limit}"
-        if self.stuck:
-            names = " and ".join(self.stuck)
-            return f"{names} live{'s' * (len(self.stuck) == 1)} but receive{'s' * (len(self.stuck) == 1)} no jobs: restart it"
-        if self.quiet:
-            return f"{' and '.join(self.quiet)} {'is' if len(self.quiet) == 1 else 'are'} quiet: an operator has told it to take no jobs"
+        if self.stuck or self.quiet:
+            return self.idleness
         if self.late:
             return f"a process is free, but it has not been started for {_rough(self.late)}"
         return ""
+
+    @property
+    def idleness(self) -> str:
+        """Which workers of its queue live and take no jobs, and why."""
+        names, one = " and ".join(self.stuck or self.quiet), len(self.stuck or self.quiet) == 1
+        if self.stuck:
+            return f"{names} live{'s' * one} but receive{'s' * one} no jobs: restart {'it' if one else 'them'}"
+        asked = f"an operator has asked {'it' if one else 'them'} to take no jobs"
+        return f"{names} {'is' if one else 'are'} quiet: {asked}" if names else ""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the silence of a worker keeps it from starting."""
+        return bool(self.kept or (self.silent and not (self.stuck or self.quiet or self.missing)))
+
+    @property
+    def silence(self) -> str:
+        """Which worker says nothing any more, and since when."""
+        if self.kept:
+            return f"the worker {self.kept.name} has its message, and has been silent since {clock(self.kept.since)}"
+        names = " and ".join(worker.name for worker in self.silent)
+        since = clock(max(worker.since for worker in self.silent))
+        if len(self.silent) == 1:
+            return f"the worker {names}, the only one of the queue {self.queue}, has been silent since {since}"
+        return f"all workers of the queue {self.queue} have been silent since {since}: {names}"
 
     @property
     def place(self) -> str:
@@ -99,7 +130,7 @@ class Waiting:
 
     @property
     def short(self) -> str:
-        """The line of a list."""
+        """Where it stands and what to expect, in one line."""
         if self.paused:
             return self.paused.sentence
         if self.unserved:
@@ -109,17 +140,9 @@ class Waiting:
         return ", ".join(part for part in (self.place, self.held_up or self.start) if part)
 
     @property
-    def reason(self) -> str:
-        """Why it waits, in one sentence that names who is in front."""
-        return self._sentence(self.in_front)
-
-    def reason_for(self, user: User) -> str:
-        """Return `reason`, without the names of jobs that the person may not see."""
-        return self._sentence(front_for(user, self) if self.front else "")
-
-    def _sentence(self, front: str) -> str:
-        words = self.short[:1].upper() + self.short[1:]
-        return f"{words}{f'; in front: {front}' if front else ''}."
+    def line(self) -> str:
+        """What a list says, in few words: where no one knows when it starts, the place alone."""
+        return self.place if self.short == f"{self.place}, {self.start}" and self.seconds is None else self.short
 
     @property
     def in_front(self) -> str:
@@ -188,21 +211,25 @@ class InFront(NamedTuple):
         return f"{name}, running for {_rough(self.spent)}{until}"
 
 
-def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
+def waiting(jobs: Sequence[Job], *, locked: bool = False, fresh: bool = False) -> dict[str, Waiting]:
     """Return what those of `jobs` can expect that wait for a worker, by id; at most four queries, whatever their number.
 
+    With `locked` also those that wait for a lock, which have a message in the queue as well. With `fresh` nothing that workers
+    say, and that operators did, is older than this call.
+
     Places are those of the database, two seconds old at most; jobs with another priority may pass. The start is what comes
-    out when the processes take the jobs before it one after the other, and each takes as long as its task usually does.
+    out when the processes take the jobs before it one after the other, and each takes as long as its task usually does
+    with an input of its size. The sizes of inputs are asked for once, by three more queries for a task that has them.
     """
-    found = [job for job in jobs if job.state == State.QUEUED and job.queue and not (job.lock or job.answer_of)]
+    found = [job for job in jobs if job.state == State.QUEUED and job.queue and not job.answer_of]
+    found = [job for job in found if locked or not job.lock]
     if not found:
         return {}
     queues = sorted({job.queue for job in found})
-    lines, pools = _lines(queues), pools_now()
+    lines, pools = _lines(queues), pools_now(fresh=fresh)
     served = {} if pools is None else {queue: pools.processes.get(queue, 0) for queue in queues}
     busy = _all_busy(_busy(), pools) if pools is not None and any(served.values()) else {}
-    tasks = {job.task for queue in queues for job in (*lines[queue], *busy.get(queue, ()))}
-    times = history.typical(tasks) if any(served.values()) else {}
+    times = _times(lines, busy) if any(served.values()) else {}
     places = {queue: {job.pk: at for at, job in enumerate(lines[queue])} for queue in queues}
     starts = {queue: _starts(lines[queue], busy.get(queue, ()), served.get(queue, 0), times) for queue in queues}
     missing = pools.missing if pools is not None else {}
@@ -225,6 +252,12 @@ def waiting(jobs: Sequence[Job]) -> dict[str, Waiting]:
     return expected
 
 
+def _times(lines: Mapping[str, Sequence[InLine]], busy: Mapping[str, Sequence[Busy]]) -> dict[str, float]:
+    """Return how many seconds what waits and what runs usually takes, by job."""
+    waits = {job.pk: job.task for line in lines.values() for job in line}
+    return estimates.usual({**waits, **{job.job: job.task for jobs in busy.values() for job in jobs}})
+
+
 def _turns(jobs: Sequence[Job]) -> dict[str, str]:
     """Return why those jobs wait that wait for a limit or for their turn; nothing while Redis is away."""
     try:
@@ -239,10 +272,13 @@ def _seen(job: Job, pools: "Pools", start: Start) -> dict[str, Any]:
     seen: dict[str, Any] = {
         "stuck": pools.stuck.get(job.queue, ()),
         "quiet": pools.quiet.get(job.queue, ()),
+        "silent": pools.silent.get(job.queue, ()),
+        "kept": pools.kept.get(job.pk),
+        "workers": pools.instances,
         "limit": pools.limited.get(job.pk, ""),
         "paused": paused,
     }
-    if start.seconds < 1 and job.queue in pools.telling and job.queued_at is not None:
+    if start.seconds < 1 and job.queue in pools.reporting and job.queued_at is not None:
         waited = (timezone.now() - job.queued_at).total_seconds()
         seen["late"] = waited if waited > OVERDUE else 0.0
     return seen
@@ -283,7 +319,7 @@ def _starts(line: Sequence[InLine], busy: Iterable[Busy], processes: int, times:
     unknown = free.count(math.inf)
     starts = [Start(free[0], unknown)]
     for job in line:
-        seconds = times.get(job.task, math.inf)
+        seconds = times.get(job.pk, math.inf)
         heapq.heapreplace(free, free[0] + seconds)
         unknown += seconds == math.inf
         starts.append(Start(free[0], unknown))
@@ -292,7 +328,7 @@ def _starts(line: Sequence[InLine], busy: Iterable[Busy], processes: int, times:
 
 def _left(job: Busy, times: Mapping[str, float]) -> float:
     """Return how many seconds a running job should still take, infinitely many when no one knows."""
-    left = forecast.single(times.get(job.task), job.fraction, job.spent)
+    left = forecast.single(times.get(job.job), job.fraction, job.spent)
     return math.inf if left is None else left
 
 

@@ -1,4 +1,4 @@
-"""How full each queue is, for the overview of staff: what waits, since when, and who works it off."""
+"""Queue lengths for the staff's overview: how many wait, since when, and which workers serve them."""
 
 import dataclasses
 from datetime import datetime

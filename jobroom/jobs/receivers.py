@@ -1,4 +1,4 @@
-"""What the jobs app does when others tell something."""
+"""Receivers of signals in the jobs app: they notify open pages, settle cached results, send what is due, and recheck rights."""
 
 import logging
 import threading
@@ -9,13 +9,28 @@ from typing import Any
 from celery.exceptions import OperationalError
 from django.db import transaction
 from django.db.models.signals import post_save
+from django.urls import reverse
 
 from jobroom import redis
 from jobroom.events.consumer import Mark
-from jobroom.jobs import later, launches, result_cache
+from jobroom.exceptions import RedisUnavailable
+from jobroom.jobs import (
+    cache_settlement,
+    durations,
+    failures,
+    lateness,
+    launches,
+    rights_at_start,
+    staged_retries,
+    watched_waits,
+)
 from jobroom.jobs.models import Job
+from jobroom.jobs.number_formats import number_of
+from jobroom.jobs.signals import attention_asked
 from jobroom.live.publish import publish, watched
-from jobroom.signals import cancel_asked, housekeeping, jobs_recorded, start_asked
+from jobroom.rounds import Every
+from jobroom.signals import cancel_asked, glance, housekeeping, jobs_recorded, start_asked
+from jobroom.users import User
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +46,15 @@ def connect() -> None:
     """Connect the receivers; twice is the same as once."""
     housekeeping.connect(_send_due, dispatch_uid="jobroom.jobs.send_due")
     housekeeping.connect(_sweep_answers, dispatch_uid="jobroom.jobs.sweep_answers")
+    housekeeping.connect(_group_older, dispatch_uid="jobroom.jobs.group_older")
+    housekeeping.connect(_go_on, dispatch_uid="jobroom.jobs.staged_retries")
+    housekeeping.connect(_roll_up, dispatch_uid="jobroom.jobs.durations")
+    housekeeping.connect(_look_for_late, dispatch_uid="jobroom.jobs.lateness")
+    glance.connect(_look_at_waits, dispatch_uid="jobroom.jobs.waits")
+    attention_asked.connect(_late_jobs, dispatch_uid="jobroom.jobs.late")
     jobs_recorded.connect(_settle, dispatch_uid="jobroom.jobs.settle")
     jobs_recorded.connect(_recorded, dispatch_uid="jobroom.jobs.recorded")
-    start_asked.connect(later.refused_at_start, dispatch_uid="jobroom.jobs.start_asked")
+    start_asked.connect(rights_at_start.refused_at_start, dispatch_uid="jobroom.jobs.start_asked")
     cancel_asked.connect(_asked, dispatch_uid="jobroom.jobs.asked")
     post_save.connect(_launched, sender=Job, dispatch_uid="jobroom.jobs.launched")
 
@@ -46,19 +67,71 @@ def _send_due(mark: Mark | None = None, **_: Any) -> None:
 
 
 def _sweep_answers(**_: Any) -> None:
-    result_cache.safely()
+    cache_settlement.safely()
+
+
+def _group_older(**_: Any) -> None:
+    failures.group_older()
+
+
+# A recorder that has just started looks at once.
+late = Every(lateness.PAUSE)
+
+
+def _look_for_late(**_: Any) -> None:
+    if late.take():
+        lateness.look()
+
+
+slots = Every(durations.PAUSE)
+
+
+def _roll_up(**_: Any) -> None:
+    if slots.take():
+        durations.roll_up()
+
+
+waits = Every(watched_waits.PAUSE)
+reasons = watched_waits.Reasons()
+
+
+def _look_at_waits(**_: Any) -> None:
+    try:
+        if waits.take():
+            reasons.look()
+    except (redis.Error, RedisUnavailable, OSError):
+        return  # pages look by themselves while Redis is away
+
+
+def _late_jobs(user: User, **_: Any) -> list[tuple[str, str]]:
+    """Return how many jobs that the person may see are late, will be, run longer than usual or are silent."""
+    found = lateness.numbers(Job.objects.visible_to(user))
+    address = reverse("jobroom:jobs:jobs")
+    words = {"late": "late, or will be", "long": "running longer than usual", "silent": "silent"}
+    return [
+        (f"{number_of(found[kind], 'job', 'jobs')} {text}", f"{address}?late={kind}")
+        for kind, text in words.items()
+        if found.get(kind)
+    ]
+
+
+def _go_on(mark: Mark | None = None, **_: Any) -> None:
+    try:
+        staged_retries.go_on(mark.moment if mark is not None else None)
+    except (redis.Error, RedisUnavailable, OSError) as error:
+        logger.warning("Retries in stages wait for Redis: %s", error)
 
 
 def _settle(ended: list[tuple[str, str, str]], **_: Any) -> None:
     """Give those who wait for the jobs their ends; what is out of reach now, housekeeping does."""
     try:
-        result_cache.settle_all(ended)
+        cache_settlement.settle_all(ended)
     except (redis.Error, OSError, OperationalError) as error:
         logger.warning("Waiting for finished jobs: Redis is unavailable: %s", error)
 
 
 def _recorded(job_ids: list[str], **_: Any) -> None:
-    """Tell anyone who looks that pages made from the database say something new now; nothing is sent where no one looks."""
+    """Notify anyone who looks that pages made from the database say something new now; nothing is sent where no one looks."""
     looked_at = watched([*(f"job:{job_id}" for job_id in job_ids), "jobs"])
     publish((topic, _CHANGED) for topic in looked_at if topic != "jobs")
     if "jobs" in looked_at:
@@ -66,16 +139,20 @@ def _recorded(job_ids: list[str], **_: Any) -> None:
 
 
 def _asked(job_ids: list[str], **_: Any) -> None:
-    _tell(job_ids, whose(job_ids))
+    # A cancelled workflow asks thousands at once, of which hardly any page is open.
+    try:
+        _recorded(job_ids)
+    except (redis.Error, OSError):
+        return  # pages look by themselves while Redis is away
 
 
 def _launched(instance: Job, **_: Any) -> None:
     if instance.is_finished:
-        return  # the event that tells its end says more
-    transaction.on_commit(lambda: _tell([instance.pk], {(instance.task, instance.owner_id)}), robust=True)
+        return  # the event that reports its end says more
+    transaction.on_commit(lambda: _publish([instance.pk], {(instance.task, instance.owner_id)}), robust=True)
 
 
-def _tell(job_ids: Sequence[str], found: set[Whose]) -> None:
+def _publish(job_ids: Sequence[str], found: set[Whose]) -> None:
     try:
         publish([*((f"job:{job_id}", _CHANGED) for job_id in job_ids), ("jobs", _of(found))])
     except (redis.Error, OSError):
@@ -97,33 +174,33 @@ def _of(found: set[Whose]) -> dict[str, Any]:
 
 
 class Lists:
-    """Tells the lists of jobs that something changed: at once, then at most every LISTS_PAUSE seconds, the last always."""
+    """Notifies the lists of jobs that something changed: at once, then at most every LISTS_PAUSE seconds, the last always."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._told = 0.0
+        self._published = 0.0
         self._timer: threading.Timer | None = None
         self._whose: set[Whose] = set()
 
     def changed(self, whose: Iterable[Whose] = ()) -> None:
-        """Tell now, or when the pause is over, that jobs of these tasks and owners have changed."""
+        """Notify now, or when the pause is over, that jobs of these tasks and owners have changed."""
         with self._lock:
             self._whose.update(whose)
             if self._timer is not None:
                 return
-            wait = self._told + LISTS_PAUSE - time.monotonic()
+            wait = self._published + LISTS_PAUSE - time.monotonic()
             if wait > 0:
-                self._timer = threading.Timer(wait, self._tell)
+                self._timer = threading.Timer(wait, self._after_pause)
                 self._timer.daemon = True
                 self._timer.start()
                 return
-            self._told = time.monotonic()
+            self._published = time.monotonic()
         self._publish()
 
-    def _tell(self) -> None:
+    def _after_pause(self) -> None:
         with self._lock:
             self._timer = None
-            self._told = time.monotonic()
+            self._published = time.monotonic()
         self._publish()
 
     def _publish(self) -> None:

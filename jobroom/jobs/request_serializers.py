@@ -1,14 +1,15 @@
-"""What the API of jobs is asked: launches, lists, waits."""
+"""REST serializers of requests about jobs: launches, lists, waits."""
 
 from typing import Any
 
 from rest_framework import serializers
 
+from jobroom.jobs import lateness
 from jobroom.jobs.filters import cursor
 from jobroom.jobs.kept_serializers import kept
 from jobroom.jobs.list_orders import SORTS
 from jobroom.jobs.models import Caching, State
-from jobroom.jobs.window import Window
+from jobroom.jobs.time_window import Window
 from jobroom.web.cursors import REMEDY, WrongCursor
 
 # Longest time in seconds that a launch may wait for its result.
@@ -89,6 +90,9 @@ class ListQuery(serializers.Serializer[Any]):
     workflow = serializers.CharField(max_length=64, required=False)
     owner = serializers.CharField(max_length=150, required=False, help_text="User name.")
     tag = serializers.CharField(max_length=50, required=False)
+    late = serializers.ChoiceField(
+        choices=lateness.CHOICES, required=False, help_text="Late or about to be, longer than usual, silent, or any."
+    )
     q = serializers.CharField(max_length=255, required=False, help_text="Words in label, task or error, or an id.")
     within = serializers.CharField(max_length=10, required=False, help_text="Launched so long ago at most: 36h, 7d.")
     since = serializers.CharField(

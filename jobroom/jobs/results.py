@@ -1,4 +1,4 @@
-"""What a job returned, as a page shows it: fields with values that can be read, tables, and pictures and meshes among its files."""
+"""A job's result for its page: fields with readable values, tables, and pictures and meshes among its files."""
 
 import dataclasses
 import json

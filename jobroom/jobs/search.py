@@ -1,4 +1,4 @@
-"""Scans the database for jobs, newest first, a bounded piece at a time.
+"""Searches jobs, newest first, in bounded pieces of the table.
 
 No index serves every combination of filters, and none a word inside a label: to fill one page with what is rare, a
 database would read the whole table. So a search goes along an index in windows of `WINDOW` rows. For each window it
@@ -165,7 +165,15 @@ class Search:
             return None
         return where, values
 
-    def _windows(self, after: Place | None) -> Iterator["_Window"]:
+    def ending_within(self, size: int) -> "SearchWindow | None":
+        """Return all rows of a path that has fewer than `size`, so that all that match are among them; None when each has more."""
+        for path in self.paths:
+            window = _window(path, None, size, self.columns)
+            if window.last is None:
+                return window
+        return None
+
+    def _windows(self, after: Place | None) -> Iterator["SearchWindow"]:
         """Yield one window after the other until the database is through."""
         while True:
             window = self._first if after is None else _furthest(self.paths, after, self.columns)
@@ -175,10 +183,10 @@ class Search:
             after = window.last
 
     @cached_property
-    def _first(self) -> "_Window":
+    def _first(self) -> "SearchWindow":
         return _furthest(self.paths, None, self.columns)  # a page looks through it for its rows, and for their number
 
-    def _within(self, window: "_Window", columns: str, end: str) -> tuple[str, Sequence[Any]]:
+    def _within(self, window: "SearchWindow", columns: str, end: str) -> tuple[str, Sequence[Any]]:
         """Return the statement for `columns` of the rows of the window that match, and its values."""
         where, values = self.conditions or ("1 = 0", ())  # None: nothing can match
         # The window bears the table's name, so that the conditions are about its rows. The database cannot move them
@@ -200,16 +208,18 @@ def newest(path: Path, size: int, columns: Sequence[str]) -> Iterator[Any]:
     return _rows(*_union(path, None, columns, size), columns)
 
 
-class _Window(NamedTuple):
+class SearchWindow(NamedTuple):
+    """A piece of the rows of a path: the statement for them, with its values."""
+
     path: Path
     text: str
     values: Sequence[Any]
     last: Place | None  # None when the path ends in it
 
 
-def _furthest(paths: Sequence[Path], after: Place | None, columns: Sequence[str]) -> _Window:
+def _furthest(paths: Sequence[Path], after: Place | None, columns: Sequence[str]) -> SearchWindow:
     """Return the window of the path whose next rows reach furthest back."""
-    best: _Window | None = None
+    best: SearchWindow | None = None
     for path in paths:
         window = _window(path, after, WINDOW, columns)
         if window.last is None:
@@ -221,7 +231,7 @@ def _furthest(paths: Sequence[Path], after: Place | None, columns: Sequence[str]
     return best
 
 
-def _window(path: Path, after: Place | None, size: int, columns: Sequence[str]) -> _Window:
+def _window(path: Path, after: Place | None, size: int, columns: Sequence[str]) -> SearchWindow:
     """Return the next `size` rows of a path."""
     branches = _branches(path, after)
     text, values = _joined(branches, columns, size)
@@ -229,7 +239,7 @@ def _window(path: Path, after: Place | None, size: int, columns: Sequence[str]) 
     ends, parameters = _joined(branches, _PLACE, size)
     text_of_last = f"SELECT id, created_at FROM ({ends}) AS ends {_ORDER} LIMIT 1 OFFSET {size - 1}"  # noqa: S608 — as above
     last = next(_rows(text_of_last, parameters, _PLACE), None)
-    return _Window(path, text, values, Place(last[1], last[0]) if last else None)
+    return SearchWindow(path, text, values, Place(last[1], last[0]) if last else None)
 
 
 def _branches(path: Path, after: Place | None) -> list[tuple[str, Sequence[Any]]]:

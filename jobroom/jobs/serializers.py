@@ -1,4 +1,4 @@
-"""What the API takes and gives, checked and described."""
+"""REST serializers of jobs, tasks and files."""
 
 from typing import Any
 
@@ -8,12 +8,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobroom.arguments.redaction import hide
-from jobroom.jobs import catalogue, control, current_state, error_kinds, policies
+from jobroom.jobs import catalogue, control, current_state, error_kinds, lateness, policies
 from jobroom.jobs.catalogue import TaskEntry
 from jobroom.jobs.kept_serializers import kept
 from jobroom.jobs.models import ApiToken, Job, Source, State, StoredFile
-from jobroom.jobs.queue_position import waiting
+from jobroom.jobs.reasons import Why
 from jobroom.jobs.topics import progress_of
+from jobroom.jobs.why_it_waits import why
 from jobroom.users import User
 
 
@@ -37,7 +38,7 @@ class Launched(serializers.Serializer[Job]):
         return reverse("jobroom:api:job", args=[job.pk])
 
 
-class Told(Launched):
+class ActionResult(Launched):
     """What became of a request about a job."""
 
     detail = serializers.CharField()
@@ -46,7 +47,7 @@ class Told(Launched):
 class Progress(serializers.Serializer[Any]):
     """How far the current attempt is."""
 
-    fraction = serializers.FloatField(allow_null=True, help_text="0 to 1, null when nobody knows.")
+    fraction = serializers.FloatField(allow_null=True, help_text="0 to 1, null when it is not known.")
     current = serializers.FloatField(allow_null=True)
     total = serializers.FloatField(allow_null=True)
     message = serializers.CharField(allow_blank=True)
@@ -59,12 +60,14 @@ class JobRow(serializers.ModelSerializer[Job]):
     url = serializers.SerializerMethodField()
     owner = serializers.CharField(source="owner.get_username", allow_null=True, default=None, read_only=True)
     source = serializers.ChoiceField(  # type: ignore[assignment]  # a column of ours, an option of theirs
-        choices=["", *Source.values], read_only=True, help_text="How it came to be; empty when nobody has told yet."
+        choices=["", *Source.values], read_only=True, help_text="How it came to be; empty while it is not known yet."
     )
     label = serializers.SerializerMethodField()  # type: ignore[assignment]  # a column of ours, an option of theirs
     progress = serializers.SerializerMethodField()
     from_cache = serializers.BooleanField(
-        source="is_answered", read_only=True, help_text="Its end is that of another job, which computed the same."
+        source="is_answered",
+        read_only=True,
+        help_text="Its end is that of another job, which computed the same or ran its batch.",
     )
 
     class Meta:
@@ -147,6 +150,16 @@ class Whether(serializers.Serializer[Any]):
     retry = serializers.CharField(allow_null=True)
 
 
+class Mend(serializers.Serializer[Any]):
+    """Where it is mended that a job does not start."""
+
+    kind = serializers.CharField(
+        help_text="paused, silent, unserved, stuck, quiet, resource, lock, turn or late: what keeps it."
+    )
+    what = serializers.CharField(help_text="What is done there, in words.")
+    url = serializers.CharField(help_text="The page.")
+
+
 class JobDetail(JobRow):
     """One job. `content` is null for who may not read the arguments."""
 
@@ -157,6 +170,10 @@ class JobDetail(JobRow):
     waiting = serializers.SerializerMethodField(
         help_text="Why it has not started, and what is in front; null unless it is queued and was asked for by its id."
     )
+    mend = serializers.SerializerMethodField(
+        help_text="Where that is mended, for staff; null where nothing is to be done, or one may not see it."
+    )
+    lateness = serializers.SerializerMethodField(help_text="Sentences: late or about to be, longer than usual, silent.")
     content = serializers.SerializerMethodField()
     why_not = serializers.SerializerMethodField()
 
@@ -164,7 +181,7 @@ class JobDetail(JobRow):
         fields = (
             *JobRow.Meta.fields,
             *("tags", "worker", "parent_id", "root_id", "lock", "holder", "cancel_by", "cancel_at", "last_event"),
-            *("caching", "answer_of", "likeness", "waiting", "content", "why_not"),
+            *("caching", "answer_of", "likeness", "waiting", "mend", "lateness", "content", "why_not"),
         )
         read_only_fields: tuple[str, ...] = fields
 
@@ -172,7 +189,7 @@ class JobDetail(JobRow):
     def get_answer_of(self, job: Job) -> str | None:
         """Return the job that computes or computed the same; null where there is none, or one may not see it.
 
-        Who sees all jobs is told it without a look into the database, from which it may have gone.
+        Who sees all jobs gets it without a query: the database may not hold it any more.
         """
         return self._if_seen(job, job.answer_of) or None
 
@@ -196,10 +213,29 @@ class JobDetail(JobRow):
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_waiting(self, job: Job) -> str | None:
         """Return what the job's page says; nothing in the answer to a launch, which must be quick."""
+        found = self._why(job)
+        return found.said if found is not None else None
+
+    @extend_schema_field(Mend(allow_null=True))
+    def get_mend(self, job: Job) -> dict[str, str] | None:
+        """Return the kind of the reason and where it is mended."""
+        found = self._why(job)
+        return (
+            {"kind": found.kind, "what": found.remedy, "url": found.path} if found is not None and found.path else None
+        )
+
+    def _why(self, job: Job) -> Why | None:
         if not self.context.get("explain") or not isinstance(self.user, User):
             return None
-        place = waiting([job]).get(job.pk)
-        return place.reason_for(self.user) if place is not None else None
+        # In the context, which is of one answer: the serializer itself is used again for others.
+        reasons: dict[str, Why | None] = self.context["reasons"]
+        if job.pk not in reasons:
+            reasons[job.pk] = why(job, self.user)
+        return reasons[job.pk]
+
+    def get_lateness(self, job: Job) -> list[str]:
+        """Return what the job's page says; nothing in the answer to a launch."""
+        return lateness.sentences(job) if self.context.get("explain") else []
 
     @extend_schema_field(Hidden(allow_null=True))
     def get_content(self, job: Job) -> Any:
@@ -219,7 +255,7 @@ class JobDetail(JobRow):
 
 def detail_of(job: Job, user: User, *, explain: bool = False) -> dict[str, Any]:
     """Return the job as `user` may see it; with `explain` also why it waits."""
-    return kept.shown(JobDetail, job, user=user, explain=explain)
+    return kept.shown(JobDetail, job, user=user, explain=explain, reasons={})
 
 
 class JobPage(serializers.Serializer[Any]):
@@ -252,7 +288,7 @@ class TaskRow(serializers.Serializer[TaskEntry]):
     name = serializers.CharField()
     url = serializers.SerializerMethodField()
     summary = serializers.CharField(allow_blank=True)
-    queue = serializers.CharField(help_text="Where it goes when nobody chooses.")
+    queue = serializers.CharField(help_text="Where it goes when none is chosen.")
     may_rerun = serializers.BooleanField(help_text="It is run again when its worker vanishes.")
     may_launch = serializers.SerializerMethodField()
 

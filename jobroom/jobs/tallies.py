@@ -1,6 +1,6 @@
-"""How many jobs ended in each hour, by task, owner and how they ended: counted by the recorder as it writes the ends.
+"""Hourly counts of finished jobs, by task, owner and state, kept by the recorder as it writes the ends.
 
-An end counts where it was told: a job that is run again ends once more, and a job that is deleted has ended none the less. What
+An end counts when it is reported: a job that is run again ends once more, and a job that is deleted has ended none the less. What
 another job answered did not run, and is not counted. Whatever reads the tallies sums the rows that the person may see.
 """
 
@@ -9,18 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from jobroom.jobs import policies
+from jobroom.jobs import tally_rows
 from jobroom.jobs.models import FINISHED, HourTally, Job
 from jobroom.users import User
 
 # So long tallies are kept.
 KEPT = timedelta(days=90)
-# So many are written with one statement, or deleted.
-STEP = 150
+_COLUMNS = ("hour", "task", "owner_id", "state")
 
 
 class Key(NamedTuple):
@@ -46,38 +45,12 @@ def key_of(job: Any) -> Key | None:
 
 def add(changes: Counter[Key]) -> None:
     """Add numbers, which may be negative, in as few statements as there are hundreds of keys."""
-    table = HourTally._meta.db_table
-    # In one order, so that two recorders never wait for each other.
-    keys = sorted(key for key, number in changes.items() if number)
-    for some in (keys[at : at + STEP] for at in range(0, len(keys), STEP)):
-        values = [
-            value
-            for key in some
-            for value in (
-                connection.ops.adapt_datetimefield_value(key.hour),
-                key.task,
-                key.owner,
-                key.state,
-                changes[key],
-            )
-        ]
-        rows = ", ".join(["(%s, %s, %s, %s, %s)"] * len(some))
-        text = (
-            f"INSERT INTO {table} (hour, task, owner_id, state, number) VALUES {rows} "  # noqa: S608 — a name, and places
-            f"ON CONFLICT (hour, task, owner_id, state) DO UPDATE SET number = {table}.number + excluded.number"
-        )
-        with connection.cursor() as cursor:
-            cursor.execute(text, values)
+    tally_rows.add(HourTally, _COLUMNS, changes)
 
 
 def visible_to(user: User | AnonymousUser) -> QuerySet[HourTally]:
     """Return the tallies of the jobs that the person may see."""
-    if policies.sees_all(user):
-        return HourTally.objects.all()
-    if not user.is_authenticated or not user.is_active:
-        return HourTally.objects.none()
-    shown = policies.tasks_open_to(user, "see")
-    return HourTally.objects.filter(Q(owner_id=user.pk) | Q(task__in=shown))
+    return tally_rows.visible_to(HourTally.objects.all(), user)
 
 
 def recount(since: datetime) -> None:

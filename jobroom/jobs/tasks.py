@@ -1,4 +1,4 @@
-"""The chores of the database."""
+"""The tasks of the jobs app itself: deleting old jobs and results, and acting on many jobs."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from jobroom.tasks import BaseTask
 CATCH_UP = 60.0
 
 
-@shared_task(bind=True, base=BaseTask, name="jobroom.jobs.cleanup_jobs", acks_late=True)
+@shared_task(bind=True, base=BaseTask, name="jobroom.jobs.cleanup_jobs", title="Clean up old jobs", acks_late=True)
 def cleanup_jobs(
     self: BaseTask,
     days: Annotated[float | None, "Finished jobs older than so many days are deleted; 0 keeps all."] = None,
@@ -23,7 +23,7 @@ def cleanup_jobs(
 ) -> str:
     """Delete old jobs from the database, with their attempts and log lines."""
     _catch_up()
-    count = retention.cleanup_jobs(days=days, keep=keep, tell=lambda n: self.progress(n, None, f"{n} jobs deleted"))
+    count = retention.cleanup_jobs(days=days, keep=keep, notify=lambda n: self.progress(n, None, f"{n} jobs deleted"))
     return f"{count} jobs deleted"
 
 
@@ -35,17 +35,19 @@ def _catch_up() -> None:
         )
 
 
-@shared_task(bind=True, base=BaseTask, name="jobroom.jobs.cleanup_results", acks_late=True)
+@shared_task(
+    bind=True, base=BaseTask, name="jobroom.jobs.cleanup_results", title="Clean up old results", acks_late=True
+)
 def cleanup_results(
     self: BaseTask,
     days: Annotated[float | None, "Results older than so many days are deleted; 0 keeps all."] = None,
 ) -> str:
     """Delete old results from the archive of django-celery-results."""
-    count = retention.cleanup_results(days=days, tell=lambda n: self.progress(n, None, f"{n} results deleted"))
+    count = retention.cleanup_results(days=days, notify=lambda n: self.progress(n, None, f"{n} results deleted"))
     return f"{count} results deleted"
 
 
-@shared_task(bind=True, base=BaseTask, name=bulk.TASK, acks_late=True)
+@shared_task(bind=True, base=BaseTask, name=bulk.TASK, title="Cancel or retry many jobs", acks_late=True)
 def on_many(
     self: BaseTask,
     action: Annotated[bulk.Action, "What is done to each job."],
@@ -65,12 +67,12 @@ def on_many(
     choice = bulk.Choice(query or {}, ids or (), until or own.created_at)
     total = bulk.plan(action, choice, own.owner).total
 
-    def tell(so_far: bulk.Outcome, job: Job) -> None:
+    def notify(so_far: bulk.Outcome, job: Job) -> None:
         self.progress(so_far.total, max(total, so_far.total + 1), job.task)
 
     self.log("info", f"{action.capitalize()} for {own.owner.get_username()}: {total:,} jobs are looked at")
     jobs = bulk.each(choice, own.owner, ended_by=choice.until, but=own.pk)
-    outcome = bulk.act(action, jobs, own.owner, tell)
+    outcome = bulk.act(action, jobs, own.owner, notify)
     for reason, number in outcome.reasons:
         self.log("warning", f"{number:,} left alone: {reason}")
     if outcome.stopped:

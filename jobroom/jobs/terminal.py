@@ -1,4 +1,4 @@
-"""What the commands about jobs share: who asks, how a job is written down, and what its end means to a shell."""
+"""What the commands about jobs share: who acts, how a job is printed, and its exit code."""
 
 import json
 import sys
@@ -9,11 +9,11 @@ from django.core.management import CommandError
 from jobroom.arguments.redaction import hide
 from jobroom.control_characters import escaped
 from jobroom.jobs import catalogue, current_state, error_kinds
-from jobroom.jobs.facts import facts
+from jobroom.jobs.explanations import facts
 from jobroom.jobs.models import Job, State
-from jobroom.jobs.numbers import percent
-from jobroom.jobs.queue_position import waiting
+from jobroom.jobs.number_formats import percent
 from jobroom.jobs.topics import progress_of, state_of
+from jobroom.jobs.why_it_waits import why
 from jobroom.users import User
 
 USAGE = 2
@@ -55,6 +55,7 @@ def _seen(job_id: str, by: User | None) -> Job | None:
 
 def described(job: Job) -> dict[str, Any]:
     """Return everything about a job as JSON."""
+    reason = why(job, None)
     files = current_state.files_of(job)
     return {
         "id": job.pk,
@@ -65,7 +66,8 @@ def described(job: Job) -> dict[str, Any]:
         "source": job.source,
         "queue": job.queue,
         "worker": job.worker,
-        "waiting": reason_of(job),
+        "waiting": reason.said if reason is not None else None,
+        "mend": {"kind": reason.kind, "what": reason.remedy, "url": reason.address} if reason and reason.path else None,
         "arguments": dict(catalogue.named_arguments(job)),
         "result": hide(job.result),
         "error": job.error,
@@ -83,16 +85,12 @@ def described(job: Job) -> dict[str, Any]:
     }
 
 
-def reason_of(job: Job) -> str | None:
-    """Return why a queued job has not started, as its page says it; None for others."""
-    place = waiting([job]).get(job.pk)
-    return place.reason if place is not None else None
-
-
 def story(job: Job) -> str:
     """Return whose answer the job waits for, or got, in words."""
     if job.is_following:
         return f"waits for job {job.answer_of}, which computes the same"
+    if job.is_in_batch:
+        return f"in a batch, which job {job.answer_of} ran"
     if job.state != State.SUCCEEDED:
         return f"ended as job {job.answer_of}, which computed the same"
     if job.likeness is None:
@@ -131,6 +129,8 @@ def lines_of(job: Job) -> list[str]:
             rows.append(f"  {key.removesuffix('_at'):<9} {found[key]}")
     if found["waiting"]:
         rows.append(f"  waiting   {found['waiting']}")
+    if found["mend"]:
+        rows.append(f"  mend      {found['mend']['what']}: {found['mend']['url']}")
     if job.answer_of:
         rows.append(f"  {story(job)}")
     rows += [f"  {text}" for text in _said_besides(job, found)]

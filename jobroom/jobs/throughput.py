@@ -1,4 +1,4 @@
-"""How many jobs ended in each hour of the last day, and how: the numbers of the overview's chart, and its picture."""
+"""The overview's chart: finished jobs in each hour of the last day, by state."""
 
 import dataclasses
 from collections import Counter
@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Sum
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from jobroom.jobs import tallies
+from jobroom.jobs.bar_chart import HIGH, WIDE, frame
 from jobroom.jobs.models import State
 from jobroom.users import User
 
@@ -19,8 +20,8 @@ HOURS = 24
 # What is drawn, from the bottom up, with the words below it.
 KINDS = {"succeeded": "succeeded", "failed": "failed or lost", "others": "cancelled or skipped"}
 _KIND = {State.SUCCEEDED: "succeeded", State.FAILED: "failed", State.LOST: "failed"}
-# The picture in units of its own.
-WIDE, HIGH, GAP = 960, 120, 6
+# Between two bars, in units of the picture.
+GAP = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,7 @@ def picture(day: Day) -> SafeString:
     """Return the chart as SVG: a bar for each hour, with a piece for each kind; its text says the numbers."""
     most = max((hour.total for hour in day.hours), default=0) or 1
     width = WIDE / HOURS
-    bars = []
+    columns = []
     for n, hour in enumerate(day.hours):
         top = float(HIGH)
         pieces = []
@@ -78,19 +79,9 @@ def picture(day: Day) -> SafeString:
                 tall = max(tall, 2.0)
                 top -= tall
                 pieces.append((kind, f"{n * width + GAP / 2:.1f}", f"{top:.1f}", f"{width - GAP:.1f}", f"{tall:.1f}"))
-        bars.append((
-            f"{n * width:.1f}", f"{width:.1f}", str(HIGH), _words(hour),
-            format_html_join("", '<rect class="chart-{}" x="{}" y="{}" width="{}" height="{}" rx="1.5"/>', pieces),
-        ))  # fmt: skip
-    return format_html(
-        '<svg class="chart" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
-        WIDE,
-        HIGH,
-        f"Jobs that ended in the last {HOURS} hours: {summary(day)}",
-        format_html_join(
-            "", '<g><rect class="chart-hour" x="{}" y="0" width="{}" height="{}"/><title>{}</title>{}</g>', bars
-        ),
-    )
+        drawn = format_html_join("", '<rect class="chart-{}" x="{}" y="{}" width="{}" height="{}" rx="1.5"/>', pieces)
+        columns.append((_words(hour), drawn))
+    return frame(columns, f"Jobs that ended in the last {HOURS} hours: {summary(day)}")
 
 
 def summary(day: Day) -> str:

@@ -1,4 +1,4 @@
-"""The times of a job as one bar: how long it waited, and each attempt as long as it ran, in the colours of the states."""
+"""The bar of a job's times: how long it waited, and each attempt as long as it ran, in the colours of the states."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from jobroom.jobs.models import Attempt, Job, State
-from jobroom.jobs.numbers import duration
+from jobroom.jobs.number_formats import duration
 
 # The picture in units of its own; no piece is thinner than can be seen.
 WIDE, HIGH, LEAST = 1000, 12, 6

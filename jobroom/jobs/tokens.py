@@ -1,4 +1,4 @@
-"""API tokens: made, looked up, and ended together with all sessions of a person."""
+"""Makes, finds and revokes API tokens, and ends all sessions of a person."""
 
 import hashlib
 import secrets

@@ -1,4 +1,4 @@
-"""What live pages hear of jobs: the topic `job:<id>` tells everything of one, `jobs` that there is news of any."""
+"""Live topics of jobs: `job:<id>` carries everything of one, `jobs` says that any has changed."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -36,7 +36,7 @@ def connect() -> None:
     topics.register(
         "jobs",
         topics.Kind(
-            may_watch=_is_somebody,
+            may_watch=_is_known,
             snapshot=lambda name: {"seq": 0},
             render=lambda event: {"type": "changed"},
             hearing=_hearing,
@@ -44,7 +44,7 @@ def connect() -> None:
     )
 
 
-def _is_somebody(user: Any, name: str) -> bool:
+def _is_known(user: Any, name: str) -> bool:
     return bool(user.is_authenticated and user.is_active) and not name
 
 

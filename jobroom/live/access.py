@@ -27,18 +27,18 @@ TOPIC = "hub"
 
 
 def changed(user: int | None = None, session: str = "") -> None:
-    """Have the sockets of a person looked at, of everybody without one; those of a session (its key) end at once."""
+    """Have the sockets of a person looked at, of everyone without one; those of a session (its key) end at once."""
     event = {"type": "access", "seq": 0, "user": user, "session": digest(session) if session else ""}
     transaction.on_commit(lambda: _publish(event), robust=True)
 
 
 def digest(session: str) -> str:
-    """Return what names a session without letting anybody use it."""
+    """Return what names a session without letting anyone use it."""
     return hashlib.sha256(session.encode()).hexdigest()
 
 
 def _publish(event: dict[str, Any]) -> None:
-    """Tell it, once: a command that makes a user must not wait for a Redis that is not there yet."""
+    """Publish it, once: a command that makes a user must not wait for a Redis that is not there yet."""
     try:
         with redis.connect(retry=Retry(NoBackoff(), 0), socket_timeout=2, socket_connect_timeout=2) as client:
             client.publish(topics.channel(TOPIC), json.dumps(event))
@@ -47,7 +47,7 @@ def _publish(event: dict[str, Any]) -> None:
 
 
 def connect() -> None:
-    """Connect to what Django tells of people, groups and sessions; twice is the same as once."""
+    """Connect to what Django signals of people, groups and sessions; twice is the same as once."""
     users = get_user_model()
     user_logged_out.connect(_logged_out, dispatch_uid="jobroom.live.access")
     post_save.connect(_saved, sender=users, dispatch_uid="jobroom.live.access")

@@ -8,6 +8,7 @@ class LiveConfig(AppConfig):
 
     name = "jobroom.live"
     label = "jobroom_live"
+    verbose_name = "Jobroom: live pages"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

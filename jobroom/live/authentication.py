@@ -1,4 +1,4 @@
-"""Who is at the other end of a socket: by session cookie, from a page of ours, or by bearer token, from anywhere.
+"""Authenticates a WebSocket: by session cookie, from a page of ours, or by bearer token, from anywhere.
 
 A token comes as `Authorization: Bearer <token>`, or, as a browser cannot set that header, with the subprotocol pair
 `image.live`, `bearer.<token>`. A page of another site can send our cookie but knows no token, so the origin is checked

@@ -1,4 +1,4 @@
-"""The WebSocket `/ws/live/`.
+"""The Channels consumer of the WebSocket `/ws/live/`.
 
 The browser sends `{"subscribe": "job:<id>", "after": SEQ or null}` or `{"unsubscribe": "job:<id>"}`; it receives
 `{"topic", "seq", "type", …}` where type is snapshot, progress, state, log, changed or denied, and `{"type": "beat"}`.
@@ -32,7 +32,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One open page. Who may watch what is decided by the kind of topic, at each subscription."""
 
     async def connect(self) -> None:
-        """Accept everybody who is logged in; close with 4401 otherwise, so that the page can say so."""
+        """Accept everyone who is logged in; close with 4401 otherwise, so that the page can say so."""
         self.watched: set[str] = set()
         self.person: int | None = None
         self.session = ""
@@ -122,9 +122,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.subscriber.hold(topic)
         self.watched.add(topic)
         self._give(topic, share)
-        # First listen, then look: what happens in between is kept back and told after the snapshot.
+        # First listen, then look: what happens in between is kept back and sent after the snapshot.
         await hub.current().join(topic, self.subscriber)
-        await self._tell(topic, after, share)
+        await self._send_state(topic, after, share)
 
     async def _unsubscribe(self, topic: str) -> None:
         if topic in self.watched:
@@ -133,7 +133,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self.subscriber.forget(topic)
 
     async def _resync(self, topic: str) -> None:
-        """Tell the state again; someone who lost the right meanwhile is told that instead."""
+        """Send the state again; someone who lost the right meanwhile gets that answer instead."""
         if topic not in self.watched:
             return
         if not await self._may_watch(topic):
@@ -143,9 +143,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         share = await self._share(topic)
         self.subscriber.hold(topic)
         self._give(topic, share)
-        await self._tell(topic, self.subscriber.seen(topic), share)
+        await self._send_state(topic, self.subscriber.seen(topic), share)
 
-    async def _tell(self, topic: str, after: int, share: topics.Share) -> None:
+    async def _send_state(self, topic: str, after: int, share: topics.Share) -> None:
         look = await hub.current().looks.at(topic, after)
         self.subscriber.release(topic, *look.texts(after, share.muted, share.plain))
 

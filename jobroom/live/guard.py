@@ -1,4 +1,4 @@
-"""Looks at the rights of open sockets again: at once where something changed, and all of them from time to time."""
+"""Rechecks the rights of open sockets: at once where something changed, and all of them from time to time."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ class Guard:
         """Return how many sockets a person has open here."""
         return sum(socket.person == person for socket in self.sockets)
 
-    def told(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         """Take a message of `jobroom.live.access`."""
         event = json.loads(text)
         if event.get("type") != "access":
@@ -55,19 +55,19 @@ class Guard:
         self._asked.set()
 
     def ask_all(self) -> None:
-        """Have everybody looked at: what was published meanwhile is not known."""
+        """Have everyone looked at: what was published meanwhile is not known."""
         self._people.add(None)
         self._asked.set()
 
     async def run(self, wanted: Callable[[], bool]) -> None:
-        """Look at sockets until cancelled, or not `wanted` any more: sockets without topics are told nothing anyway."""
+        """Look at sockets until cancelled, or not `wanted` any more: sockets without topics get nothing anyway."""
         while wanted():
-            everybody = False
+            everyone = False
             try:
                 async with asyncio.timeout(settings.RECHECK_INTERVAL):
                     await self._asked.wait()
             except TimeoutError:
-                everybody = True
+                everyone = True
             self._asked.clear()
             people, self._people = self._people, set()
             ended, self._ended = self._ended, set()
@@ -76,7 +76,7 @@ class Guard:
                     return
                 if socket.session in ended:
                     await socket.end()
-                elif everybody or None in people or socket.person in people:
+                elif everyone or None in people or socket.person in people:
                     await self._look(socket)
 
     async def _look(self, socket: Any) -> None:

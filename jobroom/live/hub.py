@@ -106,13 +106,13 @@ class Hub:
         return asyncio.current_task() in self._tasks
 
     async def _read(self) -> None:
-        """Read the subscription for as long as anybody watches; come back after a lost connection."""
+        """Read the subscription for as long as anyone watches; come back after a lost connection."""
         delay = 0.1
         while True:
             connection = Redis.from_url(conf.settings.REDIS_URL, decode_responses=True, socket_timeout=None)
             try:
                 async with connection, connection.pubsub() as pubsub:
-                    # What tells of changed rights, which also keeps the subscription alive when no topic is watched.
+                    # What publishes changed rights, which also keeps the subscription alive when no topic is watched.
                     before = set(self.watchers)
                     await pubsub.subscribe(topics.channel(access.TOPIC), *map(topics.channel, before))
                     self._pubsub = pubsub
@@ -127,10 +127,10 @@ class Hub:
                 self._pubsub = None
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
-            self._tell_all_anew()
+            self._resend_all()
 
-    def _tell_all_anew(self) -> None:
-        """What was published meanwhile is gone: everybody gets a fresh snapshot, after a look at the rights."""
+    def _resend_all(self) -> None:
+        """What was published meanwhile is gone: everyone gets a fresh snapshot, after a look at the rights."""
         self.guard.ask_all()
         for topic, watchers in self.watchers.items():
             for subscriber in watchers:
@@ -144,7 +144,7 @@ class Hub:
         elif message["type"] == "message":
             topic = topics.of_channel(message["channel"])
             if topic == access.TOPIC:
-                self.guard.told(message["data"])
+                self.guard.notify(message["data"])
             else:
                 self._deliver(topic, message["data"])
 
@@ -160,7 +160,7 @@ class Hub:
         if seen["type"] == "progress":
             self._keep(topic, seq, seen)
             return
-        self._bring_latest(topic)  # it was told before this
+        self._bring_latest(topic)  # it was published before this
         self._bring(topic, seq, seen, event)
 
     def _keep(self, topic: str, seq: int, seen: Rendered) -> None:
@@ -196,4 +196,4 @@ class Hub:
             text = json.dumps({"type": "beat", "at": time.time()})
             for subscriber in {one for watchers in self.watchers.values() for one in watchers}:
                 subscriber.say(text)
-            await asyncio.to_thread(sockets.tell, len(self.guard.sockets))
+            await asyncio.to_thread(sockets.report, len(self.guard.sockets))

@@ -1,4 +1,4 @@
-"""Which pages may open a socket with our cookie: those of the same scheme, host and port, and those that a setting names."""
+"""Which origins may open a socket with our cookie: the site's own, and those that a setting names."""
 
 from typing import Any
 from urllib.parse import urljoin, urlsplit

@@ -1,4 +1,4 @@
-"""Tells live pages that something changed; for what is not an event of a job (those publish themselves)."""
+"""Notifies live pages that something changed; for what is not an event of a job (those publish themselves)."""
 
 import json
 import re
@@ -21,13 +21,20 @@ def publish(messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
 
 
 def watched(names: Iterable[str]) -> list[str]:
-    """Return those of the topics that anybody watches now."""
+    """Return those of the topics that anyone watches now."""
     by_channel = {topics.channel(name): name for name in names}
     if len(by_channel) <= _FEW:
         answer: Any = redis.client().pubsub_numsub(*by_channel) if by_channel else []
         return [by_channel[channel] for channel, number in answer if number]
     open_ones: Any = redis.client().pubsub_channels(_escaped(topics.channel("")) + "*")
     return [by_channel[channel] for channel in open_ones if channel in by_channel]
+
+
+def watched_of(kind: str) -> list[str]:
+    """Return the names of all topics of a kind that anyone watches now, such as the ids of jobs."""
+    begin = topics.channel(f"{kind}:")
+    open_ones: Any = redis.client().pubsub_channels(_escaped(begin) + "*")
+    return sorted(channel.removeprefix(begin) for channel in open_ones)
 
 
 def _escaped(text: str) -> str:

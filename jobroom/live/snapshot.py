@@ -34,16 +34,16 @@ class Look:
     plain: str = ""  # the snapshot for those who may not read all; empty where it is the same
 
     def texts(self, after: int, muted: frozenset[str], plain: bool = False) -> tuple[list[str], int]:
-        """Return what to tell a viewer who knows all until `after`, and the newest sequence number in it.
+        """Return what to send a viewer who knows all until `after`, and the newest sequence number in it.
 
         With `plain` for one who may not read all.
 
         Of the progress that was missed only the last is news, of everything else all.
         """
         news = [one for one in self.missed if one.seq > after and one.kind not in muted]
-        told = [one for one in news if one.kind != "progress"] + [one for one in news if one.kind == "progress"][-1:]
-        texts = [(self.snapshot, self.plain), *((one.text, one.plain) for one in told)]
-        newest = max([self.seq, *(one.seq for one in told)])
+        kept = [one for one in news if one.kind != "progress"] + [one for one in news if one.kind == "progress"][-1:]
+        texts = [(self.snapshot, self.plain), *((one.text, one.plain) for one in kept)]
+        newest = max([self.seq, *(one.seq for one in kept)])
         return [less if plain and less else full for full, less in texts], newest
 
 

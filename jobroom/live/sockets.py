@@ -1,4 +1,4 @@
-"""How many sockets are open in all web processes: each says it every few seconds in the hash `sockets`, for `/metrics`."""
+"""Counts the open sockets of all web processes for `/metrics`, in the Redis hash `sockets`."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from jobroom.live.conf import settings
 logger = logging.getLogger(__name__)
 
 
-def tell(number: int) -> None:
+def report(number: int) -> None:
     """Say how many this process has open; while Redis is away no one hears it."""
     try:
         client = redis.client()
@@ -23,9 +23,9 @@ def tell(number: int) -> None:
 def number() -> int:
     """Return how many are open in all processes that spoke lately; raises the errors of Redis."""
     client = redis.client()
-    told: Any = client.hgetall(redis.key("sockets"))
+    counts: Any = client.hgetall(redis.key("sockets"))
     now, found, old = redis.now(client), 0, []
-    for place, text in told.items():
+    for place, text in counts.items():
         count, at = text.split(" ")
         if now - float(at) < 3 * settings.BEAT_INTERVAL:
             found += int(count)

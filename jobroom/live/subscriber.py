@@ -59,7 +59,7 @@ class Subscriber:
         self._seen[topic] = max(seq, self._seen.get(topic, 0))
         held = self._held.pop(topic, [])
         if topic in self._flooded:
-            # Only now: a second look beside the first could tell its older state after what is newer.
+            # Only now: a second look beside the first could send its older state after what is newer.
             self._flooded.discard(topic)
             self.overflow(topic)
             return
@@ -90,7 +90,7 @@ class Subscriber:
             else:
                 self._flooded.add(topic)
             return
-        # Without a number it says only that something changed, which is never too old to be told.
+        # Without a number it says only that something changed, which is never too old to be sent.
         if topic in self._stale or (seq and seq <= self._seen.get(topic, 0)):
             return
         if len(self._outbox) >= settings.OUTBOX_LIMIT:
@@ -100,7 +100,7 @@ class Subscriber:
         self._put(topic if kind == "progress" else None, text)
 
     def overflow(self, topic: str) -> None:
-        """Note that `topic` must be told again."""
+        """Note that `topic` must be sent again."""
         self._stale.add(topic)
         self._wake.set()
 
@@ -117,7 +117,7 @@ class Subscriber:
             self._count += 1
             self._outbox[self._count] = text
         else:
-            # The newer one takes the end of the line: it must not overtake a state that was told before it.
+            # The newer one takes the end of the line: it must not overtake a state that was published before it.
             self._outbox.pop(conflate, None)
             self._outbox[conflate] = text
         self._wake.set()

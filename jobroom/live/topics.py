@@ -1,4 +1,4 @@
-"""Topics: what a live page listens to. Apps register the kinds they own; this app knows none of them."""
+"""The registry of topics that live pages subscribe to; apps register the kinds they own."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def nothing_missed(name: str, after: int) -> list[Event]:
     return []
 
 
-def everybody(user: Any, name: str) -> bool:
+def everyone(user: Any, name: str) -> bool:
     """Return True: for kinds that keep nothing from those who may watch."""
     return True
 
@@ -40,7 +40,7 @@ class Kind:
     render: Callable[[Event], Event | None]
     replay: Callable[[str, int], list[Event]] = nothing_missed
     private: frozenset[str] = frozenset()
-    may_read: Callable[[Any, str], bool] = everybody
+    may_read: Callable[[Any, str], bool] = everyone
     plain: Callable[[Event], Event] | None = None
     hearing: Callable[[Any], Callable[[Event], bool]] | None = None
 

@@ -1,4 +1,4 @@
-"""Waits until something happens on a topic, without holding a thread: for views that answer when it has happened."""
+"""Waits for something on a topic without holding a thread, for views that answer when it has happened."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from celery import Task
-from celery._state import get_current_task
 
-from jobroom.celery import unanswered
+from jobroom.celery import unavailable_services
 from jobroom.conf import settings
+from jobroom.current_task import get_current_task
 from jobroom.locks import requeue
 from jobroom.locks.exclusive import ExclusiveLock
 from jobroom.locks.names import Naming, namer
@@ -86,7 +86,7 @@ class exclusive_task:
         """Return whether the lock is ours; a job that is about to start waits until Redis says so, or not."""
         if request is None:
             return lock.acquire(wait)
-        return unanswered.ask_redis(get_current_task(), lambda: lock.acquire(wait))
+        return unavailable_services.ask_redis(get_current_task(), lambda: lock.acquire(wait))
 
     def _refused(self, lock: ExclusiveLock, request: Any) -> str:
         if request is not None:

@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
-from celery._state import get_current_task
-
 from jobroom import events, redis
 from jobroom.conf import settings
+from jobroom.current_task import get_current_task
 from jobroom.exceptions import LockBusy, LockLost, RedisUnavailable
 from jobroom.locks import names, scripts
 from jobroom.locks.renewal import keeping
@@ -55,7 +54,7 @@ class Refusal:
 def run_script(text: str, keys: Sequence[str], *arguments: Any) -> Any:
     """Run a script on the keys of a lock; raise RedisUnavailable if Redis does not answer."""
     try:
-        return redis.script(text)(keys, arguments, client=redis.client())
+        return redis.evaluate(redis.script(text), keys, arguments)
     except (redis.Error, OSError) as error:
         raise RedisUnavailable(f"The lock {keys[0]} cannot be asked for: {error}") from error
 
@@ -90,7 +89,7 @@ class ExclusiveLock:
         self.refusal = Refusal("", 0.0)
         self._since = 0
         self._process = 0
-        self._told = False
+        self._reported = False
 
     def __repr__(self) -> str:
         return f"<ExclusiveLock {self.name!r} fencing={self.fencing or None}>"
@@ -113,7 +112,7 @@ class ExclusiveLock:
         """Give the lock back; return False if it was no longer ours."""
         if not self._mine():
             return False
-        token, told = self.token, self._told
+        token, reported = self.token, self._reported
         self.token = ""
         # First this: whatever interrupts us now, the lock is free within one time to live.
         self._finalizer()
@@ -125,8 +124,8 @@ class ExclusiveLock:
                 "Job %s: the lock %r was not given back and expires by itself: %s", self.job, self.name, error
             )
             return False
-        if not int(ours) and not told:
-            self._tell_lost(job)
+        if not int(ours) and not reported:
+            self._report_lost(job)
         return bool(int(ours))
 
     def check(self) -> None:
@@ -135,7 +134,7 @@ class ExclusiveLock:
             raise LockLost(f"The lock {self.name!r} is not held.")
         ours, job = run_script(scripts.RENEW, self.keys, *self._renewal())
         if not int(ours):
-            self._tell_lost(job)
+            self._report_lost(job)
             raise LockLost(f"The lock {self.name!r} has passed to {f'job {job}' if job else 'someone else'}.")
 
     @property
@@ -151,9 +150,9 @@ class ExclusiveLock:
         """Return whether the keeper has noticed the loss of this lock; asks no one, so it is cheap and a little late."""
         if not self._mine():
             return False
-        if not self._told and keeping().is_lost(self.token):
-            self._tell_lost("")
-        return self._told
+        if not self._reported and keeping().is_lost(self.token):
+            self._report_lost("")
+        return self._reported
 
     def __enter__(self) -> "ExclusiveLock":
         if not self.acquire():
@@ -196,7 +195,7 @@ class ExclusiveLock:
 
     def _own(self, token: str, fencing: int, now: int) -> None:
         self.token, self.fencing, self._since = token, fencing, now
-        self._process, self._told = os.getpid(), False
+        self._process, self._reported = os.getpid(), False
         # An object that is dropped without being released must not be renewed for ever.
         self._finalizer = weakref.finalize(self, _forget, token, self._process)
         self._finalizer.atexit = False  # type: ignore[misc]
@@ -212,9 +211,9 @@ class ExclusiveLock:
             },
         )
 
-    def _tell_lost(self, new_holder: str) -> None:
-        if not self._told:
-            self._told = True
+    def _report_lost(self, new_holder: str) -> None:
+        if not self._reported:
+            self._reported = True
             logger.warning("Job %s lost the lock %r to %s", self.job, self.name, new_holder or "someone else")
             events.emit("lock", self.job or None, action="lost", lock=self.name, holder=new_holder, by="", reason="")
 

@@ -1,4 +1,4 @@
-"""How many jobs of a task may run at once, or start in a time, over all workers: declared on the task."""
+"""Declares `limit=` on a task: how many of its jobs may run at once, or start in a time, over all workers."""
 
 import dataclasses
 import re
@@ -15,7 +15,7 @@ class Limit:
     """A limit of a task: `@app.task(limit=Limit(3, key="{customer}"))`, or `limit=3` for all of its jobs together.
 
     `most` jobs run at once, no matter on how many workers; 0 is any number. `rate`, such as "100/m" or "5/s", is how many
-    start in that time, the first of them at once. `key` tells jobs apart that do not count together: a template of the
+    start in that time, the first of them at once. `key` distinguishes jobs that do not count together: a template of the
     task's arguments, or a function of them. `name` lets several tasks share a limit; without one it is the task's own.
     """
 

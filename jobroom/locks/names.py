@@ -1,4 +1,4 @@
-"""The name of a lock, made in one place: its Redis keys, and its template of a task's arguments."""
+"""Makes the name of a lock from a task and its arguments, and its Redis keys."""
 
 import hashlib
 import inspect
@@ -34,7 +34,7 @@ def index_key() -> str:
 
 
 def audit_key() -> str:
-    """Return the key of the stream that tells which locks were broken, by whom and why."""
+    """Return the key of the stream that records which locks were broken, by whom and why."""
     return redis.key("lock-audit")
 
 

@@ -1,7 +1,7 @@
-"""What an operator does with locks: look at them, break one, read who broke which."""
+"""What an operator does with locks: list them, break one, read who broke which."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobroom import events, redis
@@ -57,11 +57,16 @@ def holders() -> list[Holder]:
 
 def holder(name: str) -> Holder | None:
     """Return who holds the lock `name`, None if it is free; raise RedisUnavailable if Redis does not answer."""
+    return holders_of([name]).get(names.clean(name))
+
+
+def holders_of(wanted: Iterable[str]) -> dict[str, Holder]:
+    """Return who holds those of the locks that are held, by name, in one round trip; raise RedisUnavailable if Redis does not answer."""
+    held = [names.clean(name) for name in wanted]
     try:
-        found = _read([names.clean(name)])
+        return {found.name: found for found in _read(held)} if held else {}
     except (redis.Error, OSError) as error:
-        raise RedisUnavailable(f"The lock {name!r} cannot be read: {error}") from error
-    return found[0] if found else None
+        raise RedisUnavailable(f"The locks {', '.join(held)} cannot be read: {error}") from error
 
 
 def break_lock(name: str, *, by: str, reason: str) -> Holder | None:

@@ -1,4 +1,4 @@
-"""The holder's end of the keeper: starts the child on first use, tells it what to renew, hears what was lost."""
+"""The lock holder's side of the keeper process: starts it, sends it the locks to renew, and receives which were lost."""
 
 import atexit
 import json
@@ -67,6 +67,9 @@ class Child:
 
     def wait(self, seconds: float) -> None:
         """Return when it has something to say, or after `seconds`."""
+        if not hasattr(select, "poll"):  # eventlet takes it away: it would hold up all greenlets
+            select.select([self.answers], [], [], max(0.0, seconds))
+            return
         poll = select.poll()
         poll.register(self.answers, select.POLLIN)
         poll.poll(max(0.0, seconds) * 1000)

@@ -1,4 +1,4 @@
-"""The program of the keeper: a small child process that renews the locks of the process which started it.
+"""The keeper process: a small child process that renews the locks of its parent.
 
 It is a process and not a thread because a thread stands still while its process computes in C without giving the
 interpreter up. It is started by path, knows nothing of Django, and reads JSON lines on its standard input: first the
@@ -36,7 +36,7 @@ class Keeper:
 
     def run(self) -> None:
         """Renew until asked to go, or until the parent is gone; then free what it held."""
-        tell("ready")
+        report("ready")
         while self.listen():
             if os.getppid() != self.parent:
                 break
@@ -102,12 +102,12 @@ class Keeper:
         return {token: answer for token, answer in answers.items() if isinstance(answer, list)}
 
     def beat(self) -> None:
-        """Renew all locks once, and tell which of them are someone else's now."""
+        """Renew all locks once, and report which of them are someone else's now."""
         self.due = time.monotonic() + self.pause()
         for token, (ours, _) in self.each("keep", "renewal").items():
             if not int(ours):
                 self.locks.pop(token)
-                tell(f"lost {token}")
+                report(f"lost {token}")
 
     def orphaned(self) -> bool:
         """Return whether the parent is dead, which the kernel shows a moment after it has closed the pipe."""
@@ -121,7 +121,7 @@ class Keeper:
         self.each("give", "release")
 
 
-def tell(text: str) -> None:
+def report(text: str) -> None:
     """Write a line to the parent; one that does not read any more is noticed elsewhere."""
     with suppress(OSError):
         os.write(1, f"{text}\n".encode())

@@ -1,15 +1,15 @@
-"""A job that waits for its lock does so in its queue, so that no pool process stands idle."""
+"""Puts a job that waits for its lock back into its queue, so that no pool process stands idle."""
 
 import logging
 import random
 import time
 from typing import Any
 
-from celery._state import get_current_task
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
 from jobroom import redis
+from jobroom.current_task import get_current_task
 from jobroom.locks.exclusive import ExclusiveLock
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def wait_in_queue(request: Any, lock: ExclusiveLock, patience: float) -> None:
         return
     execution = getattr(request, "execution", None)
     if execution is not None:
-        execution.tell("waiting", request.id, execution=execution.id, lock=lock.name, holder=lock.refusal.job)
+        execution.report("waiting", request.id, execution=execution.id, lock=lock.name, holder=lock.refusal.job)
     _send_again(request, lock, until, countdown=_pause(patience - (until - now), until - now))
     if execution is not None:
         execution.requeued = True
@@ -73,7 +73,7 @@ def _send_again(request: Any, lock: ExclusiveLock, until: float, countdown: floa
 def send_again(request: Any, countdown: float, mark: dict[str, Any]) -> None:
     """Send the running job to its queue as the same attempt, marked with a header of this module, after `countdown` seconds.
 
-    It has been told that the job waits, so this returns only when the broker has the message, however long that takes.
+    It has been reported that the job waits, so this returns only when the broker has the message, however long that takes.
     """
     task: Any = get_current_task()
     # Celery would make the job its own parent.

@@ -1,4 +1,4 @@
-"""The scripts of the locks, in the folder `lua`; each is one atomic step on the server.
+"""The Lua scripts of the locks; each is one atomic step in Redis.
 
 Keys: 1 the lock (a hash that expires), 2 the fencing number that its name had last, with what became of it,
 3 the counter of fencing numbers, 4 the index of held locks (a sorted set name → expiry in ms).

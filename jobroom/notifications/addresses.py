@@ -1,4 +1,4 @@
-"""What counts as an e-mail address."""
+"""Validates e-mail addresses."""
 
 import re
 from email.utils import parseaddr
@@ -15,7 +15,7 @@ LONGEST = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 
 
 def bare(address: str) -> str:
-    """Return `Ada <Ada@Example.org>` as a mail server is told of it: `Ada@example.org`; raise WrongAddress.
+    """Return `Ada <Ada@Example.org>` as a mail server gets it: `Ada@example.org`; raise WrongAddress.
 
     The domain is written in lower case and in ASCII. What stands before the `@` is left as it is, see RFC 5321, 2.4.
     """

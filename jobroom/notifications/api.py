@@ -1,4 +1,4 @@
-"""Mails over REST, for staff: which there are, and what became of them."""
+"""Mails over REST, for staff: which there are, and whether they were sent."""
 
 from uuid import UUID
 

@@ -6,12 +6,16 @@ from jobroom.ui.menu import SYSTEM, Entry
 
 
 class NotificationsConfig(AppConfig):
-    """Who is told of a failure, and how."""
+    """Who is notified of a failure, and how."""
 
     name = "jobroom.notifications"
     label = "jobroom_notifications"
+    verbose_name = "Jobroom: mails and alerts"
     default_auto_field = "django.db.models.BigAutoField"
-    menu = (Entry("Mails", "jobroom:notifications:mails", group=SYSTEM, order=30, staff=True),)
+    menu = (
+        Entry("Alerts", "jobroom:notifications:alerts", group=SYSTEM, order=25),
+        Entry("Mails", "jobroom:notifications:mails", group=SYSTEM, order=30, staff=True),
+    )
 
     def ready(self) -> None:
         """Connect the receivers and the system checks."""

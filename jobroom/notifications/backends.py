@@ -1,4 +1,4 @@
-"""Django's mail goes to the queue through this: `EMAIL_BACKEND = "jobroom.notifications.backends.QueuedBackend"`."""
+"""Django's e-mail backend that queues mails: `EMAIL_BACKEND = "jobroom.notifications.backends.QueuedBackend"`."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar

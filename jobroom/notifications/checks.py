@@ -10,17 +10,17 @@ from jobroom.tasks.admin_mail import get_admin_emails
 
 def connect() -> None:
     """Register the checks; twice is the same as once."""
-    register(somebody_is_told)
+    register(admins_are_named)
 
 
-def somebody_is_told(**kwargs: Any) -> list[CheckMessage]:
+def admins_are_named(**kwargs: Any) -> list[CheckMessage]:
     """Warn about a site in production whose failures no one hears of."""
     if get_admin_emails() or getattr(settings, "DEVELOPMENT", False):
         return []
     return [
         Warning(
             "ADMINS is empty, so no one is notified when a job fails.",
-            hint='Set the environment variable ADMINS, such as "Ada <ada@example.org>, bob@example.org".',
+            hint="Name them in the setting ADMINS; where `manage.py up` runs the site, in the variable ADMINS of its environment.",
             id="jobroom_notifications.W001",
         )
     ]

@@ -1,4 +1,4 @@
-"""A mail as bytes, and back: what Django's mail API was given leaves the process unchanged."""
+"""Converts a mail of Django's mail API to bytes for the outbox, and back, unchanged."""
 
 import dataclasses
 import email

@@ -1,4 +1,4 @@
-"""One attempt to send a mail: by a job of the queue, or by the recorder for mails that no job took."""
+"""One attempt to send a mail: by a job of the queue, by the process in which a job failed, or by the recorder."""
 
 import logging
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from jobroom import rounds
-from jobroom.notifications import content, submission, transport
+from jobroom.notifications import content, transport
 from jobroom.notifications.conf import settings
 from jobroom.notifications.exceptions import ClaimLost, MailError
 from jobroom.notifications.models import STALE, Mail, State, next_try
@@ -18,14 +18,15 @@ logger = logging.getLogger(__name__)
 JITTER = 0.2
 
 
-def deliver(*, mail: Mail, by: str, job: str = "") -> bool:
+def deliver(*, mail: Mail, by: str, job: str = "", left_by: str = "") -> bool:
     """Try once to send the mail; return whether it was our turn. `mail` is up to date afterwards.
 
-    `mail` was read a moment ago. `by` is the name of the worker, for people; `job` the id of the job that does it.
+    `mail` was read a moment ago. `by` is the name of the worker, for people; `job` the id of the job that does it;
+    `left_by` the name of an earlier sender that is dead.
     """
     if mail.state == State.SENDING:
-        mail.forget_remains(job)
-    if not mail.take(by, job):
+        mail.forget_remains(job, left_by=left_by)
+    if not mail.take(by, job, left_by=left_by):
         mail.refresh_from_db()
         return False
     try:
@@ -39,7 +40,6 @@ def deliver(*, mail: Mail, by: str, job: str = "") -> bool:
         logger.exception("Mail %s: the attempt broke off", mail.pk)
         result = _broken_off(mail, error)
     _conclude(mail, result)
-    submission.tell_failure(mail)
     return True
 
 
@@ -82,14 +82,17 @@ def _reasons(refused: dict[str, str]) -> str:
 def left() -> MailQuerySet:
     """Return the mails that no job takes: their message was lost, their worker is gone, or no worker serves the queue."""
     now = timezone.now()
-    return Mail.objects.left(overdue=now - timedelta(seconds=settings.MAIL_OVERDUE), stale=now - STALE)
+    return Mail.objects.left(now=now, overdue=now - timedelta(seconds=settings.MAIL_OVERDUE), stale=now - STALE)
 
 
 def send_left(*, limit: int = 50) -> int:
     """Send what is left, until the mail server fails once; return how many went out."""
     count = 0
     for mail in left().without_content()[:limit]:
-        logger.warning("Mail %s was taken by no worker for %d s; it is sent from here", mail.pk, settings.MAIL_OVERDUE)
+        if mail.job_id:
+            logger.warning(
+                "Mail %s was taken by no worker for %d s; it is sent from here", mail.pk, settings.MAIL_OVERDUE
+            )
         tried = False
         with rounds.isolated("sending mails", f"mail {mail.pk}"):
             tried = deliver(mail=mail, by="recorder")

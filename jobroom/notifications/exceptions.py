@@ -6,7 +6,7 @@ class MailError(Exception):
 
 
 class WrongAddress(MailError, ValueError):
-    """It is no e-mail address; the message names it."""
+    """It is no address to which anything may be sent; the message says why."""
 
 
 class KeyTaken(MailError, ValueError):

@@ -1,4 +1,4 @@
-"""What the list of mails shows: read from the address, written back into it."""
+"""The filter of the list of mails, read from the query string and written back into it."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -20,7 +20,7 @@ SEARCHED = 20_000
 
 
 class MailFilter(NewestFirst[Mail]):
-    """The mails that `user` may see and `query` asks for: state, q (recipient, subject, or a mail's or job's id), before.
+    """The mails that `user` may see and `query` asks for: state, q (recipient, subject, or the id of a mail, of its job or of the failed job), before.
 
     A value that makes no sense is ignored, but for the place to begin at: it raises WrongCursor.
     """
@@ -44,7 +44,7 @@ class MailFilter(NewestFirst[Mail]):
         return self._searched(rows) if self.q else rows
 
     def _searched(self, rows: MailQuerySet) -> MailQuerySet:
-        exact = rows.filter(Q(pk=_uuid(self.q)) | Q(job_id=self.q))
+        exact = rows.filter(Q(pk=_uuid(self.q)) | Q(job_id=self.q) | Q(failed_job=self.q))
         if exact.exists():
             return exact
         last = rows.newest_first().values_list("created_at", flat=True)[SEARCHED - 1 : SEARCHED].first()

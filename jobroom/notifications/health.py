@@ -1,4 +1,4 @@
-"""What `/readyz` and the health sentence say of the mails."""
+"""The health check of the mails, for `/readyz` and the health sentence."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The mails of the site, and what the admins were told of failures."""
+"""The outbox: every mail of the site, those about failed jobs too, and each attempt to send one."""
 
 import random
 import uuid
@@ -12,88 +12,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobroom.notifications import addresses
+from jobroom.notifications.alert_models import AlertDelivery, AlertRule, AlertState
 from jobroom.notifications.conf import settings
-from jobroom.notifications.querysets import AdminMailQuerySet, MailQuerySet
+from jobroom.notifications.querysets import MailQuerySet
 
-# Longest time that one attempt may take before another sender may try; above the time-outs of a slow mail server.
-CLAIM = timedelta(minutes=2)
-# The same for the mails of the site, of which one may have many recipients; the second chance of a sender whose job
-# does not come back.
+# Some tables are in a module of their own; Django finds all of them here.
+__all__ = ["STALE", "AlertDelivery", "AlertRule", "AlertState", "Attempt", "Mail", "Outcome", "State", "next_try"]
+
+# Longest time that one attempt may take before another sender may try; above the time-outs of a slow mail server, for
+# mails of many recipients too.
 STALE = timedelta(minutes=10)
-
-
-class MailState(models.TextChoices):
-    """What became of a mail."""
-
-    WAITING = "waiting", "Waiting"  # is about to be sent
-    SENT = "sent", "Sent"
-    FAILED = "failed", "Failed"  # the mail server did not take it
-    GROUPED = "grouped", "Grouped"  # one of many, told by a summary
-    NOBODY = "nobody", "Nobody to tell"  # ADMINS is empty
-
-
-class AdminMail(models.Model):
-    """One mail to all admins. Its id is given by the process that wrote it, so telling twice makes one row."""
-
-    id = models.CharField(primary_key=True, max_length=64, editable=False)
-    state = models.CharField(max_length=10, choices=MailState.choices)
-    subject = models.CharField(max_length=255)
-    recipients = models.JSONField(default=list, blank=True)
-    body = models.TextField(blank=True)
-    job_id = models.CharField("job", max_length=255, blank=True, help_text="Empty for a summary of many.")
-    task = models.CharField(max_length=255, blank=True)
-    fingerprint = models.CharField(max_length=64, blank=True, help_text="The same for the same error in one place.")
-    error = models.TextField(blank=True, help_text="Why it did not go out.")
-    attempts = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(default=timezone.now)
-    sent_at = models.DateTimeField(null=True, blank=True)
-    next_try = models.DateTimeField(null=True, blank=True, help_text="Empty when it is not tried again.")
-
-    objects = AdminMailQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = "failure mail"
-        ordering: ClassVar[list[str]] = ["-created_at"]
-        permissions = [("resend_adminmail", "Can send a failure mail again")]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["-created_at"], name="adminmail_newest"),
-            models.Index(fields=["job_id"], name="adminmail_job"),
-            models.Index(fields=["next_try"], name="adminmail_due", condition=models.Q(next_try__isnull=False)),
-        ]
-
-    def __str__(self) -> str:
-        return self.subject
-
-    def claim(self) -> bool:
-        """Take the mail for one attempt; False when another process has it."""
-        now = timezone.now()
-        rows = AdminMail.objects.filter(pk=self.pk, next_try=self.next_try)
-        taken = rows.update(next_try=now + CLAIM, attempts=F("attempts") + 1)
-        if taken:
-            self.refresh_from_db()
-        return bool(taken)
-
-    def sent(self, recipients: list[str]) -> None:
-        """Note that it went out; final."""
-        self.state, self.error, self.recipients = MailState.SENT, "", recipients
-        self.sent_at, self.next_try = timezone.now(), None
-        self.save()
-
-    def failed(self, error: str) -> None:
-        """Note that an attempt failed, and when the next one is, if any."""
-        self.state, self.error = MailState.FAILED, error
-        self.next_try = next_try(self.attempts)
-        self.save()
-
-    def nobody(self, error: str) -> None:
-        """Note that no one is there to be told."""
-        self.state, self.error, self.next_try = MailState.NOBODY, error, None
-        self.save()
-
-    def again(self) -> None:
-        """Have it sent as if it had never been tried."""
-        self.state, self.attempts, self.next_try = MailState.WAITING, 0, timezone.now()
-        self.save()
 
 
 def next_try(attempts: int, *, jitter: float = 0.0) -> datetime | None:
@@ -117,6 +45,7 @@ class State(models.TextChoices):
     FAILED = "failed", "Failed"  # for no one, and it is not tried again
     UNKNOWN = "unknown", "Unknown"  # it was handed over, and no answer was heard
     STOPPED = "stopped", "Given up"  # a person, or the cancel of its job, ended it
+    NOBODY = "nobody", "No recipient"  # a failure mail while ADMINS is empty
 
 
 class Mail(models.Model):
@@ -149,7 +78,9 @@ class Mail(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     next_try = models.DateTimeField(null=True, blank=True, help_text="Empty when it is not tried again.")
     ended_at = models.DateTimeField(null=True, blank=True)
-    failure = models.OneToOneField(AdminMail, models.SET_NULL, null=True, blank=True, related_name="mail")
+    failed_job = models.CharField(max_length=255, blank=True, help_text="The failed job that it is about.")
+    task = models.CharField(max_length=255, blank=True, help_text="The task that failed.")
+    fingerprint = models.CharField(max_length=64, blank=True, help_text="The same for the same error in one place.")
 
     objects = MailQuerySet.as_manager()
 
@@ -164,6 +95,7 @@ class Mail(models.Model):
             models.Index(fields=["-created_at", "-id"], name="mail_newest"),
             models.Index(fields=["state", "-created_at", "-id"], name="mail_state"),
             models.Index(fields=["job_id"], name="mail_job"),
+            models.Index(fields=["failed_job"], name="mail_failed_job", condition=~Q(failed_job="")),
             models.Index(fields=["next_try"], name="mail_due", condition=Q(next_try__isnull=False)),
         ]
 
@@ -196,15 +128,16 @@ class Mail(models.Model):
         return self.state not in {State.WAITING, State.SENDING}
 
     # One-row transitions; each returns whether it happened.
-    def take(self, by: str, job: str = "") -> bool:
+    def take(self, by: str, job: str = "", *, left_by: str = "") -> bool:
         """Claim it for one attempt: when it is due, or when an earlier claim was never used.
 
         `job` is the job that does so, which may take up what its own earlier run left: Celery runs it again only when
-        that run is dead. Should it live after all, it finds its claim gone before it hands anything over.
+        that run is dead. Likewise `left_by` names a sender that is taken for dead. Should either live after all, it
+        finds its claim gone before it hands anything over.
         """
         now = timezone.now()
         free = Q(state=State.WAITING, next_try__lte=now)
-        left = Q(claimed_at__lt=now - STALE) | (Q(claimed_by=job) if job else Q(pk=None))
+        left = Q(claimed_at__lt=now - STALE) | _claim_of(job or left_by)
         rows = Mail.objects.filter(pk=self.pk).filter(free | Q(state=State.SENDING, handed_at=None) & left)
         claim = uuid.uuid4().hex
         with transaction.atomic():
@@ -242,10 +175,10 @@ class Mail(models.Model):
         outcome = Outcome.LATER if self.state == State.WAITING else Outcome(self.state)
         Attempt.objects.filter(pk=self._attempt.pk).update(outcome=outcome, error=error, ended_at=now)
 
-    def forget_remains(self, job: str = "") -> bool:
+    def forget_remains(self, job: str = "", *, left_by: str = "") -> bool:
         """Settle an attempt that handed the mail over and died: unknown, or due again if it may arrive twice."""
         now = timezone.now()
-        dead = Q(handed_at__lt=now - STALE) | (Q(claimed_by=job) if job else Q(pk=None))
+        dead = Q(handed_at__lt=now - STALE) | _claim_of(job or left_by)
         rows = Mail.objects.filter(pk=self.pk, state=State.SENDING, handed_at__isnull=False).filter(dead)
         error = "Its sender died after handing the mail over, before the mail server answered."
         repeat = self.may_repeat and next_try(self.attempts) is not None
@@ -288,6 +221,10 @@ class Mail(models.Model):
                 self.attempt_set.create(number=0, by=by, outcome=Outcome.STOPPED, ended_at=now)
         self.refresh_from_db()
         return bool(done)
+
+
+def _claim_of(sender: str) -> Q:
+    return Q(claimed_by=sender) if sender else Q(pk=None)
 
 
 class Outcome(models.TextChoices):

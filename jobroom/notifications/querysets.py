@@ -11,19 +11,7 @@ from jobroom.notifications import policies
 from jobroom.users import User
 
 if TYPE_CHECKING:
-    from jobroom.notifications.models import AdminMail, Mail  # noqa: F401 — named in the base classes below
-
-
-class AdminMailQuerySet(models.QuerySet["AdminMail"]):
-    """Mails to the admins."""
-
-    def due(self, now: datetime) -> "AdminMailQuerySet":
-        """Return those that are to be sent, the longest waiting first."""
-        return self.filter(next_try__lte=now).order_by("next_try")
-
-    def failed(self) -> "AdminMailQuerySet":
-        """Return those that did not go out, whether they are tried again or not."""
-        return self.filter(state="failed")
+    from jobroom.notifications.models import Mail  # noqa: F401 — named in the base class below
 
 
 class MailQuerySet(models.QuerySet["Mail"]):
@@ -41,7 +29,7 @@ class MailQuerySet(models.QuerySet["Mail"]):
         """Return the mails in the order of the lists."""
         return self.order_by("-created_at", "-id")
 
-    def left(self, *, overdue: datetime, stale: datetime) -> "MailQuerySet":
-        """Return those that no one has taken since `overdue`, and those whose sender is silent since `stale`."""
-        waiting = Q(state="waiting", next_try__lte=overdue)
+    def left(self, *, now: datetime, overdue: datetime, stale: datetime) -> "MailQuerySet":
+        """Return those that no one takes: overdue, due without a job that would, or with a sender silent since `stale`."""
+        waiting = Q(state="waiting", next_try__lte=overdue) | Q(state="waiting", job_id="", next_try__lte=now)
         return self.filter(waiting | Q(state="sending", claimed_at__lt=stale)).order_by("created_at")

@@ -1,4 +1,4 @@
-"""What the API says of mails; never what is in them."""
+"""REST serializers of mails; never with their content."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class MailRow(serializers.ModelSerializer[Mail]):
         model = Mail
         fields: tuple[str, ...] = (
             *("id", "url", "key", "state", "subject", "sender", "recipients", "delivered", "refused", "error", "size"),
-            *("attempts", "may_repeat", "job_id", "created_at", "next_try", "ended_at"),
+            *("attempts", "may_repeat", "job_id", "failed_job", "task", "created_at", "next_try", "ended_at"),
         )
         read_only_fields: tuple[str, ...] = fields
 

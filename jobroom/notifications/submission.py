@@ -1,4 +1,4 @@
-"""Puts mails on their way: into the database first, to the queue when the transaction commits."""
+"""Queues a mail: a row in the database first, a job when the transaction commits."""
 
 import logging
 import uuid
@@ -7,19 +7,15 @@ from typing import Any
 
 from celery import current_app
 from celery.exceptions import OperationalError
-from django.conf import settings as django_settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from jobroom import rounds
-from jobroom.events import heartbeat
-from jobroom.jobs.gate import default_queue
 from jobroom.notifications import content
 from jobroom.notifications.conf import settings
 from jobroom.notifications.exceptions import KeyTaken, NotNow
-from jobroom.notifications.models import AdminMail, Mail, MailState, State
+from jobroom.notifications.models import Mail, State
 from jobroom.signals import acted
 from jobroom.tasks.admin_mail import get_admin_emails
 
@@ -28,13 +24,20 @@ logger = logging.getLogger(__name__)
 DELIVER = "jobroom.notifications.deliver_mail"
 
 
-def post(message: EmailMessage, *, failure: AdminMail | None = None, job: str = "") -> tuple[Mail, bool]:
+def post(message: EmailMessage, *, job: str = "") -> tuple[Mail, bool]:
     """Write a mail into the database and have it sent on commit; return it, and whether it is new.
 
     A mail whose key is known is not sent a second time, whatever became of the first. With `job`, that job sends it
     and no other is launched. Raises KeyTaken when the key belongs to another mail, and what `content.pack` raises.
     """
-    packed = content.pack(message)
+    kept, is_new = write(content.pack(message), job_id=job or str(uuid.uuid4()), next_try=timezone.now())
+    if is_new and kept.state == State.WAITING and not job:
+        transaction.on_commit(lambda: queue(kept))
+    return kept, is_new
+
+
+def write(packed: content.Packed, **fields: Any) -> tuple[Mail, bool]:
+    """Return the row of this mail, and whether it was written now; `fields` are further values of a new one."""
     mail = Mail(
         key=packed.key[:255],
         digest=packed.digest,
@@ -43,17 +46,12 @@ def post(message: EmailMessage, *, failure: AdminMail | None = None, job: str = 
         subject=packed.subject,
         refused=packed.refused,
         may_repeat=packed.may_repeat,
-        failure=failure,
-        job_id=job or str(uuid.uuid4()),
-        next_try=timezone.now(),
+        **fields,
     )
-    if not packed.recipients:
+    if packed.refused and not packed.recipients:
         mail.state, mail.next_try, mail.ended_at = State.FAILED, None, timezone.now()
         mail.error = " ".join(packed.refused.values())
-    kept, is_new = _write(mail, packed)
-    if is_new and kept.state == State.WAITING and not job:
-        transaction.on_commit(lambda: _queue(kept))
-    return kept, is_new
+    return _write(mail, packed)
 
 
 def _write(mail: Mail, packed: content.Packed) -> tuple[Mail, bool]:
@@ -66,7 +64,7 @@ def _write(mail: Mail, packed: content.Packed) -> tuple[Mail, bool]:
         if is_new:
             return known, True
         content.forget(mail)  # someone else was faster
-    if known.digest != mail.digest:
+    if known.digest != mail.digest and not mail.fingerprint:  # the admins may have changed since a failure
         raise KeyTaken(known.key, known.subject)
     return known, False
 
@@ -84,7 +82,7 @@ def compose(
     return message
 
 
-def _queue(mail: Mail) -> bool:
+def queue(mail: Mail) -> bool:
     """Send the message of its job; where the broker is away the mail waits for the recorder."""
     try:
         current_app.tasks[DELIVER].apply_async((str(mail.pk),), task_id=mail.job_id)
@@ -99,10 +97,11 @@ def again(*, mail: Mail, by: str) -> str:
     """Have a mail sent again to those who have not got it; return what happens now. Raises NotNow."""
     if reason := why_not_again(mail):
         raise NotNow(reason)
+    if mail.state == State.NOBODY:
+        _readdress(mail)
     if not mail.again(by, job=str(uuid.uuid4())):
         raise NotNow(f"It is {mail.get_state_display().lower()} by now: look again.")
-    tell_failure(mail)
-    transaction.on_commit(lambda: _queue(mail))
+    transaction.on_commit(lambda: queue(mail))
     said = f"On its way to {len(mail.pending)} of {len(mail.addresses)} recipients."
     acted.send(sender=Mail, who=by, action="sent again", kind="mail", target=str(mail.pk), outcome=said)
     return said
@@ -112,9 +111,24 @@ def why_not_again(mail: Mail) -> str:
     """Return why the mail cannot be sent again; empty when it can."""
     if mail.state == State.SENDING:
         return "It is being sent at this moment."
+    if mail.state == State.NOBODY:
+        return "" if get_admin_emails() else "ADMINS is still empty: name someone there, and restart."
     if len(mail.delivered) == len(mail.addresses):
-        return "Everybody has got it."
+        return "Everyone has got it."
     return "" if mail.without_it else "It has no recipient with a correct address."
+
+
+def _readdress(mail: Mail) -> bool:
+    """Address a mail that had no one to go to to those who are admins now; return whether there is anyone."""
+    if not (recipients := get_admin_emails()):
+        return False
+    text = str(content.StoredMessage(mail, content.read(mail), []).body)
+    message = compose(to=recipients, subject=mail.subject, text=text, key=mail.key, may_repeat=True)
+    packed = content.pack(message)
+    mail.recipients, mail.digest = "\n".join([*packed.recipients, *packed.refused]), packed.digest
+    content.keep(mail, packed.content)
+    mail.save(update_fields=["recipients", "digest", "content", "size"])
+    return True
 
 
 def give_up(*, mail: Mail, by: str) -> str:
@@ -123,7 +137,6 @@ def give_up(*, mail: Mail, by: str) -> str:
         raise NotNow(reason)
     if not mail.stop(by):
         raise NotNow(f"It is {mail.get_state_display().lower()} by now: look again.")
-    tell_failure(mail)
     said = "Given up. It is not sent unless someone sends it again."
     acted.send(sender=Mail, who=by, action="gave up", kind="mail", target=str(mail.pk), outcome=said)
     return said
@@ -141,63 +154,6 @@ def cancelled(*, job: str) -> None:
     for mail in Mail.objects.without_content().filter(job_id=job, state=State.WAITING):
         with rounds.isolated("stopping mails", f"mail {mail.pk}"):
             mail.stop("the cancel of its job", "Its job was cancelled.")
-            tell_failure(mail)
-
-
-# Failure mail -----------------------------------------------------------------------------------------------------------
-def is_on() -> bool:
-    """Return whether the mails of the site go through the queue."""
-    return bool(getattr(import_string(django_settings.EMAIL_BACKEND), "sends_later", False))
-
-
-def has_worker() -> bool:
-    """Return whether a living worker serves the queue of the mails."""
-    queue = default_queue(current_app.tasks[DELIVER])
-    return any(worker.alive and queue in worker.queues for worker in heartbeat.workers())
-
-
-def take_failure(failure: dict[str, Any]) -> bool:
-    """Take over a failure mail, see `jobroom.tasks.failure_mail`; False when it has to be sent past the queue.
-
-    It is written into both lists in one step. If its message cannot be sent then, both are taken back.
-    """
-    if not is_on() or not get_admin_emails() or not has_worker():
-        return False
-    told = {"state": MailState.WAITING, "recipients": get_admin_emails(), "job_id": failure["job"] or ""}
-    told |= {name: failure[name] for name in ("subject", "body", "task", "fingerprint")}
-    message = compose(
-        to=get_admin_emails(), subject=failure["subject"], text=failure["body"], key=f"failure {failure['id']}",
-        may_repeat=True,  # twice rather than never
-    )  # fmt: skip
-    with transaction.atomic():
-        row, is_new = AdminMail.objects.get_or_create(pk=failure["id"], defaults=told)
-        if not is_new:
-            return True  # housekeeping has it
-        mail, _ = post(message, failure=row, job=str(uuid.uuid4()))
-    if _queue(mail):
-        return True
-    mine = Mail.objects.filter(pk=mail.pk, state=State.WAITING)
-    if not mine.delete()[0]:
-        return True  # housekeeping was faster
-    AdminMail.objects.filter(pk=row.pk).delete()
-    content.forget(mail)
-    return False
-
-
-_TOLD = {State.SENT: MailState.SENT, State.FAILED: MailState.FAILED, State.STOPPED: MailState.FAILED}
-
-
-def tell_failure(mail: Mail) -> None:
-    """Let the list of failure mails say what became of the one that this mail is."""
-    if mail.failure_id is None:
-        return
-    AdminMail.objects.filter(pk=mail.failure_id).update(
-        state=_TOLD.get(State(mail.state), MailState.WAITING),
-        error=mail.error,
-        attempts=mail.attempts,
-        next_try=None,
-        sent_at=mail.ended_at if mail.state == State.SENT else None,
-    )
 
 
 # Cleaning ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The jobs of the queue `email`."""
+"""The tasks of the queue `email`."""
 
 import uuid
 from typing import Annotated, Any, Literal
@@ -36,7 +36,7 @@ def send_email(
 ) -> dict[str, Any]:
     """Send one mail, **once**: however often the job runs, and however many jobs have its key.
 
-    What is temporary is tried again, with growing pauses. What a mail server refuses for good is told at once, and those
+    What is temporary is tried again, with growing pauses. What a mail server refuses for good is reported at once, and those
     recipients whom it does not refuse get their mail.
     """
     message = submission.compose(
@@ -65,7 +65,9 @@ def deliver_mail(
     return _deliver(self, found)
 
 
-@shared_task(bind=True, base=BaseTask, name="jobroom.notifications.cleanup_mails", acks_late=True)
+@shared_task(
+    bind=True, base=BaseTask, name="jobroom.notifications.cleanup_mails", title="Clean up old mails", acks_late=True
+)
 def cleanup_mails(
     self: BaseTask,
     days: Annotated[float | None, "Mails older than so many days are deleted; 0 keeps all."] = None,
@@ -80,7 +82,7 @@ def _deliver(task: BaseTask, mail: Mail) -> dict[str, Any]:
     tried = delivery.deliver(mail=mail, by=by, job=job)
     if not tried and job and mail.job_id == job and mail.state == State.FAILED and mail.again(f"retry of job {job}"):
         delivery.deliver(mail=mail, by=by, job=job)  # the job had ended, so a person wants it to run again
-    told = {"mail": str(mail.pk), "state": mail.state, "delivered": mail.delivered, "refused": mail.refused}
+    outcome = {"mail": str(mail.pk), "state": mail.state, "delivered": mail.delivered, "refused": mail.refused}
     if mail.state == State.WAITING and job and mail.job_id == job:
         # The tries are counted by the mail, which is why the tasks themselves have no limit (`max_retries=None`).
         raise task.retry(exc=NotYet(mail.error), eta=mail.next_try)
@@ -88,4 +90,4 @@ def _deliver(task: BaseTask, mail: Mail) -> dict[str, Any]:
         raise JobFailed(f"The mail is not sent: {mail.error}")
     if mail.state == State.UNKNOWN:
         raise JobFailed(f"No one knows whether the mail went out, so it is not sent again by itself. {mail.error}")
-    return told
+    return outcome

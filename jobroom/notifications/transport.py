@@ -1,4 +1,4 @@
-"""Talks to the mail server, and knows at each moment whether the mail may be out.
+"""Talks to the mail server, and knows at each moment whether the mail may have been accepted.
 
 Django's SMTP backend opens the connection (TLS, login); the rest of the conversation is held here, because its answers
 decide what may be done next (RFC 5321, 4.2.1 and 4.5.3.2):
@@ -18,7 +18,7 @@ from typing import Any
 from django.core.mail.backends import smtp
 from django.core.mail.backends.base import BaseEmailBackend
 
-from jobroom import bounds, foreign
+from jobroom import foreign, truncation
 from jobroom.notifications.content import StoredMessage, plain
 from jobroom.notifications.exceptions import ClaimLost
 from jobroom.notifications.models import Mail
@@ -161,7 +161,7 @@ def in_words(error: BaseException) -> str:
     """Return an error as the database keeps it; an answer of a mail server as the server gave it."""
     if isinstance(error, smtplib.SMTPResponseException) and isinstance(error.smtp_error, bytes):
         return _words((error.smtp_code, error.smtp_error))
-    return bounds.shorten(plain(f"{foreign.error_type(error)}: {foreign.error_text(error)}"), ANSWER)
+    return truncation.shorten(plain(f"{foreign.error_type(error)}: {foreign.error_text(error)}"), ANSWER)
 
 
 def _close(backend: smtp.EmailBackend) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,16 +13,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from jobroom import redis
-from jobroom.notifications import content, policies, submission
+from jobroom.notifications import content, failure_mails, policies, submission
 from jobroom.notifications.exceptions import MailError, NotNow
 from jobroom.notifications.filters import MailFilter
-from jobroom.notifications.models import AdminMail, Mail, State
+from jobroom.notifications.models import Mail, State
+from jobroom.web.staff import staff_only
 
 # Attempts that a mail's page shows, the last ones.
 ATTEMPTS = 50
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def mail_list(request: HttpRequest) -> HttpResponse:
@@ -31,9 +31,8 @@ def mail_list(request: HttpRequest) -> HttpResponse:
     wanted = MailFilter(request.GET.dict(), request.user)
     context = {
         "filter": wanted,
-        "untold": AdminMail.objects.failed().filter(mail=None).count() if wanted.before is None else 0,
         "served": _served(),
-        "queued": submission.is_on(),
+        "queued": failure_mails.is_queued(),
         "rendered_at": timezone.now(),
     }
     return render(request, "jobroom/notifications/mails.html", context)
@@ -42,17 +41,17 @@ def mail_list(request: HttpRequest) -> HttpResponse:
 def _served() -> bool | None:
     """Return whether a worker serves the queue of the mails, None when no one can tell."""
     try:
-        return submission.has_worker()
+        return failure_mails.has_worker()
     except (redis.Error, OSError):
         return None
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def mail(request: HttpRequest, mail_id: UUID) -> HttpResponse:
     """Show one mail: its way for all staff, its text for those who may read it."""
-    found = get_object_or_404(Mail.objects.visible_to(request.user).select_related("failure"), pk=mail_id)
+    found = get_object_or_404(Mail.objects.visible_to(request.user), pk=mail_id)
     readable = policies.may_read(request.user)
     try:
         shown, unreadable = content.shown(content.read(found), texts=readable), ""
@@ -86,14 +85,14 @@ def _act(request: HttpRequest, mail_id: UUID, action: Callable[[Mail, str], str]
     return HttpResponseRedirect(found.get_absolute_url(), status=303)
 
 
-@staff_member_required
+@staff_only
 @require_POST
 def again(request: HttpRequest, mail_id: UUID) -> HttpResponse:
     """Have the mail sent again to those who have not got it."""
     return _act(request, mail_id, lambda found, by: submission.again(mail=found, by=by))
 
 
-@staff_member_required
+@staff_only
 @require_POST
 def give_up(request: HttpRequest, mail_id: UUID) -> HttpResponse:
     """End the attempts to send the mail."""

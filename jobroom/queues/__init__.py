@@ -1,1 +1,1 @@
-"""What jobs wait for, mended by an operator: queues and their messages, pauses, and locks."""
+"""Queues and their messages, pauses, limits and locks: what jobs wait for, and what an operator repairs."""

@@ -25,6 +25,7 @@ from jobroom.queues.serializers import (
     LockData,
     MessageData,
     MoveRequest,
+    NextRequest,
     PageQuery,
     PauseData,
     PauseName,
@@ -195,6 +196,18 @@ class PauseList(OperatorView):
         """Resume a queue or a task."""
         given = _given(PauseName, request.query_params)
         return Response({"detail": pauses.resume(given["kind"], given["name"], by=person(request).get_username())})
+
+
+class NextTurn(OperatorView):
+    """Lets a job be the next of its limit or fair queue."""
+
+    @extend_schema(
+        operation_id="let_be_next", request=NextRequest, responses={200: Done, **problems(400, 401, 403, 404, 503)}
+    )
+    def post(self, request: Request) -> Response:
+        """Put a job that waits for a limit or for its turn before all others."""
+        given, by = _given(NextRequest, request.data), person(request).get_username()
+        return Response({"detail": limits.let_be_next(given["job"], by=by, reason=given["reason"])})
 
 
 class LockList(OperatorView):

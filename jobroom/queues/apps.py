@@ -10,6 +10,7 @@ class QueuesConfig(AppConfig):
 
     name = "jobroom.queues"
     label = "jobroom_queues"
+    verbose_name = "Jobroom: queues"
     default_auto_field = "django.db.models.BigAutoField"
     menu = (
         Entry("Queues", "jobroom:queues:queues", group=SYSTEM, order=20, staff=True),

@@ -1,12 +1,13 @@
-"""All queues as page, API and command show them: how much waits since when, who serves it, and when it should be empty."""
+"""The list of queues for page, API and command: how many messages since when, who serves it, and when it should be empty."""
 
 import dataclasses
+from collections import Counter, defaultdict
 from datetime import datetime
 
 from celery import current_app
 from django.utils import timezone
 
-from jobroom.celery import pauses
+from jobroom.celery import parked_jobs, pauses
 from jobroom.celery.pauses import Paused
 from jobroom.celery.queue_messages import job_of
 from jobroom.conf import settings
@@ -18,6 +19,8 @@ from jobroom.queues.exceptions import NotKnowable
 
 # Waiting jobs that are asked for the queues that they name.
 LOOKED = 1000
+# Jobs that one statement asks for.
+AT_ONCE = 500
 
 # What a queue is, the worst first: sentence for a reader who does not know the words.
 STATES = {
@@ -46,11 +49,21 @@ class QueueRow:
     paused: Paused | None
     resources: list[str]  # that its workers wait for
     busy: int = 0  # of those processes, that run something
+    held: dict[str, int] = dataclasses.field(default_factory=dict)  # jobs that wait beside the broker, by what for
+    held_more: frozenset[str] = frozenset()  # of those, what more wait for than were counted
 
     @property
     def explanation(self) -> str:
         """What its state means."""
         return STATES[self.state]
+
+    @property
+    def held_words(self) -> str:
+        """What waits beside the broker, in words; empty for nothing."""
+        return ", ".join(
+            f"{number:,}{'+' * (kind in self.held_more)} for {parked_jobs.KINDS[kind]}"
+            for kind, number in sorted(self.held.items())
+        )
 
     @property
     def is_bad(self) -> bool:
@@ -65,7 +78,8 @@ class QueueRow:
 
 def names_known(workers: list[Worker] | None = None) -> list[str]:
     """Return the queues that settings, workers or waiting jobs name."""
-    found = {*settings.QUEUES, *current_app.amqp.queues}
+    # Not all of `amqp.queues`: a process adds each name to it that it ever published to, so processes would disagree.
+    found = {*settings.QUEUES, *current_app.amqp.queues.consume_from}
     for worker in workers if workers is not None else heartbeat.workers():
         found.update(worker.queues)
     waiting = Job.objects.filter(state=State.QUEUED, queued_at__isnull=False).exclude(queue="").order_by("queued_at")
@@ -79,14 +93,27 @@ def board(only: str = "") -> list[QueueRow]:
     workers = heartbeat.workers()
     names = [only] if only else names_known(workers)
     depths, since, paused = broker.depths(names), _oldest(names), pauses.current()
-    speeds = samples.rates()
+    speeds, (held, held_more) = samples.rates(), _held()
     living = [worker for worker in workers if worker.alive]
     rows = [
-        _row(name, depths.get(name), since.get(name), living, speeds.get(name), paused.get(("queue", name)))
+        _row(
+            name,
+            depths.get(name),
+            since.get(name),
+            living,
+            speeds.get(name),
+            paused.get(("queue", name)),
+            (held.get(name, Counter()), held_more),
+        )
         for name in names
     ]
     order = list(STATES)
     return sorted(rows, key=lambda row: (order.index(row.state) if row.depth or row.paused else 9, row.name))
+
+
+def takers(queue: str) -> list[str]:
+    """Return the names of the living workers that take jobs, and none from this queue."""
+    return sorted({worker.name for worker in heartbeat.workers() if worker.takes_jobs and queue not in worker.queues})
 
 
 def _oldest(names: list[str]) -> dict[str, datetime]:
@@ -101,6 +128,22 @@ def _oldest(names: list[str]) -> dict[str, datetime]:
     return {name: moment for name, job in firsts.items() if (moment := at.get(job)) is not None}
 
 
+def _held() -> tuple[dict[str, Counter[str]], frozenset[str]]:
+    """Return for each queue how many of its jobs wait beside the broker, by what for; and what more wait for than were counted.
+
+    At most six statements: a job of a fair queue says itself where it waits, and of the others no more are read.
+    """
+    read = parked_jobs.read()
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for queue in read.turns.values():
+        found[queue]["turn"] += 1
+    jobs, ids = read.jobs, list(read.jobs)
+    for some in (ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)):
+        for pk, queue in Job.objects.filter(pk__in=some, state=State.QUEUED).values_list("pk", "queue"):
+            found[queue][jobs[pk]] += 1
+    return found, read.more
+
+
 def _row(
     name: str,
     depth: int | None,
@@ -108,6 +151,7 @@ def _row(
     living: list[Worker],
     speed: samples.Rate | None,
     paused: Paused | None,
+    held: tuple[Counter[str], frozenset[str]],
 ) -> QueueRow:
     mine = [worker for worker in living if name in worker.queues]
     lacking = sorted({resource for worker in mine for resource in worker.waiting.get(name, ())})
@@ -127,6 +171,8 @@ def _row(
         paused=paused,
         resources=lacking,
         busy=sum(len(worker.running) for worker in taking),
+        held=dict(held[0]),
+        held_more=held[1] & held[0].keys(),
     )
 
 

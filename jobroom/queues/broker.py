@@ -1,39 +1,29 @@
-"""The door to the broker: what it shows of its queues, and what it cannot."""
+"""The interface to the broker: what it shows of its queues, and what it cannot."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from amqp.exceptions import ChannelError
-from celery import current_app
 from kombu.exceptions import KombuError, OperationalError
 
 from jobroom import redis
+from jobroom.celery.connections import pooled
 from jobroom.celery.queue_messages import Queues
 from jobroom.exceptions import RedisUnavailable
 from jobroom.queues.exceptions import NotKnowable
 
-# Seconds that is waited for a connection of the pool.
-PATIENCE = 10.0
 # What the broker being away looks like, whichever it is.
 AWAY = (redis.Error, RedisUnavailable, KombuError, OperationalError, OSError)
 
 
 @contextlib.contextmanager
-def connect() -> Iterator[Any]:
-    """Yield an open connection of kombu's."""
-    pool: Any = current_app.pool
-    with pool.acquire(block=True, timeout=PATIENCE) as connection:
-        yield connection
-
-
-@contextlib.contextmanager
 def queues() -> Iterator[Queues]:
     """Yield the queues of a Redis broker; raise NotKnowable for another one."""
-    with connect() as connection:
+    with pooled() as connection:
         if connection.transport.driver_type != "redis":
             raise NotKnowable(
-                f"The broker is {connection.transport.driver_type}, which does not show its messages: it tells how many wait, "
+                f"The broker is {connection.transport.driver_type}, which does not show its messages: it says how many wait, "
                 "and a queue can be purged or paused. Use its own tools to look at single messages."
             )
         yield Queues(connection.default_channel)
@@ -41,14 +31,14 @@ def queues() -> Iterator[Queues]:
 
 def shows_messages() -> bool:
     """Return whether the broker shows the messages that wait."""
-    with connect() as connection:
+    with pooled() as connection:
         return bool(connection.transport.driver_type == "redis")
 
 
 def depths(names: Iterable[str]) -> dict[str, int]:
     """Return how many messages wait in each queue; a queue that the broker does not know is left out."""
     names = list(names)
-    with connect() as connection:
+    with pooled() as connection:
         if connection.transport.driver_type == "redis":
             return {name: sum(parts) for name, parts in Queues(connection.default_channel).depths(names).items()}
         return dict(_asked(connection, names))

@@ -1,4 +1,4 @@
-"""What waits, held against the code that will run it: asked before a deploy, with the new code and the old database.
+"""Checks waiting messages against the code that will run them: before a deploy, with the new code and the old database.
 
 Jobs that wait, schedules, presets, definitions and the nodes of workflows in flight name tasks and carry arguments. Those whose
 task is gone, or whose arguments fit its signature no longer, would fail one by one after the deploy.
@@ -159,9 +159,9 @@ def _workflows(ignored: Sequence[str]) -> Iterator[Trouble | None]:
         yield None
         graph = stored.read_graph()
         elsewhere = [*ignored, *stored.options.get("external", ())]
-        letters = node_states_now(stored).ljust(len(graph.nodes))
+        node_states = node_states_now(stored).ljust(len(graph.nodes))
         for node in graph.nodes:
-            if node.task and letters[node.index] not in ENDED:
+            if node.task and node_states[node.index] not in ENDED:
                 for problem in _problems(node.task, node.args, node.kwargs, elsewhere):
                     yield "workflow", f"{stored.pk} node {node.key}", node.task, problem
 

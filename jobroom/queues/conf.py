@@ -10,7 +10,7 @@ class MetricsSettings(JobroomSettings):
 
     # Anyone who sends it as `Authorization: Bearer …` may read them too.
     TOKEN: str = ""
-    # Whether everybody may who reaches the server.
+    # Whether everyone may who reaches the server.
     OPEN: bool = False
 
 

@@ -1,4 +1,4 @@
-"""A message as a person reads it: headers, arguments without secrets, retries, times, origin, and what follows it."""
+"""Decodes a message for people: headers, arguments without secrets, retries, times, origin, and what follows it."""
 
 import base64
 import binascii

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.utils import timezone
 
 from jobroom import locks
+from jobroom.anchors import anchor
 from jobroom.jobs.models import WAITING, Job
 from jobroom.locks.operator import Broken
 from jobroom.queues.exceptions import NotThere, Refused
@@ -31,6 +32,11 @@ class LockRow:
     holder: Job | None  # the row of the job; None when the history has none
     waiting: list[Job]  # at most NAMED
     number: int  # how many wait, at most LOOKED
+
+    @property
+    def anchor(self) -> str:
+        """Its place on the page."""
+        return anchor("lock", self.name)
 
 
 def held() -> list[LockRow]:

@@ -3,7 +3,9 @@
 import dataclasses
 from datetime import UTC, datetime
 
-from jobroom.celery import task_limits
+from jobroom.anchors import anchor
+from jobroom.celery import task_limits, turn_order
+from jobroom.celery.turn_order import Turn
 from jobroom.events import heartbeat
 from jobroom.jobs.models import FINISHED, WAITING, Job
 from jobroom.queues.exceptions import NotThere, Refused
@@ -39,6 +41,11 @@ class LimitRow:
     people: int
 
     @property
+    def anchor(self) -> str:
+        """Its place on the page."""
+        return anchor("limit", self.name)
+
+    @property
     def is_queue(self) -> bool:
         """Whether it is a fair queue."""
         return self.what.startswith("queue:")
@@ -51,12 +58,14 @@ class LimitRow:
         return f"{self.what}, key {self.key}" if self.key else self.what
 
 
-def limits(most: int | None = None) -> list[LimitRow]:
-    """Return the limits that someone has a place in or waits for, those first for which most jobs wait; at most `most`.
+def limits(most: int | None = None, *, first: str = "") -> list[LimitRow]:
+    """Return the limits that someone has a place in or waits for, `first` and those for which most jobs wait; at most `most`.
 
     A limit for each customer has a row for each of them. Raises the errors of Redis.
     """
-    groups = sorted(task_limits.groups(), key=lambda group: (-group.waiting, -len(group.holders), group.name))[:most]
+    groups = sorted(
+        task_limits.groups(), key=lambda group: (group.name != first, -group.waiting, -len(group.holders), group.name)
+    )[:most]
     named = {group.name: list(group.holders.items())[:NAMED] for group in groups}
     jobs = Job.objects.without_bulk().in_bulk({job for holders in named.values() for job, _ in holders})
     return [
@@ -88,6 +97,28 @@ def free(name: str, job: str, *, by: str, reason: str) -> str:
     task_limits.release([job])
     said = f"Took the place of job {job} in the limit {name} away, and any other that it had: the next one may start. What runs goes on."
     acted.send(sender=LimitRow, who=by, action="broke", kind="limit", target=name, reason=reason, outcome=said)
+    return said
+
+
+def turn_of(job: str) -> Turn | None:
+    """Return the turn of a job that waits for one, None for others; raises the errors of Redis."""
+    return turn_order.turn_of(job, _queue_of(job)) if job else None
+
+
+def _queue_of(job: str) -> str:
+    return Job.objects.filter(pk=job).values_list("queue", flat=True).first() or ""
+
+
+def let_be_next(job: str, *, by: str, reason: str = "") -> str:
+    """Put a waiting job before all others of its limit or fair queue; return the sentence that says what happened.
+
+    Raises NotThere when it waits for nothing by now, and the errors of Redis.
+    """
+    name = turn_order.let_be_next(job, _queue_of(job))
+    if name is None:
+        raise NotThere(f"The job {job or '?'} waits for no limit and no turn: it has had its turn by now.")
+    said = f"The job {job} is the next of {name}: it starts with the next place that is free."
+    acted.send(sender=LimitRow, who=by, action="let be next", kind="limit", target=name, reason=reason, outcome=said)
     return said
 
 

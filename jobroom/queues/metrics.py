@@ -1,4 +1,4 @@
-"""What Prometheus is told: jobs as the recorder has counted them, queues, workers, parts, and how far the history is."""
+"""The metrics for Prometheus: jobs as the recorder has counted them, queues, workers, parts, and the recorder's lag."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from jobroom.events import consumer, heartbeat
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs import measures
+from jobroom.jobs import metric_counters
 from jobroom.live import sockets
 from jobroom.queues import board, broker
 from jobroom.workers import health, overview
@@ -69,7 +69,7 @@ def _parts() -> Iterator[Metric]:
 
 
 def _jobs() -> Iterator[Metric]:
-    counted = measures.read()
+    counted = metric_counters.read()
     ended = CounterMetricFamily(
         "jobroom_jobs", "Jobs that ended, by the state they ended in.", labels=[*_PAIR, "state"]
     )

@@ -1,4 +1,4 @@
-"""What the app keeps: which queues and tasks are paused, also when Redis has been emptied."""
+"""The table of pauses: which queues and tasks are paused, also when Redis has been emptied."""
 
 from typing import Any, ClassVar
 

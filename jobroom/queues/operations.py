@@ -11,6 +11,7 @@ from typing import Any
 
 from jobroom import events, redis
 from jobroom.celery import queue_messages
+from jobroom.celery.connections import pooled
 from jobroom.celery.queue_messages import Queues, Work, new_work
 from jobroom.queues import board, broker
 from jobroom.queues.exceptions import NotThere, Refused
@@ -48,7 +49,7 @@ def purge(queue: str, counts: Sequence[int], *, by: str, reason: str) -> str:
 def _purge_unseen(queue: str, count: int, *, by: str, reason: str) -> str:
     """Remove messages from a broker that does not show them: each is received and acknowledged."""
     work, number = new_work("purge", queue, by=by, reason=reason), 0
-    with broker.connect() as connection, connection.channel() as channel:
+    with pooled() as connection, connection.channel() as channel:
         while number < min(count, UNSEEN) and (jobs := list(_received(channel, queue, min(CHUNK, count - number)))):
             number += len(jobs)
             _end(work, [job for job in jobs if job])
@@ -157,7 +158,7 @@ def _settle(found: Queues, work: Work, most: int) -> None:
             else:
                 _end(work, queue_messages.tracked(texts))
                 found.done(work, len(texts))
-        if not found.left(work) and _tell_moved(found, work, most):
+        if not found.left(work) and _report_moved(found, work, most):
             found.finish(work)
     except queue_messages.TurnLost:
         logger.warning("Another process goes on with the messages that were taken out of %s", work.queue)
@@ -166,7 +167,7 @@ def _settle(found: Queues, work: Work, most: int) -> None:
 
 
 def _end(work: Work, jobs: Sequence[str]) -> None:
-    """Tell the end of the jobs whose messages were removed; of one that runs this was another message."""
+    """Report the end of the jobs whose messages were removed; of one that runs this was another message."""
     if not jobs:
         return
     runs = redis.client().mget([events.running_key(job) for job in jobs])
@@ -181,7 +182,7 @@ def _end(work: Work, jobs: Sequence[str]) -> None:
     events.emit_all([("finished", job, dict(end)) for job in waiting])
 
 
-def _tell_moved(found: Queues, work: Work, most: int) -> bool:
+def _report_moved(found: Queues, work: Work, most: int) -> bool:
     """Let up to `most` jobs show their new queue; return whether all of them do."""
     jobs = found.moved(work, min(most, AT_ONCE))
     events.emit_all([("moved", job, {"queue": work.target, "by": work.by}) for job in jobs])

@@ -1,4 +1,4 @@
-"""Pauses queues and tasks, and resumes them: the row first, then Redis, which workers read."""
+"""Pauses and resumes queues and tasks: the row first, then Redis, which workers read."""
 
 import time
 

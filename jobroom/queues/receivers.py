@@ -1,10 +1,11 @@
-"""What the queues app does at the looks of a recorder."""
+"""Receivers of signals in the queues app: what is done in a recorder's housekeeping."""
 
 import logging
 from typing import Any
 
-from jobroom.celery import task_limits
+from jobroom.celery import batches, task_limits
 from jobroom.events import heartbeat
+from jobroom.jobs.models import Attempt
 from jobroom.queues import board, broker, limits, operations, pauses, samples
 from jobroom.queues.exceptions import NotKnowable
 from jobroom.signals import glance, housekeeping, jobs_recorded
@@ -49,12 +50,18 @@ def _release(ended: list[tuple[str, str, str]], **_: Any) -> None:
     """Give back the places of jobs that ended in whatever way: a process that was killed gives none back itself."""
     try:
         task_limits.release(job for job, _, _ in ended)
+        batches.end_with(((job, state) for job, _, state in ended), has_begun=_has_begun)
     except broker.AWAY as error:
         logger.warning("The places of jobs that ended are given back by the next round: %s", error)
+
+
+def _has_begun(job: str) -> bool:
+    return Attempt.objects.filter(job_id=job).exists()
 
 
 def _sweep(**_: Any) -> None:
     try:
         limits.sweep()
+        batches.begin_overdue()
     except broker.AWAY as error:
         logger.warning("Limits cannot be looked at: %s", error)

@@ -1,4 +1,4 @@
-"""How fast queues fill and empty: the recorder notes, every few seconds, how long they are and what workers have taken.
+"""Samples of queue lengths and of taken messages, every few seconds, for the speed at which queues fill and empty.
 
 The list `queues:samples` in Redis has one entry a round, the newest first. What went out of a queue is what workers took, as
 each counts it; what came in is that and what the queue has grown by.

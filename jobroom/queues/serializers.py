@@ -1,4 +1,4 @@
-"""The shapes of the API of queues, pauses and locks."""
+"""REST serializers of queues, pauses and locks."""
 
 from rest_framework import serializers
 
@@ -21,6 +21,9 @@ class QueueData(serializers.Serializer[object]):
     name = serializers.CharField()
     state = serializers.ChoiceField(list(STATES))
     depth = serializers.IntegerField(allow_null=True, help_text="Messages that wait.")
+    held = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Jobs that wait beside the broker: limit, turn, batch, debounce."
+    )
     oldest = serializers.DateTimeField(allow_null=True, help_text="Since when the one that is taken next waits.")
     workers = serializers.ListField(child=serializers.CharField())
     processes = serializers.IntegerField(help_text="Of living workers that take its messages now.")
@@ -163,6 +166,13 @@ class LimitData(serializers.Serializer[object]):
     number = serializers.IntegerField(help_text="How many have a place.")
     waiting = serializers.IntegerField()
     people = serializers.IntegerField(help_text="For how many persons they wait.")
+
+
+class NextRequest(serializers.Serializer[object]):
+    """Which job is to be the next."""
+
+    job = serializers.CharField(max_length=255)
+    reason = serializers.CharField(required=False, default="", max_length=500)
 
 
 class FreeRequest(serializers.Serializer[object]):

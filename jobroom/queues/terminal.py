@@ -1,4 +1,4 @@
-"""What the commands of the operator have in common: who acts, and errors as a sentence and an exit code."""
+"""What the operator's commands share: who acts, and errors as a sentence and an exit code."""
 
 import getpass
 from collections.abc import Iterator

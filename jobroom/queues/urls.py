@@ -15,6 +15,7 @@ urlpatterns = [
     path("queues/of/<path:name>/", queues.queue, name="queue"),
     path("locks/", locks.lock_list, name="locks"),
     path("locks/free/", locks.free_place, name="free"),
+    path("locks/next/", locks.let_be_next, name="next"),
     path("locks/break/", locks.break_lock, name="break"),
     path("metrics", metrics.metrics_page, name="metrics"),
     path("doctor/waiting/", compatibility.waiting_page, name="waiting"),
@@ -24,6 +25,7 @@ urlpatterns = [
     path("api/queues/<path:name>/purge/", api.Purge.as_view(), name="api-purge"),
     path("api/queues/<path:name>/move/", api.Move.as_view(), name="api-move"),
     path("api/pauses/", api.PauseList.as_view(), name="api-pauses"),
+    path("api/limits/next/", api.NextTurn.as_view(), name="api-next"),
     path("api/limits/", api.LimitList.as_view(), name="api-limits"),
     path("api/locks/", api.LockList.as_view(), name="api-locks"),
 ]

@@ -1,4 +1,4 @@
-"""What a task sees of its resources: attributes, arguments, and errors that say what to do."""
+"""How a task gets its resources: as attributes or arguments, with errors that say what to do."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""A board in shared memory on which pool processes write how their resources are, for the worker's main process.
+"""Shared memory in which pool processes write the state of their resources, for the worker's main process.
 
 It is made before the fork and inherited, so it needs no file, no port and no round trip, and vanishes with the last
 process. Each child has a slot of its own, found by its place in the pool, which its successor takes over.

@@ -1,4 +1,4 @@
-"""What a resource is: a loader with a name, the queues whose workers hold it, and how it is looked after."""
+"""`@resource`: a loader with a name, the queues whose workers hold it, and its options."""
 
 import dataclasses
 import difflib

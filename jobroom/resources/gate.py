@@ -1,4 +1,4 @@
-"""Which queues a worker consumes: neither those that need a resource which it does not have, nor those that are paused.
+"""Decides which queues a worker consumes: not those whose resource is missing, nor those that are paused.
 
 Jobs then wait in the queue, where another worker may take them, and other queues go on.
 """
@@ -75,7 +75,7 @@ class Gate:
                     self.consumer.task_consumer.cancel_by_queue(self.closed[name].name)
                 why = "a resource that it needs is not loaded"
                 why = (
-                    "it is paused" if name in self.paused else "the worker was told to be quiet" if self.quiet else why
+                    "it is paused" if name in self.paused else "the worker was asked to be quiet" if self.quiet else why
                 )
                 logger.warning("Queue %s waits: %s", name, why)
         for name in set(self.closed) - wanted:

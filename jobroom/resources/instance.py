@@ -1,7 +1,7 @@
-"""One resource in one process: loaded, handed to jobs, replaced, dropped.
+"""One resource in one process: loading it, handing it to jobs, replacing it, dropping it.
 
 A job keeps the object that it began with, because it holds the reference; a new version only changes what the next
-job is given. Loads of one process follow each other, so that growth of memory can be told apart.
+job is given. Loads of one process follow each other, so that each growth of memory has one cause.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from jobroom import bounds, foreign
+from jobroom import foreign, truncation
 from jobroom.conf import settings
 from jobroom.resources.declaration import Resource
 from jobroom.resources.exceptions import ResourceNotReady
@@ -53,7 +53,7 @@ class Held:
     turn = threading.RLock()
 
     def __init__(self, resource: Resource[Any], changed: Callable[[], None] = lambda: None) -> None:
-        """Take the resource, and whom to tell when anything that `describe` says has changed."""
+        """Take the resource, and whom to notify when anything that `describe` says has changed."""
         self.resource = resource
         self.changed = changed
         self.loaded: Loaded | None = None
@@ -151,7 +151,7 @@ class Held:
 
     def _failed(self, error: BaseException) -> None:
         self.attempts += 1
-        self.error = bounds.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", SAID)
+        self.error = truncation.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", SAID)
         pause = min(settings.RESOURCE_RETRY_MOST, settings.RESOURCE_RETRY * 2.0 ** (self.attempts - 1))
         self.retry_at = time.time() + pause
         self.refused, self.next_version = self.next_version, None
@@ -221,7 +221,7 @@ class Held:
         self.state = State.READY if loaded is not None else State.WAITING
 
     def describe(self) -> dict[str, Any]:
-        """Return what the heartbeat tells of it; times in seconds since 1970 on this machine's clock."""
+        """Return what the heartbeat reports of it; times in seconds since 1970 on this machine's clock."""
         loaded = self.loaded
         return {
             "name": self.name,

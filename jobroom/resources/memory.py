@@ -1,4 +1,4 @@
-"""How much memory this process has in RAM."""
+"""How much memory (RSS) this process uses."""
 
 import os
 import resource as limits
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def resident() -> int:
-    """Return the resident set of this process in bytes; where no one tells, its peak."""
+    """Return the resident set of this process in bytes; where the system does not say, its peak."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):

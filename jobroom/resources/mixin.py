@@ -1,4 +1,4 @@
-"""The part of a task that deals with its resources."""
+"""The mixin that gives a task class its resources."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence

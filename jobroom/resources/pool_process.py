@@ -1,4 +1,4 @@
-"""Prefork: what a pool process does with resources, and how it makes room for one that was forked later.
+"""Resources in a prefork pool process, and how it makes room for a process that is forked later.
 
 A shared resource is loaded in the main process and inherited by fork. When there is a new version, children that were
 forked before are outdated; each ends by itself between two jobs, and the pool forks another, as it does for

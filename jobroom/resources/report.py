@@ -1,4 +1,4 @@
-"""Makes one line of what several processes say of the same resource."""
+"""Combines the reports of several processes about the same resource into one."""
 
 from collections import Counter
 from typing import Any
@@ -11,7 +11,7 @@ _ORDER = [State.FAILED, State.LOADING, State.WAITING, State.READY, State.UNLOADE
 
 
 def together(made: Resource[Any], own: dict[str, Any] | None, said: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what a worker tells of one resource: of its main process if that holds it, else of its children."""
+    """Return what a worker reports of one resource: of its main process if that holds it, else of its children."""
     rows = [own] if own is not None else said
     worst = min(rows, key=lambda row: _ORDER.index(State(row["state"])), default=None)
     counts = Counter(row["state"] for row in rows)

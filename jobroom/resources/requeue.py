@@ -1,4 +1,4 @@
-"""A job whose resource is not there goes back to its queue and waits; it does not fail."""
+"""Puts a job whose resource is not loaded back into its queue; it does not fail."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def wait_for_resource(task: Any, why: ResourceNotReady) -> None:
         return
     execution = getattr(request, "execution", None)
     if execution is not None:
-        execution.tell("waiting", request.id, execution=execution.id, lock="", holder="", resource=why.name)
+        execution.report("waiting", request.id, execution=execution.id, lock="", holder="", resource=why.name)
     send_again(request, min(why.wait, LONGEST), {RESOURCE_HEADER: [why.name, request.retries or 0]})
     if execution is not None:
         execution.requeued = True

@@ -1,4 +1,4 @@
-"""The thread that looks after the resources of one process: loads, retries, renews, drops."""
+"""The thread that maintains the resources of a process: loads, retries, renews, drops."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""What a first job would otherwise pay for: the schemas of arguments, and connections to Redis.
+"""Prepares a worker for its first job: the schemas of arguments, and connections to Redis.
 
 A model that is loaded beforehand is of little use if the first job then spends the time of ten on everything else.
 """

@@ -131,7 +131,7 @@ class WorkerResources:
         return self.board.read({process.pid for process in list(pool._pool)})
 
     def describe(self) -> dict[str, Any]:
-        """Return what the heartbeat tells: every resource once, and which queues wait for which."""
+        """Return what the heartbeat reports: every resource once, and which queues wait for which."""
         said = list(self._children().values())
         rows = [
             together(made, self.own[made.name].describe() if made.name in self.own else None,
@@ -181,21 +181,21 @@ def _is_prefork(controller: Any) -> bool:
     return bool(get_implementation(controller.pool_cls).__module__ == "celery.concurrency.prefork")
 
 
-class _Told(BaseException):
-    """The process was told to end; no loader's error, so that no one takes it for one."""
+class _Terminated(BaseException):
+    """The process was asked to end; no loader's error, so that no one takes it for one."""
 
 
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    """End the process in order when it is told to while it loads: Celery has no handlers yet."""
+    """End the process in order when it is asked to while it loads: Celery has no handlers yet."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise _Told
+        raise _Terminated
 
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
-    except _Told:
+    except _Terminated:
         raise SystemExit(0) from None
     finally:
         for number, handler in before.items():

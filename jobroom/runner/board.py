@@ -1,4 +1,4 @@
-"""How the parts of an installation are doing, in a file of the data folder: the supervisor writes it, `/readyz` reads it.
+"""The status file of an installation's processes: the supervisor writes it, `/readyz` reads it.
 
 A file, and not Redis: it must be readable when Redis is the part that does not stay up.
 """

@@ -1,4 +1,4 @@
-"""Runs a management command so that its user reads sentences and never a traceback.
+"""Runs a management command so that errors are sentences and never a traceback.
 
 Exit codes are those of all commands: 0 succeeded, 1 failed, 2 wrong usage, 3 cancelled or lost; 130 after Ctrl-C, and 141 when
 the reader of the output has closed the pipe, as with any other program.
@@ -52,7 +52,7 @@ def _executed(work: Callable[[], object]) -> int:
             return ended.code or 0
         return _say(str(ended.code), FAILED)
     except ImproperlyConfigured as problem:
-        # Told apart from errors of the command by who can mend it.
+        # Separate from errors of the command: someone else can mend it.
         return _say(str(problem), FAILED)
     return 0
 
@@ -62,9 +62,11 @@ def explained(error: BaseException) -> str:
     from django.db import DatabaseError, InterfaceError
     from kombu.exceptions import OperationalError as BrokerError
 
-    from jobroom import redis
+    from jobroom import exhaustion, redis
     from jobroom.exceptions import RedisUnavailable
 
+    if sentence := exhaustion.sentence(error):
+        return sentence
     said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     if isinstance(error, (redis.Error, RedisUnavailable)):
         return f"Redis does not answer: {said}. Is `manage.py up` running, and is REDIS_URL right?"
@@ -84,7 +86,7 @@ def explained(error: BaseException) -> str:
 
 
 def _write_anything() -> None:
-    """Let a terminal that knows few letters show the others escaped."""
+    """Let a terminal that knows few characters show the others escaped."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""One terminal for many processes: every line says whose it is."""
+"""Merges the output of many processes in one terminal: every line says whose it is."""
 
 from typing import TextIO
 

@@ -1,4 +1,4 @@
-"""The processes that make an installation."""
+"""The list of processes that `manage.py up` runs: web, workers, beat, recorder, Redis."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ PROCESSES = {"default": 2}
 
 @dataclass(frozen=True)
 class Installation:
-    """Where the parts run and what they are told."""
+    """Where the parts run, and with which environment."""
 
     folder: Path
     host: str
@@ -53,7 +53,7 @@ class Installation:
         )
 
     def recorder(self) -> Part:
-        """The recorder, which books what the workers tell; it ends after them."""
+        """The recorder, which writes what the workers report into the database; it ends after them."""
         return self._part("recorder", ["django", "record"], StopPlan(RECORDING, 15))
 
     def _part(self, name: str, argv: list[str], plan: StopPlan, extra: dict[str, str] | None = None) -> Part:
@@ -70,7 +70,7 @@ def worker_environment() -> dict[str, str]:
     """Return what keeps Celery quiet and alive.
 
     The supervisor says once that it runs as root, so six lines of each worker may go. On macOS a forked pool process
-    dies in system libraries that were first used before the fork, unless told otherwise.
+    dies in system libraries that were first used before the fork, unless an option says otherwise.
     """
     environment = {}
     if os.geteuid() == 0:

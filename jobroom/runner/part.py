@@ -1,4 +1,4 @@
-"""One process of Jobroom: how it is started, how it is stopped, how often it died."""
+"""One supervised process: how it is started, how it is stopped, how often it died."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What must be in order before the first process starts; every problem is one line that names the remedy."""
+"""Checks before the first process starts; every problem is one line that names the remedy."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from jobroom import private
+from jobroom import file_permissions
 from jobroom.runner.redis_server import free_port, private_file
 from jobroom.runner.shutdown import exists
 
@@ -38,15 +38,15 @@ def data_folder(var: Path) -> None:
 
 def keep_private(var: Path) -> list[str]:
     """Close the data folder to other users of the machine; return what there is to say of that."""
-    opened = private.opened(var)
-    failed = private.mend(var)
+    opened = file_permissions.opened(var)
+    failed = file_permissions.mend(var)
     said = []
     if mended := len(opened) - len(failed):
         said.append(
             f"other users of this machine could reach {mended} files and folders of {var}; they cannot any more"
         )
     if failed:
-        said.append(f"{PRIVATE_PROBLEM.format(paths=private.describe(failed))} {PRIVATE_REMEDY}")
+        said.append(f"{PRIVATE_PROBLEM.format(paths=file_permissions.describe(failed))} {PRIVATE_REMEDY}")
     return said
 
 

@@ -1,4 +1,4 @@
-"""Asks the web process over HTTP whether Jobroom is ready, without ever blocking the supervisor."""
+"""Asks the web process's `/readyz`, without ever blocking the supervisor."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ PAUSE = 0.1
 
 
 def missing_parts(body: bytes) -> list[str]:
-    """Return the names of the parts that the JSON of `/readyz` says are not ready, with what it tells of them."""
+    """Return the names of the parts that the JSON of `/readyz` says are not ready, with what it says of them."""
     try:
         answer = json.loads(body)
     except ValueError:

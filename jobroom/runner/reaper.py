@@ -1,4 +1,4 @@
-"""Outlives a killed supervisor just long enough to stop what that had started, in the same order.
+"""A process that outlives a killed supervisor just long enough to stop its processes, in order.
 
 It reads a line for every process that starts (`+ PID STAGE GRACE HAND_BACK`) or has ended (`- PID`), and `bye` when
 the supervisor has stopped everything itself. End of input without `bye` means that the supervisor was killed: the
@@ -18,7 +18,7 @@ from jobroom.runner.shutdown import Stopper, StopPlan
 
 
 class Reaper:
-    """The supervisor's side: starts the process and tells it what runs."""
+    """The supervisor's side: starts the process and writes to it what runs."""
 
     def __init__(self, folder: Path, *, lock: int, remove: Path) -> None:
         """Take the project folder, a descriptor to hold while cleaning up, and a file to remove then."""
@@ -38,20 +38,20 @@ class Reaper:
         return self.process.poll() is None
 
     def started(self, pid: int, plan: StopPlan) -> None:
-        """Tell it of a new process."""
-        self._tell(f"+ {pid} {plan.stage} {plan.grace} {plan.hand_back}")
+        """Report a new process."""
+        self._write(f"+ {pid} {plan.stage} {plan.grace} {plan.hand_back}")
 
     def ended(self, pid: int) -> None:
-        """Tell it that a process is gone."""
-        self._tell(f"- {pid}")
+        """Report that a process is gone."""
+        self._write(f"- {pid}")
 
     def dismiss(self) -> None:
         """Say that everything has been stopped, and wait for its end."""
-        self._tell("bye")
+        self._write("bye")
         os.close(self.pipe)
         self.process.wait(10)
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         with suppress(BrokenPipeError):  # the supervisor will see that it is gone, and start another
             os.write(self.pipe, f"{line}\n".encode())
 
@@ -71,7 +71,7 @@ def left_behind(lines: Iterable[str]) -> dict[int, StopPlan]:
 
 
 def main(remove: str) -> None:
-    """Wait for the supervisor's end; stop what is left, and remove the file that told Redis's address."""
+    """Wait for the supervisor's end; stop what is left, and remove the file with Redis's address."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     plans = left_behind(sys.stdin)

@@ -1,4 +1,4 @@
-"""Finds a Redis-compatible server on this machine and describes how to start a private one."""
+"""Finds a Redis-compatible server program on this machine and how to start a private one."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Compares the page that lists all settings with what the code really reads."""
+"""Checks that the documentation of settings names those that the code reads."""
 
 import ast
 import importlib

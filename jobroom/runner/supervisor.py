@@ -1,4 +1,4 @@
-"""Keeps a set of processes running, prints what they say, and stops them in order.
+"""Keeps a set of processes running, prints their output, and stops them in order.
 
 One thread and one `select` loop. A reaper process in a session of its own stands by for the day the supervisor itself
 is killed.
@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from jobroom.bounds import shorten
 from jobroom.runner import board
 from jobroom.runner.console import Console
 from jobroom.runner.part import Part, describe
 from jobroom.runner.reaper import Reaper
 from jobroom.runner.shutdown import Stopper, sweep
+from jobroom.truncation import shorten
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Characters of a line that a part prints.
@@ -31,7 +31,7 @@ class Supervisor:
     def __init__(self, console: Console, *, folder: Path, lock: int, remove: Path, board: Path | None = None) -> None:
         """Take where to print, the project folder, the lock's file descriptor and the file to remove after a crash.
 
-        `board` is the file that tells other processes how the parts are doing. The reaper inherits the lock: while it cleans up after a killed supervisor, no one may start on the same data.
+        `board` is the file that shows other processes how the parts are doing. The reaper inherits the lock: while it cleans up after a killed supervisor, no one may start on the same data.
         """
         self.console = console
         self.make_reaper = partial(Reaper, folder, lock=lock, remove=remove)
@@ -137,7 +137,7 @@ class Supervisor:
             self.gave_up = True
 
     def _show(self) -> None:
-        """Tell other processes when the state of a part changes."""
+        """Show other processes when the state of a part changes."""
         if self.board is None:
             return
         now = {f"{part.name} {part.deaths} {part.process is None}": part.is_failing() for part in self.parts}

@@ -1,4 +1,4 @@
-"""Runs work on a stranger's file in a child process that may break without breaking the worker.
+"""Processes an untrusted file in a child process that may crash without harming the worker.
 
 The child is a script that calls `jobroom.sandbox.child.serve`. It gets limited memory, processor time and waiting time, none
 of the worker's environment, and dies with the worker. Parent and child speak JSON, one line a message.
@@ -30,7 +30,7 @@ def quiet(done: float, of: float, text: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Sandbox:
-    """A script for one kind of file, what it may use, and how its end is told to the person whose file it is."""
+    """A script for one kind of file, what it may use, and how its end is described to the person whose file it is."""
 
     script: Path
     memory: int  # bytes of address space
@@ -147,7 +147,7 @@ class Session:
     def _take(self, message: dict[str, Any], story: "_Story") -> dict[str, Any] | None:
         """Return the answer if `message` is the last one."""
         if "progress" in message:
-            story.tell(*message["progress"])
+            story.report(*message["progress"])
             return None
         if "too_large" in message:
             raise self.sandbox.error(self.sandbox.too_large())
@@ -177,18 +177,18 @@ class _Story:
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.last: tuple[float, float, str] | None = None
-        self.since = self.told = time.monotonic()
+        self.since = self.reported = time.monotonic()
 
-    def tell(self, done: float, of: float, text: str) -> None:
+    def report(self, done: float, of: float, text: str) -> None:
         """Pass on what the child says."""
         self.last = (done, of, text)
-        self.since = self.told = time.monotonic()
+        self.since = self.reported = time.monotonic()
         self.progress(done, of, text)
 
     def wait(self) -> None:
         """Say for how long the last step has taken, every two seconds."""
         now = time.monotonic()
-        if self.last is not None and now - self.told >= _SIGN_OF_LIFE:
-            self.told = now
+        if self.last is not None and now - self.reported >= _SIGN_OF_LIFE:
+            self.reported = now
             done, of, text = self.last
             self.progress(done, of, f"{text}, {now - self.since:.0f} s")

@@ -1,4 +1,4 @@
-"""The child's side of the sandbox: takes requests from standard input under its limits, and answers in lines of JSON.
+"""The child's side of the sandbox: reads requests from standard input under its limits, and answers in lines of JSON.
 
 For each request any number of `{"progress": [done, of, text]}`, and at the end `{"done": {...}}`, `{"problem": text}` or `{"too_large": true}`. The standard
 library alone, so that nothing large is loaded before the limits hold.

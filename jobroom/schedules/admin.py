@@ -1,4 +1,4 @@
-"""Schedules in the admin: what runs when, how it went, run now, enable and disable."""
+"""Schedules in Django's admin: list, run now, enable and disable."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
@@ -8,11 +8,11 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import mark_safe
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -21,12 +21,14 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
+from jobroom.jobs.admin_base import job_link
 from jobroom.jobs.models import ACTIVE, Job, State
 from jobroom.jobs.templatetags.jobroom_jobs import bar
 from jobroom.limits import TooMany
 from jobroom.schedules import audit, forms, services
 from jobroom.schedules.exceptions import NotSent, UnusableSchedule
 from jobroom.schedules.querysets import active_jobs, with_everything
+from jobroom.schedules.services import coming_runs
 from jobroom.users import User
 
 EMPTY = "—"
@@ -48,21 +50,13 @@ def _moment(moment: Any) -> str:
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def job_link(job: str, text: str) -> str | SafeString:
-    """Return `text` as a link to the job's page."""
-    try:
-        return format_html('<a href="{}">{}</a>', reverse("jobroom:jobs:job", args=[job]), text)
-    except NoReverseMatch:
-        return text
-
-
 def _fraction(row: Any) -> float | None:
     """Return how much of the row's running job is done."""
     return Job(state=State.RUNNING, execution=row.last_execution, progress=row.last_progress or {}).fraction
 
 
 def _audit(request: HttpRequest, action: str, names: str, outcome: str = "") -> None:
-    audit.tell(cast("User", request.user), action, names, outcome=outcome)
+    audit.record(cast("User", request.user), action, names, outcome=outcome)
 
 
 def _seen(request: HttpRequest) -> HttpResponse:
@@ -76,7 +70,7 @@ def _seen(request: HttpRequest) -> HttpResponse:
 
 
 class OriginFilter(admin.SimpleListFilter):
-    """Tells the settings' schedules from the admin's own."""
+    """Distinguishes the settings' schedules from the admin's own."""
 
     title = "origin"
     parameter_name = "origin"
@@ -164,14 +158,14 @@ class PeriodicTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _coming(self, row: Any, count: int) -> str:
         try:
-            moments = services.next_runs(row, count)
+            runs = coming_runs.runs_of(row, count)
         except UnusableSchedule as error:
             return f"✖ never: {error}"
-        if (notice := getattr(getattr(row, "detail", None), "notice", "")) and moments:
-            shown = format_html_join(mark_safe("<br>"), "{}", ((_moment(moment),) for moment in moments))
-            return format_html("{}<br>⚠ {}", shown, notice)
-        if moments:
-            return format_html_join(mark_safe("<br>"), "{}", ((_moment(moment),) for moment in moments))
+        notice = getattr(getattr(row, "detail", None), "notice", "")
+        lines = [_moment(run.at) + (f" ({run.closed})" if run.closed else "") for run in runs]
+        if lines:
+            lines += [f"⚠ {notice}"] if notice else []
+            return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
         return "none: it has ended" if row.enabled else "none: disabled"
 
     @admin.display(description="last run", ordering="last_run_at", empty_value=EMPTY)
@@ -251,7 +245,7 @@ class PeriodicTaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self.message_user(request, f"“{row.name}” was not run: {error}", messages.ERROR)
             return
         self.log_change(request, row, f"Run now: job {job}")
-        self.message_user(request, format_html("“{}” was sent as job {}.", row.name, job_link(job, job)))
+        self.message_user(request, format_html("“{}” was sent as job {}.", row.name, job_link(job)))
 
     def _toggle(self, request: HttpRequest, row: Any) -> None:
         services.set_enabled(PeriodicTask.objects.filter(pk=row.pk), enabled=not row.enabled)

@@ -1,4 +1,4 @@
-"""Schedules over REST: which there are, make, change, pause, run now, leave a run out, delete."""
+"""Schedules over REST: list, make, change, pause, run now, skip a run, delete."""
 
 from collections.abc import Callable
 from functools import partial
@@ -50,13 +50,14 @@ def _answer(request: Request, schedule_id: int, status: int = 200) -> Response:
     return Response(ScheduleDetails(row).data, status=status, headers={"ETag": etag(version)})
 
 
-def _checked(kind: Any, data: Any) -> dict[str, Any]:
+def checked(kind: Any, data: Any) -> dict[str, Any]:
+    """Return what was sent, checked by a serializer of this kind."""
     given = kind(data=data)
     given.is_valid(raise_exception=True)
     return dict(given.validated_data)
 
 
-def _refusing(act: Callable[[], Any]) -> Any:
+def refusing(act: Callable[[], Any]) -> Any:
     """Do it; what the schedules say against it becomes a problem that names the field."""
     try:
         return act()
@@ -81,7 +82,7 @@ class ScheduleList(ApiView):
     )
     def get(self, request: Request) -> Response:
         """List schedules by name, a page at a time."""
-        found = ScheduleFilter(_checked(ScheduleQuery, request.query_params), person(request))
+        found = ScheduleFilter(checked(ScheduleQuery, request.query_params), person(request))
         address = reverse("jobroom:schedules:api-schedules") + found.next_link if found.next_link else None
         return Response({"next": address, "results": [ScheduleRow(row).data for row in found.rows]})
 
@@ -92,9 +93,9 @@ class ScheduleList(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Make a schedule, whose jobs are one's own."""
-        given = _checked(ScheduleRequest, request.data)
+        given = checked(ScheduleRequest, request.data)
         given["cron"] = given.pop("when")
-        address = _refusing(lambda: launches.repeat(by=person(request), **given))
+        address = refusing(lambda: launches.repeat(by=person(request), **given))
         return _answer(request, int(resolve(address_below(address)).kwargs["schedule_id"]), status=201)
 
 
@@ -121,13 +122,13 @@ class ScheduleView(ApiView):
     def patch(self, request: Request, schedule_id: int) -> Response:
         """Change what is named, and leave the rest; `If-Match` with the schedule's ETag keeps what others changed meanwhile."""
         row = seen_by(request, schedule_id)
-        given = _checked(ScheduleChange, request.data)
+        given = checked(ScheduleChange, request.data)
 
         def kept() -> Any:
             args, kwargs, _ = services.message(row)
             return schema_of(launches.task_called(row.task)).bind(args, kwargs)
 
-        _refusing(
+        refusing(
             lambda: changes.change(
                 row,
                 by=person(request),
@@ -136,6 +137,7 @@ class ScheduleView(ApiView):
                 name=given.get("name", row.name),
                 queue=given.get("queue", row.queue or ""),
                 description=given.get("description", row.description),
+                expires=given.get("expires", row.expires),
                 check_version=partial(check, request, what="The schedule"),
             )
         )
@@ -148,7 +150,7 @@ class ScheduleView(ApiView):
         if reason := policies.why_not_delete(row):
             raise ValidationError({"schedule": [reason]})
         row.delete()
-        audit.tell(person(request), "deleted", row.name)
+        audit.record(person(request), "deleted", row.name)
         return Response(status=204)
 
 
@@ -159,10 +161,10 @@ class SchedulePause(ApiView):
         operation_id="pause_schedule", request=Reason, responses={200: ScheduleDetails, **problems(400, 401, 404, 415)}
     )
     def post(self, request: Request, schedule_id: int) -> Response:
-        """Let it send nothing until it is resumed."""
+        """Let it send nothing until it is resumed, or by itself from `until` on."""
         row = seen_by(request, schedule_id)
-        reason = _checked(Reason, request.data)["reason"]
-        _refusing(lambda: services.pause(row, by=person(request), reason=reason))
+        given = checked(Reason, request.data)
+        refusing(lambda: services.pause(row, by=person(request), **given))
         return _answer(request, schedule_id)
 
 
@@ -175,8 +177,8 @@ class ScheduleResume(ApiView):
     def post(self, request: Request, schedule_id: int) -> Response:
         """Let it run again, from now on."""
         row = seen_by(request, schedule_id)
-        _refusing(lambda: services.resume(row))
-        audit.tell(person(request), "resumed", row.name)
+        refusing(lambda: services.resume(row))
+        audit.record(person(request), "resumed", row.name)
         return _answer(request, schedule_id)
 
 
@@ -187,11 +189,16 @@ class ScheduleSkip(ApiView):
         operation_id="skip_run", request=Skip, responses={200: ScheduleDetails, **problems(400, 401, 404, 415)}
     )
     def post(self, request: Request, schedule_id: int) -> Response:
-        """Leave the next run out, or let it take place after all."""
+        """Leave the next run out, or that of the moment `at`, or let it take place after all."""
         row = seen_by(request, schedule_id)
-        undo = _checked(Skip, request.data)["undo"]
-        _refusing(lambda: services.unskip(row) if undo else services.skip(row))
-        audit.tell(person(request), "took back the skip of" if undo else "skipped a run of", row.name)
+        given = checked(Skip, request.data)
+        if given["undo"]:
+            services.unskip(row)
+            audit.record(person(request), "took back the skip of", row.name)
+        else:
+            moment = refusing(lambda: services.skip(row, given["at"]))
+            outcome = f"The run of {moment:%Y-%m-%d %H:%M:%S %Z}."
+            audit.record(person(request), "skipped a run of", row.name, outcome=outcome)
         return _answer(request, schedule_id)
 
 
@@ -202,5 +209,5 @@ class ScheduleRun(ApiView):
     def post(self, request: Request, schedule_id: int) -> Response:
         """Send its job now, and leave its next run alone."""
         row = seen_by(request, schedule_id)
-        job = _refusing(lambda: services.run_now(row, person(request)))
+        job = refusing(lambda: services.run_now(row, person(request)))
         return Response({"job": job, "url": reverse("jobroom:api:job", args=[job])}, status=201)

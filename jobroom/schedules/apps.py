@@ -10,8 +10,9 @@ class SchedulesConfig(AppConfig):
 
     name = "jobroom.schedules"
     label = "jobroom_schedules"
+    verbose_name = "Jobroom: schedules"
     default_auto_field = "django.db.models.BigAutoField"
-    menu = (Entry("Schedules", "jobroom:schedules:schedules", order=45),)
+    menu = (Entry("Schedules", "jobroom:schedules:schedules", order=45, also=("jobroom:schedules:calendars",)),)
 
     def ready(self) -> None:
         """Connect the system checks and the receivers."""

@@ -1,7 +1,8 @@
-"""Changing a schedule in a person's name: the same checks for its page and the API."""
+"""Changes a schedule in a person's name: the same checks for its page and the API."""
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -13,12 +14,12 @@ from jobroom.jobs.exceptions import JobError
 from jobroom.jobs.gate import Checked
 from jobroom.schedules import audit, services
 from jobroom.schedules.policies import owner_id
-from jobroom.schedules.services import when
+from jobroom.schedules.services import notation
 from jobroom.users import User
 from jobroom.web.versions import version_of
 
 # What a version of a schedule is of.
-VERSIONED = ("name", "args", "kwargs", "interval", "crontab", "clocked", "queue", "description")
+VERSIONED = ("name", "args", "kwargs", "interval", "crontab", "clocked", "queue", "description", "expires")
 
 
 def change(
@@ -30,13 +31,14 @@ def change(
     name: str,
     queue: str,
     description: str,
+    expires: datetime | None,
     check_version: Callable[[str], None] = lambda version: None,
 ) -> None:
     """Change a schedule; both who changes it and who owns it must be allowed what it launches.
 
     `check_version` is called with the version that is stored, under its lock: where it raises, nothing is written.
 
-    Raises WrongArguments with the wrong fields (`cron` and `schedule_name` among them), and what `gate.admit` raises.
+    Raises WrongArguments with the wrong fields (`cron`, `schedule_name` and `expires` among them), and what `gate.admit` raises.
     """
     order, args, kwargs = launches.kept_call(task=row.task, arguments=arguments, by=by, queue=queue)
     owner = User._default_manager.filter(pk=owner_id(row) or 0, is_active=True).first()
@@ -46,13 +48,14 @@ def change(
         except (JobError, WrongArguments) as error:
             reason = f"Its jobs run with the rights of its owner {owner.get_username()}, who may not have this: {error}"
             raise WrongArguments({"owner": [reason]}) from error
-    fields = {"args": json.dumps(args), "kwargs": json.dumps(kwargs), "description": description}
+    fields: dict[str, Any] = {"args": json.dumps(args), "kwargs": json.dumps(kwargs), "description": description}
+    fields["expires"] = expires
     with transaction.atomic():
         check_version(version_of(PeriodicTask.objects.select_for_update().filter(pk=row.pk).first(), VERSIONED))
         services.change(row, by=by, cron=line, name=name, queue=order.queue, **fields)
-    audit.tell(by, "changed", row.name, outcome=f"It runs {line}.")
+    audit.record(by, "changed", row.name, outcome=f"It runs {line}.")
 
 
 def line_of(row: PeriodicTask) -> str:
     """Return when the schedule runs now, in the line that changes nothing."""
-    return when.written(row)
+    return notation.written(row)

@@ -1,13 +1,14 @@
-"""What the list of schedules shows: read from the address, written back into it."""
+"""The filter of the list of schedules, read from the query string and written back into it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from jobroom.jobs.lists import PAGE, Listing, clean
@@ -15,13 +16,15 @@ from jobroom.jobs.models import Job
 from jobroom.jobs.search import union_all
 from jobroom.schedules import policies, services
 from jobroom.schedules.exceptions import UnusableSchedule
-from jobroom.schedules.services import pauses
+from jobroom.schedules.services import closures, coming_runs, ownership, pauses
+from jobroom.schedules.services.coming_runs import Run
+from jobroom.schedules.services.ownership import Ownership
 from jobroom.users import User
 
 # Outcomes that a row shows, of the latest jobs.
 OUTCOMES = 8
 STATES = ("on", "paused")
-RELATED = ("interval", "crontab", "solar", "clocked", "settings_schedule", "detail")
+RELATED = ("interval", "crontab", "solar", "clocked", "settings_schedule", "detail", "policy")
 
 
 @dataclasses.dataclass
@@ -31,6 +34,7 @@ class Row:
     schedule: PeriodicTask
     owner: User | None
     jobs: list[Job] = dataclasses.field(default_factory=list)  # the latest, the newest first
+    known: coming_runs.Read | None = None  # what was read for all rows at once
 
     @property
     def sentence(self) -> str:
@@ -44,6 +48,9 @@ class Row:
             services.next_runs(self.schedule)
         except UnusableSchedule as error:
             return f"It never runs: {error}."
+        closing = closures.of(self.schedule, self.known.texts if self.known is not None else None)
+        if closing is not None and closing.missing:
+            return f"It does not run: {closing.why(timezone.now())}."
         return services.refusal_of(self.schedule)
 
     def runs(self, count: int = 1) -> list[datetime]:
@@ -53,14 +60,37 @@ class Row:
         except UnusableSchedule:
             return []
 
-    @property
+    def upcoming(self, count: int) -> list[Run]:
+        """Return the next runs with what clocks do to them, that which is left out among them."""
+        return coming_runs.upcoming(self.schedule, count)
+
+    def left_out(self, runs: Sequence[datetime]) -> datetime | None:
+        """Return which of the next runs is left out: the first from the moment on that was chosen."""
+        chosen = self.skipped
+        return next((moment for moment in runs if chosen is not None and moment >= chosen), None)
+
+    @cached_property
     def next_run(self) -> datetime | None:
         """The next run that takes place."""
-        return next((moment for moment in self.runs(2) if moment != self.skipped), None)
+        if closures.named_by(self.schedule):
+            return coming_runs.next_open(self.schedule, self.skipped, self.known)
+        runs = self.runs(2)
+        left_out = self.left_out(runs)
+        return next((moment for moment in runs if moment != left_out), None)
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Whether it comes from the settings, and in what it differs from them."""
+        return ownership.of(self.schedule)
+
+    @property
+    def skips_next(self) -> bool:
+        """Whether the very next run is the one that is left out."""
+        return self.left_out(self.runs(1)) is not None
 
     @property
     def skipped(self) -> datetime | None:
-        """The run that is left out."""
+        """The moment of the run that is left out, as it was chosen."""
         return pauses.skipped(self.schedule)
 
     @property
@@ -75,10 +105,17 @@ class Row:
         return [str(job.state) for job in reversed(self.jobs)]
 
 
+def bare(schedules: Iterable[PeriodicTask]) -> list[Row]:
+    """Return the schedules without owners and jobs."""
+    rows = list(schedules)
+    known = coming_runs.read(rows)
+    return [Row(row, None, known=known) for row in rows]
+
+
 def rows_of(schedules: Sequence[PeriodicTask], user: User | AnonymousUser) -> list[Row]:
-    """Return the schedules with their owners and the latest of their jobs that the user may see; two statements."""
-    owners = policies.owners_of(schedules)
-    found = {row.name: Row(row, owners.get(policies.owner_id(row) or 0)) for row in schedules}
+    """Return the schedules with their owners and the latest of their jobs that the user may see; two statements, and two more for calendars."""
+    owners, known = policies.owners_of(schedules), coming_runs.read(schedules)
+    found = {row.name: Row(row, owners.get(policies.owner_id(row) or 0), known=known) for row in schedules}
     visible = Job.objects.visible_to(user)
     columns = ("id", "schedule", "state", "created_at", "finished_at", "started_at", "queued_at", "run_after", "task")
     latest = [

@@ -1,4 +1,4 @@
-"""The admin's forms: everything that beat would stumble over is an error at its field, with the remedy."""
+"""The admin's forms of schedules: what beat could not run is an error at its field, with the remedy."""
 
 import json
 from collections import defaultdict
@@ -146,7 +146,7 @@ class PeriodicTaskForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("one_off", "A clocked schedule runs once: tick this.")
 
     def _check_start(self) -> None:
-        """Refuse a start that is so far from now that dates cannot be reckoned with."""
+        """Refuse a start that is so far from now that dates cannot be computed."""
         start = self.cleaned_data.get("start_time")
         if start is not None and "start_time" in self.changed_data and abs(start - timezone.now()) > LONGEST:
             self.add_error("start_time", f"Choose a time at most {LONGEST.days} days (ten years) from now.")
@@ -163,7 +163,7 @@ class PeriodicTaskForm(forms.ModelForm):  # type: ignore[type-arg]
             self._pass_gate(task, args, kwargs)
 
     def _pass_gate(self, task: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
-        """Let the gate check what the types alone do not tell: rows, files, choices, and the right to launch."""
+        """Let the gate check what the types alone do not show: rows, files, choices, and the right to launch."""
         try:
             gate.admit_call(task.name, args, kwargs, self.user)
         except JobError as error:
@@ -262,7 +262,7 @@ class SolarForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("event", "latitude", "longitude")
 
     def clean(self) -> dict[str, Any]:
-        """Check that the event can be reckoned."""
+        """Check that the event can be computed."""
         super().clean()
         if not self.errors:
             row = PeriodicTask(solar=SolarSchedule(**self.cleaned_data), date_changed=timezone.now())
@@ -271,6 +271,6 @@ class SolarForm(forms.ModelForm):  # type: ignore[type-arg]
             except UnusableSchedule as error:
                 self.add_error(
                     "event",
-                    f"It cannot be reckoned here ({error}). Install the Python package ephem, or use a crontab.",
+                    f"It cannot be computed here: {str(error).removeprefix(f'{row.scheduler}: ')}",
                 )
         return self.cleaned_data

@@ -1,4 +1,4 @@
-"""The form of the schedules' pages: when, what it is called, and where its jobs go."""
+"""The form of a schedule's page: when it runs, its name, and its queue."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from django_celery_beat.models import PeriodicTask
 from jobroom.arguments import WrongArguments
 from jobroom.jobs import policies
 from jobroom.jobs.gate import default_queue
-from jobroom.schedules.services import when
-from jobroom.schedules.services.when import Timing
+from jobroom.schedules.services import ends, notation, sun
+from jobroom.schedules.services.notation import Timing
 from jobroom.users import User
 
 PERIODS = [("minutes", "minutes"), ("hours", "hours"), ("days", "days"), ("seconds", "seconds")]
@@ -21,7 +21,12 @@ class TimingForm(forms.Form):
 
     kind = forms.ChoiceField(
         label="Runs",
-        choices=[("every", "Every so often"), ("cron", "At times of the day (crontab)"), ("once", "Once")],
+        choices=[
+            ("every", "Every so often"),
+            ("cron", "At times of the day (crontab)"),
+            ("solar", "At an event of the sun"),
+            ("once", "Once"),
+        ],
         initial="every",
     )
     every = forms.IntegerField(required=False, min_value=1, max_value=999_999_999, initial=1, label="Every")
@@ -37,6 +42,16 @@ class TimingForm(forms.Form):
         label="Day and time",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
+
+    event = forms.ChoiceField(required=False, choices=list(sun.EVENTS.items()), initial="sunrise", label="Event")
+    latitude = forms.DecimalField(
+        required=False, min_value=-90, max_value=90, max_digits=9, decimal_places=6, label="Latitude",
+        help_text="In degrees, such as 52.52; south is negative.",
+    )  # fmt: skip
+    longitude = forms.DecimalField(
+        required=False, min_value=-180, max_value=180, max_digits=9, decimal_places=6, label="Longitude",
+        help_text="In degrees, such as 13.405; west is negative.",
+    )  # fmt: skip
 
     prefix = "schedule"
 
@@ -55,11 +70,13 @@ class TimingForm(forms.Form):
         """Read the timing; an error goes to the field that was chosen."""
         values: dict[str, Any] = super().clean() or {}
         kind = values.get("kind", "")
-        asked = {"every": "every", "cron": "cron", "once": "at"}.get(kind, "kind")
+        asked = {"every": "every", "cron": "cron", "once": "at", "solar": "event"}.get(kind, "kind")
+        if kind == "solar" and self._lacks_place():
+            return values
         if asked in self.errors or not kind:
             return values
         try:
-            self.timing = when.read(self.line, self._zone())
+            self.timing = notation.read(self.line, self._zone())
         except WrongArguments as wrong:
             self.add_error(asked, " ".join(wrong.errors["cron"]))
         return values
@@ -67,12 +84,23 @@ class TimingForm(forms.Form):
     def _zone(self) -> Any:
         return self.row.crontab.timezone if self.row is not None and self.row.crontab else None
 
+    def _lacks_place(self) -> bool:
+        """Say which part of the place is missing; return whether one is, or is wrong."""
+        if not sun.is_installed():
+            self.add_error("event", sun.MISSING)
+        for name in ("latitude", "longitude"):
+            if name not in self.errors and self.cleaned_data.get(name) is None:
+                self.add_error(name, "Write the place of the sun's event in degrees.")
+        return bool({"event", "latitude", "longitude"} & set(self.errors))
+
     @property
     def line(self) -> str:
-        """When it runs, as `services.when` reads it."""
+        """When it runs, as `services.notation` reads it."""
         values = self.cleaned_data
         if values.get("kind") == "every":
             return f"every {values.get('every') or 1} {values.get('period') or 'hours'}"
+        if values.get("kind") == "solar":
+            return f"{values.get('event')} at {values.get('latitude')}, {values.get('longitude')}"
         if values.get("kind") == "once":
             return f"{values['at']:%Y-%m-%dT%H:%M:%S%z}" if values.get("at") else ""
         return str(values.get("cron") or "")
@@ -84,7 +112,10 @@ class TimingForm(forms.Form):
             return {"kind": "every", "every": row.interval.every, "period": row.interval.period}
         if row.clocked:
             return {"kind": "once", "at": timezone.localtime(row.clocked.clocked_time)}
-        return {"kind": "cron", "cron": when.written(row)}
+        if row.solar:
+            place = {name: sun.short(getattr(row.solar, name)) for name in ("latitude", "longitude")}
+            return {"kind": "solar", "event": row.solar.event, **place}
+        return {"kind": "cron", "cron": notation.written(row)}
 
 
 class ScheduleForm(TimingForm):
@@ -93,6 +124,11 @@ class ScheduleForm(TimingForm):
     name = forms.CharField(required=False, max_length=200, help_text="Without one it is called by its task and time.")
     queue = forms.ChoiceField(required=False)
     description = forms.CharField(required=False, max_length=2000, label="What it is for")
+    expires = forms.DateTimeField(
+        required=False,
+        label="Ends",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": 1}, format="%Y-%m-%dT%H:%M:%S"),
+    )
 
     def __init__(self, task: Any, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -103,11 +139,39 @@ class ScheduleForm(TimingForm):
         field = self.fields["queue"]
         if isinstance(field, forms.ChoiceField):
             field.choices = [(name, f"{name} (usual)" if name == usual else name) for name in names]
-        self.order_fields(["kind", "every", "period", "cron", "at", "name", "queue", "description"])
+        zone = timezone.get_current_timezone_name()
+        self.fields[
+            "expires"
+        ].help_text = f"It sends nothing from then on. In the time zone {zone}. Empty: it has no end."
+        self.order_fields(
+            [
+                "kind",
+                "every",
+                "period",
+                "cron",
+                "event",
+                "latitude",
+                "longitude",
+                "at",
+                "expires",
+                "name",
+                "queue",
+                "description",
+            ]
+        )
+
+    def clean_expires(self) -> Any:
+        """Return when it ends; the page shows no parts of a second, so what was not changed stays exactly."""
+        expires, stored = self.cleaned_data["expires"], self.row.expires if self.row is not None else None
+        if stored is not None and expires == stored.replace(microsecond=0):
+            expires = stored
+        if wrong := ends.why_not(self.row, expires):
+            raise forms.ValidationError(wrong)
+        return expires
 
     def take_errors(self, wrong: WrongArguments) -> dict[str, list[str]]:
         """Show what the service found wrong at the fields of this form; return the rest."""
-        ours = {"cron": "cron", "schedule_name": "name", "queue": "queue"}
+        ours = {"cron": "cron", "schedule_name": "name", "queue": "queue", "expires": "expires"}
         for name, texts in wrong.errors.items():
             for text in texts if name in ours else ():
                 self.add_error(ours[name], text)
@@ -116,5 +180,5 @@ class ScheduleForm(TimingForm):
     @classmethod
     def start(cls, row: PeriodicTask) -> dict[str, Any]:
         """Return what the form of a stored schedule begins with."""
-        more = {"name": row.name, "queue": row.queue or "", "description": row.description}
+        more = {"name": row.name, "queue": row.queue or "", "description": row.description, "expires": row.expires}
         return {**super().start(row), **more}

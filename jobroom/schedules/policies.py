@@ -50,3 +50,8 @@ def why_not_delete(row: PeriodicTask) -> str:
     if record is not None and not record.gone:
         return "It comes from the settings, and the next start of beat would bring it back. Pause it instead."
     return ""
+
+
+def may_change_calendars(user: User | AnonymousUser) -> bool:
+    """Return whether the user may make, change and delete calendars, which schedules of many people follow: staff may."""
+    return policies.sees_all(user)

@@ -9,7 +9,7 @@ from jobroom.jobs.models import Job, State
 def with_everything(rows: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
     """Return the rows with their timing and what the settings said, and of the last job its id, state, end, begin."""
     last = Job.objects.filter(schedule=OuterRef("name")).exclude(schedule="").order_by("-created_at")
-    related = ("interval", "crontab", "solar", "clocked", "settings_schedule", "detail")
+    related = ("interval", "crontab", "solar", "clocked", "settings_schedule", "detail", "policy")
     found: QuerySet[PeriodicTask] = rows.select_related(*related).annotate(
         last_job=Subquery(last.values("pk")[:1]),
         last_state=Subquery(last.values("state")[:1]),

@@ -1,4 +1,4 @@
-"""The documented mail helpers of the task API; nothing else belongs here."""
+"""`mail_admins` helpers of the task API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def send_mail_to_admins(
     By `connection` it leaves at once, without one in the way that `EMAIL_BACKEND` says.
 
     Returns:
-        How many mails were handed over; 0 when there is no one to tell.
+        How many mails were handed over; 0 when there is no one to notify.
 
     Raises:
         smtplib.SMTPException, OSError: the mail server refused or did not answer within `EMAIL_TIMEOUT`.

@@ -1,4 +1,4 @@
-"""The task API: what the author of a task imports."""
+"""`BaseTask`: progress, log lines, files, resources and locks for every task of Jobroom."""
 
 import functools
 import logging
@@ -13,29 +13,32 @@ from celery.result import AsyncResult
 from celery.utils import uuid
 from django.db import transaction
 
-from jobroom import bounds, foreign
+from jobroom import foreign, truncation
 from jobroom.arguments import Argument, File, WrongArguments, schema_of
 from jobroom.arguments.redaction import seal_arguments, seal_signatures
 from jobroom.cache import Answer, Similar, identity, worker
-from jobroom.celery import plain_failures, raised_errors, retries, unanswered
+from jobroom.celery import batches, debounced, failure_serialization, raised_errors, retries, unavailable_services
 from jobroom.events.attachments import AttachMixin
 from jobroom.events.cancellation import JobCancelled
 from jobroom.exceptions import JobFailed
 from jobroom.locks import ExclusiveLock, exclusive_task, redis_lock
+from jobroom.locks.batch import Batch, one_call
+from jobroom.locks.debounce import Debounce
 from jobroom.locks.limit import Limit
 from jobroom.resources.mixin import ResourcesMixin
-from jobroom.tasks import failure_mail, rights
+from jobroom.tasks import rights
+from jobroom.tasks.checkpoints import StepsMixin
 from jobroom.tasks.progress import ProgressMixin
-from jobroom.tasks.steps import StepsMixin
 
 __all__ = [
     "Argument",
     "BaseTask",
+    "Batch",
+    "Debounce",
     "ExclusiveLock",
     "File",
     "JobFailed",
     "Limit",
-    "NotifyAdminTaskMixin",
     "Similar",
     "enqueue",
     "exclusive_task",
@@ -60,7 +63,8 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
     is: the same arguments, files by their content, or the same `fingerprint` (a function of the arguments that gives a
     text or a `Similar`), and the same `version` (a text, or a function that gives it).
 
-    `limit` (a number, or a `Limit`) is how many jobs of it run at once over all workers, or start in a time.
+    `limit` (a number, or a `Limit`) is how many jobs of it run at once over all workers, or start in a time. With `debounce`
+    (seconds, or a `Debounce`) only the last of several calls runs; with `batch` (a `Batch`) many calls become one with lists.
 
     `keep_whole` keeps an error, a traceback or a log line that is too long for the page as a file of the job
     (default: the setting KEEP_WHOLE).
@@ -75,8 +79,10 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
     keep_whole: bool | None = None
     asks_before_start: ClassVar[bool] = True
     limit: int | Limit | None = None
+    debounce: float | Debounce | None = None
+    batch: Batch | None = None
     throws: tuple[type[Exception], ...] = (JobFailed, WrongArguments)
-    Request = "jobroom.celery.losses:Request"
+    Request = "jobroom.celery.redeliveries:Request"
 
     def __init__(self) -> None:
         """Bind the task to the app: Celery forgets to when a class is given to `app.tasks.register` after start-up."""
@@ -86,6 +92,10 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take the option `track` for what it says, and give its name back to the method `track(rows)`."""
+        if isinstance(cls.batch, Batch) and (run := vars(cls).get("run")) is not None:
+            bound = not isinstance(run, staticmethod)
+            single = one_call(getattr(run, "__func__", run), bound=bound)
+            cls.run = single if bound else staticmethod(single)
         super().__init_subclass__(**kwargs)
         option = vars(cls).get("track")
         if isinstance(option, bool):
@@ -125,7 +135,7 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
 
     @__trace__.setter
     def __trace__(self, tracer: Any) -> None:
-        vars(self)["__trace__"] = None if tracer is None else plain_failures.sealed(tracer)
+        vars(self)["__trace__"] = None if tracer is None else failure_serialization.sealed(tracer)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task; inside a job, ids and texts of the message become what the hints of `run` say."""
@@ -136,12 +146,12 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
             raise cannot_open
         execution = getattr(request, "execution", None)
         if execution is not None and execution.unasked is not None:
-            unanswered.ask_redis(self, lambda: execution.ask_start(request.id))
+            unavailable_services.ask_redis(self, lambda: execution.ask_start(request.id))
         if execution is not None and execution.repeated:
             raise Ignore("the job has ended already, or runs elsewhere")
         try:
             self.check_cancelled()
-            unanswered.ask_database(self, lambda: rights.ask(self, args, kwargs))
+            unavailable_services.ask_database(self, lambda: rights.ask(self, args, kwargs))
             return self._run_job(execution, args, kwargs)
         except JobCancelled as cancelled:
             request.execution.outcome, request.execution.reason = "cancelled", str(cancelled)
@@ -151,11 +161,29 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
             raised_errors.note(request, error)
             if isinstance(error, Exception) and (policy := getattr(request, "retry_policy", None)):
                 retries.by_policy(self, error, policy)
-            raised_errors.contain(error)
+            raised_errors.contain(error, self._hard_limit)
             raise
 
+    @property
+    def _hard_limit(self) -> float | None:
+        """Seconds after which the pool ends the job, as its message or its task says."""
+        return (self.request.timelimit or (None,))[0] or self.time_limit
+
     def _run_job(self, execution: Any, args: Any, kwargs: Any) -> Any:
-        received_args, received_kwargs = unanswered.ask_database(self, lambda: schema_of(self).received(args, kwargs))
+        job = self.request.id
+        if self.debounce is not None and execution is not None:
+            later = unavailable_services.ask_redis(self, lambda: debounced.taken_over_by(job))
+            if later:
+                execution.outcome, execution.holder = "skipped", later
+                return f"{self.name} superseded by job {later}"
+        if isinstance(self.batch, Batch) and execution is not None:
+            answer = unavailable_services.ask_redis(self, lambda: batches.answer_of(job))
+            if answer is not None:
+                return batches.given(self, answer)
+            return batches.run(self, args, kwargs, lambda: self.run_with_resources((), {}))
+        received_args, received_kwargs = unavailable_services.ask_database(
+            self, lambda: schema_of(self).received(args, kwargs)
+        )
         if self.cache_for is not None and execution is not None:
             run = functools.partial(self.run_with_resources, received_args, received_kwargs)
             return worker.once(self, args, kwargs, run)
@@ -177,7 +205,7 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
         execution = getattr(self.request, "execution", None)
         if execution is not None and not self.request.is_eager:
             execution.requeued = True
-            execution.tell("waiting", self.request.id, execution=execution.id, lock="", holder="")
+            execution.report("waiting", self.request.id, execution=execution.id, lock="", holder="")
             if execution.is_part:
                 retries.bequeath(self.request.headers, sig)
         return super().on_replace(sig)
@@ -196,21 +224,7 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Log the final failure in one line; hooks of subclasses call `super()` first."""
-        logger.error("Job %s (%s) failed: %s", task_id, self.name, bounds.shorten(foreign.repr_of(exc), LOGGED))
-
-
-class NotifyAdminTaskMixin:
-    """Mails every address in `ADMINS` once per final failure, also when the worker or its pool process was killed."""
-
-    action: str | None = None
-    # Failures that are no news to the admins, such as data that a person sent and that cannot be used: the job fails and
-    # says why on its page, and no one is mailed. Children count too.
-    no_mail_for: tuple[type[BaseException], ...] = ()
-
-    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        """Send the mail; a failing mail server is recorded and changes nothing about the job."""
-        super().on_failure(exc, task_id, args, kwargs, einfo)  # type: ignore[misc]
-        failure_mail.on_hook(self, exc, task_id, args, kwargs, einfo)
+        logger.error("Job %s (%s) failed: %s", task_id, self.name, truncation.shorten(foreign.repr_of(exc), LOGGED))
 
 
 def enqueue(

@@ -2,7 +2,7 @@
 
 Celery calls `Task.on_failure` in the pool process for what a task raises, in the worker's main process for a hard time
 limit, and not at all for a pool process that was killed; its signal `task_failure` comes in all three cases, for a hard
-time limit twice. When a whole worker is gone, no one in it can tell, and the rescuer calls `report`.
+time limit twice. When a whole worker is gone, no one in it can report, and the rescuer calls `report`.
 """
 
 import collections
@@ -23,14 +23,13 @@ from django.conf import settings as django_settings
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connections
-from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
-from jobroom import bounds, events, foreign, redis
+from jobroom import absolute_urls, events, foreign, redis, truncation
 from jobroom import signals as jobroom_signals
 from jobroom.arguments.redaction import hide_arguments, hide_in_text, running, secrets_of
 from jobroom.celery import tracker
-from jobroom.conf import settings
 from jobroom.events import heartbeat
 from jobroom.exceptions import JobFailed
 from jobroom.tasks import outbox
@@ -52,14 +51,29 @@ PATIENCE, PATIENCE_AT_END = 2.0, 5.0
 _THREAD_NAME = "failure-mail"
 _PLACE = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
-# Jobs whose hard time limit this process has told: the hook and a second signal follow at once, without a request.
+# Jobs whose hard time limit this process has reported: the hook and a second signal follow at once, without a request.
 _timed_out: collections.deque[str] = collections.deque(maxlen=100)
 
 
 def connect() -> None:
-    """Let a process that ends finish its mails; twice is the same as once."""
+    """Hear of runs that failed, and let a process that ends finish its mails; twice is the same as once."""
     signals.worker_process_shutdown.connect(wait, dispatch_uid="jobroom.tasks.failure_mail")
     signals.worker_shutdown.connect(wait, dispatch_uid="jobroom.tasks.failure_mail")
+    jobroom_signals.run_failed.connect(_run_failed, dispatch_uid="jobroom.tasks.failure_mail")
+
+
+class NotifyAdminTaskMixin:
+    """Mails every address in `ADMINS` once per final failure, also when the worker or its pool process was killed."""
+
+    action: str | None = None
+    # Failures that are no news to the admins, such as data that a person sent and that cannot be used: the job fails and
+    # says why on its page, and no one is mailed. Children count too.
+    no_mail_for: tuple[type[BaseException], ...] = ()
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Send the mail; a failing mail server is recorded and changes nothing about the job."""
+        super().on_failure(exc, task_id, args, kwargs, einfo)  # type: ignore[misc]
+        on_hook(self, exc, task_id, args, kwargs, einfo)
 
 
 # Who notices -----------------------------------------------------------------------------------------------------------
@@ -69,47 +83,49 @@ def on_hook(task: Any, exception: BaseException, task_id: str, args: Any, kwargs
     if request is None and task_id in _timed_out:
         return
     if request is not None:
-        request.told = True
+        request.failure_reported = True
     own = tracker.raised(request, exception)
     if foreign.is_one_of(own, getattr(task, "no_mail_for", ())):
         return
     trace = foreign.text_of(einfo) if einfo is not None and own is exception else ""
     exception = own
-    # Outside a worker nothing else can tell the same, and the caller wants to see the mail.
+    # Outside a worker nothing else can report the same, and the caller wants to see the mail.
     at_once = request is None or bool(request.is_eager)
-    _tell(task, exception, task_id, args, kwargs, trace, at_once=at_once)
+    _notify(task, exception, task_id, args, kwargs, trace, at_once=at_once)
 
 
 def on_signal(task: Any, task_id: str, exception: BaseException, einfo: Any) -> None:
     """Mail about a failure for which Celery calls no `on_failure`: a killed pool process."""
-    if not _is_told_about(task, exception):
+    if not _wants_mail(task, exception):
         return
     request = _request(task, task_id)
     if request is None and task_id in _timed_out:
         _timed_out.remove(task_id)
         return
-    if getattr(request, "told", False):
+    if getattr(request, "failure_reported", False):
         return
     if request is not None and isinstance(exception, TimeLimitExceeded):
         _timed_out.append(task_id)
     trace = foreign.text_of(einfo) if einfo is not None else ""
-    _tell(task, exception, task_id, getattr(request, "args", None), getattr(request, "kwargs", None), trace)
+    _notify(task, exception, task_id, getattr(request, "args", None), getattr(request, "kwargs", None), trace)
+
+
+def _run_failed(task: Any, task_id: str, exception: BaseException, einfo: Any, **_: Any) -> None:
+    on_signal(task, task_id, exception, einfo)
 
 
 def report(task: Any, exception: BaseException, task_id: str, args: Any, kwargs: Any, trace: str) -> None:
-    """Mail about a failure that no one in the worker could tell; other tasks than those that asked for it are skipped."""
-    if not _is_told_about(task, exception):
+    """Mail about a failure that no one in the worker could report; other tasks than those that asked for it are skipped."""
+    if not _wants_mail(task, exception):
         return
     crowded = bool(_senders())
-    thread = _tell(task, exception, task_id, args, kwargs, trace)
+    thread = _notify(task, exception, task_id, args, kwargs, trace)
     # A mail server that hangs costs the caller this once, however many jobs are lost.
     if thread is not None and not crowded:
         thread.join(PATIENCE)
 
 
-def _is_told_about(task: Any, exception: BaseException) -> bool:
-    from jobroom.tasks import NotifyAdminTaskMixin
-
+def _wants_mail(task: Any, exception: BaseException) -> bool:
     return isinstance(task, NotifyAdminTaskMixin) and not foreign.is_one_of(exception, task.no_mail_for)
 
 
@@ -128,7 +144,7 @@ def _run_of(request: Any) -> str:
     return f"{request.id}:{request.retries or 0}:{heartbeat.instance()}:{tag}" if tag else ""
 
 
-def _tell(
+def _notify(
     task: Any, exception: BaseException, task_id: str, args: Any, kwargs: Any, trace: str, at_once: bool = False
 ) -> threading.Thread | None:
     """Write the mail and have it sent; return the thread that does. Whatever goes wrong is logged and ends here."""
@@ -170,11 +186,11 @@ def compose_summary(summary: Mail) -> Mail:
     """Return the one mail that stands for all that a window held back, see `jobroom.tasks.outbox`."""
     sample, held, jobs = summary["sample"], int(summary["held"]), summary["jobs"]
     more = held - len(jobs)
-    links = [_link(job) for job in jobs] + ([f"… and {more} more"] if more > 0 else [])
+    pages = [_link(job) for job in jobs] + ([f"… and {more} more"] if more > 0 else [])
     body = (
         f"The same error came {summary['count']} times between {_moment(summary['first'])} and "
         f"{_moment(summary['last'])}.\n{held} of them were not mailed one by one. Their jobs:\n\n"
-        + "\n".join(links)
+        + "\n".join(pages)
         + f"\n\nThis was the first mail:\n\n{sample['body']}"
     )
     subject = f"{sample['subject']} ({held} more)"
@@ -209,7 +225,7 @@ def _call(task: Any, args: Any, kwargs: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return bounds.shorten(text, LINE_LIMIT)
+    return truncation.shorten(text, LINE_LIMIT)
 
 
 def _cause(exception: BaseException) -> str:
@@ -230,7 +246,7 @@ def _trace(exception: BaseException) -> str:
 
 
 def _shortened(trace: str) -> str:
-    return bounds.shorten(trace, TRACE_LIMIT)
+    return truncation.shorten(trace, TRACE_LIMIT)
 
 
 def _fingerprint(*parts: str) -> str:
@@ -246,8 +262,7 @@ def _link(task_id: str) -> str:
         address = reverse("jobroom:jobs:job", args=[task_id])
     except NoReverseMatch:
         return ""  # a project that shows no pages of ours
-    # SITE_URL has the path of the site, and `address` has it only in threads that know it.
-    return f"{settings.SITE_URL.rstrip('/')}/{address.removeprefix(get_script_prefix())}"
+    return absolute_urls.full(address)
 
 
 # Its way ---------------------------------------------------------------------------------------------------------------
@@ -259,8 +274,6 @@ def _hand_over(mail: Mail, run: str) -> threading.Thread | None:
     except (redis.Error, OSError) as error:
         logger.warning("The failure mail of job %s is sent without Redis, perhaps twice: %s", mail["job"], error)
         verdict, boxed = "send", False
-    if verdict == "grouped":
-        emit(mail, status="grouped", recipients=[], error="", body="")
     if verdict != "send":
         return None
     if boxed and len(_senders()) >= THREADS:
@@ -280,9 +293,9 @@ def _import_now(backend: str) -> None:
 
     A process that is forked while another thread imports a module has half of that module for ever.
     """
-    import encodings.idna  # noqa: F401 — Python itself imports it when it looks up the server's address
+    import encodings.idna  # noqa: F401, PLC0415 — Python itself imports it when it looks up the server's address
 
-    with suppress(Exception):  # told by the attempt to send
+    with suppress(Exception):  # the attempt to send says it
         import_string(backend)
         direct()
 
@@ -302,19 +315,18 @@ def _deliver_and_close(mail: Mail, *, boxed: bool) -> None:
 
 
 def _deliver(mail: Mail, *, boxed: bool) -> None:
-    if _is_taken(mail):
-        if boxed:
-            _take_out(mail)
-        return
-    recipients = get_admin_emails()
-    status, error = send(mail["subject"], mail["body"], mail["job"])
-    recorded = emit(mail, status=status, recipients=recipients, error=error)
-    if boxed and (recorded or status == "sent"):
+    # A pool process that is forked while a thread is in the database's library may inherit its locks, and stands still.
+    is_safe = not heartbeat.forks_pool() and _is_taken(mail)
+    if not is_safe:
+        recipients = get_admin_emails()
+        status, error = send(mail["subject"], mail["body"], mail["job"])
+        is_safe = emit(mail, status=status, recipients=recipients, error=error) or status == "sent"
+    if boxed and is_safe:
         _take_out(mail)
 
 
 def _is_taken(mail: Mail) -> bool:
-    """Return whether an app above has put it on its way; where that fails it is sent from here."""
+    """Return whether it is in the outbox, which is the database's; where that fails it is sent from here."""
     answers = jobroom_signals.failure_mail.send_robust(sender=None, mail=mail)
     return any(answer is True for _, answer in answers)
 
@@ -333,15 +345,15 @@ def send(subject: str, body: str, job: str) -> tuple[str, str]:
             return "sent", ""
     except Exception as error:  # noqa: BLE001 — the boundary: mail backends raise what they like
         logger.error("The failure mail of job %s could not be sent: %s", job, foreign.repr_of(error))  # noqa: TRY400 — the reason is all
-        return "failed", bounds.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", LINE_LIMIT)
+        return "failed", truncation.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", LINE_LIMIT)
     if get_admin_emails():
         return "failed", "The mail backend says that it sent nothing."
     logger.warning("The failure of job %s is not mailed: ADMINS is empty", job)
-    return "nobody", "ADMINS is empty: there is no one to tell."
+    return "nobody", "ADMINS is empty: there is no one to notify."
 
 
 def emit(mail: Mail, **data: Any) -> bool:
-    """Write the event that tells what became of a mail; `data` may replace the mail's own values."""
+    """Write the event that records what became of a mail; `data` may replace the mail's own values."""
     known = {name: mail[name] for name in ("task", "subject", "fingerprint", "body")}
     return events.emit("mail", mail["job"] or None, mail=mail["id"], **(known | data))
 

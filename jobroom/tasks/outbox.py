@@ -1,8 +1,10 @@
-"""Failure mails on their way, in Redis: nothing is lost when the process that should send one dies first.
+"""Failure mails wait in Redis until one is in the database: none is lost when the process that should hand it in dies.
+
+This is a transport and no store: what lies here is on its way into the table of mails, and leaves when it is there.
 
 | key              | holds                                                                        |
 |------------------|------------------------------------------------------------------------------|
-| `mail:told:<id>` | the failure of one run of a job was told; expires                            |
+| `mail:reported:<id>` | the failure of one run of a job was reported; expires                    |
 | `mail:box`       | hash: mail id → the mail as JSON                                             |
 | `mail:due`       | sorted set: mail id → when someone else may take the mail over              |
 | `mail:windows`   | sorted set: fingerprint → when its window ends                               |
@@ -23,8 +25,8 @@ from jobroom.lua_scripts import source
 
 # Seconds that the sender of a mail has before housekeeping takes it over. Longer than a slow mail server needs.
 LEASE = 60.0
-# Seconds for which the failure of one run counts as told; the second teller comes within a few seconds.
-TOLD = 3600
+# Seconds for which the failure of one run counts as reported; the second report comes within a few seconds.
+REPORTED_FOR = 3600
 # Most job ids that a summary names.
 JOBS_NAMED = 50
 
@@ -51,14 +53,14 @@ def admit(mail: Mail, run: str) -> str:
         run: names one run of the job in the same way in every process; empty when that is unknown.
 
     Returns:
-        `send`: the caller sends it and calls `done`; `grouped`: a summary will tell; `told`: someone told already.
+        `send`: the caller sends it and calls `done`; `grouped`: a summary will name it; `reported`: it was reported already.
 
     """
     return str(
         _run(
             _ADMIT,
             *(run, mail["id"], json.dumps({**mail, "kind": "mail"}), mail["fingerprint"], mail["job"] or ""),
-            *(settings.FAILURE_MAIL_BURST, settings.FAILURE_MAIL_WINDOW, new_id(), LEASE, TOLD, JOBS_NAMED),
+            *(settings.FAILURE_MAIL_BURST, settings.FAILURE_MAIL_WINDOW, new_id(), LEASE, REPORTED_FOR, JOBS_NAMED),
         )
     )
 

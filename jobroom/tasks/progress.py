@@ -1,11 +1,11 @@
-"""Progress and log lines of a running job, throttled, never able to kill the work."""
+"""Progress and log lines of a running job, throttled; an error in them never fails the job."""
 
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from jobroom import bounds, events, foreign, locks
+from jobroom import events, foreign, locks, truncation
 from jobroom.conf import settings
 from jobroom.events import attachments
 from jobroom.events.cancellation import JobCancelled
@@ -44,14 +44,14 @@ class Reporter:
         self.send(self._state(current, total, message), now)
 
     def _state(self, current: float, total: float | None, message: str) -> dict[str, Any]:
-        text = bounds.shorten(foreign.text_of(message), settings.PROGRESS_MESSAGE_LIMIT)
+        text = truncation.shorten(foreign.text_of(message), settings.PROGRESS_MESSAGE_LIMIT)
         return {"current": current, "total": total, "message": text, "stage": self.stage}
 
     def send(self, state: dict[str, Any], now: float) -> None:
         """Send the state with the share of the whole work that is done."""
         self.due = now + settings.PROGRESS_INTERVAL
         self.pending = None
-        # Also what was said before is sent again: the answer tells whether the job should stop.
+        # Also what was said before is sent again: the answer says whether the job should stop.
         self.last = state
         total = state["total"]
         part = min(1.0, max(0.0, state["current"] / total)) if total else None
@@ -117,7 +117,7 @@ class ProgressMixin:
             return
         reporter.flush()
         outer = (reporter.stage, reporter.base, reporter.span)
-        reporter.stage = bounds.shorten(foreign.text_of(name), settings.PROGRESS_MESSAGE_LIMIT)
+        reporter.stage = truncation.shorten(foreign.text_of(name), settings.PROGRESS_MESSAGE_LIMIT)
         if of:
             reporter.base, reporter.span = reporter.stages / of, weight / of
         reporter.due = 0.0
@@ -139,8 +139,8 @@ class ProgressMixin:
             text, limit = foreign.text_of(message), settings.LOG_LINE_LIMIT
             if len(text) > limit and attachments.wants_whole(self):
                 attachments.attach_text(request.id, execution, "log-line.txt", text)
-            named = None if obj is None else bounds.shorten(foreign.text_of(obj), OBJECT_LIMIT)
-            data = {"execution": execution.id, "level": level, "message": bounds.shorten(text, limit), "obj": named}
+            named = None if obj is None else truncation.shorten(foreign.text_of(obj), OBJECT_LIMIT)
+            data = {"execution": execution.id, "level": level, "message": truncation.shorten(text, limit), "obj": named}
             _, asked = events.write("log", request.id, data)
             if asked:
                 execution.cancelled = asked

@@ -1,4 +1,4 @@
-"""A job that was launched for later asks when it starts whether the person who launched it may still have it run."""
+"""Asks, when a job that was launched for later starts, whether the person who launched it still may."""
 
 from typing import Any
 

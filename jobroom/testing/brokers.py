@@ -1,4 +1,4 @@
-"""Another broker for this process for a while: the tests of other servers."""
+"""Switches this process to another broker for a while, for tests with other servers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,9 @@ def broker(url: str) -> Iterator[None]:
     Celery reads Django's CELERY_BROKER_URL when it is asked: leave that setting alone, or "the one before" is the new one.
     """
     app: Any = current_app
-    before, app.conf.broker_url = app.conf.broker_url, url
+    # Not `app.conf.broker_url`: that is what the environment says now, where a test has set it for its processes.
+    before = app.conf.first("broker_url")
+    app.conf.broker_url = url
     fresh_pools()
     try:
         yield

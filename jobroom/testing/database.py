@@ -9,7 +9,7 @@ import fcntl
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -42,12 +42,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a process of pytest-xdist where the migrated database is, or where the first one is to leave it."""
+    """Pass to a process of pytest-xdist where the migrated database is, or where the first one is to leave it."""
     config = node.config
     if not hasattr(config, "_image_database"):
         config._image_database = tempfile.mkdtemp(prefix="image-database-")
         config.add_cleanup(lambda: shutil.rmtree(config._image_database, ignore_errors=True))
     node.workerinput[_KEY] = config._image_database
+
+
+@pytest.fixture(scope="module")
+def module_transaction(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Hold a transaction open around all tests of a file: rows that are written in it by fixtures of the file are shared.
+
+    Each test still has a transaction of its own inside it, and what it changes is taken back. Not for files of which a
+    test commits.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def copied(create: Callable[..., str], folder: Path) -> Callable[..., str]:

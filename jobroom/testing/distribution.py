@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a process of pytest-xdist where to write the groups down."""
+    """Pass to a process of pytest-xdist where to write the groups down."""
     node.workerinput[_KEY] = str(_path(node.config))
 
 

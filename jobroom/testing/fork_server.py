@@ -1,4 +1,4 @@
-"""A process that has imported what all children import, and forks one whenever it is asked; see `jobroom.testing.forked`.
+"""A process that has imported what tests need, and forks a child on request; see `jobroom.testing.forked`.
 
 It speaks JSON lines over the socket whose number is its argument. Nothing is open in it that a child must not share: no
 thread, no connection, no file but its log.
@@ -37,6 +37,9 @@ LIBRARIES = (
     "numpy", "pydantic", "yaml", "jsonschema", "channels", "httpx", "markdown_it", "uvicorn", "uvicorn.logging",
     "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto", "websockets", "httptools",
     "psycopg", "psycopg.types", "requests", "django.contrib.postgres.forms", "rest_framework.compat", "drf_spectacular.plumbing",
+    "celery.worker.components", "celery.worker.autoscale", "celery.worker.consumer.delayed_delivery", "celery.app.events",
+    "celery.events.receiver", "kombu.mixins", "billiard.heap", "billiard.sharedctypes", "billiard.synchronize",
+    "billiard.popen_fork", "pydantic.type_adapter", "pydantic.types", "pydantic.fields", "pydantic.plugin._loader",
     "django.contrib.staticfiles.finders", "servestatic.middleware", "ontology.vocabulary.index", "text.spam.trainer",
 )  # fmt: skip
 # Imported once Django is set up.
@@ -46,11 +49,13 @@ PROJECT = (
     "image.asgi",
     "django.core.management.commands.migrate",
     "jobroom.jobs.commands.record",
+    "jobroom.celery.consumer",
+    "jobroom.celery.publisher",
 )
 
 
 class Server:
-    """Forks on request, reaps its children and tells their exit statuses."""
+    """Forks on request, reaps its children and reports their exit statuses."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
@@ -81,7 +86,7 @@ class Server:
         if pid == 0:
             os.close(settled)
             self._leave()
-            # A session of its own before anybody knows its id: its whole group can be killed from the first moment on.
+            # A session of its own before anyone knows its id: its whole group can be killed from the first moment on.
             os.setsid()
             os.close(settling)
             return True
@@ -122,7 +127,7 @@ class Server:
                     self.say(pid=pid, status=os.waitstatus_to_exitcode(status))
 
     def say(self, **words: Any) -> None:
-        """Tell the other side."""
+        """Answer the other side."""
         with contextlib.suppress(BrokenPipeError):
             self.channel.sendall(json.dumps(words).encode() + b"\n")
 
@@ -162,11 +167,13 @@ def warm_up(names: tuple[str, ...]) -> None:
 def set_up() -> bool:
     """Set Django up and import the project; return whether that went well."""
     import django
+    from django.template import engines
 
     try:
         django.setup()
         for name in PROJECT:
             importlib.import_module(name)
+        engines.all()  # with the tags of all apps: the checks at the start of a command ask for them
     except Exception:  # noqa: BLE001 — the boundary: a child that is executed instead shows what is wrong
         traceback.print_exc()
         return False
@@ -188,21 +195,25 @@ def redirect(request: dict[str, Any]) -> None:
 
 
 def run(request: dict[str, Any]) -> None:
-    """Do what `python -m MODULE …` or `python -c CODE …` would."""
+    """Do what `python -m MODULE …`, `python -c CODE …` or `python FILE …` would; the file stands in the folder `cwd`."""
     redirect(request)
     os.chdir(request["cwd"])
     take_environment(request["env"])
-    sys.path.insert(0, request["cwd"] if request["argv"][0] == "-m" else "")
+    program, *arguments = request["argv"]
+    sys.path.insert(0, "" if program == "-c" else request["cwd"])
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     random.seed()
-    kind, what, *arguments = request["argv"]
-    if kind == "-m":
-        sys.argv = [what, *arguments]
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-    else:
+    if program == "-m":
+        sys.argv = arguments
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    elif program == "-c":
+        code, *arguments = arguments
         sys.argv = ["-c", *arguments]
-        exec(compile(what, "<string>", "exec"), {"__name__": "__main__", "__builtins__": __builtins__})
+        exec(compile(code, "<string>", "exec"), {"__name__": "__main__", "__builtins__": __builtins__})
+    else:
+        sys.argv = [program, *arguments]
+        runpy.run_path(program, run_name="__main__")
 
 
 def end_with(program: Callable[[], None]) -> NoReturn:

@@ -22,6 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jobroom.testing import fork_server
+
 # So many environments are kept warm at the same time; the one that was used longest ago makes place.
 MOST = 3
 # Meant for pytest's own process; they differ between tests and matter to no child.
@@ -128,10 +130,16 @@ class Forked:
 
 
 class ForkServers:
-    """One server that knows no settings, and those forked from it that know some."""
+    """One server that knows no settings, and those forked from it that know some.
 
-    def __init__(self, log: Path) -> None:
+    With `elsewhere` the first one has imported libraries and nothing of this checkout, for projects of others; it may be
+    another `python` than this one.
+    """
+
+    def __init__(self, log: Path, *, elsewhere: bool = False, python: str = sys.executable) -> None:
         self.log = log
+        self.elsewhere = elsewhere
+        self.python = python
         self.root: Line | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.warm: OrderedDict[str, Line | None] = OrderedDict()
@@ -144,10 +152,15 @@ class ForkServers:
         """
         env = {name: value for name, value in env.items() if name not in VOLATILE}
         line = self._line(env)
-        if line is None:
-            return None
+        return None if line is None else self._child(line, argv, env, files)
+
+    def spawn_bare(self, argv: list[str], env: Mapping[str, str], **files: str) -> Forked:
+        """Fork a child like `spawn`, from the server that knows no settings: Django is not set up in it yet."""
+        return self._child(self._root(dict(env)), argv, dict(env), files)
+
+    def _child(self, line: Line, argv: list[str], env: dict[str, str], files: dict[str, str]) -> Forked:
         pid = line.ask({"do": "spawn", "argv": argv, "env": env, **files})["pid"]
-        child = Forked(line, pid, [sys.executable, *argv])
+        child = Forked(line, pid, [self.python, *argv])
         self.running = [*filter(lambda other: other.returncode is None, self.running), child]
         return child
 
@@ -185,13 +198,15 @@ class ForkServers:
         if self.root is None:
             near, far = socket.socketpair()
             with far, self.log.open("ab") as log:
+                # By its path nothing of the package that it stands in is imported; -P keeps its folder out of the way.
+                module = ["-P", fork_server.__file__] if self.elsewhere else ["-m", fork_server.__name__]
                 self.process = subprocess.Popen(
-                    [sys.executable, "-m", "jobroom.testing.fork_server", str(far.fileno())],
+                    [self.python, *module, str(far.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     env=env,
-                    cwd=Path(__file__).parents[2],
+                    cwd=self.log.parent if self.elsewhere else Path(__file__).parents[2],
                     start_new_session=True,
                     pass_fds=[far.fileno()],
                 )

@@ -1,4 +1,4 @@
-"""A mail server for tests that says what it is told to say, and keeps what it was given."""
+"""A mail server for tests: it gives scripted answers, and keeps the mails."""
 
 import dataclasses
 import socket

@@ -1,12 +1,14 @@
 """A pytest plugin: every test process gets a Redis of its own, and none of the developer's environment."""
 
 import atexit
+import gc
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,8 @@ for _name in (
     "IMAGE_VAR_GROUP", "IMAGE_SSL_REDIRECT", "IMAGE_HSTS_SECONDS", "IMAGE_PROXY_HEADER", "CSRF_TRUSTED_ORIGINS",
 ):  # fmt: skip
     os.environ.pop(_name, None)
+# Processes enough share the processors: threads of a library of numbers would only wait for each other, and spin meanwhile.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if os.environ.get("TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
 
@@ -53,6 +57,30 @@ def pytest_configure() -> None:
     from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
     PBKDF2PasswordHasher.iterations = 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """Have tests that start nothing give a Redis that refuses no time to come back: no one starts it again."""
+    from jobroom import redis
+    from jobroom.testing.distribution import takes_processes
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not takes_processes(item):
+            patch.setattr(redis, "LONGEST_PAUSE", 0.01)
+        return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Have the garbage collector never again look at what lives as long as the process: modules and thousands of tests.
+
+    Looking at all of it takes half a second, again and again; and what tests leave is small, so it is looked for less often:
+    a twentieth of all tests went into looking at what twenty thousand new objects were.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

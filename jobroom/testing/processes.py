@@ -1,9 +1,11 @@
 """Real worker, beat and recorder processes for acceptance tests; nothing is left behind when the block ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,6 +37,8 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "IMAGE_VAR": str(settings.VAR),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")])),
         "PYTHONUNBUFFERED": "1",
+        # At each start of a worker Celery runs Django's checks, a third of its start, and drops what they find.
+        "CELERY_SKIP_CHECKS": "1",
         **(extra or {}),
     }
 
@@ -202,6 +206,30 @@ class Recorder(Process):
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         super().__init__("record", [sys.executable, "-m", "django", "record"], env)
+
+
+def completed(
+    *argv: str, env: Mapping[str, str] | None = None, typed: str = "", seconds: float = 90
+) -> "subprocess.CompletedProcess[str]":
+    """Run `python *argv` (`-m …` or `-c …`) from a warm server to its end; return its status and what it printed.
+
+    `typed` is what it reads from its standard input.
+    """
+    folder = Path(tempfile.mkdtemp(dir=settings.VAR))
+    files = {name: str(folder / name) for name in ("stdin", "stdout", "stderr")}
+    Path(files["stdin"]).write_text(typed)
+    try:
+        child = forked.servers().spawn(list(argv), environment(env), cwd=str(settings.BASE_DIR), **files)
+        assert child is not None, "Django cannot be set up in this environment"
+        try:
+            status = child.wait(seconds)
+        except BaseException:
+            child.kill()
+            raise
+        out, err = (Path(files[name]).read_text(errors="replace") for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(child.args, status, out, err)
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextmanager

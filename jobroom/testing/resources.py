@@ -1,4 +1,4 @@
-"""Resources in tests: an object in place of what a loader would make."""
+"""Replaces resources in tests by objects that the test gives."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

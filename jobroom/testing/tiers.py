@@ -1,4 +1,4 @@
-"""A pytest plugin: tests that need what this machine has not are skipped with the remedy, and the end says so.
+"""A pytest plugin: tests whose programs are missing on this machine are skipped with the remedy, and the end says so.
 
 In CI (variable CI) a skipped tier fails the run: there no one reads the reasons.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jobroom.testing import postgresql, rabbitmq
 
@@ -48,6 +49,28 @@ def skipped_tiers(tiers: list[Tier] | None = None) -> dict[str, str]:
 def in_ci() -> bool:
     """Return whether this run is a machine's."""
     return os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+_long: dict[str, bool] = {}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note whether all cases are wanted, for those that are chosen while a file is imported."""
+    _long["all"] = bool(config.getoption("--long"))
+    _let_hypothesis_take_its_time()
+
+
+def _let_hypothesis_take_its_time() -> None:
+    """Have no property fail by the clock: the machine has other work. Before tests are imported, which take these settings as theirs."""
+    settings.register_profile(
+        "unhurried", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("unhurried")
+
+
+def cases(some: int, all_of_them: int) -> int:
+    """Return how many cases a test marked long takes, where a decorator must know it."""
+    return all_of_them if _long.get("all") else some
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

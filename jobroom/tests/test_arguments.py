@@ -132,7 +132,7 @@ def test_positional_only_arguments_travel_by_position():
     assert Schema(positional).call({"a": 1, "b": 3}) == ([1], {"b": 3})
 
 
-def test_a_hint_that_nobody_understands_is_passed_as_it_comes():
+def test_a_hint_that_no_one_understands_is_passed_as_it_comes():
     class Odd:
         pass
 

@@ -27,7 +27,7 @@ def sent(**data) -> None:
     events.write("queued", "j", {"task": "t", "retries": 0, **data})
 
 
-def told() -> list[str]:
+def reported() -> list[str]:
     entries: Any = redis.client().xrange(events.stream())
     return [json.loads(fields["e"])["type"] for _, fields in entries]
 
@@ -39,7 +39,7 @@ def test_a_second_message_does_not_start_a_job_that_runs_or_has_ended():
     end()
     assert not start("z")
     assert not redis.client().exists(events.running_key("j"))
-    assert told() == ["started", "finished"]
+    assert reported() == ["started", "finished"]
 
 
 def test_nor_does_one_that_was_sent_once_more():
@@ -76,7 +76,7 @@ def test_a_task_that_may_run_twice_is_delivered_again_but_not_sent_twice():
     assert not start("w", may_rerun=True, dispatch="launch")
 
 
-def test_an_id_that_somebody_uses_again_begins_another_life():
+def test_an_id_that_someone_uses_again_begins_another_life():
     assert start("x")
     end()
     sent()
@@ -88,7 +88,7 @@ def test_the_start_that_was_kept_back_while_redis_was_away_is_no_second_one():
     assert start("x")
 
 
-def test_what_an_older_version_left_refuses_nobody():
+def test_what_an_older_version_left_refuses_no_one():
     redis.client().set(events.running_key("j"), "1")
     assert start("x")
 

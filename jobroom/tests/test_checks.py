@@ -1,9 +1,11 @@
 """A class-based task that no worker would find is named."""
 
 import gc
+from unittest import mock
 
 import pytest
 from celery import current_app
+from django.contrib.sessions.models import Session
 
 from jobroom import checks
 from jobroom.tasks import BaseTask
@@ -23,7 +25,7 @@ def scratch_class():
 
 def test_an_unregistered_task_is_named(scratch_class):
     (message,) = [m for m in checks.unregistered_tasks() if m.obj is scratch_class]
-    assert "ForgottenTask is a task that nobody registered" in message.msg
+    assert "ForgottenTask is a task that is not registered" in message.msg
     assert "app.tasks.register(ForgottenTask)" in message.hint
 
 
@@ -62,3 +64,21 @@ def test_a_celery_that_was_not_tried_is_named(monkeypatch, version):
 
 def test_the_celery_of_this_installation_was_tried():
     assert checks.tried_celery() == []
+
+
+def test_users_without_a_number_are_named(monkeypatch):
+    """Messages, counts and limits name people by a whole number."""
+    assert checks.numbered_users() == []
+    monkeypatch.setattr(checks, "get_user_model", lambda: Session)  # its primary key is a text
+    (message,) = checks.numbered_users()
+    assert (message.id, "is a CharField" in message.msg) == ("jobroom.E007", True)
+
+
+@pytest.mark.parametrize(
+    ("pool", "ids"), [("prefork", []), ("gevent", ["jobroom.W007"]), ("eventlet", ["jobroom.W007"])]
+)
+def test_a_pool_of_greenlets_in_the_settings_comes_too_late(pool, ids):
+    from celery import current_app
+
+    with mock.patch.object(type(current_app.conf), "worker_pool", pool, create=True):
+        assert [message.id for message in checks.pool_of_settings()] == ids

@@ -8,7 +8,6 @@ import sys
 import pytest
 from django.conf import settings
 from hypothesis import given
-from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from jobroom.arguments import redaction
@@ -46,7 +45,6 @@ def test_the_lines_of_a_traceback_cannot_be_taken_for_records():
     assert any("forged" in text for text in rest)
 
 
-@settings_of_hypothesis(deadline=None)
 @given(st.text())
 def test_nothing_that_controls_is_left(text):
     shown = escaped(text)

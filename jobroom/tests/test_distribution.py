@@ -71,7 +71,9 @@ def test_waits(n):
         time.sleep(0.05)
 """
 pytestmark = pytest.mark.timeout(240)  # the set-up is a whole run, maybe beside busy neighbours
-OPTIONS = [word for name in ("django", "randomly", "valkey", "playwright", "asyncio") for word in ("-p", f"no:{name}")]
+# Nothing that is installed beside: to load all of it takes longer than these tests, in each process of a run.
+OPTIONS = ["-p", "xdist", "-p", "jobroom.testing.distribution"]
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +90,11 @@ def notes(tmp_path_factory):
         (folder / f"{name}.py").write_text(text)
     path = folder / "notes"
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    argv = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadscope", "-p", "jobroom.testing.distribution"]
+    argv = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadscope"]
     done = subprocess.run(
         [*argv, *OPTIONS, str(folder)],
         cwd=Path(settings.BASE_DIR),
-        env={**env, "NOTES": str(path), "TMPDIR": str(folder)},
+        env={**env, **ALONE, "NOTES": str(path), "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
     )
@@ -138,12 +140,12 @@ def test_plain_tests_run_beside_those_that_wait(tmp_path):
     (tmp_path / "test_a_waits.py").write_text(WAITING)
     for name in ("test_b_plain", "test_c_plain"):
         (tmp_path / f"{name}.py").write_text("from pathlib import Path\ndef test_it():\n    Path(__name__).touch()\n")
-    argv = [sys.executable, "-m", "pytest", "-n", "4", "--dist", "loadscope", "-p", "jobroom.testing.distribution"]
+    argv = [sys.executable, "-m", "pytest", "-n", "4", "--dist", "loadscope"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [*argv, *OPTIONS, "."],
         cwd=tmp_path,
-        env={**env, "PYTHONPATH": str(settings.BASE_DIR)},
+        env={**env, **ALONE, "PYTHONPATH": str(settings.BASE_DIR)},
         capture_output=True,
         text=True,
     )

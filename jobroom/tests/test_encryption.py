@@ -39,7 +39,7 @@ def test_arguments_are_sealed_by_name_annotation_and_at_any_depth():
     assert all(map(encryption.is_sealed, [args[1], kwargs["code"], kwargs["options"]["db"]["api_key"]]))
     assert kwargs["options"]["n"] == 1
     assert encryption.opened(args) == ["t", "hunter2"]
-    assert secrets_of(submit, args, kwargs) == {"hunter2", "abcd"}  # shorter ones cannot be told from text
+    assert secrets_of(submit, args, kwargs) == {"hunter2", "abcd"}  # shorter ones cannot be distinguished from text
 
 
 def test_what_has_no_secret_is_left_as_it_is():

@@ -100,7 +100,7 @@ def test_the_script_is_loaded_again_after_a_restart_of_redis():
     assert [event["message"] for event in written()] == ["first", "second"]
 
 
-def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next():
+def test_an_answer_that_no_one_waited_for_is_not_taken_for_the_next():
     redis.client().set(events.cancel_key("j1"), "asked")
     try:
         events.emit("file", "j1", message="first")

@@ -3,11 +3,13 @@
 import pickle
 from unittest import mock
 
+import gevent
+import greenlet
 import pytest
 from celery.exceptions import NotRegistered
 from celery.utils.serialization import get_pickleable_exception
 
-from jobroom import bounds, events, foreign
+from jobroom import events, foreign, truncation
 from jobroom.celery import raised_errors, tracker
 from jobroom.exceptions import OutOfMemory, TaskEscaped
 from jobroom.testing.tasks import made_task
@@ -66,7 +68,7 @@ def test_there_is_always_a_representation():
     assert foreign.repr_of([1]) == "[1]"
 
 
-def test_an_error_tells_its_class_and_its_bases():
+def test_an_error_names_its_class_and_its_bases():
     assert foreign.error_bases(TwoWords("a", "b")) == [f"{__name__}.TwoWords", "ValueError", "Exception"]
     wrapped = get_pickleable_exception(type("Local", (Exception,), {"__module__": "far.away"})("x"))
     assert foreign.error_bases(wrapped) == ["far.away.Local"]
@@ -80,19 +82,19 @@ def test_a_traceback_is_written_for_every_error():
 @pytest.mark.parametrize("length", [0, 99, 100, 101, 5_000_000])
 def test_a_text_is_bounded_and_says_what_is_left_out(length):
     text = "é" * (length // 2) + "z" * (length - length // 2)
-    short = bounds.shorten(text, 100)
+    short = truncation.shorten(text, 100)
     assert len(short) <= 100
     assert (short == text) == (length <= 100)
     if length > 100:
         assert short.startswith("é")
         assert short.endswith("z")
         assert "bytes left out" in short
-    assert bounds.shorten(short, 100) == short
+    assert truncation.shorten(short, 100) == short
 
 
 def test_no_half_of_a_secret_is_left_where_a_text_is_cut():
     text = "secret99 " * 1000
-    assert "secret" not in bounds.shorten_clean(text, 200, lambda given: given.replace("secret99", "•"))
+    assert "secret" not in truncation.shorten_clean(text, 200, lambda given: given.replace("secret99", "•"))
 
 
 def nothing():
@@ -154,6 +156,17 @@ def test_what_ends_a_process_ends_the_job_alone():
     assert raised_errors.contain(ValueError()) is None
     with mock.patch.object(raised_errors, "terminate_handler_fired", return_value=True):
         assert raised_errors.contain(SystemExit(-241)) is None
+
+
+def test_what_ends_the_greenlet_of_a_job_is_let_through():
+    killed = greenlet.GreenletExit()
+    assert raised_errors.contain(killed) is None
+    over = gevent.Timeout(5)
+    assert raised_errors.contain(over, limit=5) is None
+    with pytest.raises(TaskEscaped, match="Timeout: 3 seconds"):  # the task's own, which it did not catch
+        raised_errors.contain(gevent.Timeout(3), limit=5)
+    with pytest.raises(TaskEscaped):
+        raised_errors.contain(gevent.Timeout(3))
 
 
 def test_the_sentence_about_an_unknown_task_has_no_quotes():

@@ -31,7 +31,7 @@ def test_values_are_written_as_lua_writes_them():
 
 
 def test_included_files_come_first_and_values_are_put_in():
-    """A script of the engine begins with what it includes, and knows the states of nodes by their letters."""
+    """A script of the engine begins with what it includes, and knows the states of nodes by their names."""
     text = source("jobroom.workflows.engine", "decide", {"kept": 7, "after": 8, "held": 9, "ended": {"s"}}, NodeState)
     assert (
         text.index("local function emit")

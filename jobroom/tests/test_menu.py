@@ -40,7 +40,7 @@ def test_groups_come_in_their_order_and_entries_in_theirs(entries):
     assert shown(STAFF)[DATA] == ["Zoo", "Ants", "Bees"]
 
 
-def test_what_is_for_staff_nobody_else_finds(entries):
+def test_what_is_for_staff_no_one_else_finds(entries):
     entries(Entry("Front", "login"), Entry("Admin", "admin:index", group=SYSTEM, staff=True))
     assert shown(ADA) == shown(AnonymousUser()) == {"": ["Front"]}
     assert shown(STAFF) == {"": ["Front"], SYSTEM: ["Admin"]}
@@ -58,6 +58,8 @@ def test_a_page_that_the_project_does_not_serve_is_left_out(entries):
         ("/jobs/", ["Jobs"]),
         ("/jobs/0b7e/", ["Jobs"]),
         ("/workflows/decisions/", ["Workflows"]),
+        ("/calendars/", ["Schedules"]),
+        ("/calendars/7/", ["Schedules"]),
         ("/admin/", ["Admin"]),
         ("/schedules/3/", ["Schedules"]),
         ("/admin/django_celery_beat/periodictask/3/", ["Admin"]),

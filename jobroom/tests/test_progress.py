@@ -63,7 +63,7 @@ def test_what_the_throttle_holds_back_is_sent_at_the_end(job, sent):
     assert sent()[-1]["message"] == "half"
 
 
-def test_a_job_that_repeats_itself_still_hears_that_it_shall_stop(job):
+def test_a_job_that_repeats_itself_still_hears_that_it_must_stop(job):
     asked = '{"by": "ada"}'
     answers = mock.patch.object(events, "write", side_effect=[(True, None), (True, asked)])
     times = mock.patch("jobroom.tasks.progress.time.monotonic", side_effect=[0.0, 0.1, 0.3])
@@ -132,7 +132,7 @@ def test_a_stage_that_fails_leaves_its_name_behind(job, sent):
     assert job.request.execution.progress.stage == ""
 
 
-def test_a_job_whose_lock_has_passed_on_is_told(job, sent):
+def test_a_job_whose_lock_has_passed_on_learns_of_it(job, sent):
     passed_on = mock.patch("jobroom.locks.lost", return_value=[SimpleNamespace(name="the-lock")])
     with passed_on, pytest.raises(LockLost, match="The lock the-lock has passed"):
         job.progress(1, 2)

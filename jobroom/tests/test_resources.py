@@ -160,7 +160,7 @@ def test_a_test_gives_an_object_of_its_own(model, loader):
         model.get()
 
 
-def test_an_unknown_name_is_told_with_the_nearest(model):
+def test_an_unknown_name_is_reported_with_the_nearest(model):
     with pytest.raises(UnknownResource, match=r"Did you mean test_model\?"), use_resource("test_modle", 1):
         pass
 
@@ -197,7 +197,7 @@ def test_a_class_task_reads_an_attribute(model):
         _ = Look().tset_model
 
 
-def test_a_marked_parameter_is_filled_in_and_nobody_elses_to_give(model, task):
+def test_a_marked_parameter_is_filled_in_and_no_one_elses_to_give(model, task):
     def look(first: int, test_model: Annotated[Model, Resource], second: int = 2) -> list[Any]:
         """Look."""
         return [first, test_model.version, second]
@@ -273,7 +273,7 @@ def test_a_failed_load_is_a_state_and_is_tried_again_later(model, loader, settin
     assert (held.state, held.error, held.attempts) == (State.READY, "", 0)
 
 
-def test_one_that_nobody_uses_is_dropped_and_loaded_by_the_next_job(model, loader, eager):
+def test_one_that_no_one_uses_is_dropped_and_loaded_by_the_next_job(model, loader, eager):
     held = Held(Resource("test_idle", loader.load, ("ml",), version=lambda: "1", idle_unload=60))
     held.step()
     held.loaded = held.loaded.__class__(**{**vars(held.loaded), "at": time.time() - 100})
@@ -306,7 +306,7 @@ def test_an_unhealthy_one_that_cannot_be_replaced_is_not_used(model, loader, eag
     assert not held.available
 
 
-def test_a_version_that_nobody_can_tell_changes_nothing(model, loader, eager):
+def test_a_version_that_no_one_can_tell_changes_nothing(model, loader, eager):
     def unknown():
         raise ConnectionError("database away")
 
@@ -470,7 +470,7 @@ def test_a_task_on_another_queue_than_its_resource_is_named(model, task):
     assert (message.id, "queue default" in message.msg) == ("jobroom.W002", True)
 
 
-def test_a_resource_whose_queues_nobody_serves_is_named(model, settings):
+def test_a_resource_whose_queues_no_one_serves_is_named(model, settings):
     assert messages(checks.unserved_resources, "test_model") == []
     settings.JOBROOM = settings.JOBROOM | {"QUEUES": ["default"]}
     (message,) = messages(checks.unserved_resources, "test_model")

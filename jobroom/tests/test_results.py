@@ -1,16 +1,22 @@
 """The result backend behaves as Celery's own, but looks before it writes only where that matters."""
 
 import json
+from datetime import timedelta
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 from celery.app.trace import build_tracer
+from celery.backends.base import DisabledBackend
 
 from image.celery import app
 from jobroom import events, redis
-from jobroom.celery.results import ResultBackend
+from jobroom.celery import results
+from jobroom.celery.results import ResultBackend, kept_result, seconds_kept
+from jobroom.jobs.models import Job
 from jobroom.tasks import BaseTask
 from jobroom.testing import wait_until
+from jobroom.workers.results import known_end
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +38,7 @@ def test_a_success_is_kept_without_looking_first():
     assert 0 < redis.client().ttl("celery-task-meta-j1") <= 24 * 3600
 
 
-def test_whoever_waits_is_told():
+def test_who_waits_is_notified():
     listener = redis.client().pubsub(ignore_subscribe_messages=True)
     listener.subscribe("celery-task-meta-j2")
     try:
@@ -88,16 +94,16 @@ def run(task_class, job="j5"):
 
 def test_a_result_goes_out_with_the_end_of_its_job():
     with mock.patch.object(ResultBackend, "set") as alone:
-        told = run(Scratch)
+        reported = run(Scratch)
     assert not alone.called
-    assert [event["type"] for event in told] == ["started", "finished"]
-    assert (told[1]["state"], told[1]["result"]) == ("succeeded", '{"n": 1}')
+    assert [event["type"] for event in reported] == ["started", "finished"]
+    assert (reported[1]["state"], reported[1]["result"]) == ("succeeded", '{"n": 1}')
     assert app.AsyncResult("j5").result == {"n": 1}
     assert 0 < redis.client().ttl("celery-task-meta-j5") <= 24 * 3600
     assert not redis.client().exists(events.running_key("j5"))
 
 
-def test_whoever_waits_for_it_is_told():
+def test_who_waits_for_it_is_notified():
     listener = redis.client().pubsub(ignore_subscribe_messages=True)
     listener.subscribe("celery-task-meta-j5")
     try:
@@ -110,9 +116,9 @@ def test_whoever_waits_for_it_is_told():
 
 def test_hooks_still_find_the_result_and_belong_to_the_run():
     with mock.patch.object(ResultBackend, "set", autospec=True, side_effect=ResultBackend.set) as alone:
-        told = run(Hooked)
+        reported = run(Hooked)
     assert alone.called
-    assert [event["type"] for event in told] == ["started", "finished"]
+    assert [event["type"] for event in reported] == ["started", "finished"]
 
 
 def test_if_both_cannot_go_out_together_each_goes_alone(caplog):
@@ -124,8 +130,8 @@ def test_if_both_cannot_go_out_together_each_goes_alone(caplog):
 
 def test_with_a_result_backend_elsewhere_each_goes_alone():
     with mock.patch.object(app.backend, "url", "redis://elsewhere/0"):
-        told = run(Scratch)
-    assert [event["type"] for event in told] == ["started", "finished"]
+        reported = run(Scratch)
+    assert [event["type"] for event in reported] == ["started", "finished"]
     assert app.AsyncResult("j5").result == {"n": 1}
 
 
@@ -138,3 +144,22 @@ def test_a_publish_subscribes_to_nothing_and_get_does():
     assert consumer.subscribed_to == before
     app.backend.mark_as_done(sent.id, "answer")
     assert sent.get(timeout=10) == "answer"
+
+
+def test_a_project_without_a_result_backend_is_not_asked(monkeypatch):
+    """Celery's stand-in for none has no method that reads: rescue, the cache and Django's tasks go by the database."""
+    assert kept_result("j4").state == "PENDING"
+    monkeypatch.setattr(type(app), "backend", DisabledBackend(app))
+    assert kept_result("j4") is None
+    assert known_end(Job(pk="j4")) is None
+
+
+@pytest.mark.parametrize(
+    ("expires", "seconds"),
+    [(timedelta(days=2), 172_800), (3600, 3600), (None, 86_400), (0, 86_400), (timedelta(0), 86_400)],
+)
+def test_how_long_results_are_kept_is_read_in_each_form_that_celery_takes(monkeypatch, expires, seconds):
+    """Its default is a `timedelta`, which a project has that says nothing of it."""
+    conf = SimpleNamespace(result_expires=expires)
+    monkeypatch.setattr(results, "current_app", SimpleNamespace(conf=conf))
+    assert seconds_kept() == seconds

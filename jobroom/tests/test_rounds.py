@@ -34,3 +34,16 @@ def test_a_round_waits_for_a_server_that_is_away(error):
     with pytest.raises(type(error)), rounds.isolated("adding", 1):
         raise error
     assert rounds.faults() == {}
+
+
+def test_a_chore_is_due_at_first_and_then_after_each_pause(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(rounds.time, "monotonic", lambda: now[0])
+    at_once, later = rounds.Every(10), rounds.Every(10, first=5)
+    assert (at_once.take(), later.take()) == (True, False)
+    now[0] += 5
+    assert (at_once.take(), later.take()) == (False, True)
+    now[0] += 5
+    assert (at_once.is_due, later.is_due) == (True, False), "to ask begins no pause"
+    assert at_once.take()
+    assert not at_once.take()

@@ -40,7 +40,7 @@ def manage(tmp_path, monkeypatch):
 
 @pytest.fixture
 def installed(manage):
-    """A `.venv` in which everything is installed, as far as the stamps tell."""
+    """A `.venv` in which everything is installed, as far as the stamps show."""
     manage.PYTHON.parent.mkdir(parents=True)
     manage.PYTHON.symlink_to(sys.executable)
     for name in ("requirements.txt", "requirements-dev.txt"):
@@ -83,30 +83,30 @@ def test_only_test_and_lint_need_the_development_requirements(manage, arguments,
 
 def test_an_environment_of_the_users_own_is_left_alone(manage, monkeypatch):
     monkeypatch.setattr(sys, "prefix", "/somewhere/venv")
-    assert manage.somebody_elses()
+    assert manage.someone_elses()
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
-    assert not manage.somebody_elses()
+    assert not manage.someone_elses()
 
 
 def test_the_opt_out_leaves_everything_alone(manage, monkeypatch):
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     monkeypatch.setenv("IMAGE_NO_VENV", "1")
-    assert manage.somebody_elses()
+    assert manage.someone_elses()
 
 
 def test_a_named_conda_environment_is_the_users_own_but_its_base_is_not(manage, monkeypatch):
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     monkeypatch.setenv("CONDA_PREFIX", sys.prefix)
     monkeypatch.setenv("CONDA_DEFAULT_ENV", "work")
-    assert manage.somebody_elses()
+    assert manage.someone_elses()
     monkeypatch.setenv("CONDA_DEFAULT_ENV", "base")
-    assert not manage.somebody_elses()
+    assert not manage.someone_elses()
 
 
 def test_our_own_environment_is_kept_up_to_date(manage, monkeypatch):
     monkeypatch.setattr(sys, "prefix", str(manage.VENV))
     assert manage.inside_venv()
-    assert not manage.somebody_elses()
+    assert not manage.someone_elses()
 
 
 def test_what_is_installed_needs_no_command(installed, commands):
@@ -161,7 +161,7 @@ def test_a_failed_installation_is_one_line_and_leaves_no_stamp(manage, commands)
     assert not manage.stamp("requirements.txt").exists()
 
 
-def test_a_missing_venv_module_is_told_with_its_remedy(manage, monkeypatch):
+def test_a_missing_venv_module_is_reported_with_its_remedy(manage, monkeypatch):
     monkeypatch.setattr(manage, "run", lambda command: (1, "The virtual environment was not created: ensurepip is not"))
     with pytest.raises(manage.SetupProblem, match=r"apt-get install python3\.\d+-venv"):
         manage.make_venv(None)

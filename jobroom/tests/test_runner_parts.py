@@ -88,7 +88,7 @@ def test_the_board_names_the_parts_that_do_not_stay_up(part, tmp_path):
     assert board.failing(path) == {}, "that supervisor has ended"
 
 
-def test_a_status_is_told_in_words():
+def test_a_status_is_given_in_words():
     assert describe(3) == "ended with status 3"
     assert describe(-9) == "was killed by signal 9"
 
@@ -102,7 +102,7 @@ def test_every_line_says_whose_it_is():
     assert out.getvalue() == "web      | one\nweb      | two\n"
 
 
-def test_colours_tell_the_parts_apart_on_a_terminal():
+def test_colours_distinguish_the_parts_on_a_terminal():
     out = io.StringIO()
     console = Console(out, colour=True)
     for name in ("web", "beat", "system"):

@@ -48,7 +48,7 @@ def test_a_start_waits_while_a_killed_one_is_cleaned_up_after(tmp_path):
     assert (tmp_path / "run" / "up.lock").read_text() == str(os.getpid())
 
 
-def test_a_busy_port_is_told_with_a_free_one():
+def test_a_busy_port_is_reported_with_a_free_one():
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         with pytest.raises(Unprepared, match=rf"Port {port} on 127.0.0.1 cannot be used .*; try --port \d+"):
@@ -74,7 +74,7 @@ def test_a_configured_redis_must_be_an_address():
         preparation.configured_redis("http://example.org")
 
 
-def test_a_server_that_nobody_supervises_is_stopped(tmp_path):
+def test_a_server_that_no_one_supervises_is_stopped(tmp_path):
     server = PrivateServer(tmp_path / "redis")
     process = subprocess.Popen(server.command(), stdout=subprocess.DEVNULL)
     server.wait(process)

@@ -53,11 +53,11 @@ class Supervised:
     def pids(self, part):
         return [int(word) for word in self.words(f"part{part}    | pid")]
 
-    def everybody(self):
+    def everyone(self):
         return [int(word) for start in ("part", "reaper") for word in self.words(start) if word.isdigit()]
 
     def is_gone(self):
-        return not any(exists(pid) for pid in self.everybody())
+        return not any(exists(pid) for pid in self.everyone())
 
     def wait_for(self, part, starts=1):
         return wait_until(lambda: self.pids(part)[starts - 1 :], 30, self.log.read_text())[0]

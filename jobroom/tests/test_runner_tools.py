@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,15 +32,18 @@ def run_pytest(folder, **environment):
     (folder / "test_it.py").write_text(
         "import pytest\n@pytest.mark.browser\ndef test_page():\n    pass\ndef test_plain():\n    pass\n"
     )
-    plugins = [
-        word for name in ("django", "randomly", "valkey", "playwright", "asyncio") for word in ("-p", f"no:{name}")
-    ]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "jobroom.testing.tiers", *plugins, str(folder)],
+        [sys.executable, "-m", "pytest", "-p", "jobroom.testing.tiers", str(folder)],
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        env={"PATH": "/nowhere", "HOME": str(folder), **SERVERS, **environment},
+        env={
+            "PATH": "/nowhere",
+            "HOME": str(folder),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            **SERVERS,
+            **environment,
+        },
     )
 
 
@@ -157,10 +161,20 @@ def test_compiled_modules_are_kept_where_an_image_forbids_it(monkeypatch):
 
 
 def test_fast_leaves_out_what_starts_processes_whatever_else_is_chosen():
-    assert options("--fast")[-2:] == ["-m", test_command.FAST]
-    assert options("-m", "not sql", "--fast", "jobs")[-3:] == ["-m", f"(not sql) and {test_command.FAST}", "jobs"]
+    left_out = [f"--ignore={folder}" for folder in test_command.SLOW]
+    assert options("--fast")[-5:] == ["-m", test_command.FAST, *left_out]
+    marks = f"(not sql) and {test_command.FAST}"
+    assert options("-m", "not sql", "--fast", "jobs")[-6:] == ["-m", marks, *left_out, "jobs"]
     for tier in ("acceptance", *(tier.marker for tier in tiers.TIERS)):
         assert f"not {tier}" in test_command.FAST
+
+
+@pytest.mark.parametrize("folder", test_command.SLOW)
+def test_every_test_of_a_folder_that_fast_leaves_out_starts_processes(folder):
+    files = sorted((PROJECT / folder).rglob("test_*.py"))
+    assert files
+    marked = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.(acceptance|browser|postgresql|rabbitmq)\b", re.MULTILINE)
+    assert [file.name for file in files if not marked.search(file.read_text())] == []
 
 
 @pytest.mark.timeout(240)  # a whole pytest with Django in it, maybe beside busy neighbours

@@ -9,10 +9,11 @@ from kombu.exceptions import OperationalError
 from image.celery import app
 from jobroom import redis
 from jobroom.celery import publisher
+from jobroom.testing.brokers import broker
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_silent(monkeypatch):
+def _no_one_is_silent(monkeypatch):
     monkeypatch.setattr(redis, "_silent_until", 0.0)
     monkeypatch.setattr(publisher, "_silent_until", 0.0)
 
@@ -48,14 +49,15 @@ def test_it_is_asked_again_after_a_moment(frozen, monkeypatch):
     assert redis.evaluate(redis.script("return 1"), [], []) == 1
 
 
-def test_a_server_that_refuses_is_waited_out():
+def test_a_server_that_refuses_is_waited_out(monkeypatch):
+    monkeypatch.setattr(redis, "LONGEST_PAUSE", 0.3)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    nobody = redis.Client(host="127.0.0.1", port=port, retry=redis.connect().get_retry())
+    silent = redis.Client(host="127.0.0.1", port=port, retry=redis.connect().get_retry())
     began = time.monotonic()
     with pytest.raises(redis.LostError):
-        nobody.ping()
+        silent.ping()
     assert time.monotonic() - began > 1
     assert not redis.is_silent()
 
@@ -78,10 +80,25 @@ class TimeoutHere(OSError):
 )
 def test_who_publishes_tries_again_but_not_after_waiting_in_vain(error, in_job, goes_on):
     heard = []
-    patience = publisher._Patience(app, in_job=in_job, errback=lambda *told: heard.append(told))
+    patience = publisher._Patience(app, in_job=in_job, errback=lambda *given: heard.append(given))
     if goes_on:
         patience(error, 0.2)
         assert heard == [(error, 0.2)]
         patience.end = time.monotonic() - 1
     with pytest.raises(type(error)):
         patience(error, 0.2)
+
+
+def test_a_broker_of_its_own_is_waited_for_once(settings):
+    """A process without a connection waits for one first; what it waited in vain is known to the next publish."""
+    settings.JOBROOM = settings.JOBROOM | {"PUBLISH_TIMEOUT": 0.3}
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        with broker(f"redis://127.0.0.1:{server.getsockname()[1]}/0"):
+            began = time.monotonic()
+            for _ in range(5):
+                with pytest.raises(OperationalError, match="stands still"):
+                    app.send_task("demo.echo", ["x"])
+    assert time.monotonic() - began < 10, "thirty seconds were one wait of an unbounded connection"
+    assert redis.client().ping(), "our own Redis is another server"

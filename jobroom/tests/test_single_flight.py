@@ -45,7 +45,7 @@ def left():
     ]
 
 
-def told(job):
+def reported(job):
     rows = redis.client().xrange(events.stream())
     return [e for e in (json.loads(fields["e"]) for _, fields in rows) if e["job"] == job]
 
@@ -83,7 +83,7 @@ def test_only_the_leader_hands_on():
     assert keep("a", 2) == ["b"]
 
 
-def test_force_takes_no_answer_and_waits_for_nobody():
+def test_force_takes_no_answer_and_waits_for_no_one():
     claim("a")
     assert claim("forced", mode="force") == "alone"
     keep("a", 1)
@@ -185,7 +185,7 @@ def test_many_are_forgotten_in_steps():
     assert maintenance.purge(step=7) == 30
 
 
-def test_counts_tell_how_many_jobs_were_spared():
+def test_counts_say_how_many_jobs_were_saved():
     claim("a")
     claim("b")
     keep("a", 1)
@@ -262,10 +262,10 @@ def test_a_plain_job_is_ended_without_a_message():
         handoff.give(entry("c"), {"state": "failed", "error": "no", "error_type": "ValueError", "answer_of": "a"})
         with pytest.raises(JobFailed, match="no"):
             task.AsyncResult("c").get()
-    assert [(e["type"], e["state"], e["answer_of"], e["result"]) for e in told("b")] == [
+    assert [(e["type"], e["state"], e["answer_of"], e["result"]) for e in reported("b")] == [
         ("finished", "succeeded", "a", '{"n": 1}')
     ]
-    assert [(e["state"], e["error_type"], e["error"]) for e in told("c")] == [("failed", "ValueError", "no")]
+    assert [(e["state"], e["error_type"], e["error"]) for e in reported("c")] == [("failed", "ValueError", "no")]
     assert redis.client().llen("default") == 0
 
 
@@ -286,7 +286,7 @@ def test_a_job_with_more_to_it_is_sent():
 def test_a_long_result_is_cut_for_the_database_alone(settings):
     settings.JOBROOM = settings.JOBROOM | {"RESULT_LIMIT": 10}
     with made_task(nothing, name="t") as task:
-        handoff.tell("b", "t", {"state": "succeeded", "result": json.dumps("x" * 50), "answer_of": "a"})
+        handoff.report_end("b", "t", {"state": "succeeded", "result": json.dumps("x" * 50), "answer_of": "a"})
         assert task.AsyncResult("b").get() == "x" * 50
-    assert len(told("b")[0]["result"]) < 50
+    assert len(reported("b")[0]["result"]) < 50
     assert handoff.shown("null") is None

@@ -67,8 +67,8 @@ def test_a_reader_that_is_given_nothing_is_not_taken_for_gone():
     read_all(reader)
 
     def idle():
-        (told,) = redis.client().xinfo_consumers(events.stream(), consumer.GROUP)
-        return told["idle"]
+        (answer,) = redis.client().xinfo_consumers(events.stream(), consumer.GROUP)
+        return answer["idle"]
 
     wait_until(lambda: idle() > 100)
     read_all(reader)

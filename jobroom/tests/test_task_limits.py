@@ -7,7 +7,7 @@ import pytest
 from celery import current_app
 
 from jobroom import redis
-from jobroom.celery import delayed, task_limits
+from jobroom.celery import delayed, task_limits, turn_order
 from jobroom.checks import limits_of_tasks
 from jobroom.locks.limit import Limit, limit_of
 from jobroom.testing.tasks import made_task
@@ -88,7 +88,7 @@ def test_a_place_goes_from_who_ends_to_who_waits_and_is_kept_by_who_comes_again(
         assert starts(Message("scratch.limited", "a")), "its message came back"
         assert not starts(Message("scratch.limited", "b"))
         assert not starts(Message("scratch.limited", "c"))
-        assert delayed.kept(["b", "c"]) == {"b", "c"}, "nobody calls them lost"
+        assert delayed.kept(["b", "c"]) == {"b", "c"}, "no one calls them lost"
         assert task_limits.sentences(["a", "b"]) == {"b": "limit reached: 1 of 1 running"}
         assert task_limits.release(["a"]) == 1
         assert next_ones() == ["b"]
@@ -131,7 +131,7 @@ def test_a_rate_reserves_a_moment_for_each():
         assert 1750 < first < 1850
         assert 3550 < second < 3650
         assert starts(Message("scratch.rated", "2")), "its moment has come"
-        assert not starts(Message("scratch.rated", "4")), "and nobody else's"
+        assert not starts(Message("scratch.rated", "4")), "and no one else's"
 
 
 def test_what_is_for_later_takes_no_place():
@@ -179,3 +179,35 @@ def test_a_plain_task_costs_nothing():
     with made_task(nothing, name="scratch.plain") as task:
         assert limit_of(task) is None
         assert not task_limits.is_limited(task, "default")
+
+
+def test_a_turn_says_whose_is_before_and_a_job_can_be_let_be_next():
+    with made_task(nothing, name="scratch.limited", limit=1):
+        assert starts(Message("scratch.limited", "a"))
+        for job, person in (("b", "ada"), ("c", "ada"), ("d", "ada"), ("e", "bob"), ("f", "cy")):
+            assert not starts(Message("scratch.limited", job, person=person))
+        assert turn_order.turn_of("a") is None
+        turn = turn_order.turn_of("d")
+        assert (turn.own, turn.others, turn.before) == (2, {"bob": 1, "cy": 1}, 4)
+        assert turn_order.turn_of("f").others == {"ada": 1, "bob": 1}
+        assert turn_order.let_be_next("unknown") is None
+        assert turn_order.let_be_next("d") == "scratch.limited"
+        assert turn_order.turn_of("d").before == 0
+        task_limits.release(["a"])
+        assert next_ones() == ["d"]
+
+
+def test_the_turn_of_what_lies_in_the_list_of_a_fair_queue_is_known_before_a_worker_looks_at_it():
+    client, fair = redis.client(), {"queue": "fair"}
+    assert starts(Message("demo.echo", "first", person="ada", **fair))
+    for job, person in (("a1", "ada"), ("a2", "ada"), ("b1", "bob"), ("c1", "cy")):
+        client.lpush("fair", Message("demo.echo", job, person=person, **fair).raw)
+    client.lpush("fair", "no message at all")
+    turn = turn_order.turn_of("c1", "fair")
+    assert (turn.own, turn.others) == (0, {"ada": 1, "bob": 1})
+    assert turn_order.turn_of("a2", "fair").others == {"bob": 1, "cy": 1}
+    assert turn_order.turn_of("c1", "default") is None
+    assert client.llen("fair") == 5, "to look changes nothing"
+    assert turn_order.let_be_next("c1", "fair") == "queue:fair"
+    assert turn_order.turn_of("c1", "fair") is None, "it has the place that was free"
+    assert [turn_order.turn_of(job, "fair").before for job in ("a1", "b1")] == [0, 1]

@@ -1,4 +1,4 @@
-"""What a worker tells of a job, end to end, is in tests/acceptance; here are the rules."""
+"""What a worker reports of a job, end to end, is in tests/acceptance; here are the rules."""
 
 from types import SimpleNamespace
 from typing import Annotated
@@ -16,14 +16,14 @@ from jobroom.celery.tracker import Execution
 
 @pytest.fixture
 def sent():
-    told = []
+    sent_events = []
 
     def write(kind, job, data):
-        told.append((kind, data))
+        sent_events.append((kind, data))
         return True, None
 
     with mock.patch.object(events, "write", write):
-        yield lambda: told
+        yield lambda: sent_events
 
 
 def task(**request):
@@ -60,7 +60,7 @@ def test_a_scheduled_message_names_its_schedule(sent):
     assert (sent()[0][1]["source"], sent()[0][1]["schedule"]) == ("schedule", "Every morning")
 
 
-def test_whoever_launches_may_say_so(sent):
+def test_who_launches_may_say_so(sent):
     token = tracker.source.set("page")
     try:
         publish()
@@ -125,7 +125,7 @@ def test_an_error_reads_as_a_sentence(error, text):
     assert tracker._error(scratch, scratch.request, error, None, (), {})["error"] == text
 
 
-def test_a_failure_does_not_tell_its_secrets(sent):
+def test_a_failure_does_not_reveal_its_secrets(sent):
     scratch = task(execution=Execution("e1", 0.0))
     with mock.patch("jobroom.tasks.failure_mail.on_signal"):
         tracker._failed(scratch, "j1", ValueError("wrong code s3cret99"), args=("ada", "s3cret99"), kwargs={})

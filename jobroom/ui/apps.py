@@ -8,4 +8,5 @@ class UiConfig(AppConfig):
 
     name = "jobroom.ui"
     label = "jobroom_ui"
+    verbose_name = "Jobroom: pages"
     default_auto_field = "django.db.models.BigAutoField"

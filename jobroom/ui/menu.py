@@ -1,4 +1,4 @@
-"""The menu of every page: each app says in its `AppConfig` what of its pages belongs there.
+"""The menu: each app names its entries in its `AppConfig`.
 
     class AssetsConfig(AppConfig):
         menu = (Entry("Assets", "assets:assets", group=DATA),)
@@ -36,6 +36,7 @@ class Entry:
     group: str = BAR
     order: int = 100
     staff: bool = False  # whether it is for staff alone
+    also: tuple[str, ...] = ()  # names of other addresses that belong to it
 
 
 class Link(NamedTuple):
@@ -62,18 +63,19 @@ class Group(NamedTuple):
 def groups(user: "User | AnonymousUser", path: str) -> list[Group]:
     """Return what `user` finds in the menu of the page at `path`; groups without a link are left out."""
     found = [
-        (entry, address) for entry in _entries() if user.is_staff or not entry.staff for address in _address(entry)
+        (entry, address)
+        for entry in _entries()
+        if user.is_staff or not entry.staff
+        for address in _addresses(entry.url)
     ]
     # The page of a job belongs to the list of jobs, and nothing but the front page to the front page.
-    near = max(
-        (
-            address
-            for _, address in found
-            if path == address or (path.startswith(address) and address != get_script_prefix())
-        ),
-        key=len,
-        default="",
-    )
+    belongs = [
+        (at, address)
+        for entry, address in found
+        for at in [address, *(other for name in entry.also for other in _addresses(name))]
+        if path == at or (path.startswith(at) and at != get_script_prefix())
+    ]
+    near = max(belongs, key=lambda each: len(each[0]), default=("", ""))[1]
     return [
         Group(
             name,
@@ -88,9 +90,9 @@ def _entries() -> list[Entry]:
     return sorted(found, key=lambda entry: (GROUPS.index(entry.group), entry.order, entry.label))
 
 
-def _address(entry: Entry) -> Iterator[str]:
-    """Yield the address, unless the project does not serve that page."""
+def _addresses(name: str) -> Iterator[str]:
+    """Yield the address of that name, unless the project does not serve that page."""
     try:
-        yield reverse(entry.url)
+        yield reverse(name)
     except NoReverseMatch:
         return

@@ -1,1 +1,1 @@
-"""What the web process needs below Django: threads, limits and headers."""
+"""What the web process needs below Django's views: threads, limits and headers."""

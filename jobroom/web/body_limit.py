@@ -1,4 +1,4 @@
-"""Refuses request bodies that are too large before anything of them is kept; Django itself reads all of a body first."""
+"""Refuses request bodies that are too large before reading them; Django itself reads all of a body first."""
 
 import json
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Serves Django from a few threads that stay; an answer that is not there yet is waited for without any.
+"""Serves Django from a few permanent threads; a request that waits holds none.
 
 Django's own ASGI handler starts a thread for each request, passes between it and the event loop for every middleware, and
 keeps it until the request has ended. A thousand requests at once are then a thousand threads with a thousand connections
@@ -82,7 +82,7 @@ def _connected(prefix: str, function: Callable[P, T], *args: P.args, **kwargs: P
 
 
 class _Here(Executor):
-    """Runs in the event loop the little that Django does around a request: it tells that one begins and ends.
+    """Runs in the event loop the little that Django does around a request: it signals that one begins and ends.
 
     The threads see to their connections to the database themselves, and there are none here.
     """

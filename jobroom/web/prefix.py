@@ -1,4 +1,4 @@
-"""The site below a path, such as `https://example.org/jobs/`: one place decides what the path of a request means.
+"""Serves the site below a path, such as `https://example.org/jobs/`: the one place that splits a request's path.
 
 The prefix is the path of `SITE_URL`, which Django knows as FORCE_SCRIPT_NAME. Requests that begin with it came through the
 proxy as they were; others were asked for at the server itself (probes), or the proxy took the prefix away. Django and Channels

@@ -1,4 +1,4 @@
-"""Forms and requests that would overwrite what others have written since they were opened.
+"""Refuses forms and requests that would overwrite what others have written since (`If-Match`).
 
 A version is a digest of what is stored, so it needs no column and no writer can forget it. A page keeps the version that it
 showed in a hidden field, a client of the API sends it as `If-Match` (RFC 9110, 13.1.1). Who sends none does not ask.
@@ -80,7 +80,7 @@ def conflict(
         "differences": list(differences),
         "address": request.get_full_path(),
     }
-    return render(request, "conflict.html", context, status=409)
+    return render(request, "jobroom/errors/conflict.html", context, status=409)
 
 
 _TOKEN = "csrfmiddlewaretoken"  # noqa: S105 — a name

@@ -1,4 +1,4 @@
-"""The API's view of workers."""
+"""Workers over REST: the list, orders to one, the doctor, the stack of a job."""
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiResponse
@@ -13,7 +13,7 @@ from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.models import Job
 from jobroom.jobs.serializers import Problem
-from jobroom.workers import doctor, orders
+from jobroom.workers import acts, doctor, orders
 from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
 from jobroom.workers.overview import overview
 from jobroom.workers.serializers import WorkerData
@@ -59,12 +59,16 @@ class Doctor(ApiView):
 
 
 class Order(serializers.Serializer[object]):
-    """What a worker is told."""
+    """What a worker is asked to do."""
 
     worker = serializers.CharField(max_length=255, help_text="Its name, such as default@host.")
-    action = serializers.ChoiceField(list(orders.WORDS))
+    action = serializers.ChoiceField(list(acts.WORDS))
     argument = serializers.CharField(
-        required=False, default="", allow_blank=True, max_length=255, help_text="A number of processes, or a queue."
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=255,
+        help_text="A number of processes, a queue, or the worker that takes the queues over.",
     )
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=500)
 
@@ -82,16 +86,16 @@ class StackData(serializers.Serializer[object]):
     stack = serializers.CharField()
 
 
-class Tell(ApiView):
-    """Tells a worker what to do."""
+class Control(ApiView):
+    """Gives a worker an order."""
 
     permission_classes = (IsAdminUser,)
 
     @extend_schema(
-        operation_id="tell_worker", request=Order, responses={200: Answer, **problems(400, 401, 403, 404, 503)}
+        operation_id="control_worker", request=Order, responses={200: Answer, **problems(400, 401, 403, 404, 503)}
     )
     def post(self, request: Request) -> Response:
-        """Tell a worker to be quiet, to stop, to grow or shrink, or which queues to consume; say whether it has."""
+        """Order a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
         by = person(request)
         if not orders.may_operate(by):
             raise PermissionDenied
@@ -99,7 +103,7 @@ class Tell(ApiView):
         given.is_valid(raise_exception=True)
         said = given.validated_data
         try:
-            done = orders.tell(
+            done = acts.act(
                 said["worker"], said["action"], said["argument"], by=by.get_username(), reason=said["reason"]
             )
         except NoSuchWorker as error:

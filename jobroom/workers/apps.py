@@ -10,6 +10,7 @@ class WorkersConfig(AppConfig):
 
     name = "jobroom.workers"
     label = "jobroom_workers"
+    verbose_name = "Jobroom: workers"
     default_auto_field = "django.db.models.BigAutoField"
     menu = (
         Entry("Workers", "jobroom:workers:workers", group=SYSTEM, order=10, staff=True),

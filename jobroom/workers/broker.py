@@ -1,26 +1,25 @@
-"""The door to what the Redis broker keeps: the messages that workers have received and not acknowledged.
+"""What workers have received from a Redis broker and not acknowledged.
 
 Kombu keeps them in a hash (delivery tag → message, exchange, routing key) and their times in a sorted set. All changes
 go through Kombu's own functions, so that a new version of it cannot be misunderstood silently.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from celery import current_app
+from amqp.exceptions import NotFound
 from celery.worker import state
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import loads
 
-from jobroom.celery import delayed, intake, transport
+from jobroom.celery import delayed, message_fetch, transport
+from jobroom.celery.connections import pooled
 from jobroom.celery.queue_messages import Queues
 
 # Messages of a queue that are read at once when one of them is looked for.
 CHUNK = 500
-# Seconds that is waited for a connection of the pool.
-PATIENCE = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Broker:
                 end -= CHUNK
 
 
-class QoS(intake.QoS):
+class QoS(message_fetch.QoS):
     """What a channel has received and not acknowledged; keeps what runs when the connection breaks.
 
     Kombu puts everything back when a channel closes. When Redis answers again at once, or only this connection was
@@ -113,13 +112,34 @@ def install() -> None:
 @contextmanager
 def connect() -> Iterator[Broker | None]:
     """Yield the broker if it is a Redis one, else None: other brokers give back by themselves what a worker held."""
-    pool: Any = current_app.pool
-    with pool.acquire(block=True, timeout=PATIENCE) as connection:
+    with pooled() as connection:
         yield Broker(connection.default_channel) if connection.transport.driver_type == "redis" else None
 
 
+def emptied(consumers: Mapping[str, int]) -> set[str]:
+    """Return those of the queues in which RabbitMQ has nothing, given how many consumers of ours each of them has.
+
+    It counts what waits and does not show it. A queue with other consumers is none of them: what they hold no one can tell. A
+    queue that is not there holds nothing.
+    """
+    with pooled() as connection:
+        if connection.transport.driver_type != "amqp":
+            return set()
+        return {queue for queue, ours in consumers.items() if _is_empty(connection, queue, ours)}
+
+
+def _is_empty(connection: Any, queue: str, consumers: int) -> bool:
+    try:
+        # The broker closes a channel on which a queue is asked for that there is not.
+        with connection.channel() as channel:
+            counted = channel.queue_declare(queue=queue, passive=True)
+    except NotFound:
+        return True
+    return int(counted.message_count) == 0 and int(counted.consumer_count) <= consumers
+
+
 def jobs_known(queues: Iterable[str]) -> set[str] | None:
-    """Return the jobs whose messages wait in the queues or are with some worker; None if the broker does not tell.
+    """Return the jobs whose messages wait in the queues or are with some worker; None if the broker does not say.
 
     What is with workers is read first and last: a message may move from a queue to a worker meanwhile, or back.
     """

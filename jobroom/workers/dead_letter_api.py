@@ -15,12 +15,12 @@ from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
 from jobroom.web.cursors import GREATEST
 from jobroom.workers import dead_letter_actions
-from jobroom.workers.dead_letter_list import KINDS, LetterFilter
+from jobroom.workers.dead_letter_list import KINDS, DeadLetterFilter
 from jobroom.workers.models import DeadLetter
 
 
-class LetterQuery(serializers.Serializer[Any]):
-    """Which letters are listed. What is not named is not looked at."""
+class DeadLetterQuery(serializers.Serializer[Any]):
+    """Which dead letters are listed. What is not named is not looked at."""
 
     kind = serializers.ChoiceField(choices=list(KINDS.items()), required=False)
     q = serializers.CharField(max_length=255, required=False, help_text="A part of the task's name, or a job's id.")
@@ -29,7 +29,7 @@ class LetterQuery(serializers.Serializer[Any]):
     )
 
 
-class LetterRow(serializers.ModelSerializer[DeadLetter]):
+class DeadLetterRow(serializers.ModelSerializer[DeadLetter]):
     """A message that no worker could run."""
 
     class Meta:
@@ -38,19 +38,19 @@ class LetterRow(serializers.ModelSerializer[DeadLetter]):
         read_only_fields: tuple[str, ...] = fields
 
 
-class LetterDetail(LetterRow):
+class DeadLetterDetail(DeadLetterRow):
     """One of them, with the beginning and the end of the message."""
 
-    class Meta(LetterRow.Meta):
-        fields = (*LetterRow.Meta.fields, "head")
+    class Meta(DeadLetterRow.Meta):
+        fields = (*DeadLetterRow.Meta.fields, "head")
         read_only_fields = fields
 
 
-class LetterPage(serializers.Serializer[Any]):
+class DeadLetterPage(serializers.Serializer[Any]):
     """A page of dead letters."""
 
     next = serializers.CharField(allow_null=True, help_text="Address of the next page.")
-    results = LetterRow(many=True)
+    results = DeadLetterRow(many=True)
 
 
 class Requeued(serializers.Serializer[Any]):
@@ -59,55 +59,55 @@ class Requeued(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
-def _letter(request: Request, letter_id: int) -> DeadLetter:
+def _dead_letter(request: Request, dead_letter_id: int) -> DeadLetter:
     visible = DeadLetter.objects.visible_to(person(request))
-    found = visible.filter(pk=letter_id).first() if letter_id <= GREATEST else None
+    found = visible.filter(pk=dead_letter_id).first() if dead_letter_id <= GREATEST else None
     if found is None:
         raise Http404("There is no such dead letter.")
     return found
 
 
-class LetterList(ApiView):
+class DeadLetterList(ApiView):
     """All dead letters that are kept."""
 
     permission_classes = (IsAdminUser,)
 
     @extend_schema(
         operation_id="list_dead_letters",
-        parameters=[LetterQuery],
-        responses={200: LetterPage, **problems(400, 401, 403)},
+        parameters=[DeadLetterQuery],
+        responses={200: DeadLetterPage, **problems(400, 401, 403)},
     )
     def get(self, request: Request) -> Response:
         """List dead letters, newest first, a page at a time."""
-        given = LetterQuery(data=request.query_params)
+        given = DeadLetterQuery(data=request.query_params)
         given.is_valid(raise_exception=True)
-        found = LetterFilter({name: str(value) for name, value in given.validated_data.items()}, person(request))
+        found = DeadLetterFilter({name: str(value) for name, value in given.validated_data.items()}, person(request))
         address = reverse("jobroom:workers:api-dead-letters") + found.next_link if found.next_link else None
-        return Response({"next": address, "results": LetterRow(found.rows, many=True).data})
+        return Response({"next": address, "results": DeadLetterRow(found.rows, many=True).data})
 
 
-class LetterView(ApiView):
+class DeadLetterView(ApiView):
     """One dead letter."""
 
     permission_classes = (IsAdminUser,)
 
-    @extend_schema(operation_id="show_dead_letter", responses={200: LetterDetail, **problems(401, 403, 404)})
-    def get(self, request: Request, letter_id: int) -> Response:
+    @extend_schema(operation_id="show_dead_letter", responses={200: DeadLetterDetail, **problems(401, 403, 404)})
+    def get(self, request: Request, dead_letter_id: int) -> Response:
         """Show a dead letter with the beginning and the end of its message."""
-        return Response(LetterDetail(_letter(request, letter_id)).data)
+        return Response(DeadLetterDetail(_dead_letter(request, dead_letter_id)).data)
 
     @extend_schema(
         operation_id="delete_dead_letter",
         request=None,
         responses={204: OpenApiResponse(description="It is off the list; its job stays."), **problems(401, 403, 404)},
     )
-    def delete(self, request: Request, letter_id: int) -> Response:
+    def delete(self, request: Request, dead_letter_id: int) -> Response:
         """Strike a dead letter off the list."""
-        dead_letter_actions.delete(_letter(request, letter_id), person(request))
+        dead_letter_actions.delete(_dead_letter(request, dead_letter_id), person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class RequeueLetter(ApiView):
+class RequeueDeadLetter(ApiView):
     """Runs the job of a dead letter again."""
 
     permission_classes = (IsAdminUser,)
@@ -117,7 +117,7 @@ class RequeueLetter(ApiView):
         request=None,
         responses={200: Requeued, **problems(400, 401, 403, 404, 409, 429)},
     )
-    def post(self, request: Request, letter_id: int) -> Response:
-        """Run the job of a dead letter again, under the same id, and strike the letter off the list."""
-        dead_letter_actions.requeue(_letter(request, letter_id), person(request))
+    def post(self, request: Request, dead_letter_id: int) -> Response:
+        """Run the job of a dead letter again, under the same id, and strike the dead letter off the list."""
+        dead_letter_actions.requeue(_dead_letter(request, dead_letter_id), person(request))
         return Response({"detail": "Sent again. It runs as a new attempt of the same job."})

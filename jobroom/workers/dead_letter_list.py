@@ -1,4 +1,4 @@
-"""What the list of dead letters shows: read from the address, written back into it."""
+"""The filter of the list of dead letters, read from the query string and written back into it."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -24,8 +24,8 @@ KINDS = {
 }
 
 
-class LetterFilter(Listing):
-    """The letters that `user` may see and `query` asks for: kind, q (a task or a job's id), before (a letter's id).
+class DeadLetterFilter(Listing):
+    """The dead letters that `user` may see and `query` asks for: kind, q (a task or a job's id), before (a dead letter's id).
 
     A value that makes no sense is ignored, but for the place to begin at: it raises WrongCursor.
     """
@@ -46,7 +46,7 @@ class LetterFilter(Listing):
 
     @cached_property
     def matching(self) -> DeadLetterQuerySet:
-        """All letters that match, the newest first."""
+        """All dead letters that match, the newest first."""
         return (self._searched.filter(kind=self.kind) if self.kind else self._searched).order_by("-pk")
 
     @cached_property
@@ -56,13 +56,13 @@ class LetterFilter(Listing):
 
     @property
     def rows(self) -> list[DeadLetter]:
-        """The letters of this page."""
+        """The dead letters of this page."""
         return self._rows[:PAGE]
 
     @cached_property
     def jobs(self) -> set[str]:
-        """The ids of the jobs of this page's letters that the history has."""
-        named = [letter.job_id for letter in self.rows if letter.job_id]
+        """The ids of the jobs of this page's dead letters that the history has."""
+        named = [dead_letter.job_id for dead_letter in self.rows if dead_letter.job_id]
         return set(Job.objects.visible_to(self.user).filter(pk__in=named).values_list("pk", flat=True))
 
     @property
@@ -77,12 +77,12 @@ class LetterFilter(Listing):
 
     @property
     def is_empty_database(self) -> bool:
-        """Whether there is no letter at all."""
+        """Whether there is no dead letter at all."""
         return not self._rows and not self.is_filtered and self.after is None
 
     @cached_property
     def total(self) -> int:
-        """How many letters match."""
+        """How many dead letters match."""
         return sum(number for kind, number in self._counts.items() if not self.kind or kind == self.kind)
 
     @cached_property
@@ -91,7 +91,7 @@ class LetterFilter(Listing):
         return {str(kind): int(number) for kind, number in counted}
 
     def tabs(self) -> list[tuple[str, int, str, bool]]:
-        """Return for all, and for each kind that there is: its name, how many letters, its link, whether it is chosen."""
+        """Return for all, and for each kind that there is: its name, how many dead letters, its link, whether it is chosen."""
         every = [("All", sum(self._counts.values()), self.link(kind=None), not self.kind)]
         shown = [kind for kind in KINDS if kind in self._counts or kind == self.kind]
         return every + [

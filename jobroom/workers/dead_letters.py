@@ -1,4 +1,4 @@
-"""Dead letters: written from the events of workers, the newest kept."""
+"""Stores dead letters from the events of workers, the newest ones."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ _LENGTHS = {"job": 255, "task": 255, "queue": 255, "worker": 255, "kind": 20}
 
 
 def record(event: dict[str, Any]) -> None:
-    """Keep the dead letter that an event tells of; the same event twice is one letter."""
+    """Keep the dead letter that an event reports; the same event twice is one dead letter."""
     short = {name: str(event.get(name) or "")[:length] for name, length in _LENGTHS.items()}
     job = short.pop("job")
     size = event.get("size")

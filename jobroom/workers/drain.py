@@ -1,4 +1,4 @@
-"""Empties workers before a deploy: they take no more jobs, and what they run is waited for."""
+"""Drains workers before a deploy: they take no more jobs, and what they run is waited for."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ def living(names: Sequence[str] = ()) -> list[Worker]:
     return [worker for worker in heartbeat.workers() if worker.alive and (not names or worker.name in names)]
 
 
-def drain(names: Sequence[str], *, timeout: float, by: str, tell: Callable[[str], None]) -> list[Worker]:
-    """Tell workers to take no more jobs and wait until they run none; return those that are not empty by then.
+def drain(names: Sequence[str], *, timeout: float, by: str, notify: Callable[[str], None]) -> list[Worker]:
+    """Order workers to take no more jobs and wait until they run none; return those that are not empty by then.
 
     Args:
         names: of the workers; none means all.
         timeout: seconds that are waited.
         by: who does it, for the audit.
-        tell: called with a sentence whenever something has changed.
+        notify: called with a sentence whenever something has changed.
 
     """
     end = time.monotonic() + timeout
@@ -34,7 +34,7 @@ def drain(names: Sequence[str], *, timeout: float, by: str, tell: Callable[[str]
     last = ""
     while busy := [worker for worker in living(names) if not is_empty(worker)]:
         if (said := _sentence(busy)) != last:
-            tell(said)
+            notify(said)
             last = said
         if time.monotonic() >= end:
             break
@@ -46,7 +46,7 @@ def drain(names: Sequence[str], *, timeout: float, by: str, tell: Callable[[str]
 
 
 def undo(names: Sequence[str], *, by: str) -> int:
-    """Tell quiet workers to take jobs again; return how many."""
+    """Order quiet workers to take jobs again; return how many."""
     quiet = [worker for worker in living(names) if worker.quiet]
     for worker in quiet:
         order(worker, "loud")

@@ -1,4 +1,4 @@
-"""One sentence about how Jobroom is doing: what is wrong, since when, and what to do next. Page and command share it."""
+"""The health sentence: what is wrong, since when, and what to do next, for page and command."""
 
 import contextlib
 import dataclasses
@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from jobroom import redis
+from jobroom import exhaustion, redis
 from jobroom.exceptions import RedisUnavailable
 from jobroom.health import Part
 from jobroom.workers import probes
@@ -99,7 +99,7 @@ def _trouble(name: str, part: Part, noticed: float) -> Trouble:
         what=part.detail,
         since=datetime.fromtimestamp(since, UTC),
         at_least=part.since is None,
-        action=part.action or action,
+        action=part.action or ("" if exhaustion.names_remedy(part.detail) else action),
         url=part.url or url,
     )
 

@@ -1,14 +1,14 @@
-"""Compares what the history calls queued with what the broker has, and deals with jobs whose message is nowhere.
+"""Finds queued and retrying jobs whose message is in no queue and no worker, and sends or ends them.
 
 An emptied Redis, `celery purge` or a broker that lost its disk leave rows that wait for ever. The oldest of them are
-looked up among the messages of their queue, those that workers hold, and those that are kept for later. A job that is in
-none of them twice, some seconds apart, has no message. It is sent again where the history has all of it; a worker
+looked up among the messages of their queue, those that workers hold, and those that are kept for later; of RabbitMQ, which shows
+no message, it is known that a queue is empty. A job that is in none of them twice, some seconds apart, has no message. It is sent again where the history has all of it; a worker
 starts only one message of an attempt, so one that turns up after all does no harm. Else the job is said to be lost.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from celery import current_app
@@ -16,7 +16,7 @@ from django.db.models import Q
 from kombu.exceptions import KombuError
 
 from jobroom import events, redis
-from jobroom.celery import delayed, losses
+from jobroom.celery import delayed, redeliveries
 from jobroom.events import heartbeat
 from jobroom.events.consumer import Mark
 from jobroom.exceptions import RedisUnavailable, WorkerLost
@@ -66,7 +66,9 @@ def _waiting_long(mark: Mark) -> list[Job]:
     launched and never sent to `jobroom.jobs.launches.send_due`.
     """
     before = mark.moment - timedelta(seconds=settings.MISSING_AFTER)
-    due = Q(state=State.QUEUED, queued_at__lt=before) & (Q(run_after=None) | Q(run_after__lt=before))
+    # One that is retried waits too: for the message of its next attempt, or for that which a killed process gave back.
+    waits = Q(state__in=[State.QUEUED, State.RETRYING], queued_at__lt=before)
+    due = waits & (Q(run_after=None) | Q(run_after__lt=before))
     late = Q(state=State.SCHEDULED, run_after__lt=before)
     rows = Job.objects.filter(due | late, workflow_id="", answer_of="", queued_event__gt=0).exclude(queue="")
     return list(rows.order_by("queued_at", "pk")[:MOST])
@@ -84,12 +86,21 @@ def _without_message(jobs: list[Job]) -> list[Job]:
             by_queue[job.queue].append(job)
     with broker.connect() as found:
         if found is None:
-            return []  # this broker does not show its messages
+            return _of_empty_queues(by_queue, living)
         known = _received(found) | delayed.kept([job.pk for job in jobs])
         gone = [job for queue, rows in by_queue.items() for job in _absent(found, queue, rows) if job.pk not in known]
         # A message may have moved from its queue to a worker meanwhile.
         known = _received(found) | (found.taken_out() if gone else set())
     return [job for job in gone if job.pk not in known]
+
+
+def _of_empty_queues(by_queue: Mapping[str, list[Job]], living: Iterable[heartbeat.Worker]) -> list[Job]:
+    """Return the jobs of queues in which nothing waits: RabbitMQ counts messages, and shows none."""
+    served = Counter(queue for worker in living for queue in worker.queues)
+    empty = broker.emptied({queue: served[queue] for queue in by_queue})
+    gone = [job for queue in empty for job in by_queue[queue]]
+    kept = delayed.kept([job.pk for job in gone]) if gone else set()
+    return [job for job in gone if job.pk not in kept]
 
 
 def _received(found: Broker) -> set[str]:
@@ -113,7 +124,7 @@ def _settle(job: Job) -> None:
         _end(job)
         return
     reason = launches.why_not_resend(job)
-    if not reason and not losses.exhausted(losses.note(job.pk)):
+    if not reason and not redeliveries.exhausted(redeliveries.note(job.pk)):
         logger.warning("Job %s (%s) has no message in queue %s any more: it is sent again", job.pk, job.task, job.queue)
         launches.resend(job)
         return
@@ -121,9 +132,9 @@ def _settle(job: Job) -> None:
 
 
 def _end(job: Job) -> None:
-    """Tell the end of a job that ran, and of which the events were lost: no second message of it would start."""
+    """Report the end of a job that ran, and of which the events were lost: no second message of it would start."""
     if events.is_running(job.pk):
-        return  # it tells its end itself, or the rescue finds that its worker is gone
+        return  # it reports its end itself, or the rescue finds that its worker is gone
     job.started_at = job.started_at or job.queued_at  # what is younger is of this attempt
     end = known_end(job)
     if end is None:

@@ -1,4 +1,4 @@
-"""What the workers app keeps: messages that no worker could run."""
+"""The table of dead letters: messages that no worker could run."""
 
 from typing import ClassVar
 

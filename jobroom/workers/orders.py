@@ -1,4 +1,4 @@
-"""What an operator tells workers, and whether they have done it: believed when their own heartbeat says so.
+"""Orders to workers (quiet, stop, grow, shrink, queues), confirmed by the worker's heartbeat.
 
 The hash `orders:pending` in Redis keeps what was asked and not seen yet; the page of workers shows it until it is.
 """
@@ -58,7 +58,7 @@ class Pending:
 
 
 def may_operate(user: User) -> bool:
-    """Return whether the user may tell workers what to do."""
+    """Return whether the user may give orders to workers."""
     return user.is_active and user.is_staff and user.has_perm("jobroom_queues.operate")
 
 
@@ -67,8 +67,8 @@ def key() -> str:
     return redis.key("orders", "pending")
 
 
-def tell(name: str, action: str, argument: str = "", *, by: str, reason: str = "") -> str:
-    """Tell a worker what to do, wait a few seconds until its heartbeat shows it, and return what happened in a sentence.
+def give(name: str, action: str, argument: str = "", *, by: str, reason: str = "") -> str:
+    """Give a worker an order, wait a few seconds until its heartbeat shows it, and return what happened in a sentence.
 
     Raises NoSuchWorker, and WrongOrder for one that no worker knows or this one cannot carry out.
     """
@@ -84,7 +84,7 @@ def tell(name: str, action: str, argument: str = "", *, by: str, reason: str = "
     acted.send(
         sender=Pending,
         who=by,
-        action=f"told to {pending.words}",
+        action=f"asked to {pending.words}",
         kind="worker",
         target=name,
         reason=reason,
@@ -104,7 +104,7 @@ def _living(name: str) -> Worker:
 
 def _order(worker: Worker, action: str, argument: str, by: str) -> Pending:
     if action not in WORDS:
-        raise WrongOrder(f"A worker can be told: {', '.join(WORDS)}.")
+        raise WrongOrder(f"A worker takes these orders: {', '.join(WORDS)}.")
     expected = 0
     if action in {"grow", "shrink"}:
         number = int(argument) if argument.isascii() and argument.isdigit() else 0
@@ -113,7 +113,7 @@ def _order(worker: Worker, action: str, argument: str, by: str) -> Pending:
         expected = worker.concurrency + (number if action == "grow" else -number)
         if expected < 1:
             raise WrongOrder(
-                f"It has {worker.concurrency} processes and keeps at least one; tell it to be quiet instead."
+                f"It has {worker.concurrency} processes and keeps at least one; ask it to be quiet instead."
             )
     if action in {"add", "cancel"} and not 0 < len(argument) <= 255:
         raise WrongOrder("Name the queue, in at most 255 characters.")
@@ -133,10 +133,10 @@ def _followed(pending: Pending) -> str:
     began = time.monotonic()
     while not _is_seen(pending, heartbeat.workers()):
         if time.monotonic() - began > PATIENCE:
-            return f"{pending.worker} was told to {pending.words}. It has not said yet that it has; its row shows when it does."
+            return f"{pending.worker} was asked to {pending.words}. It has not said yet that it has; its row shows when it does."
         time.sleep(0.1)
     redis.client().hdel(key(), pending.field)
-    return f"{pending.worker} was told to {pending.words}, and its heartbeat says that it has."
+    return f"{pending.worker} was asked to {pending.words}, and its heartbeat says that it has."
 
 
 # What a heartbeat says when an order has been carried out.
@@ -154,7 +154,7 @@ _SEEN: dict[str, Callable[[Worker, Pending], bool]] = {
 def _is_seen(pending: Pending, workers: list[Worker]) -> bool:
     worker = next((each for each in workers if each.instance == pending.instance), None)
     if worker is None:
-        return True  # it is gone, and with it what it was told
+        return True  # it is gone, and with it what it was asked to do
     return _SEEN[pending.action](worker, pending)
 
 

@@ -1,4 +1,4 @@
-"""Workers and their resources as page, API and command show them.
+"""The list of workers and their resources for page, API and command.
 
 What a worker says of its resources is on its own clock; here it becomes ages, and ages become moments of ours.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from jobroom.anchors import anchor
 from jobroom.celery.orders import SIZABLE
 from jobroom.events import heartbeat
 from jobroom.events.heartbeat import Worker
@@ -25,7 +26,7 @@ STATES = {
     "silent": "No heartbeat: it was killed, hangs or cannot reach Redis.",
     "stuck": "It lives, but the loop that receives jobs stands still: restart it.",
     "waiting": "Some of its queues wait for a resource.",
-    "quiet": "An operator has told it to take no jobs; what it runs goes on.",
+    "quiet": "An operator has asked it to take no jobs; what it runs goes on.",
     "starting": "It loads what its processes share, and takes no job yet.",
     "alive": "It takes jobs.",
 }
@@ -88,13 +89,18 @@ class WorkerRow:
         return STATES[self.state]
 
     @property
+    def anchor(self) -> str:
+        """Its place on the page."""
+        return anchor("worker", self.instance)
+
+    @property
     def sizable(self) -> bool:
         """Whether its pool can grow and shrink while it runs."""
         return self.pool in SIZABLE
 
     @property
     def answers(self) -> bool:
-        """Whether it can be told anything."""
+        """Whether it takes orders."""
         return self.state not in {"silent", "starting"}
 
     @property
@@ -109,6 +115,11 @@ class Overview:
 
     workers: list[WorkerRow]
     problems: list[str]
+
+    @property
+    def taking(self) -> list[WorkerRow]:
+        """Those that can be given a queue."""
+        return [worker for worker in self.workers if worker.state in {"alive", "waiting"}]
 
 
 def overview() -> Overview:

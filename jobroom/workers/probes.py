@@ -1,4 +1,4 @@
-"""Is everything there that Jobroom needs? Each part answers for itself, and never with a traceback."""
+"""The checks of `/healthz` and `/readyz`: each part answers for itself, and never with a traceback."""
 
 import logging
 import shutil
@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobroom import conf, events, exhaustion, health, private, redis, rounds
+from jobroom import conf, events, exhaustion, file_permissions, health, redis, rounds
 from jobroom.celery import beat
 from jobroom.events import consumer, heartbeat
 from jobroom.exceptions import RedisUnavailable
@@ -36,7 +36,7 @@ def ready() -> dict[str, Part]:
     """Ask every part; return the answers by name."""
     parts = {"database": _ask(_database), "migrations": _ask(_migrations), "redis": _ask(_redis)}
     parts["disk"] = _ask(_disk)
-    folder = private.folder()
+    folder = file_permissions.folder()
     if folder is not None and board.path_in(folder).exists():
         parts["parts"] = _ask(_parts)
     parts |= {name: _ask(probe) for name, probe in health.probes.items()}
@@ -79,11 +79,11 @@ def _migrations() -> Part:
 
 
 def _rounds() -> Part:
-    """Tell of rows that a round left alone: nothing waits for them, so the site is ready all the same."""
+    """Report rows that housekeeping could not process: nothing waits for them, so the site is ready all the same."""
     found = rounds.faults()
     if not found:
-        return Part(ok=True, detail="No row was left alone.")
-    sentences = [f"{chore} left {fault['count']} alone" for chore, fault in found.items()]
+        return Part(ok=True, detail="Housekeeping met no error in the last day.")
+    sentences = [f"{chore} could not process {fault['count']}" for chore, fault in found.items()]
     rows = [f"{chore}: last {fault['row']} ({fault['error']})" for chore, fault in found.items()]
     detail = f"{'; '.join(sentences)}. The log says more."
     return Part(ok=True, warning=True, detail=detail, rows="; ".join(rows))
@@ -91,14 +91,14 @@ def _rounds() -> Part:
 
 def _disk() -> Part:
     """Warn while there is time: a database and a Redis without room take nothing more."""
-    space = shutil.disk_usage(private.folder() or Path.cwd())
+    space = shutil.disk_usage(file_permissions.folder() or Path.cwd())
     detail = f"{space.free / 1e9:.1f} GB of {space.total / 1e9:.0f} GB are free where the data folder lies."
     low = space.free < settings.DISK_LOW * space.total
     return Part(ok=True, warning=low, detail=detail, action="Free space, or enlarge the disk." if low else "")
 
 
 def _parts() -> Part:
-    folder = private.folder()
+    folder = file_permissions.folder()
     failing = board.failing(board.path_in(folder)) if folder is not None else {}
     if failing:
         return Part(ok=False, detail=" ".join(f"{name} {sentence}." for name, sentence in failing.items()))

@@ -1,4 +1,4 @@
-"""What the workers app does when others tell something."""
+"""Receivers of signals in the workers app: rescue, missing messages and dead letters, in the recorder's housekeeping."""
 
 from typing import Any
 

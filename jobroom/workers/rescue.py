@@ -1,4 +1,4 @@
-"""Gives back what a vanished worker held, and says which jobs are lost. Everything here may be done twice.
+"""Rescues jobs of a vanished worker: puts them back into their queue, or marks them as lost. All of it may be repeated.
 
 A message belongs to no one when no living worker says that it holds it; a running job when its worker is not among
 the living, or does not know it any more because Redis lost the last word. Both must have been so for a while before they are believed; docs/explanation/rescue.md says why.
@@ -12,15 +12,15 @@ from celery import current_app
 from kombu.exceptions import KombuError
 
 from jobroom import events, redis, rounds
-from jobroom.celery import losses, rejection
+from jobroom.celery import redeliveries, rejection
 from jobroom.conf import settings as common_settings
 from jobroom.events import consumer, heartbeat
 from jobroom.events.consumer import Mark
 from jobroom.events.heartbeat import Worker
 from jobroom.exceptions import RedisUnavailable, WorkerLost
 from jobroom.jobs.models import Job, State
+from jobroom.leases import turn
 from jobroom.tasks import failure_mail
-from jobroom.turns import turn
 from jobroom.workers import broker
 from jobroom.workers.broker import Broker, Message
 from jobroom.workers.conf import settings
@@ -35,8 +35,8 @@ TURN = 60
 LONGEST = 15.0
 # While the history is further behind than this, in seconds, a job that it calls running may long be done.
 BEHIND = 5.0
-# Seconds for which it is remembered that a job was told to be lost: longer than any recorder may be behind.
-TOLD = 7 * 24 * 3600
+# Seconds for which it is remembered that a job was reported lost: longer than any recorder may be behind.
+REPORTED_FOR = 7 * 24 * 3600
 
 
 @dataclass
@@ -108,6 +108,21 @@ class Round:
         self._workers()
         return self.report
 
+    def give_back(self, worker: Worker) -> None:
+        """Do the same at once for one worker that someone says is gone for good."""
+        assert self.broker is not None  # noqa: S101 — only a broker of ours gives back
+        held = {tag for other in self.living for tag in other.tags}
+        messages = self.broker.read([tag for tag in worker.tags if tag not in held])
+        known = Job.objects.without_bulk().in_bulk({message.job for message in messages})
+        for message in messages:
+            with rounds.isolated("rescue", f"message of job {message.job}"):
+                self._settle(message, known.get(message.job))
+        settled = {*self.report.put_back, *self.report.dropped}
+        jobs = Job.objects.without_bulk().filter(state=State.RUNNING, instance=worker.instance).exclude(pk__in=settled)
+        left = [job for job in jobs if not self._is_held(job) and not self._safely_ended(job)]
+        for queue in {job.queue for job in left}:
+            self._conclude(queue, {job.pk: job for job in left if job.queue == queue})
+
     # Messages
 
     def _messages(self) -> None:
@@ -124,11 +139,11 @@ class Round:
             if redis.now(self.client) - self.now > LONGEST:
                 logger.warning("A round of rescue took too long: what it knows is old, the next one goes on")
                 return
-            if self._nobody_can_have(message, noticed[message.tag]):
+            if self._no_one_can_have(message, noticed[message.tag]):
                 with rounds.isolated("rescue", f"message of job {message.job}"):
                     self._settle(message, known.get(message.job))
 
-    def _nobody_can_have(self, message: Message, since: float) -> bool:
+    def _no_one_can_have(self, message: Message, since: float) -> bool:
         """Return whether all who serve the queue have said, after the message was noticed, that they do not hold it."""
         readers = [worker for worker in self.living if message.queue in worker.queues]
         return all(worker.seen > since for worker in readers)
@@ -140,9 +155,9 @@ class Round:
             self._settle_started(message, job)
         elif job is None and self._unrecorded_losses(message):
             self._drop(message, "it lost its worker too often")
-            letter = rejection.Letter(job=message.job, task=message.task, queue=message.queue)
+            refused = rejection.RefusedMessage(job=message.job, task=message.task, queue=message.queue)
             reason = f"Its worker vanished {common_settings.MAX_LOST} times over it (MAX_LOST), so it is not run again."
-            rejection.refuse(letter, kind="repeated", reason=reason)
+            rejection.refuse(refused, kind="repeated", reason=reason)
         else:
             self._put_back(message)
 
@@ -156,9 +171,9 @@ class Round:
             self._lose(job, self._reason(job))
             self._drop(message, "it may not run twice")
             return
-        count = losses.note(job.pk)
-        if losses.exhausted(count):
-            self._lose(job, losses.describe(count, self._reason(job)))
+        count = redeliveries.note(job.pk)
+        if redeliveries.exhausted(count):
+            self._lose(job, redeliveries.describe(count, self._reason(job)))
             self._drop(message, "it lost its worker too often")
         else:
             self._put_back(message)
@@ -167,7 +182,7 @@ class Round:
     def _unrecorded_losses(self, message: Message) -> bool:
         """Count a loss of a job that is not recorded and may have run; return whether that was one too many."""
         task = current_app.tasks.get(message.task)
-        return bool(getattr(task, "acks_late", False)) and losses.exhausted(losses.note(message.job))
+        return bool(getattr(task, "acks_late", False)) and redeliveries.exhausted(redeliveries.note(message.job))
 
     def _put_back(self, message: Message) -> None:
         assert self.broker is not None  # noqa: S101 — a message came from it
@@ -204,7 +219,7 @@ class Round:
         return any(worker.instance == job.instance and job.pk in worker.held for worker in self.living)
 
     def _has_spoken(self, instance: str, since: float) -> bool:
-        """Return whether that worker, if it lives, has told what it holds since then."""
+        """Return whether that worker, if it lives, has said what it holds since then."""
         return all(worker.seen > since for worker in self.living if worker.instance == instance)
 
     def _reason(self, job: Job) -> str:
@@ -220,7 +235,7 @@ class Round:
         return ended  # noqa: RET504 — what is raised inside is noted there
 
     def _ended(self, job: Job) -> bool:
-        """Tell the end that Celery has kept, if no one else did; return whether there is one."""
+        """Report the end that Celery has kept, if no one else did; return whether there is one."""
         end = known_end(job)
         if end is not None:
             events.emit("finished", job.pk, **{"execution": job.execution, "runtime": None, "holder": "", **end})
@@ -255,8 +270,8 @@ class Round:
         )  # fmt: skip
 
     def _lose(self, job: Job, error: str) -> None:
-        """Tell once that a job is lost, and mail about it if its task wants that."""
-        if not self.client.set(redis.key("rescue", "told", job.pk, job.execution), 1, nx=True, ex=TOLD):
+        """Report once that a job is lost, and mail about it if its task wants that."""
+        if not self.client.set(redis.key("rescue", "reported", job.pk, job.execution), 1, nx=True, ex=REPORTED_FOR):
             return
         events.emit(
             "finished", job.pk, execution=job.execution, state="lost", runtime=None, result=None,

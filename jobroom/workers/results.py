@@ -1,14 +1,15 @@
-"""What Celery's result backend knows about the end of a job whose own word about it was lost."""
+"""Reads from Celery's result backend how a job ended whose event was lost."""
 
 from datetime import UTC
 from typing import Any
 
-from celery import current_app, states
+from celery import states
 from celery.exceptions import WorkerLostError
 from kombu.utils.json import dumps
 
-from jobroom import bounds, foreign
+from jobroom import foreign, truncation
 from jobroom.celery import known_tasks
+from jobroom.celery.results import kept_result
 from jobroom.conf import settings
 from jobroom.exceptions import WorkerLost
 from jobroom.jobs.models import Job
@@ -18,9 +19,9 @@ _STATES = {states.SUCCESS: "succeeded", states.FAILURE: "failed", states.REVOKED
 
 def known_end(job: Job) -> dict[str, Any] | None:
     """Return the data of a `finished` event for the job's current attempt, None when it has no result of its own."""
-    found = current_app.AsyncResult(job.pk)
-    state = _STATES.get(found.state)
-    if state is None or not _is_of_this_attempt(found, job):
+    found = kept_result(job.pk)
+    state = _STATES.get(found.state) if found else None
+    if found is None or state is None or not _is_of_this_attempt(found, job):
         return None
     if state == "succeeded":
         text = dumps(found.result)
@@ -28,9 +29,9 @@ def known_end(job: Job) -> dict[str, Any] | None:
     error = found.result
     return {
         "state": "lost" if isinstance(error, WorkerLostError | WorkerLost) else state,
-        "error": bounds.shorten(known_tasks.words(error, job.task), settings.ERROR_LIMIT),
+        "error": truncation.shorten(known_tasks.words(error, job.task), settings.ERROR_LIMIT),
         "error_type": foreign.error_type(error),
-        "traceback": bounds.shorten(foreign.text_of(found.traceback or ""), settings.TRACEBACK_LIMIT),
+        "traceback": truncation.shorten(foreign.text_of(found.traceback or ""), settings.TRACEBACK_LIMIT),
     }
 
 

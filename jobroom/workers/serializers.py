@@ -1,4 +1,4 @@
-"""What the API tells of workers."""
+"""REST serializers of workers."""
 
 from rest_framework import serializers
 

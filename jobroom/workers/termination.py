@@ -1,4 +1,4 @@
-"""Helps jobs to their end: takes those that wait from their workers, and ends processes that do not listen."""
+"""Ends cancelled jobs: revokes those that wait, and kills the process of one that does not notice."""
 
 import logging
 from collections.abc import Sequence
@@ -9,29 +9,29 @@ from django.utils import timezone
 from kombu.exceptions import KombuError
 
 from jobroom import redis, rounds
-from jobroom.events import heartbeat
+from jobroom.events import green, heartbeat
 from jobroom.jobs.models import Job, State
 from jobroom.workers.conf import settings
 
 logger = logging.getLogger(__name__)
 
-# Pools that can end the process of one job without ending the others.
-TERMINATING = frozenset({"prefork", "processes"})
+# Pools that can end one job without ending the others: its process, or its greenlet, once that waits for something.
+TERMINATING = frozenset({"prefork", "processes", *green.POOLS})
 # Ids in one message to the workers; each worker remembers so many at most (celery.worker.state.REVOKES_MAX is 50,000).
 REVOKED_AT_ONCE = 10_000
 
 
 def revoke(job_ids: Sequence[str]) -> None:
-    """Tell workers, in one message, that jobs which do not run are not wanted any more.
+    """Inform workers, in one message, that jobs which do not run are not wanted any more.
 
     Nothing depends on it, as a cancelled job does not start anyway: it frees what waits in a worker for its time, and
-    tells anyone who waits for the result.
+    notifies anyone who waits for the result.
     """
     try:
         for start in range(0, len(job_ids), REVOKED_AT_ONCE):
             current_app.control.revoke(list(job_ids[start : start + REVOKED_AT_ONCE]))
     except (KombuError, redis.Error, OSError) as error:
-        logger.warning("%d jobs are cancelled, but their workers could not be reported: %s", len(job_ids), error)
+        logger.warning("%d jobs are cancelled, but their workers could not be notified: %s", len(job_ids), error)
 
 
 def terminate_overdue() -> list[str]:
@@ -50,12 +50,12 @@ def terminate_overdue() -> list[str]:
 
 
 def _terminate(job: Job) -> bool:
-    """Tell the job's worker to end the process of its current attempt; again after another grace if it goes on."""
+    """Order the job's worker to end the process of its current attempt; again after another grace if it goes on."""
     mark = redis.key("terminated", job.pk, job.execution)
     if not redis.client().set(mark, 1, nx=True, px=int(1000 * max(1.0, settings.CANCEL_GRACE))):
         return False
     current_app.control.revoke(job.pk, terminate=True, signal="SIGTERM", destination=[job.worker])
-    logger.warning("Job %s (%s) did not notice its cancellation; its process is terminated", job.pk, job.task)
+    logger.warning("Job %s (%s) did not notice its cancellation; its process or greenlet is ended", job.pk, job.task)
     return True
 
 

@@ -4,7 +4,6 @@ import dataclasses
 from typing import cast
 
 from django.contrib import messages
-from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -17,13 +16,14 @@ from django.views.decorators.http import require_POST, require_safe
 from jobroom import redis
 from jobroom.arguments.storable import plain
 from jobroom.jobs.models import Job
-from jobroom.jobs.views.actions import SeeOther
+from jobroom.jobs.views.actions import SeeOther, next_of
 from jobroom.users import User
-from jobroom.workers import doctor, health, orders, probes
+from jobroom.web.staff import staff_only
+from jobroom.workers import acts, doctor, health, orders, probes
 from jobroom.workers.exceptions import WorkerError
 from jobroom.workers.overview import overview
 
-NEEDS = "Telling workers what to do needs the permission “Can change queues, messages, pauses, workers and locks”."
+NEEDS = "Giving orders to workers needs the permission “Can change queues, messages, pauses, workers and locks”."
 
 
 @require_safe
@@ -65,7 +65,7 @@ def health_line(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
-@staff_member_required
+@staff_only
 def doctor_page(request: HttpRequest) -> HttpResponse:
     """Run every check and show what came of it."""
     found = doctor.examine()
@@ -78,7 +78,7 @@ def doctor_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@staff_member_required
+@staff_only
 def workers(request: HttpRequest) -> HttpResponse:
     """Show every worker that was seen and did not say good-bye."""
     try:
@@ -96,26 +96,25 @@ def workers(request: HttpRequest) -> HttpResponse:
     return render(request, "jobroom/workers/workers.html", context)
 
 
-@staff_member_required
+@staff_only
 @require_POST
-def tell(request: HttpRequest) -> HttpResponse:
-    """Tell a worker to be quiet, to stop, to grow or shrink, or which queues to consume."""
+def control(request: HttpRequest) -> HttpResponse:
+    """Order a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
     if not orders.may_operate(cast("User", request.user)):
         raise PermissionDenied(NEEDS)
     said = {name: plain(request.POST.get(name, ""))[:500] for name in ("worker", "action", "argument", "reason")}
     by = request.user.get_username()
     try:
-        messages.success(
-            request, orders.tell(said["worker"], said["action"], said["argument"], by=by, reason=said["reason"])
-        )
+        done = acts.act(said["worker"], said["action"], said["argument"], by=by, reason=said["reason"])
+        messages.success(request, done)
     except WorkerError as error:
         messages.error(request, str(error))
     except (redis.Error, OSError):
         messages.error(request, "Redis does not answer, so nothing was done. Try again in a moment.")
-    return SeeOther(reverse("jobroom:workers:workers"))
+    return SeeOther(next_of(request) or reverse("jobroom:workers:workers"))
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def stack(request: HttpRequest, job_id: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Remembers what looked abandoned and since when; nothing is believed at first sight."""
+"""Remembers what looked abandoned and since when; nothing is acted upon at first sight."""
 
 import json
 from collections.abc import Iterable

@@ -1,1 +1,1 @@
-"""Workflows: any graph of tasks, advanced by the workers that finish its nodes, and finished whatever dies."""
+"""Workflows: graphs of tasks, advanced by the workers that finish their nodes, and finished although any process may die."""

@@ -1,4 +1,4 @@
-"""Workflows and their definitions, for staff: to read, never to change."""
+"""Workflows and their definitions in Django's admin, read-only."""
 
 from typing import Any, ClassVar
 
@@ -9,23 +9,17 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from jobroom.jobs.admin_base import ExactSearchAdmin, NewestFirst, ReadOnlyAdmin
+from jobroom.jobs.admin_base import ColumnFilter, ExactSearchAdmin, NewestFirst, ReadOnly, ReadOnlyAdmin
+from jobroom.web.choices import RowsField
 from jobroom.workflows.models import Definition, DefinitionVersion, State, StoredWorkflow
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ColumnFilter):
     """Workflows in one state."""
 
     title = "state"
     parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return all states, without asking the table which of them occur."""
-        return [(state.value, str(state.label)) for state in State]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the workflows in the chosen state."""
-        return queryset.filter(state=self.value()) if self.value() in State.values else queryset
+    offered = State.choices
 
 
 @admin.register(StoredWorkflow)
@@ -37,7 +31,7 @@ class StoredWorkflowAdmin(ExactSearchAdmin):
     list_select_related = ("owner",)
     ordering = ("-created_at", "-id")
     sortable_by = ()
-    exclude = ("graph", "letters")
+    exclude = ("graph", "node_states")
     search_fields = ("id",)
     search_help_text = "The whole id or name of a workflow"
     exact = ("pk", "name")
@@ -48,42 +42,35 @@ class StoredWorkflowAdmin(ExactSearchAdmin):
         match = request.resolver_match
         if match and match.url_name and match.url_name.endswith("_changelist"):
             return rows.without_bulk()  # type: ignore[no-any-return, attr-defined]
-        return rows.defer("graph", "letters")
+        return rows.defer("graph", "node_states")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Use the list that keeps to the index."""
         return NewestFirst
 
 
-class VersionInline(admin.TabularInline):  # type: ignore[type-arg]
+class VersionInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     """The texts of a definition, the newest first."""
 
     model = DefinitionVersion
     fields = ("number", "origin", "sha256", "created_at")
     ordering = ("-number",)
     extra = 0
-    can_delete = False
     show_change_link = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """No one adds."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """No one changes."""
-        return False
 
 
 @admin.register(Definition)
 class DefinitionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Definitions come from files; here is decided who may launch them, and whether anybody may."""
+    """Definitions come from files; here is decided who may launch them, and whether anyone may."""
 
     list_display = ("name", "title", "enabled", "created_at")
     ordering = ("name",)
     search_fields = ("name", "title")
     fields = ("name", "title", "description", "enabled", "launch", "created_at")
     readonly_fields = ("name", "title", "description", "created_at")
-    formfield_overrides: ClassVar[Any] = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
+    formfield_overrides: ClassVar[Any] = {
+        models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple, "form_class": RowsField}
+    }
     inlines = (VersionInline,)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -1,4 +1,4 @@
-"""The gate of workflows: what a person may begin, run again or resume now, and what its nodes may be given.
+"""The gate of workflows: what a person may launch, run again or resume, and which values their nodes may get.
 
 The nodes of a definition need no rule of their own: who may launch the definition may launch them. What they are given is
 checked by `jobroom.jobs.gate` all the same, as far as it is known before they run; what another node returns is its task's word.

@@ -21,7 +21,7 @@ from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.filters import cursor
 from jobroom.jobs.lists import place_of
 from jobroom.jobs.search import later
-from jobroom.workflows import arrivals, current_state, launches, links, policies, services
+from jobroom.workflows import arrivals, current_state, launches, policies, services, signed_links
 from jobroom.workflows.conf import settings
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.schema import SCHEMA
@@ -29,6 +29,7 @@ from jobroom.workflows.exceptions import NotAllowed
 from jobroom.workflows.graph import Node
 from jobroom.workflows.models import Definition, StoredWorkflow
 from jobroom.workflows.serializers import (
+    ActionResult,
     Changes,
     Decided,
     Decision,
@@ -40,7 +41,6 @@ from jobroom.workflows.serializers import (
     Link,
     ListQuery,
     Resumption,
-    Told,
     WorkflowDetail,
     WorkflowPage,
     WorkflowRow,
@@ -108,7 +108,7 @@ class WorkflowView(ApiView):
         return Response(WorkflowDetail(seen_by(request, workflow_id)).data)
 
 
-def _told(request: Request, stored: StoredWorkflow, detail: str) -> Response:
+def _result(request: Request, stored: StoredWorkflow, detail: str) -> Response:
     now = seen_by(request, stored.pk)
     return Response({**WorkflowRow(now).data, "detail": detail})
 
@@ -121,7 +121,7 @@ def action(name: str, work: Callable[[StoredWorkflow, Any, Any], str], summary: 
             operation_id=f"{name}_workflow",
             description=summary,
             request=body,
-            responses={200: Told, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
+            responses={200: ActionResult, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
         )
         def post(self, request: Request, workflow_id: str) -> Response:
             stored = seen_by(request, workflow_id)
@@ -130,7 +130,7 @@ def action(name: str, work: Callable[[StoredWorkflow, Any, Any], str], summary: 
                 given = body(data=request.data)
                 given.is_valid(raise_exception=True)
                 asked = given.validated_data
-            return _told(request, stored, work(stored, person(request), asked))
+            return _result(request, stored, work(stored, person(request), asked))
 
     Action.__doc__ = summary
     Action.__name__ = f"{name.title()}Workflow"
@@ -152,12 +152,14 @@ def _unpause(stored: StoredWorkflow, by: Any, asked: Any) -> str:
 
 
 def _resume(stored: StoredWorkflow, by: Any, asked: Any) -> str:
-    again = services.resume(stored, by=by, changes=asked["changes"], done=asked["done"], again=asked["again"])
+    changed = {"changes": asked["changes"], "inputs": asked["inputs"]}
+    again = services.resume(stored, by=by, done=asked["done"], again=asked["again"], **changed)
     return f"Goes on at {', '.join(node.key for node in again[:20]) or 'what had not started'}."
 
 
 def _rerun(stored: StoredWorkflow, by: Any, asked: Any) -> str:
-    new = services.run_again(stored, by=by, changes=asked["changes"], source="api", note=asked["note"])
+    changed = {"changes": asked["changes"], "inputs": asked["inputs"]}
+    new = services.run_again(stored, by=by, source="api", note=asked["note"], **changed)
     return f"Runs again as {new.pk}."
 
 
@@ -210,7 +212,7 @@ class LinkView(ApiView):
     def post(self, request: Request, workflow_id: str, key: str) -> Response:
         """Make a link with which anyone who holds it delivers the event, once, without logging in."""
         stored, node = _waiting(request, workflow_id, key)
-        found = {"link": links.make(stored, node, by=person(request)), "seconds": settings.LINKS_LAST}
+        found = {"link": signed_links.make(stored, node, by=person(request)), "seconds": settings.LINKS_LAST}
         return Response(found, status=status.HTTP_201_CREATED)
 
 

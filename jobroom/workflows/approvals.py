@@ -33,7 +33,12 @@ class Open:
 def waiting() -> StoredWorkflowQuerySet:
     """Return the newest workflows in which a person is waited for."""
     active = StoredWorkflow.objects.filter(state__in=[State.RUNNING, State.PAUSED])
-    return active.filter(letters__contains=NodeState.APPROVAL).defer("graph").newest_first()
+    return (
+        active.filter(node_states__contains=NodeState.APPROVAL)
+        .defer("graph")
+        .select_related("definition__definition")
+        .newest_first()
+    )
 
 
 def open_to(user: User) -> list[Open]:
@@ -44,7 +49,7 @@ def open_to(user: User) -> list[Open]:
     for stored in waiting()[:LOOKED_AT]:
         graph = progress.graph_of(stored)
         for node in graph.nodes:
-            asked = stored.letters[node.index : node.index + 1] == NodeState.APPROVAL
+            asked = stored.node_states[node.index : node.index + 1] == NodeState.APPROVAL
             if asked and policies.may_decide(user, stored, node):
                 found.append(_open(stored, explanations.approval(stored, node, may=True), user))
     return found

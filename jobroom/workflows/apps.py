@@ -1,4 +1,4 @@
-"""Registers the app with Django and connects it to what lies below."""
+"""Registers the app with Django and connects its signals."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ class WorkflowsConfig(AppConfig):
 
     name = "jobroom.workflows"
     label = "jobroom_workflows"
+    verbose_name = "Jobroom: workflows"
     default_auto_field = "django.db.models.BigAutoField"
     menu = (Entry("Workflows", "jobroom:workflows:workflows", order=40),)
 

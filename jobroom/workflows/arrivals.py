@@ -1,4 +1,4 @@
-"""What nodes without a job wait for, when it comes: a person's decision, an event from outside, the end of their time.
+"""Completes nodes without a job: by a person's decision, an event from outside, or a timeout.
 
 A node is answered once: the script in which it ends refuses a second answer, no matter which is faster.
 """
@@ -94,7 +94,7 @@ def overdue(stored: StoredWorkflow, node: Node) -> bool:
 
 
 def _end(
-    stored: StoredWorkflow, node: Node, letter: NodeState, result: Any, decision: dict[str, Any], link: str = ""
+    stored: StoredWorkflow, node: Node, node_state: NodeState, result: Any, decision: dict[str, Any], link: str = ""
 ) -> None:
     """End the node in the engine and write down why, in one transaction: what the engine refuses is not kept."""
     name = str(node.index)
@@ -105,7 +105,7 @@ def _end(
             raise NotNow("This link has been used already.")
         paths = [path for path in wanted(stored.read_graph()).get(node.index, []) if path]
         flat = [text for pair in parts_of(name, result, paths).items() for text in pair]
-        answer = _in_engine(stored, name, letter, result, flat)
+        answer = _in_engine(stored, name, node_state, result, flat)
         row.decisions = {**row.decisions, name: decision}
         if link:
             row.options = {**row.options, "links": [*used, link]}
@@ -113,9 +113,9 @@ def _end(
     effects.react(stored.pk, answer)
 
 
-def _in_engine(stored: StoredWorkflow, name: str, letter: NodeState, result: Any, parts: list[str]) -> Any:
+def _in_engine(stored: StoredWorkflow, name: str, node_state: NodeState, result: Any, parts: list[str]) -> Any:
     try:
-        answer = scripts.run("decide", keys.workflow(stored.pk), name, str(letter), json.dumps(result), *parts)
+        answer = scripts.run("decide", keys.workflow(stored.pk), name, str(node_state), json.dumps(result), *parts)
     except (redis.Error, OSError) as error:
         raise EngineUnavailable from error
     if not answer:

@@ -1,4 +1,4 @@
-"""Takes Celery's canvas apart into nodes: signature, chain, group, chord, map, starmap and chunks, nested at will.
+"""Converts Celery's canvas into nodes: signature, chain, group, chord, map, starmap and chunks, nested at will.
 
 What each node is given follows Celery: the result of what comes before is the first argument unless the signature is
 immutable, and a list where a group comes before (https://docs.celeryq.dev/en/stable/userguide/canvas.html).
@@ -10,7 +10,7 @@ from typing import Any
 
 from celery.canvas import Signature, _chain, chord, chunks, group, maybe_signature
 
-from jobroom.workflows.graph import Node
+from jobroom.workflows.graph import Node, Ref
 
 # No result comes before.
 NOTHING: Any = object()
@@ -20,7 +20,7 @@ NOTHING: Any = object()
 class Part:
     """What a piece of canvas became: the nodes that must end before what follows it, and what it returns.
 
-    `tail` and `passing`: nodes whose failure Celery tells the chord whose header the piece is a part of, where the piece is
+    `tail` and `passing`: nodes whose failure Celery reports to the chord whose header the piece is a part of, where the piece is
     the last of that part, and where something follows it in a chain. `members`: of a group, each with its first node.
     `first`: the first node of the piece.
     """
@@ -92,16 +92,17 @@ class Reader:
         return Part([node], _result(node), only, only)
 
     def _chain(self, chain: Any, before: Part, given: Given) -> Part:
-        steps = [_unrolled(maybe_signature(step, app=self.app)) for step in chain.tasks]
+        steps = _steps([_unrolled(maybe_signature(step, app=self.app)) for step in chain.tasks])
         part, passing = before, frozenset[int]()
         for number, step in enumerate(steps):
             last = number == len(steps) - 1
             args = given.args if number == 0 else ()
             inner = Given(args, given.links if last else (), given.errbacks, given.boxes, step=True)
-            if part.members and number:
-                part = self._body(step, part, inner)
-            elif isinstance(step, group) and not last:
+            # Also behind a group: the body of that one is to Celery the chord whose header this is.
+            if isinstance(step, group) and not last:
                 part = self._header(step, part, inner)
+            elif part.members and number:
+                part = self._body(step, part, inner)
             else:
                 part = self.read(step, part, inner)
             passing |= part.passing if not last else frozenset()
@@ -193,8 +194,6 @@ class Reader:
 
 
 def _result(node: Node) -> Any:
-    from jobroom.workflows.graph import Ref
-
     return Ref(node.index)
 
 
@@ -218,6 +217,19 @@ def _unrolled(step: Any) -> Any:
     while isinstance(step, group) and len(tasks := list(step.tasks)) == 1:
         step = tasks[0]
     return step
+
+
+def _steps(steps: Sequence[Any]) -> list[Any]:
+    """Return the steps of a chain as Celery runs them where it matters: a chord whose body is led by a task is followed by
+    the rest of its body, so that a group at its end is a header for what follows."""
+    found: list[Any] = []
+    for step in steps:
+        before: Any = found[-1] if found else None
+        if isinstance(before, chord) and _led_by_task(before.body) and isinstance(before.body.tasks[-1], group):
+            unrolled: Any = before
+            found[-1:] = unrolled._unroll_body()
+        found.append(step)
+    return found
 
 
 def _own_args(canvas: Any) -> tuple[Any, ...]:

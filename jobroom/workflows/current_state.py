@@ -1,4 +1,4 @@
-"""One workflow exactly: with what the database does not hold yet."""
+"""Reads a workflow's current state, with what the database does not hold yet."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ def visible_workflow(workflow_id: str, user: User | AnonymousUser) -> StoredWork
 
 
 def node_states_now(stored: StoredWorkflow) -> str:
-    """Return the letter of each node as the engine has it, of the database where the workflow has ended or Redis is away."""
+    """Return the state of each node as the engine has it, of the database where the workflow has ended or Redis is away."""
     if stored.state in FINISHED:
-        return stored.letters
-    names = [str(index) for index in range(len(stored.letters))]
+        return stored.node_states
+    names = [str(index) for index in range(len(stored.node_states))]
     try:
         known: Any = redis.client().hmget(keys.workflow(stored.pk, "s"), names) if names else []
     except (redis.Error, OSError):
-        return stored.letters
-    return "".join(letter or "w" for letter in known) if any(known) else stored.letters
+        return stored.node_states
+    return "".join(node_state or "w" for node_state in known) if any(known) else stored.node_states

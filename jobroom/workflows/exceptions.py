@@ -1,4 +1,4 @@
-"""What goes wrong with workflows. A base that is never raised itself, and its children, whose docstring is the message."""
+"""The errors of workflows. A base that is never raised itself, and its children, whose docstring is the message."""
 
 from collections.abc import Iterable
 
@@ -42,7 +42,7 @@ class NotAllowed(WorkflowException, jobs.NotAllowed):
 
 
 class DefinitionNotOpen(NotAllowed):
-    """There is no such definition for this person: none at all, or one that they may not launch. Nothing tells which."""
+    """There is no such definition for this person: none at all, or one that they may not launch. Nothing shows which."""
 
     def __init__(self, name: str, open_ones: Iterable[str]) -> None:
         known = ", ".join(open_ones) or "none yet"
@@ -51,7 +51,7 @@ class DefinitionNotOpen(NotAllowed):
 
 
 class EngineUnavailable(WorkflowException, RedisUnavailable):
-    """Redis does not answer, so the workflow cannot be reported."""
+    """Redis does not answer, so the workflow cannot be changed."""
 
 
 class WrongFields(WorkflowException, WrongArguments):

@@ -1,4 +1,4 @@
-"""Says in words what a node is, what it waits for, and what it is given."""
+"""Describes in words what a node is, what it waits for, and its arguments."""
 
 import dataclasses
 import json
@@ -66,32 +66,34 @@ KINDS = {
 
 
 def counted(counts: dict[str, int]) -> str:
-    """Return numbers by letter in words: “3 succeeded, 1 failed”."""
-    return ", ".join(f"{counts[letter]:,} {LOOKS[letter].word.lower()}" for letter in ORDER if counts.get(letter))
+    """Return numbers by state in words: “3 succeeded, 1 failed”."""
+    return ", ".join(
+        f"{counts[node_state]:,} {LOOKS[node_state].word.lower()}" for node_state in ORDER if counts.get(node_state)
+    )
 
 
-def waits(stored: StoredWorkflow, graph: Graph, letters: str, node: Node) -> str:
+def waits(stored: StoredWorkflow, graph: Graph, node_states: str, node: Node) -> str:
     """Return in one sentence what a node waits for, or why it will not run; empty when there is nothing to say."""
-    letter = letters[node.index]
-    if letter == NodeState.WAITING:
-        return _waits_for(stored, graph, letters, node)
-    if letter == NodeState.BLOCKED:
-        return _blocked(stored, graph, letters, node)
-    if letter == NodeState.HELD:
+    node_state = node_states[node.index]
+    if node_state == NodeState.WAITING:
+        return _waits_for(stored, graph, node_states, node)
+    if node_state == NodeState.BLOCKED:
+        return _blocked(stored, graph, node_states, node)
+    if node_state == NodeState.HELD:
         return "Ready, but held back because the workflow is paused."
-    if letter == NodeState.EXPANDING:
+    if node_state == NodeState.EXPANDING:
         return "Its jobs are running, one for each item."
     return ""
 
 
-def _waits_for(stored: StoredWorkflow, graph: Graph, letters: str, node: Node) -> str:
+def _waits_for(stored: StoredWorkflow, graph: Graph, node_states: str, node: Node) -> str:
     if node.index == graph.finalizer:
         return "Runs once at the very end, however the workflow ends."
     if node.index == graph.on_failure:
         return "Runs once if something failed, when nothing more can run."
     if stored.is_finished:
         return f"It was not started before the workflow ended ({STATES[stored.state].word.lower()})."
-    open_edges = [(graph.nodes[p], when) for p, when in node.parents if letters[p] not in ENDED]
+    open_edges = [(graph.nodes[p], when) for p, when in node.parents if node_states[p] not in ENDED]
     if not open_edges:
         return "Ready: it is sent in a moment."
     names = _listed(_condition(parent, when) for parent, when in open_edges)
@@ -104,7 +106,7 @@ def _condition(node: Node, when: When) -> str:
     word = {When.SUCCESS: "", When.FAILURE: " to fail", When.ALWAYS: " to end, however", When.TIMEOUT: " to time out"}[
         when
     ]
-    return f"“{node.key}”{word}"
+    return f"“{node.title}”{word}"
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -114,24 +116,24 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else found[0]
 
 
-def _blocked(stored: StoredWorkflow, graph: Graph, letters: str, node: Node) -> str:
+def _blocked(stored: StoredWorkflow, graph: Graph, node_states: str, node: Node) -> str:
     if node.index == graph.on_failure:
         return "Nothing failed, so it was not needed."
     reasons = [
-        _why(graph.nodes[parent], letters[parent], when)
+        _why(graph.nodes[parent], node_states[parent], when)
         for parent, when in node.parents
-        if letters[parent] in ENDED and not comes_true(when, letters[parent])
+        if node_states[parent] in ENDED and not comes_true(when, node_states[parent])
     ]
     if not reasons:
         return "It will not run: the workflow ended before."
     return f"It will not run, because {_listed(reasons)}."
 
 
-def _why(node: Node, letter: str, when: When) -> str:
+def _why(node: Node, node_state: str, when: When) -> str:
     if when == When.FAILURE:
-        return f"“{node.key}” did not fail"
+        return f"“{node.title}” did not fail"
     if when == When.TIMEOUT:
-        return f"“{node.key}” came in time"
+        return f"“{node.title}” came in time"
     verbs = {
         NodeState.FAILED: "was denied" if node.kind == Kind.APPROVAL else "failed",
         NodeState.LOST: "was lost with its worker",
@@ -139,7 +141,7 @@ def _why(node: Node, letter: str, when: When) -> str:
         NodeState.TIMED_OUT: "did not come in time",
         NodeState.BLOCKED: "is blocked itself",
     }
-    return f"“{node.key}” {verbs.get(NodeState(letter), 'ended otherwise')}"
+    return f"“{node.title}” {verbs.get(NodeState(node_state), 'ended otherwise')}"
 
 
 # --- what a node is given --------------------------------------------------------------------------------------------
@@ -200,11 +202,11 @@ class Event:
     decision: dict[str, Any] | None
 
 
-def event(stored: StoredWorkflow, node: Node, letter: str) -> Event:
+def event(stored: StoredWorkflow, node: Node, node_state: str) -> Event:
     """Return what there is to know of an event."""
     decision = stored.decisions.get(str(node.index))
     about = node.options.get("about") or node.key
-    return Event(node, about, _until(stored, node), letter == NodeState.EVENT, decision)
+    return Event(node, about, _until(stored, node), node_state == NodeState.EVENT, decision)
 
 
 def _until(stored: StoredWorkflow, node: Node) -> datetime | None:
@@ -222,5 +224,5 @@ def approval(stored: StoredWorkflow, node: Node, *, may: bool) -> Approval:
     who = f"Staff and members of {_listed(groups)}" if groups else "Staff"
     then = "it is approved by itself" if options.get("on_timeout") == "approve" else "it is denied by itself"
     decision = stored.decisions.get(str(node.index))
-    question = options.get("question") or node.label or node.key
+    question = options.get("question") or node.title
     return Approval(node, question, who, _until(stored, node), then, may, decision)

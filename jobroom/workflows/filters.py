@@ -1,4 +1,4 @@
-"""What a list of workflows shows: read from the address, written back into it."""
+"""The filter of a list of workflows, read from the query string and written back into it."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -63,7 +63,7 @@ class WorkflowFilter(NewestFirst[StoredWorkflow]):
 
     def ordered(self) -> StoredWorkflowQuerySet:
         """Return all workflows that match, newest first, without their long columns."""
-        return self.matching.without_bulk().select_related("owner").newest_first()
+        return self.matching.without_bulk().select_related("owner", "definition__definition").newest_first()
 
     def tabs(self) -> list[tuple[State | None, Count | None, str, bool]]:
         """Return for each state: the state, how many of it match the rest, its link, whether it is chosen."""

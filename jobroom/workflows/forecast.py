@@ -1,4 +1,4 @@
-"""When a running workflow should end: by what its tasks took before, and by its own pace."""
+"""When a running workflow should end: by the earlier durations of its tasks, and by its own pace."""
 
 import functools
 from collections import defaultdict
@@ -8,16 +8,13 @@ from datetime import datetime
 from django.core.cache import cache
 from django.utils import timezone
 
+from jobroom.jobs import estimates
 from jobroom.jobs.models import Job
 from jobroom.jobs.models import State as JobState
 from jobroom.workflows.engine.keys import ENDED, NodeState
 from jobroom.workflows.graph import Graph, Kind, Node
 from jobroom.workflows.models import State, StoredWorkflow
 from jobroom.workflows.progress import Now, kept_graph
-
-# Jobs that tell how long one takes, the latest of all tasks.
-LATEST = 2000
-
 
 # Earlier runs of a definition whose nodes say how long these take.
 RUNS = 5
@@ -27,23 +24,8 @@ RUNS = 5
 EARLY = 0.1
 
 
-# Seconds for which the usual run times of tasks are remembered.
+# Seconds for which the usual run times of nodes are remembered.
 KEPT = 30
-
-
-def typical() -> Mapping[str, float]:
-    """Return how many seconds jobs of each task usually take, by the latest ones that succeeded."""
-
-    def ask() -> dict[str, float]:
-        seconds: dict[str, list[float]] = defaultdict(list)
-        rows = Job.objects.filter(state=JobState.SUCCEEDED).newest_first()
-        for task, start, end, answer_of in rows.values_list("task", "started_at", "finished_at", "answer_of")[:LATEST]:
-            if start and end and not answer_of:
-                seconds[task].append((end - start).total_seconds())
-        return {task: sorted(times)[len(times) // 2] for task, times in seconds.items()}
-
-    times: Mapping[str, float] = cache.get_or_set("jobroom.workflows.typical", ask, KEPT) or {}
-    return times
 
 
 def histories(stored: StoredWorkflow) -> Mapping[int, float]:
@@ -85,13 +67,14 @@ def left(now: Now) -> str:
 
 
 def _seconds_left(now: Now) -> float | None:
-    times, own, moment = typical(), histories(now.stored), timezone.now()
+    times = estimates.typical({node.task for node in now.graph.nodes if node.task})
+    own, moment = histories(now.stored), timezone.now()
     unknown = False
     path = [0.0] * len(now.graph.nodes)
     total = longest = 0.0
     for index in _order(now.stored, now.graph):
-        node, letter = now.graph.nodes[index], now.letters[index]
-        if letter in ENDED or index in now.graph.handlers:
+        node, node_state = now.graph.nodes[index], now.node_states[index]
+        if node_state in ENDED or index in now.graph.handlers:
             continue
         seconds = _node_left(now, node, own.get(node.index, times.get(node.task)), moment)
         if seconds is None:
@@ -101,7 +84,7 @@ def _seconds_left(now: Now) -> float | None:
         path[index] = seconds + max((path[parent] for parent, _ in node.parents), default=0.0)
         total += seconds
         longest = max(longest, path[index])
-    at_work = sum(letter == NodeState.RUNNING for letter in now.letters)
+    at_work = sum(node_state == NodeState.RUNNING for node_state in now.node_states)
     pace = _by_pace(now, moment)
     return None if unknown and not pace else max(longest, total / at_work if at_work else 0.0, pace)
 

@@ -1,120 +1,105 @@
 """The launch form of a definition, made from the JSON Schema of its payload."""
 
-import json
-from collections.abc import Mapping
+import dataclasses
+import math
+from collections.abc import Container, Mapping
 from typing import Any
 
 from django import forms
-from django.apps import apps
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
-from jobroom.arguments.storable import WrongJson, parse
+from jobroom.arguments import WrongArguments
+from jobroom.arguments.json_schema import parameters_of
+from jobroom.jobs.forms.fields import ArgumentField
+from jobroom.jobs.forms.schema_form import SchemaForm
 from jobroom.users import User
 
 # Rows of a model that a field offers.
 OFFERED = 500
 
 
-class JsonField(forms.CharField):
-    """JSON in a text area; an empty one is no value."""
+class PayloadField(ArgumentField):
+    """One part of a payload: read to the JSON that its schema is for, which turns no text into a number."""
 
-    widget = forms.Textarea(attrs={"rows": 4, "class": "code", "spellcheck": "false"})
+    def _rows(self) -> forms.Widget:
+        return forms.Select(choices=[("", "—"), *((str(row.pk), f"{row} ({row.pk})") for row in self._offered())])
 
-    def __init__(self, kind: str, **options: Any) -> None:
-        super().__init__(**options)
-        self.kind = kind
+    def _offered(self) -> QuerySet[Any]:
+        """Return the newest rows of the model that the person may see; where it says of none who may, they are for staff."""
+        model: Any = self.parameter.model
+        rows, user = model._default_manager.all(), self.user
+        if hasattr(rows, "visible_to"):
+            rows = rows.visible_to(user)
+        elif user is None or not user.is_staff:
+            rows = rows.none()
+        newest = rows.order_by("-pk").values_list("pk", flat=True)[:OFFERED]
+        found: QuerySet[Any] = rows.filter(pk__in=list(newest)).order_by("-pk")
+        return found
 
-    def to_python(self, value: Any) -> Any:
-        """Return the value of the text; raise ValidationError with an example."""
-        text = super().to_python(value)
-        if not text:
-            return None
-        try:
-            return parse(text)
-        except WrongJson as error:
-            raise forms.ValidationError(str(error)) from error
-        except ValueError as error:
-            example = '["a", "b"]' if self.kind == "array" else '{"a": 1}'
-            raise forms.ValidationError(f"This is not JSON, such as {example}: {error}.") from error
+    def read(self, value: Any) -> Any:
+        """Return the value as JSON; raise ValidationError for what is no number, or no row that is offered."""
+        found = super().read(value)
+        if found is None or self.choices:
+            return found
+        if self.parameter.kind == "model":
+            return self._row(str(found))
+        return _number(found, self.parameter.kind) if self.parameter.kind in {"integer", "number"} else found
 
-    def prepare_value(self, value: Any) -> Any:
-        """Show a value as JSON, and what someone typed as it is."""
-        return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    def _row(self, text: str) -> Any:
+        row = next((row for row in self._offered() if str(row.pk) == text), None)
+        if row is None:
+            name = self.parameter.model._meta.verbose_name if self.parameter.model is not None else "row"
+            raise forms.ValidationError(f"There is no {name} {text[:100]!r}. Choose one of the list.")
+        return row.pk if isinstance(row.pk, int) else str(row.pk)
 
 
-class PayloadForm(forms.Form):
+def _number(text: Any, kind: str) -> int | float:
+    try:
+        found = int(str(text)) if kind == "integer" else float(str(text))
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise forms.ValidationError("Give a whole number." if kind == "integer" else "Give a number.")
+    return found
+
+
+class PayloadForm(SchemaForm):
     """The fields of a payload, and a note. What is left empty is left out, so that the definition's default counts."""
 
+    field_kind = PayloadField
     note = forms.CharField(required=False, max_length=2000, help_text="Why it is launched; shown on its page.")
 
-    def __init__(self, schema: Mapping[str, Any], user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.properties: Mapping[str, Any] = schema.get("properties", {})
-        needed = set(schema.get("required", ()))
-        fields = {name: _field(name, part, name in needed, user) for name, part in self.properties.items()}
-        self.fields = {**fields, "note": self.fields["note"]}
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        user: User,
+        data: Any = None,
+        initial: Mapping[str, Any] | None = None,
+        *,
+        optional: Container[str] = (),
+        prefix: str | None = None,
+    ) -> None:
+        start = dict(initial or {})
+        super().__init__(data, initial={"note": start.get("note", "")}, prefix=prefix, use_required_attribute=False)
+        note = self.fields.pop("note")
+        parameters = [
+            dataclasses.replace(p, required=p.required and p.name not in optional) for p in parameters_of(schema)
+        ]
+        self.parts = [p.name for p in parameters]
+        # Also where a default stands in it: who empties it is asked.
+        self.needed = [p.name for p in parameters if p.required]
+        self.payload: dict[str, Any] = {}
+        self.add_fields(parameters, start, user, start)
+        self.fields.setdefault("note", note)  # unless a part has that name
 
-    @property
-    def payload(self) -> dict[str, Any]:
-        """The payload of a valid form."""
-        given = {name: self.cleaned_data.get(name) for name in self.properties}
-        return {
-            name: value.pk if isinstance(value, Model) else value
-            for name, value in given.items()
-            if value not in (None, "")
-        }
+    def clean(self) -> dict[str, Any]:
+        """Read the payload; it is held against its schema where it is launched."""
+        self.payload = {name: value for name, value in self.read_all().items() if value not in (None, "")}
+        for name in self.needed:
+            if name not in self.payload and name not in self.errors:
+                self.add_error(name, "This field is needed.")
+        return self.cleaned_data
 
     def take_errors(self, errors: Mapping[str, list[str]]) -> None:
         """Show what the definition's own check found, at the fields where they are."""
-        for name, texts in errors.items():
-            self.add_error(name if name in self.fields else None, texts)
-
-
-def _field(name: str, part: Mapping[str, Any], needed: bool, user: User) -> forms.Field:
-    common: dict[str, Any] = {
-        "label": part.get("title") or name.replace("_", " ").capitalize(),
-        "help_text": part.get("description", ""),
-        "required": needed,  # also where a default stands in it: who empties it is asked
-        "initial": part.get("default"),
-    }
-    if part.get("x-model"):
-        return _Row(queryset=_rows(part["x-model"], user), **common)
-    if "enum" in part:
-        choices = [(value, value) for value in part["enum"]]
-        return forms.TypedChoiceField(
-            choices=choices, coerce=lambda text: next((v for v in part["enum"] if str(v) == text), text), **common
-        )
-    return _plain(part, common)
-
-
-def _plain(part: Mapping[str, Any], common: dict[str, Any]) -> forms.Field:
-    kind = part.get("type", "string")
-    limits: dict[str, Any] = {"min_value": part.get("minimum"), "max_value": part.get("maximum")}
-    if kind == "integer":
-        return forms.IntegerField(**limits, **common)
-    if kind == "number":
-        return forms.FloatField(**limits, widget=forms.NumberInput(attrs={"step": "any"}), **common)
-    if kind == "boolean":
-        return forms.BooleanField(**{**common, "required": False})
-    if kind in {"array", "object"}:
-        return JsonField(kind, **common)
-    return forms.CharField(max_length=part.get("maxLength"), min_length=part.get("minLength"), **common)
-
-
-class _Row(forms.ModelChoiceField):  # type: ignore[type-arg]  # not generic at run time
-    """A row that the person may see."""
-
-    def label_from_instance(self, obj: Any) -> str:
-        """Name the row and its id."""
-        return f"{obj} ({obj.pk})"
-
-
-def _rows(label: str, user: User) -> QuerySet[Any]:
-    """Return the newest rows of a model that the person may see."""
-    model: Any = apps.get_model(label)
-    rows = model._default_manager.all()
-    visible = getattr(rows, "visible_to", None)
-    rows = visible(user) if visible is not None else rows if user.is_staff else rows.none()
-    newest = rows.order_by("-pk").values_list("pk", flat=True)[:OFFERED]
-    found: QuerySet[Any] = rows.filter(pk__in=list(newest)).order_by("-pk")
-    return found
+        self.add_errors(WrongArguments(dict(errors)))

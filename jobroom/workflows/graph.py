@@ -1,4 +1,4 @@
-"""The graph of one workflow as plain data: its nodes, what each waits for, and what it gets from them.
+"""The graph of a workflow as plain data: nodes, dependencies, and which results they get.
 
 Nothing here knows Celery, Redis or the database. A graph is made once, checked, and then only read.
 """
@@ -9,6 +9,8 @@ import json
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from kombu.utils.json import JSONEncoder
 
 from jobroom.workflows.exceptions import Cycle, InvalidGraph
 
@@ -88,6 +90,11 @@ class Node:
     value: Any = None  # of a value: JSON with references
 
     @property
+    def title(self) -> str:
+        """What people read: its label, else its key in words."""
+        return self.label if self.label and self.label != self.key else in_words(self.key)
+
+    @property
     def waits_outside(self) -> bool:
         """Whether it has no job, and waits for a person or for an event."""
         return self.kind in {Kind.APPROVAL, Kind.EVENT}
@@ -107,6 +114,13 @@ class Node:
             if value != default:
                 found[field.name] = [[p, int(w)] for p, w in value] if field.name == "parents" else value
         return found
+
+
+def in_words(key: str) -> str:
+    """Return a key such as `make_thumbnails` as a title; what holds anything but lower-case words stays as it is."""
+    words = key.replace("_", " ").replace("-", " ").split()
+    plain = bool(words) and all(word.isdecimal() or (word.isalpha() and word == word.lower()) for word in words)
+    return f"{key[0].upper()}{' '.join(words)[1:]}" if plain and key[0].isalpha() else key
 
 
 def _made(field: "dataclasses.Field[Any]") -> Any:
@@ -256,8 +270,6 @@ def to_json(value: Any) -> Any:
     """Return the JSON form of a reference; what json.dumps calls for values that it does not know."""
     if isinstance(value, Ref):
         return value.plain()
-    from kombu.utils.json import JSONEncoder
-
     return JSONEncoder().default(value)
 
 

@@ -1,4 +1,4 @@
-"""What code of ours is told about workflows, in the process that advances them: the signals of celery-dyrygent."""
+"""Signals of celery-dyrygent for Python code, sent in the process that advances a workflow."""
 
 import logging
 from collections.abc import Callable
@@ -43,6 +43,6 @@ class Hooks:
                 )
 
     @classmethod
-    def anybody(cls, hook_name: str) -> bool:
+    def has_receivers(cls, hook_name: str) -> bool:
         """Return whether a signal has a function."""
         return bool(cls.hooks[hook_name])

@@ -3,17 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobroom.jobs import limits
+from jobroom.jobs import limits, requester
 from jobroom.users import User
 from jobroom.workflows import admission, policies, services
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.exceptions import NotAllowed
 from jobroom.workflows.graph import Graph
-from jobroom.workflows.models import StoredWorkflow
+from jobroom.workflows.models import Definition, StoredWorkflow
 from jobroom.workflows.policies import launchable_by
 
-__all__ = ["launch", "launch_text", "launchable_by", "preview"]
+__all__ = ["launch", "launch_text", "launchable_by", "offered", "preview"]
+
+
+def offered() -> list[str]:
+    """Return the names of the definitions that the person who asks may launch; the machine may launch all."""
+    by = requester.who_asks()
+    found = Definition.objects.filter(enabled=True).order_by("name") if by is None else launchable_by(by)
+    return list(found.values_list("name", flat=True))
 
 
 def launch(

@@ -1,4 +1,4 @@
-"""The database of workflows: each with its graph, and in one letter a node the state of all of them."""
+"""Tables of workflows: each with its graph, and the state of every node as one character of a text."""
 
 import uuid
 from collections import Counter
@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from jobroom.workflows.graph import Graph
+from jobroom.workflows.graph import Graph, in_words
 from jobroom.workflows.querysets import StoredWorkflowQuerySet
 
 
@@ -82,8 +82,8 @@ class StoredWorkflow(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.INITIAL)
     graph = models.TextField(editable=False, help_text="JSON, see jobroom.workflows.graph.")
     total = models.PositiveIntegerField(default=0, help_text="Nodes, the handlers not counted.")
-    letters = models.TextField(blank=True, editable=False, help_text="The state of each node in one letter.")
-    counts = models.JSONField(default=dict, blank=True, help_text="How many nodes are in which state, by letter.")
+    node_states = models.TextField(blank=True, editable=False, help_text="The state of each node in one character.")
+    counts = models.JSONField(default=dict, blank=True, help_text="How many nodes are in each state.")
     items = models.JSONField(default=dict, blank=True, help_text="Of each fan-out running or done: how many jobs.")
 
     definition = models.ForeignKey(
@@ -140,6 +140,13 @@ class StoredWorkflow(models.Model):
         return reverse("jobroom:workflows:workflow", args=[self.pk])
 
     @property
+    def title(self) -> str:
+        """What people read: the title of its definition, else its name in words, else its id."""
+        if self.definition is not None and self.definition.definition.title:
+            return self.definition.definition.title
+        return in_words(self.name) if self.name else self.id
+
+    @property
     def is_finished(self) -> bool:
         """Whether nothing more will run, unless someone resumes it."""
         return self.state in FINISHED
@@ -162,7 +169,7 @@ class StoredWorkflow(models.Model):
         """Return the graph."""
         return Graph.loads(self.graph)
 
-    def set_letters(self, letters: str) -> None:
-        """Set the letters, and the counts with them."""
-        self.letters = letters
-        self.counts = dict(Counter(letters))
+    def set_node_states(self, node_states: str) -> None:
+        """Set the states, and the counts with them."""
+        self.node_states = node_states
+        self.counts = dict(Counter(node_states))

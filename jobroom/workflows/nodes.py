@@ -1,4 +1,4 @@
-"""A node of a workflow that is being written, and its options."""
+"""The class `WorkflowNode`: a node of a workflow that is being written, and its options."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Whose job this is: in whose name a job launches workflows."""
+"""Finds the person in whose name a job launches workflows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What an open page of a workflow asks for again and again."""
+"""The JSON that an open page of a workflow polls."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ def states(now: Now) -> dict[str, Any]:
     whole = sum(counts.values()) or 1
     return {
         "state": stored.state,
-        "letters": now.letters,
+        "node_states": now.node_states,
         "items": {index: [one.total, one.ended, one.bad] for index, one in sorted(now.items.items())},
         "running": {index: round(share, 3) for index, share in sorted(now.running.items())},
         "progress": round(now.progress, 4),
@@ -35,8 +35,8 @@ def states(now: Now) -> dict[str, Any]:
 def head_of(now: Now) -> str:
     """Return a text that changes when the upper part of the page has to be fetched again."""
     stored = now.stored
-    waiting = [index for index, letter in enumerate(now.letters) if letter in WAITS_OUTSIDE]
-    bad = sum(letter in ENDED - GOOD for letter in now.letters)
+    waiting = [index for index, node_state in enumerate(now.node_states) if node_state in WAITS_OUTSIDE]
+    bad = sum(node_state in ENDED - GOOD for node_state in now.node_states)
     parts = [
         stored.state,
         stored.epoch,

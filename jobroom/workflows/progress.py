@@ -1,4 +1,4 @@
-"""Reads how far a workflow has come, for its pages: few queries, whatever the number of its nodes.
+"""Computes the progress of a workflow for its pages, with few queries for any number of nodes.
 
 All of it is from the database, as fresh as the recorder keeps it.
 """
@@ -87,7 +87,7 @@ class Now:
 
     stored: StoredWorkflow
     graph: Graph
-    letters: str
+    node_states: str
     running: dict[int, float]  # share of 1 that running nodes report; those that report nothing are not in it
     started: dict[int, datetime]  # of running nodes
     items: dict[int, Items]
@@ -101,16 +101,16 @@ class Now:
     @functools.cached_property
     def ended(self) -> int:
         """How many nodes have ended."""
-        return sum(self.letters[node.index] in ENDED for node in self.work)
+        return sum(self.node_states[node.index] in ENDED for node in self.work)
 
     def share(self, node: Node) -> float:
         """Return how much of a node is done, 0 to 1; of a workflow that has ended, only what succeeded is done."""
-        letter = self.letters[node.index]
-        if letter in GOOD or (letter in ENDED and not self.stored.is_finished):
+        node_state = self.node_states[node.index]
+        if node_state in GOOD or (node_state in ENDED and not self.stored.is_finished):
             return 1.0
-        if letter == NodeState.EXPANDING and node.index in self.items:
+        if node_state == NodeState.EXPANDING and node.index in self.items:
             return self.items[node.index].share
-        return self.running.get(node.index, 0.0) if letter == NodeState.RUNNING else 0.0
+        return self.running.get(node.index, 0.0) if node_state == NodeState.RUNNING else 0.0
 
     @functools.cached_property
     def progress(self) -> float:
@@ -121,53 +121,55 @@ class Now:
         return min(1.0, sum(node.weight * self.share(node) for node in self.work) / weight)
 
     def counts(self, nodes: Sequence[int]) -> dict[str, int]:
-        """Return how many of some nodes are in which state, by letter."""
+        """Return how many of some nodes are in which state."""
         found: dict[str, int] = defaultdict(int)
         for index in nodes:
-            found[self.letters[index]] += 1
+            found[self.node_states[index]] += 1
         return dict(found)
 
 
 def counts_of(stored: StoredWorkflow) -> dict[str, int]:
-    """Return how many nodes are in which state, by letter, the handlers left aside; no query where there are none."""
+    """Return how many nodes are in which state, the handlers left aside; no query where there are none."""
     counts: dict[str, int] = stored.counts
     if sum(counts.values()) == stored.total:
         return counts
     handlers = graph_of(stored).handlers
     found: dict[str, int] = defaultdict(int)
-    for index, letter in enumerate(stored.letters):
+    for index, node_state in enumerate(stored.node_states):
         if index not in handlers:
-            found[letter] += 1
+            found[node_state] += 1
     return dict(found)
 
 
 def now_of(stored: StoredWorkflow) -> Now:
     """Return how far the workflow has come; at most three queries."""
     graph = graph_of(stored)
-    letters = node_states_now(stored).ljust(len(graph.nodes), NodeState.WAITING)
+    node_states = node_states_now(stored).ljust(len(graph.nodes), NodeState.WAITING)
     running: dict[int, float] = {}
     started: dict[int, datetime] = {}
-    if NodeState.RUNNING in letters:
+    if NodeState.RUNNING in node_states:
         jobs = jobs_of(stored).filter(state=JobState.RUNNING).exclude(node__contains=".")
         for job in jobs.only("node", "state", "progress", "execution", "started_at")[:RUNNING]:
-            index = _index(job.node, len(letters))
+            index = _index(job.node, len(node_states))
             if index is None:
                 continue
             if job.fraction is not None:
                 running[index] = min(1.0, max(0.0, job.fraction))
             if job.started_at:
                 started[index] = job.started_at
-    return Now(stored, graph, letters, running, started, _items(stored, letters))
+    return Now(stored, graph, node_states, running, started, _items(stored, node_states))
 
 
 def _index(node: str, count: int) -> int | None:
     return int(node) if node.isdecimal() and int(node) < count else None
 
 
-def _items(stored: StoredWorkflow, letters: str) -> dict[int, Items]:
+def _items(stored: StoredWorkflow, node_states: str) -> dict[int, Items]:
     """Return the jobs of the fan-outs; they are counted only where that is not known without."""
-    totals = {int(node): int(count) for node, count in stored.items.items() if _index(node, len(letters)) is not None}
-    found = {index: Items(total, total, 0) for index, total in totals.items() if letters[index] in GOOD}
+    totals = {
+        int(node): int(count) for node, count in stored.items.items() if _index(node, len(node_states)) is not None
+    }
+    found = {index: Items(total, total, 0) for index, total in totals.items() if node_states[index] in GOOD}
     unknown = totals.keys() - found.keys()
     if unknown:
         ended, bad = _counted(stored)

@@ -40,4 +40,4 @@ class StoredWorkflowQuerySet(models.QuerySet["StoredWorkflow"]):
 
     def without_bulk(self) -> "StoredWorkflowQuerySet":
         """Leave out the columns that may be long; lists never show them."""
-        return self.defer("graph", "letters", "payload", "result", "items", "custom_payload", "decisions")
+        return self.defer("graph", "node_states", "payload", "result", "items", "custom_payload", "decisions")

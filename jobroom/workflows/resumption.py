@@ -1,7 +1,8 @@
-"""What a resume keeps of a workflow that failed, and what runs again."""
+"""What a resume of a failed workflow keeps, and what runs again."""
 
 import dataclasses
 from collections.abc import Container, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from celery.backends.redis import RedisBackend
 from django.db.models import Max
 from django.utils import timezone
 
-from jobroom.events import cancellation
+from jobroom import events
+from jobroom.events import cancellation, consumer
+from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs.models import Job
 from jobroom.users import User
 from jobroom.workflows.engine import loader
@@ -55,15 +58,20 @@ def count_as_done(
     for key, result in done.items():
         name = str(nodes[key].index)
         found[name] = {"done": True, "by": who, "at": timezone.now().isoformat(), "result": result}
-        snapshot.letters[name], snapshot.results[name] = NodeState.SUCCEEDED, result
+        snapshot.node_states[name], snapshot.results[name] = NodeState.SUCCEEDED, result
     return found
 
 
 def lives_of(stored: StoredWorkflow, graph: Graph, kept: Mapping[str, NodeState]) -> dict[str, Any]:
-    """Say which words of jobs are of an earlier life, and of which fan-outs the items that succeeded are kept."""
-    last = Job.objects.filter(workflow_id=stored.pk).aggregate(last=Max("last_event"))["last"]
+    """Say which events of jobs are of an earlier life, and of which fan-outs the items that succeeded are kept.
+
+    What was reported and is not recorded yet is of the earlier life too: no one has decided by it.
+    """
+    last = Job.objects.filter(workflow_id=stored.pk).aggregate(last=Max("last_event"))["last"] or 0
+    with suppress(RedisUnavailable):
+        last = max(last, events.sequence(consumer.mark().position))
     items = {name.partition(".")[0] for name in kept if "." in name}
-    return {"before": last or 0, "items": sorted(items)}
+    return {"before": last, "items": sorted(items)}
 
 
 def allowance(stored: StoredWorkflow) -> timedelta:
@@ -74,34 +82,38 @@ def allowance(stored: StoredWorkflow) -> timedelta:
 def plan(
     graph: Graph, snapshot: loader.Snapshot, changed: set[str], done: Container[str] = ()
 ) -> tuple[dict[str, NodeState], dict[int, Node]]:
-    """Return the letters that stand, and the nodes that run again: those that failed, and all that follow them.
+    """Return the states that stand, and the nodes that run again: those that failed, and all that follow them.
 
     What is `done` by someone's word stands, whatever runs again before it.
     """
-    told = {node.index for node in graph.nodes if node.key in done}
+    settled = {node.index for node in graph.nodes if node.key in done}
     bad = {
         node.index
         for node in graph.nodes
-        if node.key in changed or snapshot.letters.get(str(node.index)) not in {*GOOD, NodeState.BLOCKED, None}
-    } - told
-    open_nodes = {n.index for n in graph.nodes if snapshot.letters.get(str(n.index)) in {None, NodeState.BLOCKED}}
-    moved = bad | graph.descendants(bad, told)
+        if node.key in changed or snapshot.node_states.get(str(node.index)) not in {*GOOD, NodeState.BLOCKED, None}
+    } - settled
+    open_nodes = {n.index for n in graph.nodes if snapshot.node_states.get(str(n.index)) in {None, NodeState.BLOCKED}}
+    moved = bad | graph.descendants(bad, settled)
     reset = moved | open_nodes | graph.handlers
-    kept = {name: letter for name, letter in snapshot.letters.items() if int(name.partition(".")[0]) not in reset}
-    for name, letter in snapshot.letters.items():
+    kept = {
+        name: node_state
+        for name, node_state in snapshot.node_states.items()
+        if int(name.partition(".")[0]) not in reset
+    }
+    for name, node_state in snapshot.node_states.items():
         head, dot, _ = name.partition(".")
         # Of a fan-out that failed, the items that succeeded are kept, unless what they run over is made again.
-        if not dot or letter not in GOOD or int(head) not in bad or graph.nodes[int(head)].key in changed:
+        if not dot or node_state not in GOOD or int(head) not in bad or graph.nodes[int(head)].key in changed:
             continue
         if not graph.ancestors(int(head)) & moved:
-            kept[name] = letter
+            kept[name] = node_state
     again = {index: graph.nodes[index] for index in sorted(bad)}
     return kept, again
 
 
 def want_again(graph: Graph, snapshot: loader.Snapshot, kept: Mapping[str, NodeState]) -> None:
     """Forget that jobs were asked to end which should run now, also of those that ended otherwise before they noticed."""
-    ids = [graph.job_id(name) for name in snapshot.letters if name not in kept]
+    ids = [graph.job_id(name) for name in snapshot.node_states if name not in kept]
     asked = Job.objects.filter(pk__in=ids, cancel_at__isnull=False)
     cancellation.withdraw_all(list(asked.values_list("pk", flat=True)))
     asked.update(cancel_by="", cancel_at=None)

@@ -1,4 +1,4 @@
-"""Seals the secrets of a workflow before it is written down: neither the database nor Redis holds one in the clear.
+"""Encrypts the secrets of a workflow before it is stored: neither the database nor Redis holds one in the clear.
 
 The graph must keep the arguments of its nodes: from it a workflow is loaded again, resumed and run again. So they are
 sealed there (`jobroom.arguments.encryption`), travel sealed, and are opened by the worker that starts the node.

@@ -1,4 +1,4 @@
-"""The shapes of the API of workflows."""
+"""REST serializers of workflows."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from rest_framework import serializers
 
 from jobroom.jobs.request_serializers import PlaceField
 from jobroom.jobs.serializers import PlainJSON
+from jobroom.workflows.current_state import node_states_now
+from jobroom.workflows.engine.keys import NodeState
 from jobroom.workflows.models import Definition, State, StoredWorkflow
 
 
@@ -40,6 +42,11 @@ class Changes(serializers.Serializer[Any]):
 
     changes = serializers.DictField(
         child=serializers.DictField(), required=False, default=dict, help_text='{"node": {"args": […], "kwargs": {…}}}'
+    )
+    inputs = serializers.DictField(
+        required=False,
+        default=dict,
+        help_text="Other values for inputs of a workflow that was launched from a definition, by name; null is the default.",
     )
     note = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
 
@@ -109,9 +116,7 @@ class WorkflowRow(serializers.ModelSerializer[StoredWorkflow]):
 
     def get_counts(self, stored: StoredWorkflow) -> dict[str, int]:
         """Return how many nodes are in which state, by the name of the state."""
-        from jobroom.workflows.engine.keys import NodeState
-
-        return {NodeState(letter).name.lower(): number for letter, number in stored.counts.items()}
+        return {NodeState(node_state).name.lower(): number for node_state, number in stored.counts.items()}
 
 
 class NodeRow(serializers.Serializer[Any]):
@@ -141,10 +146,7 @@ class WorkflowDetail(WorkflowRow):
 
     def get_nodes(self, stored: StoredWorkflow) -> list[dict[str, Any]]:
         """Return the nodes, each with its state now."""
-        from jobroom.workflows.current_state import node_states_now
-        from jobroom.workflows.engine.keys import NodeState
-
-        graph, letters = stored.read_graph(), node_states_now(stored)
+        graph, node_states = stored.read_graph(), node_states_now(stored)
         return [
             {
                 "index": node.index,
@@ -152,11 +154,11 @@ class WorkflowDetail(WorkflowRow):
                 "kind": str(node.kind),
                 "task": node.task,
                 "job": node.id,
-                "state": NodeState(letter).name.lower(),
+                "state": NodeState(node_state).name.lower(),
                 "needs": [graph.nodes[parent].key for parent, _ in node.parents],
                 "items": stored.items.get(str(node.index)),
             }
-            for node, letter in zip(graph.nodes, letters, strict=True)
+            for node, node_state in zip(graph.nodes, node_states, strict=True)
         ]
 
 
@@ -167,8 +169,8 @@ class WorkflowPage(serializers.Serializer[Any]):
     results = WorkflowRow(many=True)
 
 
-@extend_schema_serializer(component_name="WorkflowTold")
-class Told(WorkflowRow):
+@extend_schema_serializer(component_name="WorkflowActionResult")
+class ActionResult(WorkflowRow):
     """What became of a request about a workflow."""
 
     detail = serializers.CharField()

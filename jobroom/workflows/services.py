@@ -1,4 +1,4 @@
-"""Operations on workflows, the same for page, API and command: begin, pause, go on, cancel, resume, decide, run again."""
+"""Operations on workflows for page, API and command: begin, pause, resume, cancel, decide, run again."""
 
 import dataclasses
 import logging
@@ -20,15 +20,15 @@ from jobroom.jobs.models import FINISHED as JOB_FINISHED
 from jobroom.jobs.models import Job
 from jobroom.signals import acted, cancel_asked
 from jobroom.users import User
-from jobroom.workflows import admission, policies, resumption, secret_arguments
+from jobroom.workflows import admission, input_changes, policies, resumption, secret_arguments
 from jobroom.workflows.conf import settings
 from jobroom.workflows.engine import effects, keys, loader, scripts
 from jobroom.workflows.engine.keys import NodeState
 from jobroom.workflows.exceptions import EngineUnavailable, NotAllowed, NotNow, WorkflowException
+from jobroom.workflows.exports import rewritten
 from jobroom.workflows.graph import Graph, Node
 from jobroom.workflows.models import FINISHED, DefinitionVersion, State, StoredWorkflow
 from jobroom.workflows.workflows import Workflow
-from jobroom.workflows.written import rewritten
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,9 @@ def start(
         deadline_at=now + timedelta(seconds=workflow.max_processing_time),
     )
     done = workflow.finished
-    stored.set_letters("".join(NodeState.SUCCEEDED if done.get(node.id) else NodeState.WAITING for node in graph.nodes))
+    stored.set_node_states(
+        "".join(NodeState.SUCCEEDED if done.get(node.id) else NodeState.WAITING for node in graph.nodes)
+    )
     try:
         stored.save(force_insert=True)
     except IntegrityError as error:
@@ -135,16 +137,18 @@ def run_again(
     *,
     by: User | None,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     source: str = "code",
     note: str = "",
 ) -> StoredWorkflow:
-    """Run the same graph from the beginning as a new workflow; `changes`: new args and kwargs by key of node."""
+    """Run the same graph from the beginning as a new workflow; `changes` and `inputs` as in `resume`."""
     _check(by, stored, policies.may_act)
     admission.check_start(stored, by)
     limits.allow_launch(by, f"workflow {stored.name}")
     graph = stored.read_graph()
-    apply_changes(graph, changes or {})
-    admission.check_graph(graph, by, fresh=changes or {})
+    changes, payload = input_changes.applied(stored, graph, changes or {}, inputs or {}, by)
+    apply_changes(graph, changes)
+    admission.check_graph(graph, by, fresh=changes)
     for node in graph.nodes:
         node.id = uuid()
     workflow = rewritten(stored, graph)
@@ -154,7 +158,7 @@ def run_again(
         workflow,
         owner=by or stored.owner,
         source=source,
-        payload=stored.payload,
+        payload=payload,
         note=note,
         definition=stored.definition,
         rerun_of=stored,
@@ -189,7 +193,7 @@ def pause(stored: StoredWorkflow, *, by: User | None) -> None:
     """Begin no more nodes until someone lets it go on; what runs goes on."""
     _check(by, stored, policies.may_act)
     _move(stored, {State.RUNNING}, State.PAUSED, "It can be paused only while it runs.")
-    _tell_engine(stored, "pause", 1)
+    _call_engine(stored, "pause", 1)
     _changed(stored)
     audit(stored, by, "paused")
 
@@ -199,7 +203,7 @@ def unpause(stored: StoredWorkflow, *, by: User | None) -> None:
     _check(by, stored, policies.may_act)
     admission.check_start(stored, by)
     _move(stored, {State.PAUSED}, State.RUNNING, "It is not paused.")
-    _tell_engine(stored, "pause", 0)
+    _call_engine(stored, "pause", 0)
     _changed(stored)
     audit(stored, by, "resumed")
 
@@ -216,7 +220,7 @@ def audit(
 
 def _changed(stored: StoredWorkflow) -> None:
     """Emit that the workflow is in another state, when that is certain."""
-    transaction.on_commit(lambda: effects.tell(stored.pk, stored.state), robust=True)
+    transaction.on_commit(lambda: effects.publish_state(stored.pk, stored.state), robust=True)
 
 
 def _move(stored: StoredWorkflow, before: Iterable[State], after: State, why: str, **fields: Any) -> None:
@@ -229,7 +233,7 @@ def _move(stored: StoredWorkflow, before: Iterable[State], after: State, why: st
         setattr(stored, name, value)
 
 
-def _tell_engine(stored: StoredWorkflow, script: str, *arguments: Any) -> Any:
+def _call_engine(stored: StoredWorkflow, script: str, *arguments: Any) -> Any:
     try:
         answer: Any = scripts.run(script, keys.workflow(stored.pk), *arguments)
         if script != "cancel":
@@ -288,7 +292,7 @@ def settle_cancelled(stored: StoredWorkflow, error: str = "") -> tuple[Cancelled
     index = item = running = waiting = 0
     while index >= 0:
         arguments = (error, request, jobs_settings.CANCEL_KEPT, words, index, item, SETTLED_AT_ONCE)
-        index, item, queued, run, wait, answer = _tell_engine(stored, "cancel", *arguments)
+        index, item, queued, run, wait, answer = _call_engine(stored, "cancel", *arguments)
         ids += [text.decode() if isinstance(text, bytes) else str(text) for text in queued]
         running, waiting = running + run, waiting + wait
         effects.react(stored.pk, answer)
@@ -309,12 +313,14 @@ def resume(
     *,
     by: User | None,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     done: Mapping[str, Any] | None = None,
     again: Iterable[str] = (),
 ) -> list[Node]:
     """Go on at the nodes that failed, and keep every other result; return the nodes that run again.
 
-    `changes`: new args and kwargs by key of node. `done`: results by key of nodes that someone has done by hand, or knows
+    `changes`: new args and kwargs by key of node. `inputs`: other values for what the workflow was launched with; the nodes
+    that are given them run again, too. `done`: results by key of nodes that someone has done by hand, or knows
     to be done although their worker vanished; those do not run again. `again`: keys of nodes that run again with all that
     follows them, however they ended; with one, a workflow that succeeded goes on too. Raises NotAllowed, NotNow, and
     WrongFields.
@@ -328,30 +334,33 @@ def resume(
     graph = stored.read_graph()
     if unknown := chosen - {node.key for node in graph.nodes if node.index not in graph.handlers}:
         raise NotNow(f"There is no node {', '.join(sorted(unknown))} to run again.")
-    apply_changes(graph, changes or {})
+    changes, payload = input_changes.applied(stored, graph, changes or {}, inputs or {}, by)
+    apply_changes(graph, changes)
     snapshot = loader.snapshot_of(stored)
     sealed = {key: seal_leaves(value) for key, value in (done or {}).items()}
     decisions = resumption.count_as_done(stored, graph, snapshot, sealed, by)
-    kept, nodes = resumption.plan(graph, snapshot, {*(changes or {}), *chosen}, set(sealed))
-    _check_given(graph, by, changes or {}, done or {}, kept)
+    kept, nodes = resumption.plan(graph, snapshot, {*changes, *chosen}, set(sealed))
+    _check_given(graph, by, changes, done or {}, kept)
     limits.allow_launch(by, f"workflow {stored.name}")
-    secret_arguments.seal(graph, {})  # after the check, which looks at what is given
+    # After the check, which looks at what is given.
+    secrets = secret_arguments.seal(graph, payload)
     now = timezone.now()
-    letters = "".join(str(kept.get(str(node.index), NodeState.WAITING)) for node in graph.nodes)
+    node_states = "".join(str(kept.get(str(node.index), NodeState.WAITING)) for node in graph.nodes)
     fields: dict[str, Any] = {
+        "payload": hide(payload, secrets=secrets),
         "epoch": stored.epoch + 1, "graph": graph.dumps(), "error": "", "cancel_by": "", "cancel_at": None,
         "finished_at": None, "idle": stored.idle + (now - (stored.finished_at or now)), "result": None, "deadline_at": now + resumption.allowance(stored),
         "options": {**stored.options, "lives": resumption.lives_of(stored, graph, kept)},
         "decisions": {name: decision for name, decision in decisions.items() if name in kept},  # others are asked again
     }  # fmt: skip
-    stored.set_letters(letters)
+    stored.set_node_states(node_states)
     _move(
         stored, {State(stored.state)}, State.RUNNING, "Someone was faster.",
-        letters=stored.letters, counts=stored.counts, **fields,
+        node_states=stored.node_states, counts=stored.counts, **fields,
     )  # fmt: skip
     begun = {name.partition(".")[0] for name in kept}
     items = {name: count for name, count in snapshot.items.items() if name in begun}
-    before, snapshot = snapshot, dataclasses.replace(snapshot, letters=kept, items=items)
+    before, snapshot = snapshot, dataclasses.replace(snapshot, node_states=kept, items=items)
     try:
         resumption.want_again(graph, before, kept)
         loader.load(stored, graph, snapshot)

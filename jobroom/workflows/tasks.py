@@ -7,21 +7,17 @@ from celery.exceptions import Ignore
 
 from jobroom.tasks import Argument, BaseTask, JobFailed
 from jobroom.workflows.exceptions import WorkflowException
-from jobroom.workflows.workflows import Workflow
+from jobroom.workflows.workflows import BEGIN, Workflow
 
 
 def names(answers: dict[str, Any]) -> list[str]:
     """Return the names of the definitions that the person who asks may launch, for the launch form."""
-    from jobroom.jobs.gate import who_asks
-    from jobroom.workflows.models import Definition
-    from jobroom.workflows.policies import launchable_by
+    from jobroom.workflows import launches  # noqa: PLC0415 — a Celery app may import this module before the models are there
 
-    by = who_asks()
-    found = Definition.objects.filter(enabled=True).order_by("name") if by is None else launchable_by(by)
-    return list(found.values_list("name", flat=True))
+    return launches.offered()
 
 
-@shared_task(bind=True, base=BaseTask, name="jobroom.workflows.run")
+@shared_task(bind=True, base=BaseTask, name="jobroom.workflows.run", title="Run a workflow")
 def run(
     self: BaseTask,
     definition: Annotated[str, Argument(title="Workflow", help="The name of a definition.", choices=names)],
@@ -30,11 +26,10 @@ def run(
     ] = None,
 ) -> dict[str, str]:
     """Launch a workflow by its name: what a schedule does to run one regularly. Answers its id and address."""
-    from jobroom.workflows import launches
-    from jobroom.workflows.owners import owner_of
+    from jobroom.workflows import launches, owners  # noqa: PLC0415 — a Celery app may import this module before the models are there
 
     try:
-        by = owner_of(self.request)
+        by = owners.owner_of(self.request)
         stored = launches.launch(
             definition=definition,
             payload=payload or {},
@@ -47,23 +42,22 @@ def run(
     return {"workflow": stored.pk, "url": stored.get_absolute_url()}
 
 
-@shared_task(bind=True, base=BaseTask, name="jobroom.workflows.begin", track=False, acks_late=True)
+@shared_task(bind=True, base=BaseTask, name=BEGIN, title="Begin a workflow", track=False, acks_late=True)
 def begin(self: BaseTask, workflow_dict: dict[str, Any]) -> None:
     """Begin a workflow that was frozen and sent as a signature: its result is that of the signature.
 
     What follows it in a chain becomes part of the workflow, behind everything else.
     """
-    from jobroom.workflows import services
-    from jobroom.workflows.owners import owner_of
+    from jobroom.workflows import owners, services  # noqa: PLC0415 — a Celery app may import this module before the models are there
 
-    services.begin_frozen(Workflow.from_dict(workflow_dict), self.request, owner=owner_of(self.request))
+    services.begin_frozen(Workflow.from_dict(workflow_dict), self.request, owner=owners.owner_of(self.request))
     raise Ignore  # the workflow stores the result when it ends
 
 
-@shared_task(base=BaseTask, name="jobroom.workflows.cleanup", ignore_result=False)
+@shared_task(base=BaseTask, name="jobroom.workflows.cleanup", title="Clean up old workflows", ignore_result=False)
 def cleanup() -> int:
     """Delete workflows that ended long ago (WORKFLOWS_KEEP_DAYS); answers how many."""
-    from jobroom.workflows import services
+    from jobroom.workflows import services  # noqa: PLC0415 — a Celery app may import this module before the models are there
 
     return services.cleanup()
 
@@ -84,6 +78,6 @@ def register_workflow_processor(app: Any, **decorator_kws: Any) -> Any:
 
 def _sweep(self: Any, workflow_dict: dict[str, Any] | None = None) -> int:
     """Look after all workflows once; return how many needed it."""
-    from jobroom.workflows.engine import sweeper
+    from jobroom.workflows.repair import sweeper  # noqa: PLC0415 — a Celery app may import this module before the models are there
 
     return sweeper.sweep()

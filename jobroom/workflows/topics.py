@@ -1,4 +1,4 @@
-"""What live pages hear of workflows: that something changed, and no more; what, they ask the views for."""
+"""Live topics of workflows: they say only that something has changed, and pages then ask the views."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,16 +15,14 @@ Event = dict[str, Any]
 def connect() -> None:
     """Register the kinds of topics; twice is the same as once."""
     topics.register("workflow", topics.Kind(may_watch=_may_watch, snapshot=_nothing, render=_changed))
-    topics.register(
-        "workflows", topics.Kind(may_watch=_is_somebody, snapshot=_nothing, render=_changed, hearing=_hearing)
-    )
+    topics.register("workflows", topics.Kind(may_watch=_is_known, snapshot=_nothing, render=_changed, hearing=_hearing))
 
 
 def _may_watch(user: Any, name: str) -> bool:
     return StoredWorkflow.objects.visible_to(_fresh(user)).filter(pk=name.replace("\x00", "")).exists()
 
 
-def _is_somebody(user: Any, name: str) -> bool:
+def _is_known(user: Any, name: str) -> bool:
     return bool(user.is_authenticated and user.is_active) and not name
 
 

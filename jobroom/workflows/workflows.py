@@ -1,8 +1,9 @@
-"""How a workflow is written in Python: the interface of celery-dyrygent, and what it lacks."""
+"""The class `Workflow`: how a workflow is written in Python, compatible with celery-dyrygent, with more options."""
 
 import fnmatch
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from celery import current_app
@@ -10,16 +11,21 @@ from celery.canvas import Signature, maybe_signature
 from celery.result import AsyncResult
 from celery.utils import uuid
 
+from jobroom.celery.routes import queue_of
 from jobroom.workflows import dictionaries
 from jobroom.workflows.canvas import NOTHING, Given, Part, Reader
 from jobroom.workflows.conf import settings
+from jobroom.workflows.dyrygent_compatibility import NOT_READY, STATS, Ticks, WorkflowState
 from jobroom.workflows.exceptions import InvalidGraph, UnknownNodeTask, WorkflowException
+from jobroom.workflows.external_nodes import Waiting
 from jobroom.workflows.graph import ITEM, Graph, Kind, Node, Ref, When, to_json
 from jobroom.workflows.hooks import Hooks
 from jobroom.workflows.nodes import WorkflowNode, for_all, kept, own, own_references, places, set_options
-from jobroom.workflows.outside import Waiting
+from jobroom.workflows.signals import workflow_sent
 from jobroom.workflows.subworkflow import Placed
-from jobroom.workflows.ticks import STATS, Ticks, WorkflowState
+
+# The task that begins a frozen workflow, see `jobroom.workflows.tasks`.
+BEGIN = "jobroom.workflows.begin"
 
 __all__ = ["ITEM_HERE", "Workflow", "WorkflowNode", "WorkflowState"]
 
@@ -294,9 +300,7 @@ class Workflow(Waiting, Ticks, Hooks):
     def _queue(self, task: str) -> str:
         """Return the queue of a task when no one chooses."""
         if task not in self._queues:
-            route = current_app.amqp.router.route({}, task)
-            queue = route.get("queue") or getattr(current_app.tasks.get(task), "queue", None)
-            self._queues[task] = str(getattr(queue, "name", queue) or current_app.conf.task_default_queue)
+            self._queues[task] = queue_of(task)
         return self._queues[task]
 
     def freeze(self) -> Signature[Any]:
@@ -304,11 +308,9 @@ class Workflow(Waiting, Ticks, Hooks):
 
         What follows the signature in a chain begins when the workflow has succeeded, and is given its result.
         """
-        from jobroom.workflows.tasks import begin
-
         self.frozen()
         kwargs = {"workflow_dict": self.to_dict()}
-        return begin.signature(kwargs=kwargs, immutable=True, task_id=str(self.id))
+        return current_app.signature(BEGIN, kwargs=kwargs, immutable=True, task_id=str(self.id))
 
     def frozen(self) -> "Workflow":
         """Check the workflow and give it its id; return it."""
@@ -324,8 +326,6 @@ class Workflow(Waiting, Ticks, Hooks):
         `options` are those of every node, as in celery-dyrygent, and go before those of the signatures. `launch`:
         `owner` (a user), `source`, `payload`, `note`, `definition`, `rerun_of`.
         """
-        from jobroom.workflows import services
-
         if self.state != WorkflowState.INITIAL:
             raise WorkflowException(
                 f"{self!r} was sent already (it is {self.state}). Make a new one, or run it again with "
@@ -334,7 +334,8 @@ class Workflow(Waiting, Ticks, Hooks):
         if options:
             self.tasks_options, self.checked = for_all(options), False
         self.frozen()
-        services.start(self, **launch)
+        if not workflow_sent.send(sender=Workflow, workflow=self, launch=launch):
+            raise WorkflowException(NOT_READY)
         return AsyncResult(str(self.id), app=current_app)
 
     def to_dict(self) -> dict[str, Any]:
@@ -353,8 +354,6 @@ class Workflow(Waiting, Ticks, Hooks):
 
 
 def _unknown(node: Node) -> str:
-    from difflib import get_close_matches
-
     where = f"“{' / '.join([*node.group, node.key])}”"
     similar = get_close_matches(node.task, list(current_app.tasks), n=3)
     hint = f" Did you mean {', '.join(similar)}?" if similar else ""

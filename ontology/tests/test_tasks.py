@@ -82,7 +82,7 @@ def test_the_path_to_the_root():
     assert [step["name"] for step in answer["paths"][0]][::3] == ["Bos taurus", "Artiodactyla", "Metazoa"]
 
 
-def test_a_term_that_is_none_or_several_is_told_with_the_nearest():
+def test_a_term_that_is_none_or_several_is_reported_with_the_nearest():
     with pytest.raises(JobFailed, match=r"has no term “lvier”\. Near are liver \(UBERON:0002107\)"):
         run("ontology.path_to_root", term="lvier", vocabulary="organism_part")
     with pytest.raises(JobFailed, match="means several terms of breed: Maltese"):

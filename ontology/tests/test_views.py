@@ -80,14 +80,14 @@ def test_a_rule_opens_loading_to_a_group(as_ada, ada):
         ({"file": obo()}, "Give the vocabulary a name"),
     ],
 )
-def test_a_wrong_upload_is_told_at_its_field(as_grace, data, reason):
+def test_a_wrong_upload_is_reported_at_its_field(as_grace, data, reason):
     answer = as_grace.post("/vocabularies/", {"file": obo(), **data} if "Big" in str(data) else data)
     assert answer.status_code == 422
     assert reason in answer.content.decode()
     assert Job.objects.count() == 0
 
 
-def test_too_large_an_upload_is_told(as_grace, settings):
+def test_too_large_an_upload_is_refused(as_grace, settings):
     settings.ONTOLOGY_MAX_BYTES = 10
     answer = as_grace.post("/vocabularies/", {"name": "x", "file": obo()})
     assert "at most 0 MB are allowed (ONTOLOGY_MAX_BYTES)" in answer.content.decode()

@@ -85,7 +85,7 @@ def test_an_ontology_without_terms_is_refused(tmp_path):
         (b"<html></html>", "is neither OBO"),
     ],
 )
-def test_what_is_no_ontology_is_told_what_it_is(tmp_path, content, reason):
+def test_what_is_no_ontology_is_refused_with_what_it_is(tmp_path, content, reason):
     path = tmp_path / "x.obo"
     path.write_bytes(content)
     with path.open("rb") as file, pytest.raises(VocabularyProblem, match=reason):
@@ -120,7 +120,7 @@ def test_xml_nested_without_end_and_damaged_xml_are_refused(tmp_path):
         formats.check_xml(xml(tmp_path, "<r>\n<a></b></r>"))
 
 
-def test_damaged_obo_is_told_with_its_line(tmp_path):
+def test_damaged_obo_is_reported_with_its_line(tmp_path):
     with pytest.raises(VocabularyProblem, match="damaged in line 5"):
         read(tmp_path, "format-version: 1.2\n\n[Term]\nid: X:1\nname\nis_a:: x\n")
 
@@ -317,10 +317,10 @@ def test_neighbours_in_the_graph_come_with_their_steps(index):
     assert {n.term.name for n in nearest.by_graph(index, index.term("X:1"), most=1)} == {"kidney", "liver"}
 
 
-def test_every_path_to_a_root_is_told(index, shipped):
+def test_every_path_to_a_root_is_named(index, shipped):
     paths, complete = nearest.paths(index, index.term("X:2"), ("is_a", "part_of"))
-    told = [[(term.name, relation) for term, relation in path] for path in paths]
-    assert told == [[("liver", ""), ("body", "part_of")], [("liver", ""), ("organ", "is_a")]]
+    named = [[(term.name, relation) for term, relation in path] for path in paths]
+    assert named == [[("liver", ""), ("body", "part_of")], [("liver", ""), ("organ", "is_a")]]
     assert complete
     cattle = shipped["species"].term("NCBITaxon:9913")
     ((path,), _) = nearest.paths(shipped["species"], cattle)

@@ -48,7 +48,7 @@ CREATE INDEX edges_parent ON edges (parent);
 
 @dataclasses.dataclass
 class SourceTerm:
-    """One term as its file tells it."""
+    """One term as its file gives it."""
 
     id: str
     name: str

@@ -11,3 +11,10 @@ JOBROOM = JOBROOM | {"WORKERS_MISSING_AFTER": 1.0}
 JOBROOM = JOBROOM | {"HELD_AT_MOST": 2.0}
 JOBROOM = JOBROOM | {"SENT_BEFORE": 0.5}
 JOBROOM = JOBROOM | {"LOOP_TIMEOUT": 3.0}
+if CELERY_BROKER_URL.startswith("redis"):  # noqa: F405
+    # Kombu looks for what is older than a second once a second.
+    CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_BROKER_TRANSPORT_OPTIONS | {  # noqa: F405
+        "visibility_timeout": 1,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    }

@@ -1,4 +1,4 @@
-"""Tasks that are given secrets and tell them wherever a task can tell something; `-A tests.acceptance.canary_tasks`."""
+"""Tasks that are given secrets and say them wherever a task can say something; `-A tests.acceptance.canary_tasks`."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ __all__ = ["app"]
 logger = logging.getLogger(__name__)
 
 
-def _tell(task: Any, *secrets: Any) -> None:
+def _speak(task: Any, *secrets: Any) -> None:
     text = " and ".join(map(str, secrets))
     logger.warning("got %s", text)
     thread = threading.Thread(target=logger.warning, args=("a thread got %r", text))
@@ -26,15 +26,15 @@ def _tell(task: Any, *secrets: Any) -> None:
         task.progress(1, 1, text)
 
 
-@app.task(bind=True, name="canary.tells")
-def tells(
+@app.task(bind=True, name="canary.speaks")
+def speaks(
     self: Any, password: str = "", code: Annotated[str, Secret] = "", options: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Tell all it knows, and return it."""
+    """Say all it knows, and return it."""
     secrets = [value for value in (password, code) if value] + [
         value["api_key"] for value in (options or {}).values() if isinstance(value, dict)
     ]
-    _tell(self, *secrets)
+    _speak(self, *secrets)
     return {"echo": secrets, "password": password, "text": f"with {secrets}", secrets[0]: 1}
 
 
@@ -69,7 +69,7 @@ def retries(self: Any, password: str) -> None:
 @app.task(bind=True, name="canary.passes")
 def passes(self: Any, plain: Any = None, password: str = "") -> dict[str, Any]:
     """Return a secret for the next node of a workflow."""
-    _tell(self, password or plain)
+    _speak(self, password or plain)
     return {"token": password or plain, "rest": f"x {password or plain}"}
 
 

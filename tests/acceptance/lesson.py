@@ -90,7 +90,7 @@ def steps(page: Path) -> list[Step]:
     for block in _FENCE.finditer(text):
         said = text[at : block.start()]
         at = block.end()
-        found += _told(said)
+        found += _steps(said)
         step = _step(block.group(1), block.group(2), said, path)
         path = getattr(step, "path", path)
         if isinstance(step, str):
@@ -98,10 +98,10 @@ def steps(page: Path) -> list[Step]:
             found[found.index(before)] = dataclasses.replace(before, printed=step)
         else:
             found.append(step)
-    return found + _told(text[at:])
+    return found + _steps(text[at:])
 
 
-def _told(said: str) -> list[Step]:
+def _steps(said: str) -> list[Step]:
     """Return what a passage without code says is to be done or seen, in order."""
     one_line = re.sub(r"\s*\n\s*", " ", said)
     places: list[tuple[int, Step]] = [(m.start(), Stop()) for m in _STOP.finditer(one_line)]

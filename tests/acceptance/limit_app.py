@@ -8,7 +8,7 @@ django.setup()
 
 from image.celery import app  # noqa: E402
 from jobroom import redis  # noqa: E402 — needs the apps
-from jobroom.tasks import Limit  # noqa: E402
+from jobroom.tasks import Batch, Debounce, Limit  # noqa: E402
 from tests.acceptance.lock_app import wait_for  # noqa: E402
 
 __all__ = ["app"]
@@ -56,3 +56,27 @@ def four() -> None:
     """Do the same under a limit."""
     time.sleep(0.01)
     redis.line().rpush("drained", time.time())
+
+
+@app.task(name="limits: save", debounce=Debounce(5, at_most=30, key="{document}"), acks_late=True)
+def save(document: str) -> str:
+    """Note which call has run."""
+    redis.client().rpush("saved", document)
+    return document
+
+
+@app.task(name="limits: index", batch=Batch(5, seconds=5), acks_late=True)
+def index(numbers: list[int], paths: list[str] = [""]) -> list[int]:  # noqa: B006 — the default of one call
+    """Note how many calls have run together, once a file exists; a number below zero fails."""
+    redis.client().rpush("indexed", len(numbers))
+    if paths[0]:
+        wait_for(paths[0], 60)
+    if min(numbers) < 0:
+        raise ValueError("There is no document below zero.")
+    return [10 * number for number in numbers]
+
+
+@app.task(name="limits: total", batch=Batch(3, seconds=60))
+def total(numbers: list[int]) -> str:
+    """Answer once for all."""
+    return f"{sum(numbers)} in all"

@@ -52,7 +52,7 @@ def pid(self: Any, path: str) -> int:
 @app.task(name="locks: turn", bind=True)
 @exclusive_task("Turn", "turn", blocking=True)
 def turn(self: Any, folder: str, number: int) -> dict[str, Any]:
-    """Be alone, as a file shows that can be made only once; tell what the job knows of itself."""
+    """Be alone, as a file shows that can be made only once; report what the job knows of itself."""
     alone = Path(folder) / "alone"
     alone.touch(exist_ok=False)
     time.sleep(0.02)

@@ -20,7 +20,7 @@ from jobroom.locks.renewal import keeping  # noqa: E402
 
 
 def say(**facts: Any) -> None:
-    """Tell the test something: one line of JSON."""
+    """Report something to the test: one line of JSON."""
     os.write(1, (json.dumps(facts) + "\n").encode())
 
 

@@ -5,7 +5,7 @@ import signal
 from typing import Any
 
 from image.celery import app
-from jobroom.celery.losses import Request
+from jobroom.celery.redeliveries import Request
 
 __all__ = ["app"]
 

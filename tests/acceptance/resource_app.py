@@ -73,26 +73,26 @@ def picky_model() -> Model:
     return _load("picky_model", "0")
 
 
-def _told(model: Model) -> dict[str, Any]:
+def _described(model: Model) -> dict[str, Any]:
     return {"version": model.version, "loader": model.loader, "pid": os.getpid()}
 
 
 @app.task(bind=True, name="res.shared", resources=("shared_model",))
 def shared(self: Any) -> dict[str, Any]:
-    """Tell what the task sees."""
-    return _told(self.shared_model)
+    """Return what the task sees."""
+    return _described(self.shared_model)
 
 
 @app.task(bind=True, name="res.own", resources=("own_model",))
 def own(self: Any) -> dict[str, Any]:
-    """Tell what the task sees."""
-    return _told(self.own_model)
+    """Return what the task sees."""
+    return _described(self.own_model)
 
 
 @app.task(bind=True, name="res.idle", resources=("idle_model",))
 def idle(self: Any) -> dict[str, Any]:
-    """Tell what the task sees."""
-    return _told(self.idle_model)
+    """Return what the task sees."""
+    return _described(self.idle_model)
 
 
 @app.task(name="res.argument")
@@ -103,8 +103,8 @@ def argument(first: int, own_model: Annotated[Model, Resource], second: int = 2)
 
 @app.task(bind=True, name="res.picky", resources=("picky_model",))
 def picky(self: Any) -> dict[str, Any]:
-    """Tell what the task sees."""
-    return _told(self.picky_model)
+    """Return what the task sees."""
+    return _described(self.picky_model)
 
 
 @app.task(name="res.simple")
@@ -114,7 +114,7 @@ def simple() -> str:
 
 
 class Long(BaseTask):
-    """Run until a file appears, and tell the version before and after."""
+    """Run until a file appears, and return the version before and after."""
 
     name = "res.long"
     resources = ("own_model",)

@@ -208,8 +208,8 @@ def test_force_no_cache_and_recalculate(slow, gate):
         with made_task(lambda_of_number(), name="answers.recalculated", cache_for=600) as task:
             assert task.delay(5).get(timeout=30) == [5, None]
             assert task.delay(5).get(timeout=30) == [5, None]
-            anew = task.apply_async((5,), headers={"caching": "recalculate"})
-            assert anew.get(timeout=30) == [5, [5, None]]
+            again = task.apply_async((5,), headers={"caching": "recalculate"})
+            assert again.get(timeout=30) == [5, [5, None]]
             assert task.delay(5).get(timeout=30) == [5, [5, None]]
 
 
@@ -219,7 +219,7 @@ def lambda_of_number():
     return run
 
 
-def test_an_emptied_redis_strands_nobody(slow, gate):
+def test_an_emptied_redis_strands_no_one(slow, gate):
     with running(Worker(app=APP, concurrency=2), Recorder()):
         leader = launched(gate)
         started(gate)
@@ -233,7 +233,7 @@ def test_an_emptied_redis_strands_nobody(slow, gate):
 
 
 def test_what_a_killed_process_left_half_handed_on_is_finished(slow, gate):
-    """The leader's process dies after its answer is kept and before those who wait were told."""
+    """The leader's process dies after its answer is kept and before those who wait were notified."""
     with running(Recorder()):
         leader, waiting = launched(gate), [launched(gate) for _ in range(3)]
         follow(waiting, leader)

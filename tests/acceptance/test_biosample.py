@@ -41,7 +41,7 @@ def texts(mails):
     return [text for text in found if "olga.goats@example.org" in text and "-----" in text]
 
 
-def test_a_worker_brings_submissions_up_to_date_and_tells_the_owner():
+def test_a_worker_brings_submissions_up_to_date_and_notifies_the_owner():
     owner = get_user_model().objects.create_user("olga", "olga.goats@example.org")
     for name in ("done", "wrong", "slow"):
         Submission.objects.create(owner=owner, title=f"Goats {name}", usi_name=name).submit()

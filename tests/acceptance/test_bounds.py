@@ -33,7 +33,7 @@ TASKS = """
 """
 
 
-def test_megabytes_are_bounded_in_the_book_on_the_page_and_in_the_workers_log(tmp_path, admin_client):
+def test_megabytes_are_bounded_in_the_history_on_the_page_and_in_the_workers_log(tmp_path, admin_client):
     redis.client().flushdb()
     scratch = ScratchApp(tmp_path, TASKS)
     from image.celery import app

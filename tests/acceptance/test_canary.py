@@ -118,13 +118,21 @@ def all_answers(client):
         "/queues/",
         "/locks/",
         "/audit/",
+        "/failures/",
         "/audit/export.csv",
         "/audit/export.json",
         "/jobs/export/?format=csv",
         "/jobs/export/?format=json",
     ]
-    addresses += ["/api/dead-letters/", "/api/queues/", "/api/locks/", "/api/audit/", "/api/schedules/"]
-    addresses += ["/api/jobs/", "/api/workflows/", "/api/mails/", "/api/tasks/canary.tells/", "/tasks/canary.tells/"]
+    addresses += [
+        "/api/dead-letters/",
+        "/api/queues/",
+        "/api/locks/",
+        "/api/audit/",
+        "/api/schedules/",
+        "/api/failures/",
+    ]
+    addresses += ["/api/jobs/", "/api/workflows/", "/api/mails/", "/api/tasks/canary.speaks/", "/tasks/canary.speaks/"]
     for job in jobs:
         task = Job.objects.get(pk=job).task
         addresses += [f"/jobs/{job}/", f"/api/jobs/{job}/", f"/api/jobs/{job}/events/"]
@@ -135,7 +143,7 @@ def all_answers(client):
         addresses += [f"/admin/jobroom_workflows/storedworkflow/{workflow}/change/"]
     for mail in client.get("/api/mails/").json().get("results", []):
         addresses += [f"/mails/{mail['id']}/", f"/api/mails/{mail['id']}/"]
-    addresses += [f"/tasks/canary.tells/?from-preset={pk}" for pk in Preset.objects.values_list("pk", flat=True)]
+    addresses += [f"/tasks/canary.speaks/?from-preset={pk}" for pk in Preset.objects.values_list("pk", flat=True)]
     read, missing = 0, []
     for address in addresses:
         answer = client.get(address)
@@ -168,25 +176,25 @@ async def _frames(topics, session):
     socket = ApplicationCommunicator(application, scope)
     await socket.send_input({"type": "websocket.connect"})
     await socket.receive_output(20)
-    told = []
+    messages = []
     for topic in topics:
         await socket.send_input({"type": "websocket.receive", "text": json.dumps({"subscribe": topic, "after": 0})})
-        told.append(await socket.receive_output(20))
+        messages.append(await socket.receive_output(20))
     await socket.send_input({"type": "websocket.disconnect", "code": 1000})
     await socket.wait(20)
-    return told
+    return messages
 
 
 def send_all(canaries, client, user):
     """Launch by every way there is."""
     new = canaries.new
-    current_app.tasks["canary.tells"].delay(password=new("delay by name"), code=new("delay by annotation"))
-    current_app.tasks["canary.tells"].apply_async([new("by position")])
+    current_app.tasks["canary.speaks"].delay(password=new("delay by name"), code=new("delay by annotation"))
+    current_app.tasks["canary.speaks"].apply_async([new("by position")])
     signature(
-        "canary.tells", kwargs={"options": {"db": {"api_key": new("nested")}}, "password": new("signature")}
+        "canary.speaks", kwargs={"options": {"db": {"api_key": new("nested")}}, "password": new("signature")}
     ).delay()
     launch(
-        task="canary.tells",
+        task="canary.speaks",
         arguments={"password": new("launch"), "options": {"db": {"api_key": new("launch nested")}}},
         by=user,
         source=Source.PAGE,
@@ -208,30 +216,30 @@ def send_all(canaries, client, user):
     ).delay()
     api = client.post(
         "/api/jobs/",
-        {"task": "canary.tells", "arguments": {"password": new("API"), "code": new("API annotation")}},
+        {"task": "canary.speaks", "arguments": {"password": new("API"), "code": new("API annotation")}},
         content_type="application/json",
     )
     assert api.status_code == 201, api.content
     page = client.post(
-        "/tasks/canary.tells/", {"password": new("page"), "code": new("page annotation"), "launch-when": "now"}
+        "/tasks/canary.speaks/", {"password": new("page"), "code": new("page annotation"), "launch-when": "now"}
     )
     assert page.status_code == 303, page.content
-    call_command("launch", "canary.tells", f"--arg=password={new('command')}")
+    call_command("launch", "canary.speaks", f"--arg=password={new('command')}")
     kept = {
         "preset-name": "mine",
         "password": new("preset"),
         "options": json.dumps({"db": {"api_key": new("preset nested")}}),
     }
-    assert client.post(reverse("jobroom:jobs:keep_preset", args=["canary.tells"]), kept).status_code == 303
+    assert client.post(reverse("jobroom:jobs:keep_preset", args=["canary.speaks"]), kept).status_code == 303
     repeat = {"launch-when": "repeat", "launch-cron": "0 5 * * *", "password": new("schedule"), "options": "{}"}
-    assert client.post("/tasks/canary.tells/", repeat).status_code == 422
+    assert client.post("/tasks/canary.speaks/", repeat).status_code == 422
     nested = {
         "launch-when": "repeat",
         "launch-cron": "0 5 * * *",
         "options": json.dumps({"db": {"api_key": new("schedule nested")}}),
     }
-    assert client.post("/tasks/canary.tells/", nested).status_code == 422
-    assert not PeriodicTask.objects.filter(task="canary.tells").exists()
+    assert client.post("/tasks/canary.speaks/", nested).status_code == 422
+    assert not PeriodicTask.objects.filter(task="canary.speaks").exists()
     Client().get(
         "/api/jobs/", headers={"authorization": f"Bearer {canaries.words['API']}", "x-api-key": canaries.words["API"]}
     )
@@ -246,7 +254,7 @@ def send_workflows(canaries, user):
     work.custom_payload["secret"] = canaries.new("custom payload")
     last = work.add_signature(
         signature(
-            "canary.tells",
+            "canary.speaks",
             kwargs={"password": first.result["token"], "options": {"db": {"api_key": canaries.new("node nested")}}},
         ),
         dependencies=[first],
@@ -259,7 +267,7 @@ def send_workflows(canaries, user):
 
 
 def waiting_messages(client):
-    """Read what pages and the API tell of the messages that wait."""
+    """Read what pages and the API show of the messages that wait."""
     answers = [client.get(address) for address in ("/queues/of/default/", "/api/queues/default/messages/")]
     assert all(HIDDEN in answer.content.decode() or "u2022" in answer.content.decode() for answer in answers)
     return [(answer.request["PATH_INFO"], answer.content) for answer in answers]
@@ -286,7 +294,7 @@ def test_no_secret_is_written_anywhere(settings, admin_user, caplog):
             wait_until(lambda: StoredWorkflow.objects.filter(state__in=FINISHED).count() == 3, 90)
             wait_until(lambda: not [job for job in Job.objects.all() if not job.is_finished], 90)
             wait_until(lambda: consumer.lag().entries == 0, 60)
-            states = set(Job.objects.filter(task="canary.tells").values_list("state", flat=True))
+            states = set(Job.objects.filter(task="canary.speaks").values_list("state", flat=True))
             assert states == {"succeeded"}, list(Job.objects.values_list("task", "state", "error"))
             assert Job.objects.filter(task="canary.fails", state="failed").count() == 2
             log = worker.log

@@ -112,8 +112,8 @@ def test_a_busy_lock_answers_in_words_and_counts_as_success(scratch, worker):
         from image.celery import app
         from scratch.tasks import FetchStatusTask
 
-        first = FetchStatusTask().delay(3)
-        wait_until(lambda: app.control.inspect(timeout=1).active()["worker@test"], 20)
+        first = FetchStatusTask().delay(8)
+        wait_until(lambda: (app.control.inspect(timeout=1).active() or {}).get("worker@test"), 20)
         second = FetchStatusTask().delay()
         print(second.get(timeout=20), second.state)
         print(FetchStatusTask().run())
@@ -138,7 +138,7 @@ def test_a_task_that_is_not_tracked_runs_and_leaves_no_event(scratch, worker):
     assert events(untracked) == []
 
 
-def test_check_names_a_class_that_nobody_registered(tmp_path):
+def test_check_names_a_class_that_no_one_registered(tmp_path):
     forgetful = ScratchApp(
         tmp_path,
         """

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -19,13 +20,13 @@ from django.test import Client
 from jobroom import redis
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.tokens import new_token
-from jobroom.runner.redis_server import free_port
-from jobroom.testing import wait_until
+from jobroom.runner.redis_server import PrivateServer, free_port
+from jobroom.testing import dying_with_us, wait_until
 from jobroom.testing.processes import Process, Recorder, Worker, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
-# Seconds within which whoever launches must have an answer.
+# Seconds within which a caller must have an answer.
 SOON = 30.0
 CALL = """
 import django
@@ -117,7 +118,7 @@ def launch_while_frozen(site: Site, env: dict[str, str], group: int) -> None:
         assert max(seconds for _, _, seconds in answers) < SOON
         assert float(call.log.split("took ")[1]) < SOON
         assert "stands still" in call.log or "timed out" in call.log, call.log
-        # The call from code has told its caller; the broker may have its message in its buffers all the same.
+        # The call from code has notified its caller; the broker may have its message in its buffers all the same.
         wait_until(lambda: sorted(set(succeeded()) - {42}) == [3, 7] and len(launched()) == 4, 60, site.process.log)
         wait_until(lambda: [job.state for job in launched()] == [State.SUCCEEDED] * 4, 90, worker.log[-3000:])
     assert [job.attempts for job in launched()] == [1] * 4
@@ -137,3 +138,17 @@ def test_on_redis(admin_user):
     group = os.getpgid(int(redis.client().info("server")["process_id"]))
     assert group != os.getpgid(0), "the Redis of the tests stands still, and not the tests"
     launch_while_frozen(Site(admin_user, env), env, group)
+
+
+def test_on_a_redis_of_the_brokers_own(admin_user, tmp_path):
+    """What stands still is the broker alone: the Redis of locks and events, which a launch asks first, answers."""
+    server = PrivateServer(tmp_path / "broker", persist=False)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    started = subprocess.Popen(dying_with_us(server.command(), "KILL"), **quiet)
+    try:
+        server.wait(started)
+        env = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.unsent_settings", "CELERY_BROKER_URL": server.url}
+        launch_while_frozen(Site(admin_user, env), env, started.pid)
+    finally:
+        started.kill()
+        started.wait()

@@ -63,7 +63,7 @@ def test_each_key_counts_alone_the_page_says_why_a_job_waits_and_a_place_can_be_
         assert waiting([row])[late].turn == "limit reached: 2 of 2 running for key acme"
         page = admin_client.get(f"/jobs/{late}/").content.decode()
         assert "Limit reached: 2 of 2 running for key acme" in page
-        assert "/locks/#limits" in page
+        assert f"/locks/?job={late}#limit-" in page
         assert Counter(line.split()[0] for line in listed("ran")) == {"acme": 2, "other": 1}
         first = next(iter(group("limits: hold:acme").holders))
         said = limits.free("limits: hold:acme", first, by="grace", reason="stuck")

@@ -82,57 +82,57 @@ def test_processes_that_race_never_overlap(tmp_path, all_cases):
 
 def test_the_lock_of_a_killed_process_is_free_at_once():
     with program("hold", "killed", 30) as first:
-        told = first.hear()
+        facts = first.hear()
         first.process.kill()
         wait_until(lambda: holder("killed") is None, 20, "its keeper gives the lock back")
-        wait_until(lambda: not exists(told["keeper"]), 20, "the keeper ends")
+        wait_until(lambda: not exists(facts["keeper"]), 20, "the keeper ends")
     with program("hold", "killed", 30) as second:
-        assert second.hear()["fencing"] > told["fencing"]
+        assert second.hear()["fencing"] > facts["fencing"]
         assert second.ask("release") == {"released": True}
 
 
 def test_the_lock_of_a_machine_that_died_is_free_within_one_ttl():
     with program("hold", "machine", TTL) as first:
-        told = first.hear()
-        os.kill(told["keeper"], signal.SIGKILL)
+        facts = first.hear()
+        os.kill(facts["keeper"], signal.SIGKILL)
         first.process.kill()
         died = time.monotonic()
         successor = ExclusiveLock("machine", ttl=TTL)
         assert successor.acquire(wait=TTL + 6)
         waited = time.monotonic() - died
-        assert successor.fencing > told["fencing"]
+        assert successor.fencing > facts["fencing"]
         assert successor.release()
     assert waited < TTL + 3, "one time to live, and some seconds for a busy machine"
 
 
 def test_signals_to_the_group_do_not_end_the_keeper():
     with program("hold", "signals", 30) as first:
-        told = first.hear()
-        os.kill(told["keeper"], signal.SIGTERM)
-        os.kill(told["keeper"], signal.SIGINT)
+        facts = first.hear()
+        os.kill(facts["keeper"], signal.SIGTERM)
+        os.kill(facts["keeper"], signal.SIGINT)
         redis.client().delete(redis.key("lock", "signals"))
         wait_until(lambda: holder("signals"), what="the keeper is still there")
-        assert os.getpgid(told["keeper"]) != os.getpgid(first.process.pid)
+        assert os.getpgid(facts["keeper"]) != os.getpgid(first.process.pid)
         assert first.ask("release") == {"released": True}
 
 
 def test_a_process_keeps_its_lock_while_it_computes_in_c_for_four_ttls():
     with program("hold", "compute", TTL) as first:
-        told = first.hear()
+        facts = first.hear()
         first.order(f"compute {TTL * 5}")
         rival = ExclusiveLock("compute")
         assert not rival.acquire(wait=TTL * 4)
         computed = first.hear()["computed"]
-        assert first.ask("check") == {"held": told["fencing"]}
+        assert first.ask("check") == {"held": facts["fencing"]}
         assert first.ask("release") == {"released": True}
     assert computed > TTL * 4, "in one C call"
 
 
 def test_a_process_keeps_its_lock_while_it_sleeps_for_four_ttls():
     with program("hold", "sleep", TTL) as first:
-        told = first.hear()
+        facts = first.hear()
         assert not ExclusiveLock("sleep").acquire(wait=TTL * 4)
-        assert first.ask("check") == {"held": told["fencing"]}
+        assert first.ask("check") == {"held": facts["fencing"]}
 
 
 def test_a_suspended_process_keeps_its_lock():
@@ -179,50 +179,50 @@ def own_redis(tmp_path, settings):
 
 def test_a_redis_that_is_killed_and_started_again_keeps_the_lock(own_redis):
     with program("hold", "restart", 20) as first:
-        told = first.hear()
+        facts = first.hear()
         own_redis.kill()
         own_redis.start()
-        assert holder("restart").fencing == told["fencing"]
+        assert holder("restart").fencing == facts["fencing"]
         assert not ExclusiveLock("restart").acquire()
-        assert first.ask("check") == {"held": told["fencing"]}
+        assert first.ask("check") == {"held": facts["fencing"]}
         wait_until(lambda: holder("restart").expires_in > 19, what="it is renewed")
         assert first.ask("release") == {"released": True}
 
 
 def test_a_redis_that_comes_back_empty_gets_the_lock_back(own_redis):
     with program("hold", "emptied", 20) as first:
-        told = first.hear()
+        facts = first.hear()
         own_redis.kill(forget=True)
         own_redis.start()
         back = wait_until(lambda: holder("emptied"), what="the keeper puts it back")
-        assert back.fencing == told["fencing"]
+        assert back.fencing == facts["fencing"]
         assert [found.name for found in holders()] == ["emptied"]
-        assert first.ask("check") == {"held": told["fencing"]}
+        assert first.ask("check") == {"held": facts["fencing"]}
         assert first.ask("release") == {"released": True}
         with ExclusiveLock("emptied") as successor:
-            assert successor.fencing > told["fencing"]
+            assert successor.fencing > facts["fencing"]
 
 
 def test_a_redis_that_was_away_for_longer_than_the_ttl_gets_the_lock_back(own_redis):
     with program("hold", "away", TTL) as first:
-        told = first.hear()
+        facts = first.hear()
         own_redis.kill()
         gone = time.monotonic() + TTL  # it was renewed before
         wait_until(lambda: time.monotonic() > gone, what="its time to live is over")
         own_redis.start()
-        assert wait_until(lambda: holder("away"), what="the keeper puts it back").fencing == told["fencing"]
-        assert first.ask("check") == {"held": told["fencing"]}
+        assert wait_until(lambda: holder("away"), what="the keeper puts it back").fencing == facts["fencing"]
+        assert first.ask("check") == {"held": facts["fencing"]}
 
 
-def test_a_holder_whose_lock_was_taken_meanwhile_is_told(own_redis):
+def test_a_holder_whose_lock_was_taken_meanwhile_learns_of_it(own_redis):
     with program("hold", "taken", 20) as first:
-        told = first.hear()
-        os.kill(told["keeper"], signal.SIGSTOP)  # so that the other comes first
+        facts = first.hear()
+        os.kill(facts["keeper"], signal.SIGSTOP)  # so that the other comes first
         own_redis.kill(forget=True)
         own_redis.start()
         with ExclusiveLock("taken", job="the other") as other:
-            os.kill(told["keeper"], signal.SIGCONT)
+            os.kill(facts["keeper"], signal.SIGCONT)
             assert "passed to job the other" in first.ask("check")["lost"]
             assert first.ask("release") == {"released": False}
             assert other.held
-            assert other.fencing > told["fencing"]
+            assert other.fencing > facts["fencing"]

@@ -72,8 +72,8 @@ def test_waiting_jobs_leave_the_pool_to_others(held, tmp_path):
     assert [result.get(timeout=20) for result in quick] == list(range(10))
     assert not any(result.ready() for result in turns)
     held.release()
-    told = [result.get(timeout=60) for result in turns]
-    assert [answer["number"] for answer in told] == list(range(5))
+    found = [result.get(timeout=60) for result in turns]
+    assert [answer["number"] for answer in found] == list(range(5))
 
 
 def test_a_job_that_waited_is_still_the_same_attempt(held, tmp_path):
@@ -83,11 +83,11 @@ def test_a_job_that_waited_is_still_the_same_attempt(held, tmp_path):
     held.release()
     assert result.get(timeout=30) == {"number": 1, "retries": 0, "parent": None, "root": result.id}
     wait_until(lambda: events_of(result.id, "finished"))
-    told = [event["type"] for event in events_of(result.id)]
-    assert told[:3] == ["queued", "started", "waiting"]
-    assert told[-2:] == ["started", "finished"]
-    assert told.count("queued") == 1
-    assert told.count("finished") == 1
+    found = [event["type"] for event in events_of(result.id)]
+    assert found[:3] == ["queued", "started", "waiting"]
+    assert found[-2:] == ["started", "finished"]
+    assert found.count("queued") == 1
+    assert found.count("finished") == 1
     assert {event["retries"] for event in events_of(result.id, "started")} == {0}
 
 
@@ -198,7 +198,7 @@ def test_a_worker_that_is_stopped_leaves_no_lock(tmp_path):
     with Worker(app=APP, concurrency=1, name="stopped", queues="stopping") as worker:
         result = tasks.Hold().apply_async((str(tmp_path / "never"),), queue="stopping")
         pid = wait_until(lambda: holder("hold")).pid
-        assert keepers_of(pid)
+        wait_until(lambda: keepers_of(pid), 30, "the keeper is there: the lock is taken first")
         worker.popen.send_signal(signal.SIGQUIT)
         worker.popen.wait(30)
     wait_until(lambda: "hold" not in {found.name for found in holders()}, 20, "well before the time to live")

@@ -14,9 +14,8 @@ from celery import current_app
 from django.contrib.auth.models import Group, User
 
 from jobroom import redis
-from jobroom.arguments import schema_of
 from jobroom.cache import single_flight
-from jobroom.jobs import result_cache
+from jobroom.jobs.calls import Call
 from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.tokens import new_token
 from jobroom.live import topics
@@ -26,7 +25,7 @@ from jobroom.testing.processes import Process, Recorder, Worker, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 # A queue that no one serves: its jobs wait for ever.
-NOBODY = "heavy"
+UNSERVED = "heavy"
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +92,7 @@ async def test_it_answers_when_the_job_ends_or_the_time_is_over(web, token):
             assert "default-src 'none'" in done.headers["Content-Security-Policy"]
             assert done.headers["X-Frame-Options"] == "DENY"
             assert "Location" not in done.headers
-            left = await launch(http, "demo.add", 0.3, NOBODY, x=1, y=2)
+            left = await launch(http, "demo.add", 0.3, UNSERVED, x=1, y=2)
             assert (left.status_code, set(left.json())) == (202, {"id", "state", "url"})
             assert listeners(left.json()["id"]) == 0
             assert (await launch(http, "demo.add", 0, x=1, y=2)).status_code == 201
@@ -103,8 +102,8 @@ async def test_only_who_may_launch_may_wait_and_sees_what_is_theirs(web):
     ada = User.objects.create_user("ada")
     text = new_token(ada, "test")[1]
     async with client(web, "") as http:
-        nobody = await launch(http, "demo.add", 30, x=1, y=2)
-        assert (nobody.status_code, nobody.headers["Content-Type"]) == (401, "application/problem+json")
+        anonymous = await launch(http, "demo.add", 30, x=1, y=2)
+        assert (anonymous.status_code, anonymous.headers["Content-Type"]) == (401, "application/problem+json")
     async with client(web, text) as http:
         refused = await launch(http, "demo.add", 30, x=1, y=2)
         assert (refused.status_code, refused.headers["Content-Type"]) == (403, "application/problem+json")
@@ -118,7 +117,7 @@ async def test_only_who_may_launch_may_wait_and_sees_what_is_theirs(web):
 
 
 def test_who_hangs_up_is_waited_for_no_more(web, token):
-    body = json.dumps({"task": "demo.add", "arguments": {"x": 1, "y": 2}, "queue": NOBODY})
+    body = json.dumps({"task": "demo.add", "arguments": {"x": 1, "y": 2}, "queue": UNSERVED})
     head = f"POST /api/jobs/?wait=60 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Token {token}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", int(web.url.rpartition(":")[2]))) as line:
@@ -131,7 +130,7 @@ def test_who_hangs_up_is_waited_for_no_more(web, token):
 
 async def test_those_who_wait_hold_no_thread(web, token):
     async with client(web, token) as http:
-        waits = [asyncio.create_task(launch(http, "demo.add", 60, NOBODY, x=n, y=0)) for n in range(80)]
+        waits = [asyncio.create_task(launch(http, "demo.add", 60, UNSERVED, x=n, y=0)) for n in range(80)]
         await asyncio.to_thread(wait_until, lambda: listeners_of_all() == 80, 60, "all wait")
         assert threads(web) < 40
         assert (await http.get("/healthz")).status_code == 200
@@ -143,26 +142,26 @@ async def test_those_who_wait_hold_no_thread(web, token):
 
 async def test_a_kept_answer_needs_neither_worker_nor_recorder(web, token):
     task = current_app.tasks["demo.answer_once"]
-    asked = result_cache.question(task, schema_of(task).bind([], {"text": "Known", "secs": 0}))
+    asked = Call(task, [], {"text": "Known", "secs": 0}).question
     single_flight.keep(asked, "first", {"state": "succeeded", "result": '{"words": 1}', "answer_of": "first"}, [])
     async with client(web, token) as http:
         Job.objects.create(id="first", task=task.name, state=State.SUCCEEDED)
         done = await launch(http, task.name, 30, text="Known", secs=0)
-    told = done.json()
-    assert (done.status_code, told["state"], told["from_cache"]) == (200, "succeeded", True)
-    assert (told["answer_of"], told["content"]["result"]) == ("first", {"words": 1})
-    assert Job.objects.get(pk=told["id"]).answer_of == "first"
-    assert current_app.AsyncResult(told["id"]).get(timeout=10) == {"words": 1}
+    answer = done.json()
+    assert (done.status_code, answer["state"], answer["from_cache"]) == (200, "succeeded", True)
+    assert (answer["answer_of"], answer["content"]["result"]) == ("first", {"words": 1})
+    assert Job.objects.get(pk=answer["id"]).answer_of == "first"
+    assert current_app.AsyncResult(answer["id"]).get(timeout=10) == {"words": 1}
 
 
 async def test_many_identical_requests_at_once_compute_once(web, token):
     with running(Worker(), Recorder()):
         async with client(web, token) as http:
-            told = await asyncio.gather(
+            answer = await asyncio.gather(
                 *(launch(http, "demo.answer_once", 60, text="Same", secs=1) for _ in range(150))
             )
-        assert {(one.status_code, one.headers["Content-Type"]) for one in told} == {(200, "application/json")}
-        ids = [one.json()["id"] for one in told]
+        assert {(one.status_code, one.headers["Content-Type"]) for one in answer} == {(200, "application/json")}
+        ids = [one.json()["id"] for one in answer]
         wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == 150, 60)
     assert sorted(Job.objects.values_list("attempts", flat=True)) == [0] * 149 + [1]
     assert Job.objects.filter(answer_of="").count() == 1
@@ -170,7 +169,7 @@ async def test_many_identical_requests_at_once_compute_once(web, token):
 
 async def test_the_server_ends_in_time_while_requests_wait(web, token):
     async with client(web, token) as http:
-        wait = asyncio.create_task(launch(http, "demo.add", 60, NOBODY, x=1, y=2))
+        wait = asyncio.create_task(launch(http, "demo.add", 60, UNSERVED, x=1, y=2))
         await asyncio.to_thread(wait_until, listeners_of_all, 30, "it waits")
         await asyncio.to_thread(web.stop, 9)
         assert web.popen.returncode in {0, -15}, web.log

@@ -12,7 +12,7 @@ from image.celery import app
 from jobroom import redis
 from jobroom.jobs.models import Job
 from jobroom.jobs.models import State as JobState
-from jobroom.notifications.models import AdminMail, Mail, MailState, Outcome, State
+from jobroom.notifications.models import Mail, Outcome, State
 from jobroom.testing import wait_until
 from jobroom.testing.mail_server import free_port, mail_server
 from jobroom.testing.processes import Recorder, Worker, environment, running
@@ -66,15 +66,15 @@ def test_a_server_that_is_down_for_five_tries_gets_the_mail_once_it_is_up():
     assert outcomes() == [Outcome.LATER] * (len(outcomes()) - 1) + [Outcome.SENT]
 
 
-def test_later_and_never_are_told_apart():
+def test_later_and_never_are_distinguished():
     answers = {"MAIL": ["451 later"], f"RCPT {BOB}": ["550 no such user"]}
     with mail_server(answers=answers) as server, Worker(queues="email", env=room(server.url)):
-        told = post(ADA, BOB).get(timeout=SLOW)
+        outcome = post(ADA, BOB).get(timeout=SLOW)
         server.answers["RCPT"] = ["550 no"]
         refused = post(BOB)
         wait_until(refused.ready, SLOW)
     assert "550 no" in str(refused.result)
-    assert (told["delivered"], told["refused"]) == ([ADA], {BOB: "550 no such user"})
+    assert (outcome["delivered"], outcome["refused"]) == ([ADA], {BOB: "550 no such user"})
     assert server.mails[0].recipients == [ADA]
 
 
@@ -183,19 +183,19 @@ def test_housekeeping_sends_what_no_worker_takes():
     assert Mail.objects.get().attempt_set.get().by == "recorder"
 
 
-def test_failure_mail_takes_the_queue_and_goes_past_it_when_nobody_serves_it():
+def test_failure_mail_takes_the_queue_and_goes_past_it_when_no_one_serves_it():
     env = {**room(""), "IMAGE_EXTRA_APPS": "tests.acceptance.failing"}
     with mail_server() as server:
         env["EMAIL_URL"] = server.url
         with running(Worker(env=env), Recorder(env=env)):
             with Worker(queues="email", name="mailer", env=env):
                 first = app.send_task("failing.raises", (), {})
-                wait_until(lambda: AdminMail.objects.filter(job_id=first.id, state=MailState.SENT).exists(), SLOW)
-                assert Mail.objects.get().failure.job_id == first.id
+                wait_until(lambda: Mail.objects.filter(failed_job=first.id, state=State.SENT).exists(), SLOW)
                 assert Mail.objects.get().attempt_set.get().by == "mailer@test"
             second = app.send_task("failing.raises", (), {})
-            wait_until(lambda: AdminMail.objects.filter(job_id=second.id, state=MailState.SENT).exists(), SLOW)
-    assert Mail.objects.count() == 1
+            wait_until(lambda: Mail.objects.filter(failed_job=second.id, state=State.SENT).exists(), SLOW)
+    assert Mail.objects.get(failed_job=second.id).job_id == ""
+    assert Mail.objects.count() == 2
     assert [b"Subject: Error in raising" in received.content for received in server.mails] == [True, True]
 
 
@@ -207,5 +207,5 @@ def test_a_mail_that_fails_is_no_failure_that_is_mailed_about():
             result = post()
             wait_until(lambda: Job.objects.filter(pk=result.id, state=JobState.FAILED).exists(), SLOW)
             assert post(BOB).get(timeout=SLOW)["state"] == "sent"
-    assert not AdminMail.objects.exists()
+    assert not Mail.objects.exclude(failed_job="").exists()
     assert len(server.mails) == 1

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -9,16 +10,20 @@ from celery.result import AsyncResult
 from django.db import connection
 
 from demo import tasks as demo
+from image.celery import app
 from jobroom import redis
-from jobroom.events import consumer
+from jobroom.events import consumer, heartbeat
 from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Attempt, Job, Source, State
 from jobroom.testing import wait_until
-from jobroom.testing.processes import Recorder, Worker
+from jobroom.testing.processes import Process, Recorder, Worker
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
-SOON = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.behind_settings"}
+SOON = {
+    "DJANGO_SETTINGS_MODULE": "tests.acceptance.behind_settings",
+    "IMAGE_EXTRA_APPS": "tests.acceptance.failing",
+}
 COUNT = 10
 
 
@@ -109,6 +114,7 @@ def test_a_recorder_that_starts_behind_much_unread_sends_nothing_again(worker):
 
 @pytest.mark.postgresql
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
+@pytest.mark.sql
 def test_a_locked_table_sends_nothing_again(worker):
     with recording():
         other = connection.copy()
@@ -132,7 +138,36 @@ def test_a_message_that_was_sent_twice_starts_once(worker):
         assert "this message of it is dropped" in wait_until(lambda: "dropped" in worker.log and worker.log, 30)
 
 
-def test_a_far_countdown_is_kept_by_nobody_and_runs_once(worker, settings):
+ON_COMMIT = """
+import django
+django.setup()
+from django.db import transaction
+from demo.tasks import echo
+with transaction.atomic():
+    echo.delay_on_commit("one")
+    echo.apply_async_on_commit(("two",))
+try:
+    with transaction.atomic():
+        echo.delay_on_commit("rolled back")
+        raise ValueError
+except ValueError:
+    pass
+echo.delay_on_commit("three")
+print("done", flush=True)
+"""
+
+
+def test_what_a_program_sends_on_commit_runs_once_it_has_committed(worker):
+    with recording():
+        with Process("on_commit", [sys.executable, "-c", ON_COMMIT], SOON) as program:
+            wait_until(lambda: "done" in program.log, 60)
+        mine = Job.objects.filter(task="demo.echo", result__in=["one", "two", "three", "rolled back"])
+        wait_until(lambda: mine.count() == 3, 60)
+        assert set(mine.values_list("result", flat=True)) == {"one", "two", "three"}
+        assert_once(list(mine.values_list("pk", flat=True)))
+
+
+def test_a_far_countdown_is_kept_by_no_one_and_runs_once(worker, settings):
     settings.JOBROOM = settings.JOBROOM | {"HELD_AT_MOST": 2.0}
     with recording():
         job = demo.echo.apply_async(["x"], countdown=4)
@@ -140,6 +175,38 @@ def test_a_far_countdown_is_kept_by_nobody_and_runs_once(worker, settings):
         wait_until(lambda: Job.objects.filter(pk=job.id, state=State.SCHEDULED).exists(), 30)
         assert_once([job.id])
         assert redis.client().zcard(redis.key("later")) == 0
+
+
+def test_what_a_living_worker_holds_is_its_own_however_long_it_takes(worker):
+    """The visibility timeout of this worker is a second, and kombu looks for older messages once a second."""
+    before = dropped(worker)
+    with recording():
+        job = demo.wait.delay(4.0)
+        assert job.get(timeout=60)
+        assert_once([job.id])
+        assert dropped(worker) == before, "that it did not start twice is not enough"
+
+
+def test_a_long_pause_before_a_retry_is_kept_by_no_one_and_ends_once(worker):
+    with recording():
+        job = app.send_task("failing.pauses", (4,))
+        wait_until(lambda: redis.client().zscore(redis.key("later"), job.id), 30, "it is kept")
+        wait_until(lambda: not any(job.id in found.held for found in heartbeat.workers()), 30, "no worker holds it")
+        assert job.get(timeout=60) == "went on"
+        wait_until(lambda: are_known([job.id]), 60)
+        assert Job.objects.get(pk=job.id).attempts == 2
+        assert redis.client().zcard(redis.key("later")) == 0
+
+
+def test_an_emptied_redis_leaves_no_job_queued(worker):
+    """Messages, events, heartbeats and the recorder's place: all is gone, and what the history knows is enough."""
+    with recording():
+        with suspended(worker):
+            ids = launched(5)
+            wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.QUEUED, queued_event__gt=0).count() == 5, 30)
+            redis.client().flushall()
+        assert_once(ids)
+        assert_once(launched(1))
 
 
 def test_an_emptied_queue_leaves_no_job_queued(worker):

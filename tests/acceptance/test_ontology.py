@@ -78,8 +78,8 @@ def test_a_new_version_is_used_at_once_by_a_worker_that_runs(ada):
         bomb = finished(load("bomb", BOMB, ada, "owl"))
         assert worker.popen is not None
         assert worker.popen.poll() is None
-    told = [(job.result["version"], job.result["values"]["hepar"]["term"]["id"]) for job in (before, after)]
-    assert told == [(1, "X:2"), (2, "Z:1")]
+    logged = [(job.result["version"], job.result["values"]["hepar"]["term"]["id"]) for job in (before, after)]
+    assert logged == [(1, "X:2"), (2, "Z:1")]
     assert (bomb.state, bomb.attempts) == (State.FAILED, 1)
     assert bomb.error.startswith("The XML entity “a1” is made of others")
     assert Vocabulary.objects.get(name="bomb").error == bomb.error
@@ -105,8 +105,8 @@ def test_submissions_are_annotated_alone_with_a_vocabulary(ada):
     assert {name: counts["found"] for name, counts in done.result.items()} == {
         "species": 0, "breed": 1, "organism_part": 3,
     }  # fmt: skip
-    told = [line.message for line in done.log_lines.order_by("pk")]
-    assert any("breed “Holstien” has no term: Holstein Friesian" in line for line in told)
+    logged = [line.message for line in done.log_lines.order_by("pk")]
+    assert any("breed “Holstien” has no term: Holstein Friesian" in line for line in logged)
     client = Client()
     client.force_login(ada)
     page = client.get(herd.get_absolute_url()).content.decode()
@@ -118,4 +118,4 @@ def test_what_is_loaded_leaves_nothing_in_the_working_folder(ada, settings):
     with Recorder(), Worker(queues="heavy", concurrency=1):
         finished(load("tiny", TINY, ada))
         folder = Path(settings.VAR) / "ontology"
-        wait_until(lambda: list(folder.iterdir()) == [], 20, "the job tells its end before it leaves its folder")
+        wait_until(lambda: list(folder.iterdir()) == [], 20, "the job reports its end before it leaves its folder")

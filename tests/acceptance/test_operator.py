@@ -1,4 +1,9 @@
-"""An operator pauses, tells workers what to do, and sees them do it: with real workers."""
+"""An operator pauses, gives workers orders, and sees them do it: with real workers."""
+
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 from celery.result import AsyncResult
@@ -7,9 +12,10 @@ from image.celery import app
 from jobroom import redis
 from jobroom.celery import pauses as held
 from jobroom.events import heartbeat
-from jobroom.queues import pauses
+from jobroom.jobs.models import FINISHED, Job
+from jobroom.queues import operations, pauses
 from jobroom.testing import wait_until
-from jobroom.testing.processes import Worker
+from jobroom.testing.processes import Recorder, Worker
 from jobroom.workers import drain, orders
 from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
 
@@ -33,7 +39,7 @@ def _as_it_was(worker):
     for kind, name in held.current():
         held.remove(kind, name)
     if said().quiet:
-        orders.tell(NODE, "loud", by="grace")
+        orders.give(NODE, "loud", by="grace")
 
 
 def said(name: str = NODE) -> heartbeat.Worker:
@@ -74,37 +80,37 @@ def test_a_paused_task_waits_and_others_go_on(worker):
     assert [job.get(timeout=20) for job in jobs] == ["x", "x"]
 
 
-def test_a_quiet_worker_takes_nothing_until_it_is_told_to(worker):
-    assert "its heartbeat says that it has" in orders.tell(NODE, "quiet", by="grace")
+def test_a_quiet_worker_takes_nothing_until_it_is_asked_to(worker):
+    assert "its heartbeat says that it has" in orders.give(NODE, "quiet", by="grace")
     job = echo()
     assert (said().quiet, said().queues, said().takes_jobs) == (True, ["default"], False)
-    # The worker may have asked for one more message before it was told: that one comes back to the queue.
+    # The worker may have asked for one more message before it was asked: that one comes back to the queue.
     wait_until(lambda: redis.client().llen("default") == 1, 20)
     assert not job.ready()
-    assert "its heartbeat says that it has" in orders.tell(NODE, "loud", by="grace")
+    assert "its heartbeat says that it has" in orders.give(NODE, "loud", by="grace")
     assert job.get(timeout=20) == "x"
 
 
 def test_the_pool_grows_and_shrinks_and_uses_what_it_has(worker):
-    assert "its heartbeat says that it has" in orders.tell(NODE, "grow", "1", by="grace")
+    assert "its heartbeat says that it has" in orders.give(NODE, "grow", "1", by="grace")
     assert said().concurrency == 3
     jobs = [app.send_task("demo.wait", kwargs={"secs": 8}, queue="default") for _ in range(3)]
     wait_until(lambda: len(said().running) == 3, 40)
     assert [job.get(timeout=20) for job in jobs]
-    assert "its heartbeat says that it has" in orders.tell(NODE, "shrink", "1", by="grace")
+    assert "its heartbeat says that it has" in orders.give(NODE, "shrink", "1", by="grace")
     assert said().concurrency == 2
     with pytest.raises(WrongOrder, match="keeps at least one"):
-        orders.tell(NODE, "shrink", "2", by="grace")
+        orders.give(NODE, "shrink", "2", by="grace")
 
 
 def test_a_worker_consumes_one_more_queue_and_gives_it_up(worker):
     job = echo("gpu")
-    orders.tell(NODE, "add", "gpu", by="grace")
+    orders.give(NODE, "add", "gpu", by="grace")
     assert job.get(timeout=20) == "x"
-    assert "its heartbeat says that it has" in orders.tell(NODE, "cancel", "gpu", by="grace")
+    assert "its heartbeat says that it has" in orders.give(NODE, "cancel", "gpu", by="grace")
     assert said().queues == ["default"]
     with pytest.raises(NoSuchWorker):
-        orders.tell("nobody@test", "quiet", by="grace")
+        orders.give("nobody@test", "quiet", by="grace")
 
 
 def test_the_stack_of_a_running_job_says_where_it_is(worker):
@@ -119,18 +125,45 @@ def test_the_stack_of_a_running_job_says_where_it_is(worker):
 
 
 def test_a_drain_waits_for_what_runs_and_takes_nothing_more(worker):
-    told, job = [], wait_job(6)
-    (busy,) = drain.drain([NODE], timeout=0.5, by="grace", tell=told.append)
+    said_lines, job = [], wait_job(6)
+    (busy,) = drain.drain([NODE], timeout=0.5, by="grace", notify=said_lines.append)
     assert [row["job"] for row in busy.running] == [job.id]
-    assert told[0].startswith(f"Waiting: {NODE} runs 1")
+    assert said_lines[0].startswith(f"Waiting: {NODE} runs 1")
     late = echo()
-    assert drain.drain([NODE], timeout=30, by="grace", tell=told.append) == []
+    assert drain.drain([NODE], timeout=30, by="grace", notify=said_lines.append) == []
     assert job.ready()
     assert drain.undo([NODE], by="grace") == 1
     assert late.get(timeout=20) == "x"
 
 
-def test_threads_show_their_stack_and_end_when_they_are_told_to(worker):
+def test_a_purge_under_load_ends_what_it_takes_and_nothing_else(worker):
+    """While one program sends and a worker runs, each job is run once or cancelled, and as many are cancelled as it says."""
+    ids: list[str] = []
+    enough = Event()
+
+    def send() -> None:
+        while not enough.is_set() and len(ids) < 5_000:
+            ids.append(echo().id)
+
+    with Recorder(), ThreadPoolExecutor(1) as other:
+        sending = other.submit(send)
+        removed = []
+        try:
+            for _ in range(3):
+                counts = wait_until(lambda: sum(found := operations.preview("default")) and found, 30, "messages wait")
+                text = operations.purge("default", counts, by="grace", reason="too many")
+                removed.append(int(re.match(r"Removed (\d+) message", text)[1]))
+        finally:
+            enough.set()
+        sending.result(60)
+        wait_until(lambda: Job.objects.filter(pk__in=ids, state__in=FINISHED).count() == len(ids), 60)
+    states = Counter(Job.objects.filter(pk__in=ids).values_list("state", "attempts"))
+    assert states == {("succeeded", 1): len(ids) - sum(removed), ("cancelled", 0): sum(removed)}
+    assert sum(removed) > 0
+    assert redis.client().llen("default") == 0
+
+
+def test_threads_show_their_stack_and_end_when_they_are_asked_to(worker):
     pauses.pause("queue", "default", by="grace", reason="the other worker is meant")
     with Worker(name="threads", pool="threads", queues="heavy", concurrency=2) as threads:
         job = app.send_task("demo.wait", kwargs={"secs": 3}, queue="heavy")
@@ -138,8 +171,8 @@ def test_threads_show_their_stack_and_end_when_they_are_told_to(worker):
         text = orders.stack(job.id)
         assert "time.sleep" in text or "in wait" in text
         with pytest.raises(WrongOrder, match="cannot change its size"):
-            orders.tell("threads@test", "grow", "1", by="grace")
-        orders.tell("threads@test", "stop", by="grace")
+            orders.give("threads@test", "grow", "1", by="grace")
+        orders.give("threads@test", "stop", by="grace")
         wait_until(lambda: threads.popen.poll() is not None, 30)
         assert job.get(timeout=5)
     pauses.resume("queue", "default", by="grace")

@@ -40,8 +40,9 @@ pytestmark = [
 def is_wrong(plan: Any, ends: dict[str, Any], trace: list[Any]) -> bool:
     """Return whether Celery's way is no model: it never ends, calls a failure success, or has three groups in a row.
 
-    Of three groups or chords one after the other Celery makes chords in bodies of chords; when one of the first two fails
-    it may call the errbacks of no body, those of all, or run the third all the same.
+    Of three groups or chords one after the other Celery makes a chord and a rest that each member of its body sends, or
+    chords in bodies of chords; when one of the first two fails it may call the errbacks of no body, those of all, or run the
+    third all the same. The causes are in docs/explanation/workflows.md.
     """
     failed = any(entry[0] == "fail" for entry in trace)
     return ends["celery"] is None or (failed and (not ends["celery"][0] or in_a_row(plan) > 2))

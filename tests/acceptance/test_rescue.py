@@ -201,7 +201,7 @@ def test_a_job_that_ends_while_redis_is_away_does_not_run_again(persistent, quic
         wait_until(lambda: running([job]), 30)
         assert f"Task demo.wait[{job}] succeeded" not in worker.log, "Redis dies while the job runs"
         persistent.kill()
-        wait_until(lambda: f"Task demo.wait[{job}] succeeded" in worker.log, 30, "it ends, and no one can be told")
+        wait_until(lambda: f"Task demo.wait[{job}] succeeded" in worker.log, 30, "it ends, and no one can be notified")
         persistent.start()
         rescued_until(lambda: all_succeeded([job]))
         rescued_until(lambda: not leftovers())
@@ -288,7 +288,7 @@ def test_a_job_that_kills_every_process_is_given_up_with_one_mail(tmp_path, sett
     assert len([text for text in mails if job.id in text]) == 1
 
 
-def test_a_worker_that_is_told_to_hurry_puts_its_jobs_back_at_once():
+def test_a_worker_that_is_asked_to_hurry_puts_its_jobs_back_at_once():
     with Recorder():
         with Worker(concurrency=1) as first:
             job = demo.wait.delay(2.0)
@@ -303,7 +303,7 @@ def test_a_worker_that_is_told_to_hurry_puts_its_jobs_back_at_once():
     assert [state for state, _, _ in runs] == [State.LOST, State.SUCCEEDED], runs
 
 
-def test_a_worker_tells_what_waits_for_a_rate_limit(tmp_path):
+def test_a_worker_reports_what_waits_for_a_rate_limit(tmp_path):
     scratch = ScratchApp(
         tmp_path,
         """
@@ -321,7 +321,7 @@ def test_a_worker_tells_what_waits_for_a_rate_limit(tmp_path):
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
-def test_a_worker_tells_what_it_holds(pool, settings):
+def test_a_worker_reports_what_it_holds(pool, settings):
     settings.JOBROOM = settings.JOBROOM | {"HELD_AT_MOST": 120.0}
     with Worker(concurrency=1, pool=pool) as process:
         later = demo.echo.apply_async(countdown=60)

@@ -48,14 +48,14 @@ def send(task, *args, **kwargs):
     return task.apply_async(args, kwargs, queue=QUEUES[task.name])
 
 
-def told(process):
+def reported(process):
     """What the worker's heartbeat says; resources by name."""
     (found,) = [found for found in heartbeat.workers() if found.pid == process.pid]
     return found, {row["name"]: row for row in found.resources}
 
 
 def state(process, name):
-    return told(process)[1][name]["state"]
+    return reported(process)[1][name]["state"]
 
 
 def is_loaded(process, name):
@@ -111,7 +111,7 @@ def test_jobs_wait_for_a_loader_that_fails_and_then_succeeds(folder, queue, pool
     (folder / f"{name}-is-broken").touch()
     with worker(folder, f"{queue},mixed", concurrency=1, pool=pool) as process:
         wait_until(lambda: state(process, name) == "failed" and len(tasks.loads()) >= 3, 20)
-        found, rows = told(process)
+        found, rows = reported(process)
         assert "no such model" in rows[name]["error"]
         assert found.waiting == {queue: [name]}
         waiting = send(getattr(tasks, queue))
@@ -119,7 +119,7 @@ def test_jobs_wait_for_a_loader_that_fails_and_then_succeeds(folder, queue, pool
         assert waiting.state == "PENDING"
         (folder / f"{name}-is-broken").unlink()
         assert waiting.get(timeout=30)["version"] == "1"
-        wait_until(lambda: told(process)[0].waiting == {})
+        wait_until(lambda: reported(process)[0].waiting == {})
 
 
 def test_only_its_own_jobs_wait_for_a_resource_that_holds_jobs(folder):
@@ -141,8 +141,8 @@ def test_new_version_is_swapped_in_while_a_long_job_runs(folder, queue, pool):
         wait_until((folder / "go.began").exists)
         assert send(task).get(timeout=20)["version"] == "1"
         write_whole(folder / "version", "2")
-        wait_until(lambda: "2" in told(process)[1][f"{queue}_model"]["versions"], 20)
-        # Of processes with a model of their own, the one that is busy may have told this, and the other be a moment later.
+        wait_until(lambda: "2" in reported(process)[1][f"{queue}_model"]["versions"], 20)
+        # Of processes with a model of their own, the one that is busy may have reported this, and the other be a moment later.
         wait_until(lambda: send(task).get(timeout=20)["version"] == "2", 20)
         assert not running.ready()
         go.touch()
@@ -158,7 +158,7 @@ def test_no_job_is_lost_while_versions_change(folder):
             for _ in range(40):
                 results.append(send(tasks.shared))
                 time.sleep(0.02)
-            wait_until(lambda v=version: told(process)[1]["shared_model"]["versions"] == [str(v)], 20)
+            wait_until(lambda v=version: reported(process)[1]["shared_model"]["versions"] == [str(v)], 20)
         versions = [int(result.get(timeout=30)["version"]) for result in results]
         # The first forty were sent while version 1 was there, the next when no one had an older one than 2, and so on; a job
         # that waits long may meet any newer one.
@@ -183,16 +183,16 @@ def test_an_unhealthy_one_is_replaced(folder):
         wait_until(lambda: len(tasks.loads()) >= 3, 20)
 
 
-def test_a_worker_killed_while_it_loads_is_told_and_its_job_is_done_by_the_next(folder, admin_client):
+def test_a_worker_killed_while_it_loads_is_reported_and_its_job_is_done_by_the_next(folder, admin_client):
     slow = folder / "shared_model-is-slow"
     slow.touch()
     waiting = send(tasks.shared)
     with worker(folder, "shared", concurrency=1, name="first") as process:
         wait_until(lambda: state(process, "shared_model") == "loading")
-        assert told(process)[0].starting
+        assert reported(process)[0].starting
         assert "Loading" in admin_client.get("/workers/").content.decode()
         process.kill()
-        wait_until(lambda: not told(process)[0].alive, 30)
+        wait_until(lambda: not reported(process)[0].alive, 30)
         text = " ".join(admin_client.get("/workers/").content.decode().split())
         assert "while it was loading shared_model" in text
     slow.unlink()
@@ -224,6 +224,6 @@ def test_children_that_the_autoscaler_adds_have_it_too(folder):
     with worker(folder, "own", "--autoscale", "3,1", concurrency=1) as process:
         is_loaded(process, "own_model")
         going = [send(tasks.Long(), str(folder / "go")) for _ in range(3)]
-        wait_until(lambda: told(process)[1]["own_model"]["processes"] == 3, 30)
+        wait_until(lambda: reported(process)[1]["own_model"]["processes"] == 3, 30)
         (folder / "go").touch()
         assert [result.get(timeout=30) for result in going] == [["1", "1"]] * 3

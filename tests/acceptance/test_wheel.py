@@ -4,205 +4,93 @@ The project has what most have: Celery as its first steps with Django set it up,
 a user model of its own, and an app that is called `jobs`, as one of ours is.
 """
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from textwrap import dedent
-from types import MappingProxyType
 
 import httpx
 import pytest
-from django.conf import settings
+from redis import Redis
 
-from jobroom.runner.redis_server import PrivateServer, free_port
-from jobroom.testing import postgresql, wait_until
+from jobroom.runner.redis_server import PrivateServer
+from jobroom.testing import forked, postgresql, wait_until
+from tests.acceptance import wheel_environments as environments
 from tests.acceptance import wheel_guides as guides
+from tests.acceptance.wheel_project import Shop
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
 
-ROOT = Path(settings.BASE_DIR)
-GUIDE = ROOT / "docs/how-to/put-it-into-your-project.md"
-BLOCK = re.compile(r"^( *)```python\n\1# (shop/\w+\.py), ([\w ]+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 MAIL, PASSWORD = "ada@example.org", "correct horse"
-
-# https://docs.celeryq.dev/en/stable/django/first-steps-with-django.html
-CELERY = """
-import os
-
-from celery import Celery
-
-# Set the default Django settings module for the 'celery' program.
-os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')
-
-app = Celery('shop')
-{guide}
-# Using a string here means the worker doesn't have to serialize
-# the configuration object to child processes.
-# - namespace='CELERY' means all celery-related configuration keys
-#   should have a `CELERY_` prefix.
-app.config_from_object('django.conf:settings', namespace='CELERY')
-
-# Load task modules from all registered Django apps.
-app.autodiscover_tasks()
-
-
-@app.task(bind=True, ignore_result=True)
-def debug_task(self):
-    print(f'Request: {{self.request!r}}')
-"""
-PACKAGE = """
-# This will make sure the app is always imported when
-# Django starts so that shared_task will use this app.
-from .celery import app as celery_app
-
-__all__ = ('celery_app',)
-"""
-TASKS = """
-from celery import shared_task
-
-
-@shared_task
-def add(x: int, y: int = 2) -> int:
-    '''Add two numbers.'''
-    return x + y
-
-
-@shared_task(bind=True, max_retries=1)
-def explode(self):
-    raise ValueError("boom")
-"""
 
 
 @pytest.fixture(scope="module")
 def site_packages(tmp_path_factory):
     """The wheel, built from a copy of what it is built from, and installed; what it needs is in this environment."""
-    source, wheels = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheels")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "jobroom", source / "jobroom", ignore=shutil.ignore_patterns("__pycache__"))
-    build = f"from setuptools import build_meta; build_meta.build_wheel({str(wheels)!r})"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, timeout=120)
-    (wheel,) = wheels.glob("*.whl")
+    wheel = environments.build(tmp_path_factory.mktemp("wheels"))
     into = tmp_path_factory.mktemp("site-packages")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(into)
     return into
 
 
-class Shop:
-    """Someone's project, and who works on it."""
+@pytest.fixture(scope="module", params=[None, *environments.there()], ids=lambda found: found.name if found else "own")
+def python(request):
+    """The interpreter that the project runs on: this one, and one of each other environment that is on this machine."""
+    return str(request.param.python) if request.param else sys.executable
 
-    def __init__(self, folder: Path, site_packages: Path, redis_url: str, database: str) -> None:
-        self.folder = folder
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
-        self.env = {**kept, "PATH": path, "PYTHONPATH": str(site_packages), "PYTHONUNBUFFERED": "1"}
-        self.port = free_port()
-        self.redis_url, self.database = redis_url, database
-        self.started: list[subprocess.Popen[bytes]] = []
 
-    def write(self, name: str, text: str) -> None:
-        """Save a file."""
-        (self.folder / name).write_text(text if name.startswith("shop/settings") else dedent(text).lstrip())
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory, python):
+    """Processes to fork commands from: to import Django, Celery and the like again costs more than most commands."""
+    found = forked.ForkServers(tmp_path_factory.mktemp("servers") / "log", elsewhere=True, python=python)
+    yield found
+    found.stop()
 
-    def run(self, *argv: str, env: Mapping[str, str] = MappingProxyType({})) -> str:
-        """Type a command; return what it printed, or fail."""
-        done = subprocess.run(
-            [sys.executable, *argv],
-            cwd=self.folder,
-            env={**self.env, **env},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
-    def start(self, *argv: str) -> None:
-        """Type a command that stays."""
-        with (self.folder / f"{argv[-1]}.log").open("wb") as log:
-            self.started.append(
-                subprocess.Popen(
-                    [sys.executable, *argv], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
-                    stderr=log, start_new_session=True,
-                )
-            )  # fmt: skip
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory):
+    """The address of a Redis of the project's own."""
+    server = PrivateServer(tmp_path_factory.mktemp("redis"), persist=False)
+    process = subprocess.Popen(server.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server.wait(process)
+    yield server.url
+    process.terminate()
+    process.wait()
 
-    def stop(self) -> None:
-        """Stop what was started."""
-        for process in self.started:
-            process.terminate()
-        for process in self.started:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
-    def logs(self) -> str:
-        """Return what the processes printed."""
-        return "\n".join(path.read_text(errors="replace")[-4000:] for path in self.folder.glob("*.log"))
-
-    def as_it_was(self) -> None:
-        """Make the project as it is before the guide."""
-        self.run("-m", "django", "startproject", "shop", ".")
-        for app in ("jobs", "members"):
-            self.run("manage.py", "startapp", app)
-        self.write("shop/__init__.py", PACKAGE)
-        self.write("jobs/tasks.py", TASKS)
-        self.write("jobs/models.py", guides.OFFERS)
-        self.write("members/models.py", guides.MEMBERS)
-        text = (self.folder / "shop/settings.py").read_text()
-        text += "\nINSTALLED_APPS += ['jobs', 'members']\nAUTH_USER_MODEL = 'members.Member'\n"
-        if self.database:
-            text += f"\nimport environ\n\nDATABASES = {{'default': environ.Env.db_url_config({self.database!r})}}\n"
-        self.write("shop/settings.py", text)
-
-    def follow_the_guide(self) -> None:
-        """Do what it says; the address of Redis is the one of this test."""
-        blocks = {name: dedent(code) for _, name, _, code in BLOCK.findall(GUIDE.read_text())}
-        assert set(blocks) == {"shop/settings.py", "shop/celery.py", "shop/urls.py", "shop/asgi.py"}
-        assert blocks["shop/settings.py"].count("redis://127.0.0.1:6379/0") == 1
-        blocks["shop/settings.py"] = blocks["shop/settings.py"].replace("redis://127.0.0.1:6379/0", self.redis_url)
-        self.write("shop/celery.py", CELERY.format(guide=blocks.pop("shop/celery.py")))
-        for name, code in blocks.items():
-            path = self.folder / name
-            path.write_text(f"{path.read_text()}\n{code}")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, site_packages, servers, redis_url):
+    """The project with the package in it, before it has a database: what the guide writes is the same for all of them."""
+    it = Shop(tmp_path_factory.mktemp("project"), site_packages, servers)
+    it.as_it_was()
+    it.follow_the_guide(redis_url)
+    it.run("manage.py", "makemigrations", "-v", "0", "jobs", "members")
+    return it
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def shop(request, tmp_path_factory, site_packages):
-    """The project with the package in it, with web server and worker running."""
-    folder = tmp_path_factory.mktemp("shop")
-    server = PrivateServer(tmp_path_factory.mktemp("redis"), persist=False)
+def shop(request, tmp_path_factory, project, redis_url):
+    """The project on one database, with web server and worker running."""
     with ExitStack() as stack:
         database = stack.enter_context(postgresql.server()) if request.param == "postgresql" else ""
         if database:
             database = _new_database(database)
-        redis = subprocess.Popen(server.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        stack.callback(redis.wait)
-        stack.callback(redis.terminate)
-        server.wait(redis)
-        it = Shop(folder, site_packages, server.url, database)
-        it.as_it_was()
-        it.follow_the_guide()
-        it.run("manage.py", "makemigrations", "-v", "0", "jobs", "members")
+        with Redis.from_url(redis_url) as client:
+            client.flushall()
+        it = project.of_another(tmp_path_factory.mktemp("shop"), database)
         it.run("manage.py", "migrate", "-v", "0")
         it.run("manage.py", "shell", "-v", "0", "-c", dedent(f"""
             from django.contrib.auth import get_user_model
 
             get_user_model().objects.create_superuser({MAIL!r}, {PASSWORD!r})
         """))  # fmt: skip
+        stack.callback(it.stop)
         it.start("manage.py", "runserver", "--noreload", str(it.port))
         it.start("-m", "celery", "-A", "shop", "worker", "-c", "1")
-        stack.callback(it.stop)
         yield it
 
 
@@ -250,10 +138,17 @@ def test_the_wheel_holds_the_package_alone(site_packages):
         assert list(site_packages.glob(f"jobroom/*/templates/jobroom/{name}")), name
 
 
-def test_nothing_is_left_to_say(shop):
-    said = shop.run("manage.py", "check")
+@pytest.mark.parametrize("environment", environments.MATRIX, ids=lambda wanted: wanted.name)
+def test_every_supported_environment_that_is_here_was_used(environment):
+    if environment not in environments.there():
+        pytest.skip(environments.MISSING)
+    assert environment.versions() == (environment.python_version, environment.django_version)
+
+
+def test_nothing_is_left_to_say(project):
+    said = project.run("manage.py", "check")
     assert re.findall(r"\((\w+\.\w+)\)", said) == ["jobroom_notifications.W001"], "only that ADMINS is empty"
-    assert "No changes detected" in shop.run("manage.py", "makemigrations", "--check", "--dry-run")
+    assert "No changes detected" in project.run("manage.py", "makemigrations", "--check", "--dry-run")
 
 
 def test_every_page_opens_below_the_prefix(shop, ada):
@@ -269,6 +164,7 @@ def test_every_page_opens_below_the_prefix(shop, ada):
         "queues/",
         "locks/",
         "audit/",
+        "failures/",
         "mails/",
         "tasks/jobs.tasks.add/",
     ):
@@ -310,6 +206,17 @@ def test_a_task_of_theirs_is_launched_over_the_api(shop, ada):
     assert (wrong.status_code, list(wrong.json()["errors"])) == (400, ["x"])
 
 
+def test_a_workflow_of_their_tasks_is_launched_from_its_page(shop, ada):
+    """Their settings say nothing of results: neither where they are kept nor for how long."""
+    page = _post(ada, ada.get("/room/workflows/definitions/sums/"), {})
+    assert re.fullmatch(r"/room/workflows/[\w-]+/", page.url.path), page.text
+
+    def state():
+        return ada.get(f"/room/api{page.url.path.removeprefix('/room')}").json()["state"]
+
+    wait_until(lambda: state() == "SUCCESS", 60, lambda: f"{state()}\n{shop.logs()}")
+
+
 def test_what_their_code_starts_is_recorded(shop, ada):
     shop.run("manage.py", "shell", "-v", "0", "-c", dedent("""
         from jobs.tasks import add, explode
@@ -327,8 +234,8 @@ def test_what_their_code_starts_is_recorded(shop, ada):
     assert "jobs.tasks.explode" in shop.run("manage.py", "jobroom", "jobs", "--state", "failed")
 
 
-def test_their_own_test_command_is_theirs(shop):
-    assert "Ran 0 tests" in shop.run("manage.py", "test", "--help") + shop.run("manage.py", "test", "members")
+def test_their_own_test_command_is_theirs(project):
+    assert "Ran 0 tests" in project.run("manage.py", "test", "--help") + project.run("manage.py", "test", "members")
 
 
 @pytest.fixture(scope="module")
@@ -353,7 +260,7 @@ def test_schedules_of_before_are_there_at_once_and_run(shop, ada, past):
     assert (details["task"], details["args"], details["enabled"]) == ("jobs.tasks.add", "[20, 3]", True)
     for address in guides.addresses(guides.BEAT):
         answer = ada.get(f"/room{address}")
-        assert answer.status_code == 200 or "tell" in address, (address, shop.logs())
+        assert answer.status_code == 200 or "control" in address, (address, shop.logs())
     (beat,) = [code for code in guides.blocks(guides.BEAT, "sh") if code.startswith("celery")]
     shop.start("-m", *beat.split())
 
@@ -383,3 +290,22 @@ def test_results_of_before_are_imported_as_the_guide_says(shop, ada, past):
     )  # fmt: skip
     for pk in listed:
         assert ada.get(f"/room/jobs/{pk}/").status_code == 200, shop.logs()
+
+
+def test_functions_of_djangos_own_tasks_run_as_the_guide_says(shop):
+    setting, function, enqueue = guides.blocks(guides.DJANGO_TASKS, "python")
+    if shop.run("-c", "import django; print(django.VERSION < (6,))").strip() == "True":
+        function = function.replace("django.tasks", "django_tasks")  # as the guide says of Django 5.2
+    for name, code in {"shop/settings.py": setting, "jobs/tasks.py": function}.items():
+        path = shop.folder / name
+        path.write_text(f"{path.read_text()}\n{code}")
+    shop.start("-m", "celery", "-A", "shop", "worker", "-c", "1", "-Q", "heavy", "-n", "heavy@%h")
+    sent = shop.run("manage.py", "shell", "-v", "0", "-c", f"from jobs.tasks import resize\n{enqueue}print(result.id)")
+    look = f"from jobs.tasks import resize; it = resize.get_result({sent.strip()!r}); print(it.status, it.return_value)"
+
+    def ended():
+        said = shop.run("manage.py", "shell", "-v", "0", "-c", look.replace("it.return_value", "it.is_finished"))
+        return "True" in said
+
+    wait_until(ended, 60, shop.logs)
+    assert "SUCCESSFUL {'attempt': 1}" in shop.run("manage.py", "shell", "-v", "0", "-c", look)

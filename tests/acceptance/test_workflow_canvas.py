@@ -212,6 +212,8 @@ TABLE = [
     row("errback of a body's last step", lambda t: chord([t.fail(), t.give(2)], t.total() | linking(t.add(1), error=t.errback()))),
     row("errback of a chord in a chain", lambda t: linking(chain(t.give(1), chord([t.add(1), t.fail()], t.total()), t.add(1)), error=t.errback())),
     row("errback of a chord with a body that is a chord", lambda t: linking(chord([t.fail(), t.give(1)], chord([t.total(), t.total()], t.total())), error=t.errback())),
+    row("errbacks of two groups after a chord, the first fails and chords follow", lambda t: linking(chain(chord([t.give.si(1), t.give.si(2)], t.echo()), group(t.fail(), t.give.si(1)), group(linking(t.give.si(1), error=t.errback(mark="a")), t.give.si(1)), chord([t.give.si(1), t.give.si(2)], t.echo()), chord([t.give.si(1), t.give.si(2)], t.echo())), error=t.errback(mark="b"))),
+    row("errbacks of three groups after a task, the second fails", lambda t: chain(t.give.si(1), group(t.give.si(1), t.give.si(2)), group(t.fail(), t.give.si(2)), group(linking(t.give.si(1), error=t.errback(mark="a")), linking(t.give.si(2), error=t.errback(mark="b"))))),
     row("link and errback", lambda t: linking(t.fail(), t.linked(), t.errback())),
     # self.replace
     row("replaced by a task", lambda t: chain(t.give(3), t.replaced("task"), t.mul(2))),

@@ -94,7 +94,7 @@ def test_results_go_from_there_to_here_and_back(elsewhere):
         stored = ended(workflow)
         assert (stored.state, stored.result) == (State.SUCCESS, {"all": [{"twice": 8}, 9, 18]})
         wait_until(
-            lambda: StoredWorkflow.objects.get(pk=workflow.id).letters == "sss", SLOW, "the database has every node"
+            lambda: StoredWorkflow.objects.get(pk=workflow.id).node_states == "sss", SLOW, "the database has every node"
         )
         jobs = {job.node: job for job in Job.objects.filter(workflow_id=workflow.id)}
     assert [(jobs[node].state, jobs[node].result) for node in "012"] == [
@@ -110,14 +110,16 @@ def test_a_failure_there_blocks_what_follows_and_resume_runs_it_again(elsewhere)
     before = workflow.add_signature(foreign("double", 1), key="before")
     bad = workflow.add_signature(foreign("fail"), [before], key="bad")
     workflow.add_signature(tasks.count.si("after"), [bad], key="after")
-    told = workflow.add_signature(tasks.count.si("told"), key="told")
-    told.add_dependency(bad, {"when": "failure"})
+    notified = workflow.add_signature(tasks.count.si("notified"), key="notified")
+    notified.add_dependency(bad, {"when": "failure"})
     with running(elsewhere, Worker(app="tests.acceptance.workflow_tasks"), Recorder(env=SOON)):
         workflow.apply_async()
         stored = ended(workflow)
         assert stored.state == State.FAILURE
         wait_until(
-            lambda: StoredWorkflow.objects.get(pk=workflow.id).letters == "sfbs", SLOW, "the database has every node"
+            lambda: StoredWorkflow.objects.get(pk=workflow.id).node_states == "sfbs",
+            SLOW,
+            "the database has every node",
         )
         job = Job.objects.get(workflow_id=workflow.id, node="1")
         assert (job.state, job.error, job.error_type) == ("failed", "not over there", "ValueError")

@@ -10,8 +10,9 @@ from textwrap import dedent
 from django.conf import settings
 
 HOW_TO = Path(settings.BASE_DIR) / "docs/how-to"
-BEAT = HOW_TO / "come-from-flower-and-django-celery-beat.md"
-RESULTS = HOW_TO / "come-from-django-celery-results.md"
+BEAT = HOW_TO / "migrate-from-flower-and-django-celery-beat.md"
+RESULTS = HOW_TO / "migrate-from-django-celery-results.md"
+DJANGO_TASKS = HOW_TO / "use-django-tasks.md"
 _BLOCK = re.compile(r"^( *)```(python|sh)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 MEMBERS = """
@@ -43,6 +44,19 @@ class Job(models.Model):
     '''A job offer: nothing to do with background jobs.'''
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="jobs")
+"""
+FLOW = """
+version: 1
+name: sums
+title: Two sums
+nodes:
+  first:
+    task: jobs.tasks.add
+    args: [1]
+  second:
+    task: jobs.tasks.add
+    args: ["${first.result}", 4]
+result: "${second.result}"
 """
 PAST = """
 from datetime import timedelta

@@ -13,6 +13,9 @@ from jobroom import redis
 
 __all__ = ["app"]
 
+# How long a node takes that says that it ran.
+_SECONDS = float(os.environ.get("CHAOS_NODE_SECONDS", "0"))
+
 
 def task(name: str, **options: Any) -> Any:
     """Register a task under `flow.<name>`."""
@@ -52,14 +55,18 @@ def give(value: Any) -> Any:
 @task("count", acks_late=True)
 def count(key: str, *_: Any) -> str:
     """Say in Redis that it ran."""
+    time.sleep(_SECONDS / 2)
     redis.client().hincrby("flow:ran", key, 1)
+    time.sleep(_SECONDS / 2)
     return key
 
 
 @task("once")
 def once(key: str, *_: Any) -> str:
     """Say in Redis that it ran; may not run twice."""
+    # At once: who decides about a lost one asks whether it did it, and a frozen process that has not done it yet still will.
     redis.client().hincrby("flow:ran", key, 1)
+    time.sleep(_SECONDS)
     return key
 
 

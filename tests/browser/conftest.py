@@ -1,11 +1,15 @@
 """A real server with its sockets, and a real browser that is logged in."""
 
+import mimetypes
 import random
 import re
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +18,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ProxySettings, ViewportSize, expect, sync_playwright
 
 from jobroom import redis
 from jobroom.runner.redis_server import free_port
@@ -22,7 +26,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Process
 from jobroom.testing.tiers import chromium
 
-# Below the ports that systems give to outgoing connections: nobody takes ours between two tests.
+# Below the ports that systems give to outgoing connections: no one takes ours between two tests.
 PORTS = range(20_000, 32_000)
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
@@ -68,7 +72,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser, site) -> Iterator[Page]:
-    """Return the page of somebody who may everything; afterwards no error may stand on its console."""
+    """Return the page of someone who may everything; afterwards no error may stand on its console."""
     grace = User.objects.create_superuser("grace", password="hopper")
     troubles: list[str] = []
     context = browser.new_context(base_url=site, viewport=DESKTOP)
@@ -104,18 +108,17 @@ def log_in(page: Page, name: str, password: str) -> None:
 class Pages:
     """Pages as Django answers them in this process, shown by a browser that reaches nothing else.
 
-    What a script of the page asks for is answered by `answers`: from a part of the address to the body and its type.
+    What a script of the page asks for is answered by `answers`: from a part of the address to the body and its type. Files of
+    the site come by HTTP and may be kept, as from a real server: a browser whose requests are intercepted reads and compiles
+    all of them again for each page.
     """
 
-    HOST = "http://testserver"
+    HOST = "testserver"
 
-    def __init__(self, context: BrowserContext) -> None:
-        self.page = context.new_page()
+    def __init__(self, page: Page) -> None:
+        self.page = page
         self.answers: dict[str, tuple[int, bytes | str, str]] = {"/health/line": (200, "", "text/html")}
-        self.asked: list[Request] = []
         self._shown: tuple[bytes, dict[str, str]] = (b"", {})
-        context.route(re.compile(".*"), self._answer)
-        context.route_web_socket(re.compile(".*"), lambda socket: None)
 
     def fetched(self, client: Client, address: str, data: dict[str, str] | None = None) -> Any:
         """Return Django's answer, to a form where `data` is given; the next navigation shows it."""
@@ -131,27 +134,61 @@ class Pages:
         self.page.goto(address)
         return self.page
 
-    def _answer(self, route: Route) -> None:
-        # No database here: Playwright calls this in a context of its own, which has another connection.
-        path = urlsplit(route.request.url).path
-        if route.request.is_navigation_request():
-            body, headers = self._shown
-            route.fulfill(body=body, headers=headers)
-            return
+    def answer(self, path: str, *, navigates: bool) -> tuple[int, bytes, dict[str, str]]:
+        """Return status, body and headers of what the browser asks for. No database here: this is another thread."""
+        if navigates:
+            return 200, *self._shown
         if path.startswith("/static/") and (file := finders.find(path.removeprefix("/static/"))):
-            route.fulfill(path=file)
-            return
-        self.asked.append(route.request)
+            kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+            return 200, Path(file).read_bytes(), {"Content-Type": kind, "Cache-Control": "max-age=3600, immutable"}
         for part, (status, content, kind) in self.answers.items():
             if part in path:
-                route.fulfill(status=status, body=content, content_type=kind)
-                return
-        route.abort()
+                return status, content.encode() if isinstance(content, str) else content, {"Content-Type": kind}
+        return 404, b"", {}
+
+
+class Answering(BaseHTTPRequestHandler):
+    """The proxy of a browser that shows `Pages`: it answers for all hosts, and knows one."""
+
+    pages: Pages
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer any request."""
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        asked = urlsplit(self.path)
+        status, body = 404, b""
+        headers: dict[str, str] = {}
+        if asked.netloc == Pages.HOST:
+            navigates = "Upgrade-Insecure-Requests" in self.headers
+            status, body, headers = self.pages.answer(asked.path, navigates=navigates)
+        self.send_response(status)
+        for name, value in {"Cache-Control": "no-store", **headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 @pytest.fixture
 def pages(browser) -> Iterator[Pages]:
-    """Return a browser that shows what Django answers in this process: nothing is started for it."""
-    context = browser.new_context(base_url=Pages.HOST, viewport=DESKTOP)
-    yield Pages(context)
-    context.close()
+    """Return a browser that shows what Django answers in this process: no process is started for it."""
+
+    class Handler(Answering):
+        pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxy: ProxySettings = {"server": f"http://127.0.0.1:{server.server_port}"}
+        context = browser.new_context(base_url=f"http://{Pages.HOST}", viewport=DESKTOP, proxy=proxy)
+        context.route_web_socket(re.compile(".*"), lambda socket: None)
+        Handler.pages = Pages(context.new_page())
+        yield Handler.pages
+        context.close()
+        server.shutdown()

@@ -11,6 +11,7 @@ from django.utils import timezone
 from image.tests import world as making
 from image.tests.routes import routes
 from jobroom import redis
+from jobroom.jobs import durations
 from jobroom.jobs.models import Attempt, Job, LogLine, Profile, State
 from jobroom.testing.tasks import made_task
 from tests.browser.conftest import DESKTOP, PHONE
@@ -71,7 +72,7 @@ def world(db, tmp_path, settings):
     settings.MEDIA_ROOT = tmp_path
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
     redis.client().flushdb()
-    world = making.build(tmp_path)
+    world = making.build()
     jobs(world.people["boss"])
     with made_task(nothing, name=f"scratch.{'a_name_without_end_' * 6}"):
         yield world
@@ -101,6 +102,13 @@ def jobs(boss):
             job=job, execution=name, state=state, started_at=job.started_at, finished_at=job.finished_at
         )
         LogLine.objects.create(id=hash(name) % 10_000, job=job, at=now, level="warning", message="a line")
+    slot = {
+        "begin": int(now.timestamp()) // 300 * 300,
+        "minutes": durations.FINE,
+        "task": "demo.echo",
+        "queue": "default",
+    }
+    durations.add({durations.Key(**slot, owner=0, what=what, bucket=40): 3 for what in ("wait", "took")})
     Profile.objects.create(user=boss, pinned=["demo.echo"], views=[["Failures", "?state=failed"]])
 
 
@@ -127,6 +135,9 @@ def addresses(world, *, all_cases):
         for tab in ("timeline", "grid", "nodes", "result", "events")
     ]
     more += [f"/workflows/{world.things['workflow_id'].pk}/?node=k0", "/tasks/demo.echo/?from-job=job-ok"]
+    more += [
+        f"/schedules/{world.things['schedule_id'].pk}/backfill/?since=2026-01-01&until=2026-01-02&which=all&at_once=1"
+    ]
     return list(found.values()) + more
 
 

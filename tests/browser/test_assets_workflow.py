@@ -1,6 +1,5 @@
 """The assets workflow in a real browser, on a real mesh: launched, watched, broken, and resumed where it broke."""
 
-import json
 import os
 import uuid
 from pathlib import Path
@@ -71,9 +70,9 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         # One node with an argument that fits its task, and of which the task finds that it cannot be.
         page.get_by_role("link", name="Run again…").click()
         page.get_by_text("With other arguments…").click()
-        middle = page.get_by_role("group", name="middle").get_by_label("Named arguments")
-        right = json.loads(middle.input_value())
-        middle.fill(json.dumps({**right, "mesh": str(uuid.UUID(int=0))}))
+        mesh_of_middle = page.get_by_role("group", name="Middle").get_by_label("Mesh")
+        expect(mesh_of_middle).to_have_attribute("placeholder", "made of what “Repair” returns")
+        mesh_of_middle.fill(str(uuid.UUID(int=0)))
         page.get_by_role("button", name="Run again").click()
         node = page.locator("a.node", has_text="middle")
         expect(node).to_contain_text("Failed", timeout=PATIENCE)
@@ -84,7 +83,7 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         pictures(page, "failed")
         workflow_id = page.url.split("/workflows/")[1].split("/")[0]
         wait_until(
-            lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == "sssfsb", 30, "the database has it all"
+            lambda: StoredWorkflow.objects.get(pk=workflow_id).node_states == "sssfsb", 30, "the database has it all"
         )
         before = runs(workflow_id)
 
@@ -92,15 +91,17 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         expect(page.get_by_text("4 results are kept")).to_be_visible()
         if (more := page.locator("details#changes")).count() and not more.get_attribute("open"):
             more.locator("summary").click()
-        middle = page.get_by_role("group", name="middle").get_by_label("Named arguments")
-        middle.fill(json.dumps(right))
+        page.get_by_role("group", name="Inputs of the workflow").get_by_label("Middle").fill("200")
+        mesh_of_middle = page.get_by_role("group", name="Middle").get_by_label("Mesh")
+        expect(mesh_of_middle).to_have_value(str(uuid.UUID(int=0)))
+        mesh_of_middle.fill("")
         pictures(page, "resume")
         page.get_by_role("button", name="Resume").click()
         expect(page.locator("#workflow-head .heading .state-succeeded")).to_be_visible(timeout=PATIENCE)
         expect(page.locator("a.node.state-succeeded")).to_have_count(6)
         pictures(page, "succeeded")
         wait_until(
-            lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == "ssssss", 30, "the database has it all"
+            lambda: StoredWorkflow.objects.get(pk=workflow_id).node_states == "ssssss", 30, "the database has it all"
         )
     after = runs(workflow_id)
     nodes = {str(node.index): node.key for node in StoredWorkflow.objects.get(pk=workflow_id).read_graph().nodes}

@@ -126,8 +126,8 @@ def test_the_catalogue_is_searched_while_one_types(page):
     page.keyboard.press("/")
     expect(page.get_by_label("Search")).to_be_focused()
     page.keyboard.type("demo.ech")
-    expect(page.get_by_role("link", name="Launch demo.echo")).to_be_visible()
-    expect(page.get_by_role("link", name="Launch demo.add")).to_be_hidden()
+    expect(page.get_by_role("link", name="Launch Echo")).to_be_visible()
+    expect(page.get_by_role("link", name="Launch Add")).to_be_hidden()
 
 
 def test_the_list_of_jobs_goes_by_keys(page):

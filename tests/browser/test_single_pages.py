@@ -45,8 +45,36 @@ def test_the_first_row_is_near_the_top_and_heads_sort(pages, client, grace):
     page = pages.show(client, "/jobs/?sort=-took")
     expect(page.locator("tbody .job-cell").first).to_contain_text("row 2")
     expect(page.get_by_role("columnheader", name="Took")).to_have_attribute("aria-sort", "descending")
-    page.set_viewport_size(PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_on_a_phone_the_first_row_is_near_the_top_and_each_is_two_lines(pages, client, grace):
+    ended("plain", grace, label="a long label " * 9)
+    ended("bad", grace, task="Process asset", label="scan.ply", state=State.FAILED, error="The file is damaged. " * 9)
+    ended(
+        "now",
+        grace,
+        state=State.RUNNING,
+        execution="x",
+        progress={"execution": "x", "fraction": 0.4, "message": "Row 4"},
+    )
+    ended("one", grace, answer_of="plain", facts={"answered": {"batch": True}})
+    ended("old", grace, state=State.SKIPPED, result="demo.echo superseded by job plain")
+    pages.page.set_viewport_size(PHONE)
+    for query in ("", "?task=demo.echo"):
+        page = pages.show(client, f"/jobs/{query}")
+        boxes = [row.bounding_box() for row in page.locator("#jobs tbody tr").all()]
+        assert boxes[0]["y"] < 250
+        assert max(box["height"] for box in boxes) < 70
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        ticks = [tick.bounding_box() for tick in page.locator("#jobs .pick input").all()]
+        assert min(min(box["width"], box["height"]) for box in ticks) >= 24, "too small for a finger"
+        assert page.get_by_text("Filters").bounding_box()["width"] < 110, "the search has the room"
+    expect(page.get_by_text("In a batch")).to_be_visible()
+    expect(page.get_by_text("Superseded")).to_be_visible()
+    expect(page.get_by_label("Launched in")).to_be_hidden()
+    page.get_by_text("Filters · 1").click()
+    expect(page.get_by_label("Launched in")).to_be_visible()
+    expect(page.get_by_role("link", name="Clear")).to_be_visible()
 
 
 def test_a_view_is_kept_by_its_name(pages, client):
@@ -124,9 +152,9 @@ def test_a_chosen_file_is_uploaded_at_once_and_the_form_sends_its_id(pages, clie
     )
 
 
-def test_when_and_where_is_one_line_until_somebody_opens_it(pages, client):
-    told = client.get("/schedules/preview/?schedule-kind=cron&schedule-cron=0+6+*+*+*").content
-    pages.answers["/schedules/preview/"] = (200, told, "text/html; charset=utf-8")
+def test_when_and_where_is_one_line_until_someone_opens_it(pages, client):
+    preview = client.get("/schedules/preview/?schedule-kind=cron&schedule-cron=0+6+*+*+*").content
+    pages.answers["/schedules/preview/"] = (200, preview, "text/html; charset=utf-8")
     page = pages.show(client, "/tasks/demo.echo/")
     line = page.locator("[data-when-line]")
     expect(line).to_have_text("now, in the queue default")

@@ -28,8 +28,8 @@ def eight_nodes():
         for n in (1, 2)
     ]
     shaky = workflow.add_signature(tasks.fail_unless.si("disk"), checks, key="shaky")
-    told = workflow.add_signature(tasks.count.si("told"), key="told")
-    told.add_dependency(shaky, {"when": "failure"})
+    link = workflow.add_signature(tasks.count.si("link"), key="link")
+    link.add_dependency(shaky, {"when": "failure"})
     asked = workflow.add_approval("publish?", [shaky], question="Publish it?", groups=["editors"])
     published = workflow.add_signature(tasks.count.si("published"), [asked], key="published")
     workflow.add_signature(tasks.count.si("last"), [published], key="last")
@@ -66,7 +66,7 @@ def test_a_workflow_is_watched_resumed_and_decided(page):
         page.goto(f"/workflows/{stored.pk}/?tab=result")
         expect(page.get_by_text("grace approved it: Looks fine.")).to_be_visible()
     ran = {key: int(number) for key, number in redis.client().hgetall("flow:ran").items()}
-    assert ran == {"first": 1, "check 1": 1, "check 2": 1, "told": 1, "published": 1, "last": 1}
+    assert ran == {"first": 1, "check 1": 1, "check 2": 1, "link": 1, "published": 1, "last": 1}
 
 
 def test_without_a_socket_the_page_asks_by_itself(page):
@@ -74,11 +74,31 @@ def test_without_a_socket_the_page_asks_by_itself(page):
     stored = store(chain(3), "srw")
     page.goto(f"/workflows/{stored.pk}/")
     expect(page.locator("#n1")).to_contain_text("Running")
-    stored.set_letters("ssr")
-    stored.save(update_fields=["letters", "counts"])
+    stored.set_node_states("ssr")
+    stored.save(update_fields=["node_states", "counts"])
     expect(page.locator("#n1")).to_contain_text("Succeeded", timeout=PATIENCE)
     expect(page.locator("#n2 .mark")).to_have_attribute("href", "#icon-running")
     expect(page.locator("[data-rollup-ended]")).to_have_text("2")
+
+
+def test_a_panel_that_fails_once_is_asked_for_again_and_a_late_one_is_dropped(page):
+    page.expects_troubles = True
+    stored = store(chain(3), "sss")
+    page.goto(f"/workflows/{stored.pk}/")
+    page.evaluate("window.untouched = true")
+    page.route("**/*part=panel*", lambda route: route.abort(), times=1)
+    page.locator("#n0").click()
+    expect(page.locator("#panel-title")).to_have_text("k0")
+    held = []
+    page.route("**/*node=k1&part=panel*", lambda route: held.append(route), times=1)  # noqa: PLW0108 — it must be a function of ours
+    page.locator("#n1").click()
+    page.locator("#n2").click()
+    expect(page.locator("#panel-title")).to_have_text("k2")
+    with page.expect_response("**/*node=k1&part=panel*"):
+        held[0].continue_()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(page.locator("#panel-title")).to_have_text("k2")
+    assert page.evaluate("window.untouched"), "the page was loaded again"
 
 
 def test_the_keyboard_walks_along_the_edges(page):
@@ -102,7 +122,7 @@ def test_the_keyboard_walks_along_the_edges(page):
     expect(page.locator("#panel-title")).to_have_text("k1")
 
 
-def test_following_ends_when_somebody_moves_the_picture(page):
+def test_following_ends_when_someone_moves_the_picture(page):
     stored = store(layers(300, 3), "s" * 240 + "rrr" + "w" * 57, jobs=False)
     page.goto(f"/workflows/{stored.pk}/")
     follow = page.get_by_role("button", name="Follow what runs")
@@ -136,14 +156,14 @@ def test_a_comment_in_the_making_is_not_taken_away(page):
     page.goto(f"/workflows/{stored.pk}/")
     comment = page.get_by_label("Comment")
     comment.fill("Half a sent")
-    StoredWorkflow.objects.filter(pk=stored.pk).update(error="Something went wrong meanwhile", letters="ar")
+    StoredWorkflow.objects.filter(pk=stored.pk).update(error="Something went wrong meanwhile", node_states="ar")
     expect(page.locator("#n1")).to_contain_text("Running", timeout=PATIENCE)
     expect(comment).to_have_value("Half a sent")
     comment.blur()
     expect(page.get_by_text("Something went wrong meanwhile")).to_be_visible(timeout=PATIENCE)
 
 
-def test_an_event_is_confirmed_by_whoever_holds_a_link(page, browser, site, tmp_path):
+def test_an_event_is_confirmed_by_anyone_who_holds_a_link(page, browser, site, tmp_path):
     workflow = Workflow(name="Order")
     paid = workflow.wait_for("payment", about="The payment of order 7", timeout=3600)
     late = workflow.add_signature(tasks.count.si("late"), key="remind")
@@ -157,11 +177,11 @@ def test_an_event_is_confirmed_by_whoever_holds_a_link(page, browser, site, tmp_
     expect(panel).to_contain_text("then it ends as not in time")
     page.screenshot(path=tmp_path / "waits.png")
     panel.get_by_role("button", name="Make a link").click()
-    told = page.get_by_role("status").filter(has_text="Anyone who has this link").inner_text()
+    link = page.get_by_role("status").filter(has_text="Anyone who has this link").inner_text()
     stranger = browser.new_context(viewport=PHONE, color_scheme="dark").new_page()
     troubles = []
     stranger.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    stranger.goto(told.split()[-1])
+    stranger.goto(link.split()[-1])
     expect(stranger.get_by_role("heading", name="The payment of order 7")).to_be_visible()
     assert stranger.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     stranger.screenshot(path=tmp_path / "confirm.png")

@@ -42,7 +42,7 @@ def test_redis_that_is_away_is_a_sentence(settings, capsys):
     assert "Traceback" not in said
 
 
-def test_what_nobody_expected_is_a_sentence_unless_one_asks_for_more(capsys):
+def test_what_no_one_expected_is_a_sentence_unless_one_asks_for_more(capsys):
     def fail(argv):
         raise KeyError("left out")
 

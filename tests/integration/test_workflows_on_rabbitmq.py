@@ -41,9 +41,9 @@ def ended(workflow_id):
     return wait_until(over, SLOW, "the workflow ends")
 
 
-def letters(workflow_id, wanted):
+def node_states(workflow_id, wanted):
     wait_until(
-        lambda: StoredWorkflow.objects.get(pk=workflow_id).letters == wanted, SLOW, "the database has every node"
+        lambda: StoredWorkflow.objects.get(pk=workflow_id).node_states == wanted, SLOW, "the database has every node"
     )
 
 
@@ -89,7 +89,7 @@ def test_a_failure_is_resumed_and_every_finished_result_is_kept():
     workflow.apply_async()
     stored = ended(workflow.id)
     assert stored.state == State.FAILURE
-    letters(workflow.id, "sfb")
+    node_states(workflow.id, "sfb")
     redis.client().set("flow:ok:disk", 1)
     assert [node.key for node in services.resume(StoredWorkflow.objects.get(pk=workflow.id), by=None)] == ["shaky"]
     assert ended(workflow.id).state == State.SUCCESS

@@ -151,7 +151,7 @@ def test_the_number_of_nodes_is_bounded(settings):
         workflow.check()
 
 
-def test_whoever_uses_a_result_waits_for_it():
+def test_who_uses_a_result_waits_for_it():
     workflow = Workflow()
     one = workflow.add_signature(add(1, 1), key="one")
     two = workflow.add_signature(add(1, one.result["x"]), key="two")

@@ -21,7 +21,7 @@ _DIGIT = re.compile(r"\d")
 
 
 def prepared(texts: Iterable[str]) -> list[str]:
-    """Return the messages as a model sees them: look-alike letters made equal, each digit a nought.
+    """Return the messages as a model sees them: look-alike letters made equal, each digit a zero.
 
     Which digits there are says little, how many stand together says much: telephone numbers, prices, short codes.
     """

@@ -10,8 +10,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from jobroom import redis
 from jobroom.jobs import files
-from text import registry
-from text.spam import trainer
+from text import languages, registry
+from text.spam import serialization, trainer
+
+
+def pytest_itemcollected(item):
+    """Keep the tests of this folder in one process: the libraries that learn take each one three seconds to load."""
+    item.add_marker(pytest.mark.xdist_group("text"))
+
 
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data" / "sms.tsv"
 
@@ -76,9 +82,25 @@ def small_model():
     return registry.Trained(model, "bayes", examples, folds, trainer.judged(model, examples.held_out))
 
 
+@pytest.fixture(scope="session")
+def identifier():
+    """Return what distinguishes languages; to read it takes most of a second."""
+    return languages.identifier()
+
+
+@pytest.fixture(scope="session")
+def small_file(small_model):
+    """Return the model as bytes; to write it takes a tenth of a second and more, mostly of looking for names of classes."""
+    return serialization.as_bytes(small_model.model)
+
+
 @pytest.fixture
-def version(db, small_model):
+def version(db, small_model, small_file, monkeypatch):
     """Return a function that adds a version, a candidate unless it should be promoted."""
+    write = serialization.as_bytes
+    monkeypatch.setattr(
+        serialization, "as_bytes", lambda model: small_file if model is small_model.model else write(model)
+    )
 
     def made(*, promoted=False, **fields):
         source = registry.Source("messages.tsv", "0" * 64, 60)
@@ -100,18 +122,18 @@ def upload(db):
 
 
 @pytest.fixture
-def teller():
-    """Return what stands in for a task, and remembers what it was told."""
+def reporter():
+    """Return what stands in for a task, and remembers what it was reporter."""
     from contextlib import contextmanager
 
-    told = SimpleNamespace(lines=[], stages=[], steps=[])
+    reporter = SimpleNamespace(lines=[], stages=[], steps=[])
 
     @contextmanager
     def stage(name, weight=1.0, of=None):
-        told.stages.append(name)
+        reporter.stages.append(name)
         yield
 
-    told.stage = stage
-    told.log = lambda level, message, obj=None: told.lines.append((level, message))
-    told.progress = lambda current, total=None, message="": told.steps.append((current, total))
-    return told
+    reporter.stage = stage
+    reporter.log = lambda level, message, obj=None: reporter.lines.append((level, message))
+    reporter.progress = lambda current, total=None, message="": reporter.steps.append((current, total))
+    return reporter

@@ -16,7 +16,7 @@ def test_a_limit_that_lets_nothing_through_is_named(settings, name, value):
     assert f"TEXT_{name} is {value}" in problem.msg
 
 
-def test_a_training_file_that_is_not_there_is_told(settings, tmp_path):
+def test_a_training_file_that_is_not_there_is_reported(settings, tmp_path):
     settings.TEXT_TRAINING_FILE = str(tmp_path / "gone.tsv")
     (problem,) = training_file()
     assert "is no file on this machine" in problem.msg

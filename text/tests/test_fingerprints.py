@@ -25,8 +25,8 @@ def test_the_estimate_is_near_the_truth():
         first = sentence(chance).split()
         second = first[:kept] + sentence(chance).split()[kept:]
         truth = fingerprints.similarity(" ".join(first), " ".join(second))
-        told = fingerprints.estimated(fingerprints.numbers(" ".join(first)), fingerprints.numbers(" ".join(second)))
-        assert told == pytest.approx(truth, abs=0.15)
+        estimate = fingerprints.estimated(fingerprints.numbers(" ".join(first)), fingerprints.numbers(" ".join(second)))
+        assert estimate == pytest.approx(truth, abs=0.15)
 
 
 def test_groups_are_those_that_comparing_each_with_each_would_find():
@@ -58,7 +58,7 @@ def test_a_flood_of_the_same_is_one_group_and_quick():
     assert len(group.places) == 3000
 
 
-def test_progress_is_told():
+def test_progress_is_reported():
     steps = []
     assert groups(["a", "b", "a"], 0.9, steps.append)[0].places == [0, 2]
     assert steps == [1, 2, 3]

@@ -45,7 +45,7 @@ def test_formats(write, content, found):
         (b"PK\x03\x04 and more", "The file is a ZIP file or spreadsheet"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(write, content, says):
+def test_what_is_wrong_is_reported_with_its_line(write, content, says):
     with pytest.raises(FileRefused) as refused:
         message_files.messages(write(content))
     assert says in str(refused.value)

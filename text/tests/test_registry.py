@@ -108,40 +108,40 @@ def lesson(path, **options):
     return model_update.Lesson(path, path.name, **options)
 
 
-def test_training_tells_its_stages_and_promotes_the_first(write, teller, grace):
+def test_training_reports_its_stages_and_promotes_the_first(write, reporter, grace):
     row, verdict = model_update.train(
-        lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller, by=grace, job_id="j"
+        lesson=lesson(write(lines(40)), recipe="bayes"), reporter=reporter, by=grace, job_id="j"
     )
-    assert teller.stages == ["Read", "Cross-validate", "Learn", "Compare"]
-    assert [step for step in teller.steps if step[1] == 5] == [(n, 5) for n in range(6)]
+    assert reporter.stages == ["Read", "Cross-validate", "Learn", "Compare"]
+    assert [step for step in reporter.steps if step[1] == 5] == [(n, 5) for n in range(6)]
     assert verdict.better
     assert (row.state, row.promoted_by, row.job_id) == ("promoted", grace, "j")
-    assert any("80 messages, 80 different ones of which 40 are spam" in line for _, line in teller.lines)
+    assert any("80 messages, 80 different ones of which 40 are spam" in line for _, line in reporter.lines)
     assert model_update.summary(row, verdict)["page"] == "/text/models/1/"
 
 
-def test_what_is_not_better_is_kept_as_a_candidate_and_says_why(write, teller, version):
+def test_what_is_not_better_is_kept_as_a_candidate_and_says_why(write, reporter, version):
     version(promoted=True)
-    row, verdict = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller)
+    row, verdict = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), reporter=reporter)
     assert not verdict.better
     assert row.state == Standing.CANDIDATE
     assert row.verdict.startswith("Not better by enough: F1 1.0000")
-    assert teller.lines[-1][0] == "warning"
+    assert reporter.lines[-1][0] == "warning"
     assert states() == {1: "promoted", 2: "candidate"}
 
 
-def test_one_may_wish_that_nothing_is_promoted(write, teller):
-    row, verdict = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller, promote=False)
+def test_one_may_wish_that_nothing_is_promoted(write, reporter):
+    row, verdict = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), reporter=reporter, promote=False)
     assert verdict.better
     assert row.state == Standing.CANDIDATE
 
 
-def test_a_promoted_version_that_is_broken_is_replaced(write, teller, version):
+def test_a_promoted_version_that_is_broken_is_replaced(write, reporter, version):
     version(promoted=True).file.path.write_bytes(b"")
-    row, _ = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), teller=teller)
+    row, _ = model_update.train(lesson=lesson(write(lines(40)), recipe="bayes"), reporter=reporter)
     assert row.state == Standing.PROMOTED
     assert "cannot be used any more" in row.verdict
-    assert (teller.lines[-2][0], teller.lines[-2][1][:21]) == ("error", "The file of version 1")
+    assert (reporter.lines[-2][0], reporter.lines[-2][1][:21]) == ("error", "The file of version 1")
 
 
 @pytest.mark.parametrize(
@@ -174,16 +174,16 @@ def test_the_rule(new, middle, spread, old, better):
         ("hello\n", FileRefused, "Line 1 has no label"),
     ],
 )
-def test_too_little_to_learn_from_is_said(write, teller, content, error, says):
+def test_too_little_to_learn_from_is_said(write, reporter, content, error, says):
     with pytest.raises(error, match=says):
-        model_update.train(lesson=lesson(write(content)), teller=teller)
+        model_update.train(lesson=lesson(write(content)), reporter=reporter)
     assert not SpamModel.objects.exists()
 
 
-def test_the_same_file_is_no_news(write, teller):
+def test_the_same_file_is_no_news(write, reporter):
     path = write(lines(40))
     assert model_update.is_news(path)
-    model_update.train(lesson=lesson(path), teller=teller)
+    model_update.train(lesson=lesson(path), reporter=reporter)
     assert not model_update.is_news(path)
     path.write_text(lines(41))
     assert model_update.is_news(path)

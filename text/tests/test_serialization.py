@@ -47,7 +47,7 @@ def test_a_pickle_is_refused_and_not_run(capsys):
     assert "ran" not in capsys.readouterr().out
 
 
-def test_a_type_that_nobody_trusts_is_refused(skops_io):
+def test_a_type_that_no_one_trusts_is_refused(skops_io):
     with pytest.raises(ModelRefused, match=r"types that are not trusted: .*Evil"):
         serialization.from_bytes(skops_io.dumps(Evil2()))
 

@@ -10,7 +10,7 @@ from jobroom.arguments import WrongArguments, schema_of
 from jobroom.exceptions import JobFailed
 from jobroom.jobs.launches import default_queue
 from jobroom.resources.access import given
-from text import languages, registry, tables, tasks
+from text import registry, tables, tasks
 from text.models import SpamModel
 from text.tests.conftest import lines
 
@@ -24,10 +24,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
 
 
 @pytest.fixture
-def held(version):
+def held(version, identifier):
     """Let a small model and the languages stand in for what a worker holds."""
     version(promoted=True)
-    with given({"spam_model": registry.detector(), "language_identifier": languages.identifier()}):
+    with given({"spam_model": registry.detector(), "language_identifier": identifier}):
         yield
 
 
@@ -52,7 +52,7 @@ def test_all_go_to_the_queue_of_the_models(name):
     assert app.tasks[name].acks_late is (name not in MAY_NOT_RUN_TWICE)
 
 
-def test_spam_is_told_with_its_probability(held):
+def test_spam_is_reported_with_its_probability(held):
     found = tasks.detect_spam("WIN a £900 prize now, call baba free!")
     assert set(found) == {"label", "spam_probability"}
     assert found["label"] == "spam"
@@ -76,7 +76,7 @@ def test_a_file_is_classified_into_a_table(held, attached, upload):
     assert spam[3].startswith("'=HYPERLINK")
 
 
-def test_where_there_are_labels_the_agreement_is_told(held, attached, upload):
+def test_where_there_are_labels_the_agreement_is_reported(held, attached, upload):
     found = tasks.ClassifyMessagesTask().run(upload(lines(20)))
     assert found["agreement"]["f1"] > 0.9
     assert attached["messages-classified.csv"][0][3] == "given_label"
@@ -142,7 +142,7 @@ def test_a_fingerprint_estimates_how_similar_two_texts_are():
     assert set(tasks.fingerprint("x")) == {"minhash", "shingles"}
 
 
-def test_languages_are_told(held):
+def test_languages_are_named(held):
     assert tasks.detect_language("Ceci est une phrase écrite en français, bien sûr.") == {
         "language": "fr", "name": "French", "probability": pytest.approx(1, abs=0.1),
     }  # fmt: skip
@@ -150,7 +150,7 @@ def test_languages_are_told(held):
         assert tasks.detect_language(text) == {"language": "unknown", "name": "unknown", "probability": 0.0}
 
 
-def test_key_phrases_are_told(held):
+def test_key_phrases_are_named(held):
     text = "Deep learning needs data. Deep learning on small data fails. We like deep learning because of the data."
     found = tasks.key_phrases(text, count=2)
     assert found["phrases"][0]["phrase"] == "Deep learning"

@@ -36,7 +36,7 @@ def test_measures_agree_with_scikit_learn():
     assert found.brier == pytest.approx(brier_score_loss(truth, said), abs=1e-4)
 
 
-def test_nothing_right_is_nought_and_no_error():
+def test_nothing_right_is_zero_and_no_error():
     assert measured([True, False], [0.1, 0.9]).f1 == 0
     assert measured([], []).accuracy == 0
 

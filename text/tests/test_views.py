@@ -123,7 +123,7 @@ def test_who_may_launch_may_see_but_not_promote(as_ada, ada, version):
     assert "No rule opens this task to you" in as_ada.get(LIST).content.decode()
 
 
-def test_the_permission_lets_somebody_promote(as_ada, ada, version):
+def test_the_permission_lets_someone_promote(as_ada, ada, version):
     ada.user_permissions.add(Permission.objects.get(codename="promote_spammodel"))
     version(promoted=True)
     row = version()

@@ -82,14 +82,14 @@ class Command(BaseCommand):
         lua = lua_lint.problems(settings.BASE_DIR / "jobroom")
         results["Lua scripts"] = (not lua, "\n".join(lua))
         for name, (passed, text) in results.items():
-            self._tell(name, text, passed=passed)
+            self._print(name, text, passed=passed)
         failed = [name for name, (passed, _) in results.items() if not passed]
         if failed:
             self.stdout.write(f"{len(failed)} of {len(results)} checks failed: {', '.join(failed)}.")
             sys.exit(1)
         self.stdout.write(f"All {len(results)} checks passed.")
 
-    def _tell(self, name: str, text: str, *, passed: bool) -> None:
+    def _print(self, name: str, text: str, *, passed: bool) -> None:
         self.stdout.write(f"{'ok    ' if passed else 'FAILED'} {name}")
         if not passed:
             self.stdout.write("\n".join(f"       {line}" for line in text.splitlines()))

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
+ROOT = Path(__file__).resolve().parents[3]
 # Many tests wait for processes that they started, so there are more of us than processors. Each has a Redis, a data
 # folder and a database of its own; `jobroom.testing.distribution` says which tests stay together.
 WIDER = 3
@@ -19,6 +19,8 @@ WIDTH = ("-n", "--numprocesses", "--dist", "--tx")
 # Where whole files mostly wait.
 WAITING = ("tests/acceptance/", "tests/browser/", "tests/integration/")
 MOST = 16
+# Folders in which every test starts processes: `--fast` need not import them, in each process, to leave them out.
+SLOW = ("tests/acceptance", "tests/browser", "tests/torture")
 FAST = "not acceptance and not browser and not postgresql and not rabbitmq"
 
 
@@ -38,7 +40,7 @@ class Command(BaseCommand):
                 f"The test requirements are missing: {sys.executable} -m pip install -r requirements-dev.txt"
             )
             sys.exit(1)
-        os.chdir(settings.BASE_DIR)
+        os.chdir(ROOT)
         if missing := missing_files(argv[2:]):
             # Several processes of pytest-xdist say nothing of it, and end as if all were well but empty.
             self.stderr.write(f"There is no {' and no '.join(missing)}: no test was run.")
@@ -84,7 +86,7 @@ def fast(arguments: list[str]) -> list[str]:
         at = rest.index("-m")
         marks = f"({rest[at + 1]}) and {FAST}"
         del rest[at : at + 2]
-    return ["-m", marks, *rest]
+    return ["-m", marks, *(f"--ignore={folder}" for folder in SLOW), *rest]
 
 
 def parallel(arguments: list[str], most: int) -> list[str]:

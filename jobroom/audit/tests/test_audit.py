@@ -74,5 +74,5 @@ def test_a_file_holds_all_that_match_and_no_formula(as_staff):
 
 def test_it_is_for_staff(client, django_user_model):
     client.force_login(django_user_model.objects.create_user("ada"))
-    assert client.get("/audit/").status_code == 302
+    assert client.get("/audit/").status_code == 403
     assert client.get("/api/audit/").status_code == 403

@@ -1,38 +1,12 @@
 -- ARGV: prefix, group, job, most, interval, burst, person, message, now, PARKED, SENT_BEFORE,
 -- what it is, key, rate; of a fair queue its list, and messages and bytes that are looked at ahead; name of the header. Returns 1: it may start.
--- @include places
+-- @include places look_ahead
 local P, group, job, most, interval = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local burst, person, text, now = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
 local base, list = P .. 'turn:' .. group, ARGV[15]
-local function park(id, who, message)
-  redis.call('HSET', P .. 'later:messages', id, message)
-  redis.call('ZADD', P .. 'later', ARGV[10] + now, id)
-  redis.call('HSET', P .. 'turns:parked', id, group)
-  redis.call('RPUSH', base .. ':of:' .. who, id)
-  if not redis.call('ZSCORE', base .. ':people', who) then
-    redis.call('ZADD', base .. ':people', tonumber(redis.call('HGET', base .. ':info', 'turn') or '0'), who)
-  end
-end
--- Looks ahead: what lies in the list is put aside person by person, so that no one's turn hides behind another's thousands.
--- What has its turn already, what is for later, and what is no message that we understand stays where it is.
+local function park(id, who, message) park_for(P, group, tonumber(ARGV[10]) + now, id, who, message) end
 local function look_ahead()
-  local kept, seen, bytes = {}, 0, 0
-  while seen < tonumber(ARGV[16]) and bytes < tonumber(ARGV[17]) do
-    local raw = redis.call('RPOP', list)
-    if not raw then break end
-    seen, bytes = seen + 1, bytes + #raw
-    local fine, message = pcall(cjson.decode, raw)
-    local headers = fine and type(message) == 'table' and message.headers
-    local id = type(headers) == 'table' and headers.id
-    if type(id) ~= 'string' or type(headers.eta) == 'string' or redis.call('ZSCORE', base .. ':holders', id) then
-      kept[#kept + 1] = raw
-    else
-      local who = headers[ARGV[18]] or headers.owner
-      who = (type(who) == 'string' or type(who) == 'number') and tostring(who) or ''
-      park(id, who, cjson.encode({list = list, raw = raw}))
-    end
-  end
-  for at = #kept, 1, -1 do redis.call('RPUSH', list, kept[at]) end
+  put_aside(P, group, list, tonumber(ARGV[10]) + now, tonumber(ARGV[16]), tonumber(ARGV[17]), ARGV[18])
 end
 if redis.call('ZSCORE', base .. ':holders', job) then
   if list ~= '' then look_ahead() fill(P, group, most, now, tonumber(ARGV[10])) end

@@ -16,7 +16,18 @@ local function leave_line(job)
     end
   end
 end
+-- And out of what waits for a last call, or for the others of its batch.
+local function leave_batch(job)
+  redis.call('HDEL', prefix .. 'debounce:waits', job)
+  local group = redis.call('HGET', prefix .. 'batch:waits', job)
+  if group then
+    redis.call('HDEL', prefix .. 'batch:waits', job)
+    redis.call('HDEL', prefix .. 'batch:calls', job)
+    redis.call('LREM', prefix .. 'batch:' .. group .. ':line', 1, job)
+  end
+end
 for _, job in ipairs(ARGV) do
   forget(job)
   leave_line(job)
+  leave_batch(job)
 end

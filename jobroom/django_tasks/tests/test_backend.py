@@ -125,7 +125,7 @@ async def test_coroutines_enqueue_and_read_too(transactional_db):
         await functions.later.aget_result("123")
 
 
-def test_the_signal_tells_what_was_enqueued():
+def test_the_signal_says_what_was_enqueued():
     seen = []
     receive = lambda sender, task_result, **_: seen.append((sender, task_result.id))  # noqa: E731 — one line
     framework.task_enqueued.connect(receive)

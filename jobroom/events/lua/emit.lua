@@ -6,7 +6,7 @@
 -- to be done with them. `running:<job>` is there while the job runs, `ran:<job>` for a while after an attempt has ended.
 -- Both say which attempt it is: retries, dispatch, whether it may run twice, execution (ARGV[4] of a start).
 --
--- - `start`: a job that is cancelled is not told to have started. A second message of an attempt that runs or has ended is
+-- - `start`: a job that is cancelled is not reported as started. A second message of an attempt that runs or has ended is
 --   refused: the answer is REPEATED. A retry is a new attempt. A task that may run twice may be delivered twice, but a
 --   message that was sent twice (another dispatch) is not such a delivery.
 -- - `end`: the attempt has ended.
@@ -39,7 +39,7 @@ if mark == 'start' then
     end
   end
 elseif mark == 'sent' then
-  redis.call('DEL', prefix .. 'ran:' .. job)
+  redis.call('DEL', prefix .. 'ran:' .. job, prefix .. 'debounced:' .. job, prefix .. 'batched:' .. job)
 elseif mark ~= '' then
   asked = redis.call('GET', prefix .. 'cancel:' .. job)
   if mark == 'end' then

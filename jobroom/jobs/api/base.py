@@ -1,4 +1,4 @@
-"""What every view of the API has in common, whatever the project's own REST_FRAMEWORK says."""
+"""The base of all API views, independent of the project's own `REST_FRAMEWORK` settings."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Jobs: launch, list, look, cancel, retry."""
+"""Jobs over REST: launch, list, read, cancel, retry."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from jobroom.jobs.filters import JobFilter
 from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source
 from jobroom.jobs.request_serializers import AfterQuery, LaunchRequest, ListQuery, WaitQuery, launch_of
-from jobroom.jobs.serializers import EventPage, JobDetail, JobPage, JobRow, Launched, Told, detail_of
+from jobroom.jobs.serializers import ActionResult, EventPage, JobDetail, JobPage, JobRow, Launched, detail_of
 from jobroom.jobs.topics import plain, render
 
 # Most events of one answer.
@@ -107,8 +107,8 @@ def _events(job: Job, after: int, *, logs: bool) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     if logs:
         for line in job.log_lines.filter(pk__gt=after).order_by("pk")[: EVENTS + 1]:
-            told = {"level": line.level, "message": line.message, "obj": line.obj or None, "at": line.at.timestamp()}
-            found[line.pk] = {"seq": line.pk, "type": "log", **told}
+            entry = {"level": line.level, "message": line.message, "obj": line.obj or None, "at": line.at.timestamp()}
+            found[line.pk] = {"seq": line.pk, "type": "log", **entry}
     for event in _recent(job.pk, after):
         seen = render(event)
         if seen is not None and (logs or seen["type"] == "progress"):
@@ -124,29 +124,31 @@ def _recent(job_id: str, after: int) -> list[dict[str, Any]]:
 
 
 class JobCancel(ApiView):
-    """The end of a job."""
+    """Cancels a job."""
 
-    @extend_schema(operation_id="cancel_job", request=None, responses={200: Told, **problems(401, 403, 404, 409, 503)})
+    @extend_schema(
+        operation_id="cancel_job", request=None, responses={200: ActionResult, **problems(401, 403, 404, 409, 503)}
+    )
     def post(self, request: Request, job_id: str) -> Response:
-        """Ask for the end of a job; the answer says what happens now."""
+        """Cancel a job; the answer says what happens now."""
         job = seen_by(request, job_id)
         detail = control.cancel(job=job, by=person(request))
-        return Response(_told(job, detail))
+        return Response(_result(job, detail))
 
 
 class JobRetry(ApiView):
     """Another attempt of a job."""
 
     @extend_schema(
-        operation_id="retry_job", request=None, responses={200: Told, **problems(400, 401, 403, 404, 409, 503)}
+        operation_id="retry_job", request=None, responses={200: ActionResult, **problems(400, 401, 403, 404, 409, 503)}
     )
     def post(self, request: Request, job_id: str) -> Response:
         """Run a finished job again under the same id."""
         job = seen_by(request, job_id)
         control.retry(job=job, by=person(request))
-        return Response(_told(job, "Sent again, as a new attempt of the same job."))
+        return Response(_result(job, "Sent again, as a new attempt of the same job."))
 
 
-def _told(job: Job, detail: str) -> dict[str, Any]:
+def _result(job: Job, detail: str) -> dict[str, Any]:
     now = current_state.job(job.pk) or job
     return {**Launched(now).data, "detail": detail}

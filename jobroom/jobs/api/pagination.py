@@ -1,4 +1,4 @@
-"""Pages of lists whose place in the list is a number."""
+"""Page-number pagination of lists in the API."""
 
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination

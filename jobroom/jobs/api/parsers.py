@@ -1,4 +1,4 @@
-"""Reads JSON bodies, of which only so much and only what every database can hold."""
+"""Parses JSON bodies, within bounds, and refuses what no database can hold."""
 
 from collections.abc import Mapping
 from typing import IO, Any

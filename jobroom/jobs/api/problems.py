@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from jobroom import redis
+from jobroom import exhaustion, redis
 from jobroom.arguments import WrongArguments
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs.exceptions import Changed, NotAllowed, NotNow, NotOpen, SecretsNotKept, TooLarge, UnknownTask
@@ -70,6 +70,9 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _said(error: Exception, status: HTTPStatus) -> str:
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and (sentence := exhaustion.sentence(error)):
+        logger.error("A server without room refused a request of the API: %s", error)
+        return f"This cannot be done now. {sentence}"
     if isinstance(error, OperationalError):
         logger.error("The database refused a request of the API", exc_info=error)
         return "The database is busy or does not answer, so this cannot be done now. Try again in a minute."

@@ -1,4 +1,4 @@
-"""The description of the API by drf-spectacular, whatever schema class the project's own REST_FRAMEWORK names."""
+"""The OpenAPI description by drf-spectacular, whatever schema class the project's own REST_FRAMEWORK names."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -3,7 +3,10 @@
 from django.urls import path, re_path
 
 from jobroom.jobs.api import problems, views
+from jobroom.jobs.api.deadlines import DeadlineList, DeadlineView
+from jobroom.jobs.api.failures import FailureAct, FailureList, FailureView
 from jobroom.jobs.api.jobs import JobCancel, JobEvents, JobList, JobRetry, JobView
+from jobroom.jobs.api.times import Times
 from jobroom.jobs.authentication import RefreshTokens
 
 app_name = "api"
@@ -20,6 +23,12 @@ urlpatterns = [
     path("jobs/<str:job_id>/events/", JobEvents.as_view(), name="job-events"),
     path("jobs/<str:job_id>/cancel/", JobCancel.as_view(), name="job-cancel"),
     path("jobs/<str:job_id>/retry/", JobRetry.as_view(), name="job-retry"),
+    path("failures/", FailureList.as_view(), name="failures"),
+    path("failures/<str:group_id>/", FailureView.as_view(), name="failure"),
+    path("failures/<str:group_id>/act/", FailureAct.as_view(), name="failure-act"),
+    path("deadlines/", DeadlineList.as_view(), name="deadlines"),
+    path("deadlines/<int:expectation_id>/", DeadlineView.as_view(), name="deadline"),
+    path("times/", Times.as_view(), name="times"),
     path("files/", views.FileList.as_view(), name="files"),
     path("files/<uuid:file_id>/", views.FileView.as_view(), name="file"),
     re_path(r"^[\s\S]*$", problems.not_found),  # also addresses with a line break

@@ -1,4 +1,4 @@
-"""Tasks, files and tokens."""
+"""Tasks, files and tokens over REST."""
 
 from typing import Any
 from uuid import UUID

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         report = import_results(
             unfinished=options["unfinished"],
             dry_run=options["dry_run"],
-            tell=lambda seen: self.stderr.write(f"{seen:,} results seen") if options["verbosity"] > 1 else None,
+            notify=lambda seen: self.stderr.write(f"{seen:,} results seen") if options["verbosity"] > 1 else None,
         )
         for line in lines_of(report, dry_run=options["dry_run"]):
             self.stdout.write(line)

@@ -6,7 +6,7 @@ from django.core.management import BaseCommand, CommandParser
 from django.utils import timezone
 
 from jobroom.control_characters import escaped
-from jobroom.jobs import terminal
+from jobroom.jobs import lateness, terminal
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.topics import state_of
 
@@ -23,6 +23,9 @@ class Command(BaseCommand):
         """Declare which jobs and how many."""
         parser.add_argument("--state", choices=State.values)
         parser.add_argument("--task", help="name of a task")
+        parser.add_argument(
+            "--late", choices=lateness.CHOICES, help="late or about to be, longer than usual, silent, any"
+        )
         parser.add_argument("--limit", type=int, default=20, help="at most so many (default: 20)")
         parser.add_argument("--json", action="store_true")
 
@@ -31,6 +34,8 @@ class Command(BaseCommand):
         if not 1 <= options["limit"] <= MOST:
             terminal.refuse(f"--limit: give a number from 1 to {MOST}.")
         asked = {name: options[name] for name in ("state", "task") if options[name]}
+        if options["late"]:
+            asked["pk__in"] = lateness.ids(options["late"])
         rows = Job.objects.without_bulk().filter(**asked).newest_first()[: options["limit"]]
         if options["json"]:
             terminal.write_json([{"id": job.pk, "task": job.task, "label": job.label, **state_of(job)} for job in rows])

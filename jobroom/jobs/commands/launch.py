@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the task, its arguments, and how it is launched."""
-        parser.add_argument("name", help="name of the task; `manage.py tasks` lists them")
+        parser.add_argument("name", help="name of the task; `manage.py jobroom tasks` lists them")
         parser.add_argument(
             "--arg",
             action="append",
@@ -61,12 +61,14 @@ class Command(BaseCommand):
             if quiet:
                 terminal.write_json(terminal.described(job))
             else:
-                self.stdout.write(f"Job {job.pk} is {job.state}. `manage.py show {job.pk}` tells more.")
+                self.stdout.write(f"Job {job.pk} is {job.state}. `manage.py jobroom show {job.pk}` shows more.")
             return
         try:
             ended = Follower(sys.stderr if quiet else sys.stdout).follow(job)
         except KeyboardInterrupt:
-            terminal.refuse(f"Not followed any more; the job goes on. `manage.py cancel {job.pk}` ends it.", 130)
+            terminal.refuse(
+                f"Not followed any more; the job goes on. `manage.py jobroom cancel {job.pk}` ends it.", 130
+            )
         except RedisUnavailable as error:
             terminal.refuse(f"The job cannot be followed: {error}", 1)
         if quiet:

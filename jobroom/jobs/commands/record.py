@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobroom import private
+from jobroom import file_permissions
 from jobroom.jobs.recorder import Recorder
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Record until SIGTERM or Ctrl-C; the batch at hand is finished."""
-        private.set_umask()
+        file_permissions.set_umask()
         # A batch makes many objects and no cycles of them, and what is loaded now stays: no need to look so often.
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)

@@ -1,4 +1,4 @@
-"""Fields of the launch form: how each kind of argument is shown and read. The checking is the schema's."""
+"""Fields of the launch form: how each kind of argument is shown and read. The argument's schema does the checking."""
 
 import datetime
 import functools
@@ -196,7 +196,7 @@ class FileOrStored(forms.ClearableFileInput):
 
 
 def _described(file: StoredFile) -> str:
-    """Return what tells one file from another of the same name."""
+    """Return what distinguishes one file from another of the same name."""
     return f"{file.name} · {filesizeformat(file.size)} · {timezone.localtime(file.created_at):%Y-%m-%d %H:%M}"
 
 
@@ -271,11 +271,11 @@ def _duration(text: Any) -> Any:
         return text  # Python calls ² a digit, too
     spans: dict[str, float] = {}
     number = ""
-    for letter in parts:
-        if letter.isdigit() or letter == ".":
-            number += letter
-        elif letter in _UNITS and number.count(".") <= 1 and number.strip("."):
-            spans[_UNITS[letter]] = float(number)
+    for character in parts:
+        if character.isdigit() or character == ".":
+            number += character
+        elif character in _UNITS and number.count(".") <= 1 and number.strip("."):
+            spans[_UNITS[character]] = float(number)
             number = ""
         else:
             return text
@@ -299,6 +299,8 @@ def as_text(parameter: Parameter, value: Any) -> Any:
         return _local(value)
     if parameter.kind == "duration" and isinstance(value, str):
         return _readable(value)
+    if parameter.kind == "json" and not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False, indent=2, default=str)
     return _token(value)
 
 

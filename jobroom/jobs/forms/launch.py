@@ -1,6 +1,5 @@
-"""The launch form, made from a task's arguments, and the questions of when and where."""
+"""The launch form, made from a task's arguments, with the fields for when and in which queue."""
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +12,14 @@ from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.cache import keeps_answers
 from jobroom.jobs import gate, policies
 from jobroom.jobs.files import store
-from jobroom.jobs.forms.fields import ArgumentField, Unfinished, as_text
+from jobroom.jobs.forms.fields import ArgumentField
+from jobroom.jobs.forms.schema_form import SchemaForm
 from jobroom.jobs.gate import Checked, default_queue
 from jobroom.jobs.models import Caching
 from jobroom.users import User
 
 
-class LaunchForm(forms.Form):
+class LaunchForm(SchemaForm):
     """All arguments of one task; `checked()` gives what `jobroom.jobs.launches.launch` takes."""
 
     def __init__(
@@ -35,15 +35,7 @@ class LaunchForm(forms.Form):
         self._arguments: Checked | None = None
         self.schema: Schema = schema_of(task)
         start = dict(initial or {})
-        answers = self._answers(data, start)
-        with gate.asked_by(user):  # choices may depend on the person
-            fields = [ArgumentField(parameter, answers, user) for parameter in self.schema.parameters]
-        for parameter, field in zip(self.schema.parameters, fields, strict=True):
-            if parameter.name in start:
-                field.initial = as_text(parameter, start[parameter.name])
-                field.suggested = False
-            if field.visible:
-                self.fields[parameter.name] = field
+        self.add_fields(self.schema.parameters, self._answers(data, start), user, start)
         self.depends = any(
             callable(p.argument.choices) or p.argument.visible or p.argument.default for p in self.schema.parameters
         )
@@ -58,29 +50,10 @@ class LaunchForm(forms.Form):
                 known[parameter.name] = data.get(parameter.name)
         return known
 
-    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
-        """Return the fields under their headings, in the order of the arguments."""
-        found: dict[str, list[forms.BoundField]] = {}
-        for name, field in self.fields.items():
-            found.setdefault(getattr(field, "group", ""), []).append(self[name])
-        return list(found.items())
-
     def clean(self) -> dict[str, Any]:
         """Check all answers by the task's schema; each error goes to its field."""
-        raw: dict[str, Any] = {}
-        for name, field in self.fields.items():
-            if isinstance(field, ArgumentField):
-                with contextlib.suppress(Unfinished):
-                    raw |= self._read(name, field)
-        # All at once, also beside an answer that could not even be read: no one likes to be told of one after the other.
-        return self._checked(raw)
-
-    def _read(self, name: str, field: ArgumentField) -> dict[str, Any]:
-        try:
-            return {name: self._stored(name, field.read(self.cleaned_data.get(name)), field)}
-        except forms.ValidationError as error:
-            self.add_error(name, error)
-            return {}
+        # All at once, also beside an answer that could not even be read: no one likes to mend one after the other.
+        return self._checked(self.read_all())
 
     def _checked(self, values: dict[str, Any]) -> dict[str, Any]:
         """Let the gate check all values; what passes is what is launched, and not checked a second time."""
@@ -89,15 +62,6 @@ class LaunchForm(forms.Form):
         except WrongArguments as wrong:
             self.add_errors(wrong)
         return values
-
-    def add_errors(self, wrong: WrongArguments) -> None:
-        """Show what the schema, or the launch, says is wrong at the fields it names."""
-        told = set(self.errors)  # an answer that could not be read is absent for the schema
-        for name, texts in wrong.errors.items():
-            for text in texts if name not in told else ():
-                self.add_error(
-                    name if name in self.fields else None, text if name in self.fields else f"{name}: {text}"
-                )
 
     def _stored(self, name: str, value: Any, field: ArgumentField) -> Any:
         if not isinstance(value, UploadedFile):

@@ -1,4 +1,4 @@
-"""Puts finished jobs into the table of django-celery-results, whose admin and interface then hold the history.
+"""Copies finished jobs into the table of django-celery-results, for code that reads it.
 
 Where Celery's own results go there too (`django-db`), its rows stay as the backend wrote them: those who ask for a result get
 what the task returned, and not what is shown of it, shortened and without secrets.

@@ -1,4 +1,4 @@
-"""The recorder's loop: read a batch, write it, tell, acknowledge; and survive whatever Redis and the database do."""
+"""The recorder's loop: read a batch, write it, send signals, acknowledge; and survive an unavailable Redis or database."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from django.dispatch import Signal
 from jobroom import exhaustion, signals
 from jobroom.events.consumer import Entry, Mark, Reader
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs import measures
+from jobroom.jobs import metric_counters
 from jobroom.jobs.conf import settings
 from jobroom.jobs.exceptions import InvalidEvent
 from jobroom.jobs.models import FINISHED
@@ -29,7 +29,7 @@ Read = tuple[Entry, Event | InvalidEvent]
 _AWAY = (OperationalError, InterfaceError)
 _CHORE = "housekeeping"
 # Seconds between two warnings that repairs wait.
-_TELL_AGAIN = 60.0
+_WARN_AGAIN = 60.0
 # So often may two recorders meet at the same new jobs before the batch is looked at event by event.
 _MEETINGS = 5
 # Seconds for which a recorder waits for events before it looks at what has become due.
@@ -52,7 +52,7 @@ class Recorder:
         self.housekeeping_at = self.glance_at = 0.0
         self.mark: Mark | None = None  # what the history must have passed before the next round of repairs
         self.marked_at = 0.0
-        self.put_off_at = -_TELL_AGAIN
+        self.put_off_at = -_WARN_AGAIN
         self.trouble = ""
         self.rest = 0.0  # seconds until the next batch
 
@@ -109,18 +109,18 @@ class Recorder:
     def _record(self, found: list[Read]) -> None:
         events = self._understood(found)
         changes = self._written([(entry, event) for entry, event in events if event.type in LIFE])
-        # Told before it is acknowledged: after a crash in between, someone is told twice rather than never.
+        # Published before it is acknowledged: after a crash in between, subscribers hear twice rather than never.
         # A workflow's nodes before its own end: who sees that it has ended should see how each node did.
-        if nodes := [(c.workflow_id, c.node, c.state, c.job_id) for c in changes if c.workflow_id]:
-            _tell(signals.nodes_changed, nodes=nodes)
-        measures.count(changes)
+        if nodes := [(c.workflow_id, c.node, c.state, c.event) for c in changes if c.workflow_id]:
+            _send(signals.nodes_changed, nodes=nodes)
+        metric_counters.count(changes)
         for _, event in events:
             if event.type not in LIFE:
-                _tell(signals.event_recorded, event={**event.data, "seq": event.seq})
+                _send(signals.event_recorded, event={**event.data, "seq": event.seq})
         for change in changes:
             if change.state == change.previous:
                 continue
-            _tell(
+            _send(
                 signals.job_changed,
                 job_id=change.job_id,
                 task=change.task,
@@ -129,7 +129,7 @@ class Recorder:
             )
         if lived := list(dict.fromkeys(event.job for _, event in events if event.type in LIFE)):
             ended = [(change.job_id, change.task, change.state) for change in changes if change.state in FINISHED]
-            _tell(signals.jobs_recorded, job_ids=lived, ended=ended)
+            _send(signals.jobs_recorded, job_ids=lived, ended=ended)
         self.reader.done(entry for entry, _ in found)
 
     def _understood(self, found: Iterable[Read]) -> list[tuple[Entry, Event]]:
@@ -175,7 +175,7 @@ class Recorder:
         now = time.monotonic()
         if now >= self.glance_at:
             self.glance_at = now + GLANCE / 2
-            _tell(signals.glance)
+            _send(signals.glance)
 
     def _housekeep(self) -> None:
         """Send the signal for repairs, when the history has passed the mark that was taken for this round.
@@ -198,7 +198,7 @@ class Recorder:
 
     def _put_off(self, now: float) -> None:
         self.mark = None
-        if now - self.put_off_at >= _TELL_AGAIN:
+        if now - self.put_off_at >= _WARN_AGAIN:
             self.put_off_at = now
             logger.warning("Repairs wait: the history does not know yet what happened %.0f s ago", now - self.marked_at)
 
@@ -207,7 +207,7 @@ class Recorder:
         self.housekeeping_at = time.monotonic() + pause / 2
         if self.reader.turn(_CHORE, 60):
             try:
-                _tell(signals.housekeeping, mark=mark)
+                _send(signals.housekeeping, mark=mark)
                 self.reader.forget_others()
             finally:
                 self.reader.end_turn(_CHORE, pause)
@@ -261,7 +261,7 @@ def _rest(count: int, seconds: float) -> float:
     return max(float(settings.RECORDER_PAUSE), min(_SHARE * seconds, _LONGEST_REST))
 
 
-def _tell(signal: Signal, **data: Any) -> None:
+def _send(signal: Signal, **data: Any) -> None:
     """Send a signal; a receiver that raises is logged with the job's id and harms no one else."""
     for receiver, answer in signal.send_robust(sender=Recorder, **data):
         if isinstance(answer, DatabaseError) and connection.connection is not None and not connection.is_usable():

@@ -1,4 +1,4 @@
-"""Turns an entry of the stream into an event that every database can hold, or says why it is none."""
+"""Parses an entry of the stream into an event that every database can hold, or says why it cannot."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from jobroom import bounds, events
+from jobroom import events, truncation
 from jobroom.events.consumer import Entry
 from jobroom.jobs.exceptions import InvalidEvent
 from jobroom.jobs.models import FINISHED, State
@@ -39,7 +39,7 @@ class Event:
 
     def said(self, key: str, limit: int) -> str:
         """Return the value of `key` as text that keeps its head and its tail within `limit` characters."""
-        return bounds.shorten(self.text(key, None), limit)
+        return truncation.shorten(self.text(key, None), limit)
 
     def names(self, key: str) -> list[str]:
         """Return the value of `key` as a list of names, empty when it is none."""

@@ -212,8 +212,8 @@ def _updating(
     table, key = quote(meta.db_table), quoted[-1]
     if vendor == "postgresql":
         typed = ", ".join(f"{name} {field.db_type(connection)}" for name, field in zip(quoted, fields, strict=True))
-        text = f"UPDATE {table} SET " + ", ".join(f"{name} = told.{name}" for name in quoted[:-1])  # noqa: S608
-        text += f" FROM json_to_recordset(%s) AS told ({typed}) WHERE {table}.{key} = told.{key}"
+        text = f"UPDATE {table} SET " + ", ".join(f"{name} = changed.{name}" for name in quoted[:-1])  # noqa: S608
+        text += f" FROM json_to_recordset(%s) AS changed ({typed}) WHERE {table}.{key} = changed.{key}"
     else:
         text = f"UPDATE {table} SET " + ", ".join(f"{name} = %s" for name in quoted[:-1]) + f" WHERE {key} = %s"  # noqa: S608
     as_json = vendor == "postgresql"

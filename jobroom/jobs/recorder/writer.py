@@ -5,17 +5,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
+from typing import TypeVar
 
 from django.db import transaction
 from django.utils import timezone
 
-from jobroom.jobs import tallies
+from jobroom.jobs import durations, failures, tallies
 from jobroom.jobs.models import FINISHED, Attempt, Job, LogLine, StoredFile
 from jobroom.jobs.recorder import archive, rows
-from jobroom.jobs.recorder.conclusions import conclude
-from jobroom.jobs.recorder.life import Life
+from jobroom.jobs.recorder.job_state import conclude
 from jobroom.jobs.recorder.parse import Event
+from jobroom.jobs.recorder.state_machine import Life
 from jobroom.users import User
+
+Key = TypeVar("Key")
 
 # What a row has on its own is not the recorder's to change: the owner, and what only a launch knows.
 _KEPT = frozenset({"owner_id", "note", "tags", "caching"})
@@ -23,7 +26,7 @@ _KEPT = frozenset({"owner_id", "note", "tags", "caching"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Change:
-    """The state of a job before a batch (empty for a new job) and after it."""
+    """The state of a job before a batch (empty for a new job) and after it, and the event from which it follows."""
 
     job_id: str
     task: str
@@ -31,6 +34,7 @@ class Change:
     previous: str
     workflow_id: str = ""
     node: str = ""
+    event: int = 0
     queue: str = ""
     waited: float | None = None  # seconds from its turn to its start
     took: float | None = None  # seconds from its start to its end
@@ -50,6 +54,7 @@ def write(events: Sequence[Event]) -> list[Change]:
             lives[event.job].apply(event)
         for life in lives.values():
             conclude(life, now)
+            life.job.fingerprint = failures.fingerprint_of(life.job)
         _give_owners(lives.values())
         _save(list(lives.values()))
     return [
@@ -69,9 +74,11 @@ def _change(life: Life) -> Change:
         previous=life.before,
         workflow_id=job.workflow_id,
         node=job.node,
+        event=life.decided,
         queue=job.queue,
         waited=_seconds(turn, job.started_at),
-        took=_seconds(job.started_at, job.finished_at),
+        # What another job answered did not take the time until it had that answer.
+        took=None if job.answer_of else _seconds(job.started_at, job.finished_at),
     )
 
 
@@ -121,6 +128,8 @@ def _save(lives: list[Life]) -> None:
     StoredFile.objects.bulk_create([file for life in lives for file in life.files], ignore_conflicts=True)
     archive.write([life.job for life in lives if life.job.is_finished])
     tallies.add(_counted(lives))
+    durations.add(_timed(lives))
+    _count_failures(lives)
 
 
 def _counted(lives: Iterable[Life]) -> Counter[tallies.Key]:
@@ -131,11 +140,56 @@ def _counted(lives: Iterable[Life]) -> Counter[tallies.Key]:
         if now is None:
             continue
         before = tallies.key_of(rows.Before(life.job)) if life.before in FINISHED else None
-        if before != now:
-            found[now] += 1
-            if before is not None:
-                found[before] -= 1
+        _move(found, before, now)
     return found
+
+
+def _timed(lives: Iterable[Life]) -> Counter[durations.Key]:
+    """Return what a batch changes in the counts of waits and runs; what is corrected moves from its old place."""
+    found: Counter[durations.Key] = Counter()
+    for life in lives:
+        was = None if life.is_new else rows.Before(life.job)
+        before = durations.took_key(was) if was is not None and life.before in FINISHED else None
+        _move(found, before, durations.took_key(life.job))
+        for execution in life.touched:
+            attempt = life.attempts[execution]
+            _move(found, _wait_before(was, attempt), durations.wait_key(life.job, attempt))
+        for attempt in life.dropped:
+            _move(found, _wait_before(was, attempt), None)
+    return found
+
+
+def _wait_before(was: rows.Before | None, attempt: Attempt) -> durations.Key | None:
+    return None if was is None or attempt._state.adding else durations.wait_key(was, rows.Before(attempt))
+
+
+def _move(found: Counter[Key], before: Key | None, now: Key | None) -> None:
+    if before == now:
+        return
+    if now is not None:
+        found[now] += 1
+    if before is not None:
+        found[before] -= 1
+
+
+def _count_failures(lives: Iterable[Life]) -> None:
+    """Count failures by their cause; one that is corrected moves from its old place. One that is run again did fail."""
+    changes: Counter[failures.Key] = Counter()
+    failed = []
+    for life in lives:
+        if life.job.state not in FINISHED:
+            continue
+        now = failures.key_of(life.job)
+        before = failures.key_of(rows.Before(life.job)) if life.before in FINISHED else None
+        if before == now:
+            continue
+        if now is not None:
+            changes[now] += 1
+            failed.append(life.job)
+        if before is not None:
+            changes[before] -= 1
+    if changes:
+        failures.add(changes, failed)
 
 
 def _save_attempts(lives: list[Life]) -> None:

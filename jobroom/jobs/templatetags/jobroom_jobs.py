@@ -1,4 +1,4 @@
-"""How states, times and values look on every page."""
+"""Template tags for states, times and values."""
 
 import functools
 import inspect
@@ -15,9 +15,9 @@ from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 
 from jobroom.arguments.redaction import hide
-from jobroom.jobs import control, error_kinds, history, times_bar
+from jobroom.jobs import control, error_kinds, estimates, policies, times_bar
 from jobroom.jobs.models import Job, State
-from jobroom.jobs.numbers import duration, percent, short
+from jobroom.jobs.number_formats import duration, percent, short
 from jobroom.ui.badges import badge, mark
 
 register = template.Library()
@@ -60,7 +60,7 @@ def about(job: Any) -> SafeString:
     # One call for what would be ten conditions of a template, fifty times a page.
     waiting = job.waiting
     if not job.readable:
-        return _hint(f"of {job.owner or 'nobody'}{f' · {waiting.short}' if waiting else ''}")
+        return _hint(f"of {job.owner or 'no one'}{f' · {waiting.line}' if waiting else ''}")
     label = format_html('<span class="label">{}</span> ', job.label) if job.label else SafeString("")
     return label + _remark(job, waiting)
 
@@ -69,12 +69,12 @@ def _remark(job: Job, waiting: Any) -> SafeString:
     if job.error:
         return format_html('<span class="error-line">{}</span>', truncatechars(job.error, 160))
     if job.lock:
-        return _hint(f"waits for the lock {job.lock}")
+        return _hint(f"the lock {job.lock} was busy" if job.is_finished else f"waits for the lock {job.lock}")
     if job.is_following:
         return _hint("waits for another job, which computes the same")
     if waiting:
         kind = "error-line" if waiting.unserved else "hint-line"
-        return format_html('<span class="{}">{}</span>', kind, waiting.short)
+        return format_html('<span class="{}">{}</span>', kind, waiting.line)
     message = job.progress.get("message") if job.state == State.RUNNING and job.progress else None
     if message:
         return format_html('<span class="hint-line" data-progress-text-of="job:{}">{}</span>', job.pk, message)
@@ -90,6 +90,12 @@ def why_not(context: template.Context, action: str, job: Job) -> str:
     """Return why the person who looks cannot `cancel`, `retry` or `note` the job; empty if nothing is against it."""
     ask = {"cancel": control.why_not_cancel, "retry": control.why_not_retry, "note": control.why_not_note}[action]
     return ask(job, context["request"].user)
+
+
+@register.simple_tag(takes_context=True)
+def may_touch(context: template.Context, job: Job) -> bool:
+    """Return whether the person who looks may cancel and retry the job at all."""
+    return policies.may_cancel(context["request"].user, job)
 
 
 @register.simple_tag
@@ -121,7 +127,7 @@ def bar_of_times(job: Job, attempts: Any) -> SafeString:
 @register.simple_tag
 def expected(job: Job) -> str:
     """Return when the running job should end, by what earlier jobs took and its own pace; empty where no one can know."""
-    left = history.remaining(job)
+    left = estimates.remaining(job)
     if left is None:
         return ""
     low, high = left

@@ -11,7 +11,7 @@ from jobroom import redis
 @pytest.fixture(autouse=True)
 def _no_postman(monkeypatch):
     """Keep housekeeping from the thread that deletes old mails some minutes after the start of a process."""
-    monkeypatch.setattr("jobroom.notifications.receivers.postman.clean_at", math.inf)
+    monkeypatch.setattr("jobroom.notifications.receivers.postman.cleaning.at", math.inf)
 
 
 @pytest.fixture

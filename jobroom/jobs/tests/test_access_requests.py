@@ -37,7 +37,7 @@ def test_one_click_is_one_mail_that_says_who_what_and_where(as_ada, ada):
     assert len(mail.outbox) == 1
 
 
-def test_nobody_floods_the_administrators(as_ada):
+def test_no_one_floods_the_administrators(as_ada):
     said = [ask(as_ada, what=f"thing {n}", page="/") for n in range(12)]
     assert len(mail.outbox) == 10
     assert "ask again later" in said[-1]

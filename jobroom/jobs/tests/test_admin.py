@@ -1,12 +1,16 @@
 """The admin shows the history and changes nothing."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
-from jobroom.jobs.models import Attempt, Job, State
+from jobroom.jobs.admin_base import ReadOnly, job_link
+from jobroom.jobs.models import Attempt, Job, Preset, State
 from jobroom.jobs.tests.events import finished, queued, record, started
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +36,7 @@ def test_lists_open_and_search(as_staff, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_nobody_adds(as_staff, model):
+def test_no_one_adds(as_staff, model):
     assert as_staff.get(reverse(f"admin:{model}_add")).status_code == 403
 
 
@@ -51,6 +55,26 @@ def test_an_archived_result_is_read_only(as_staff):
     path = reverse("admin:django_celery_results_taskresult_change", args=[TaskResult.objects.get().pk])
     assert as_staff.get(path).status_code == 200
     assert as_staff.post(path, {"status": "FAILURE"}).status_code == 403
+
+
+def test_presets_and_dead_letters_are_deleted_by_hand_and_not_written():
+    site, boss = admin.site, SimpleNamespace(user=User(is_staff=True, is_superuser=True))
+    assert {model.__name__ for model, one in site._registry.items() if getattr(one, "deletable", False)} == {
+        "Preset",
+        "DeadLetter",
+    }
+    for model, one in site._registry.items():
+        if isinstance(one, ReadOnly):
+            rights = one.has_add_permission(boss), one.has_change_permission(boss), one.has_delete_permission(boss)
+            assert rights == (False, False, one.deletable), model
+    assert not site._registry[Preset].has_delete_permission(
+        SimpleNamespace(user=User.objects.create_user("clerk", is_staff=True))
+    )
+
+
+def test_a_link_to_a_job_shows_its_id_or_a_text_and_no_address_that_does_not_exist():
+    assert job_link("x", "<run>") == '<a href="/jobs/x/">&lt;run&gt;</a>'
+    assert [job_link(""), job_link("a/b"), job_link("a/b", "run")] == ["-", "a/b", "run"]
 
 
 def test_an_attempt_opens(as_staff):

@@ -35,7 +35,7 @@ def test_a_rule_is_chosen_not_typed(as_staff):
     ("data", "said"),
     [
         ({"task": "no.such"}, "“no.such” is none of the choices"),
-        ({"task": ""}, "This field is required."),
+        ({"task": ""}, "Choose the task that the rule is for."),
         ({"task": "demo.echo", "queues": ["nowhere"]}, "“nowhere” is none of the choices"),
     ],
 )

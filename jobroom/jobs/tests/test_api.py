@@ -101,12 +101,12 @@ def test_an_api_token_works_until_it_is_revoked(client, as_ada, ada):
     problem(as_ada.delete("/api/tokens/99/"), 404)
 
 
-def test_nobody_revokes_somebody_elses_token(as_ada, staff):
+def test_no_one_revokes_someone_elses_token(as_ada, staff):
     token, _ = new_token(staff, "mine")
     problem(as_ada.delete(f"/api/tokens/{token.pk}/"), 404)
 
 
-def test_a_token_of_somebody_who_left_opens_nothing(client, ada):
+def test_a_token_of_someone_who_left_opens_nothing(client, ada):
     _, text = new_token(ada, "import")
     User.objects.update(is_active=False)
     problem(client.get("/api/tasks/", headers={"Authorization": f"Token {text}"}), 401)
@@ -204,7 +204,7 @@ def test_other_kinds_of_bodies_and_methods_are_refused(as_staff):
     problem(as_staff.get("/api/nowhere/"), 404)
 
 
-def test_who_may_not_launch_is_told_so(as_ada, ada):
+def test_who_may_not_launch_is_refused(as_ada, ada):
     assert "Ask an administrator" in problem(post(as_ada, "/api/jobs/", {"task": "demo.echo"}), 403)["detail"]
     group_of(ada, launch=True)
     assert post(as_ada, "/api/jobs/", {"task": "demo.echo"}).status_code == 201
@@ -287,9 +287,9 @@ def test_events_are_listed_after_a_number(as_ada, ada, staff):
 
 def test_cancel_and_retry_say_what_happens(as_staff, staff):
     made(staff)
-    told = post(as_staff, "/api/jobs/j1/cancel/").json()
-    assert told["state"] == "cancelled"
-    assert "will not start" in told["detail"]
+    answer = post(as_staff, "/api/jobs/j1/cancel/").json()
+    assert answer["state"] == "cancelled"
+    assert "will not start" in answer["detail"]
     assert "ended already" in problem(post(as_staff, "/api/jobs/j1/cancel/"), 409)["detail"]
     Job.objects.update(state=State.CANCELLED)
     assert post(as_staff, "/api/jobs/j1/retry/").json()["detail"].startswith("Sent again")
@@ -346,7 +346,7 @@ def reader_task():
     app.tasks.pop("scratch.read")
 
 
-def test_nobody_launches_with_somebody_elses_file(as_ada, ada, staff, reader_task):
+def test_no_one_launches_with_someone_elses_file(as_ada, ada, staff, reader_task):
     group = Group.objects.create(name="readers")
     ada.groups.add(group)
     TaskRule.objects.create(task=reader_task).launch.add(group)
@@ -382,8 +382,8 @@ def test_a_database_that_refuses_is_a_problem_too(as_staff, monkeypatch):
         raise OperationalError("database is locked")
 
     monkeypatch.setattr("jobroom.jobs.api.jobs.launch", refuse)
-    told = problem(post(as_staff, "/api/jobs/", {"task": "demo.echo"}), 503)
-    assert "database is busy" in told["detail"]
+    answer = problem(post(as_staff, "/api/jobs/", {"task": "demo.echo"}), 503)
+    assert "database is busy" in answer["detail"]
 
 
 def test_the_list_takes_what_the_page_takes(as_staff, staff):

@@ -97,7 +97,7 @@ def test_failed_jobs_are_sent_again(as_staff, django_capture_on_commit_callbacks
     assert "1 job sent again. 1 job left alone: Some arguments were secret" in page
 
 
-def test_nobody_touches_what_is_not_theirs(as_ada, ada):
+def test_no_one_touches_what_is_not_theirs(as_ada, ada):
     make("mine", owner=ada)
     make("hidden")
     group = Group.objects.create(name="viewers")
@@ -121,7 +121,7 @@ def test_an_unclear_wish_does_nothing(as_staff, data):
     assert cancelled() == set()
 
 
-def test_it_is_a_post_with_a_token_of_somebody_known(client, staff):
+def test_it_is_a_post_with_a_token_of_someone_known(client, staff):
     assert client.post(ASK, {"action": "cancel"}).url.startswith("/login/")
     client.force_login(staff)
     assert client.get(ASK).status_code == 405
@@ -236,7 +236,7 @@ def test_owner_and_tag(ada, staff, query, found):
     assert wanted.is_filtered
 
 
-def test_nobody_searches_in_arguments_that_they_may_not_read(ada):
+def test_no_one_searches_in_arguments_that_they_may_not_read(ada):
     group = Group.objects.create(name="viewers")
     ada.groups.add(group)
     rule = TaskRule.objects.create(task="demo.wait")

@@ -1,12 +1,15 @@
 """The catalogue: searched without scripts too, one's own tasks first, each with its button."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import Group
 
 from image.celery import app
+from jobroom.jobs import catalogue
 from jobroom.jobs.models import Job, Profile, State, TaskRule
+from jobroom.testing.tasks import made_task
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
 
@@ -62,15 +65,39 @@ def mending():
 def test_steps_are_folded_below_their_bigger_task(as_staff, ada, client, staff, mending):
     page = as_staff.get("/tasks/").content.decode()
     assert "1 step that can run alone" in page
-    assert 'aria-label="Launch scratch.whole"' in page
-    assert 'aria-label="Launch scratch.mend"' not in page
+    assert 'aria-label="Launch Whole"' in page
+    assert 'aria-label="Launch Mend"' not in page
     assert page.count('href="/tasks/scratch.mend/"') == 1
     # Who may not see the bigger task sees the step by itself, and so does who pinned it.
     group = Group.objects.create(name="menders")
     ada.groups.add(group)
     TaskRule.objects.create(task="scratch.mend").launch.add(group)
     client.force_login(ada)
-    assert 'aria-label="Launch scratch.mend"' in client.get("/tasks/").content.decode()
+    assert 'aria-label="Launch Mend"' in client.get("/tasks/").content.decode()
     client.force_login(staff)
     client.post("/tasks/scratch.mend/pin/")
-    assert 'aria-label="Launch scratch.mend"' in client.get("/tasks/").content.decode()
+    assert 'aria-label="Launch Mend"' in client.get("/tasks/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "title"),
+    [
+        ("shop.tasks.send_invoice", None, "Send invoice"),
+        ("shop.tasks.send_invoice", "Bill a customer", "Bill a customer"),
+        ("Fetch USI status", None, "Fetch USI status"),
+        ("ping", None, "Ping"),
+        ("shop.tasks.", None, "shop.tasks."),
+        ("v1.2 import", None, "v1.2 import"),
+    ],
+)
+def test_a_task_has_a_title_in_words(name, own, title):
+    assert catalogue.title_of(SimpleNamespace(name=name, title=own)) == title
+
+
+def test_a_function_that_is_called_like_a_method_of_ours_does_not_get_its_description():
+    """Celery's first steps with Django have a `debug_task` without a docstring."""
+
+    def debug_task(self): ...
+
+    with made_task(debug_task, bind=True) as task:
+        assert catalogue.entry(task.name).summary == ""

@@ -98,7 +98,7 @@ def test_a_file_is_given_by_its_path(run, tmp_path, settings):
     assert stored.path.read_text() == "abc"
 
 
-def test_jobs_and_show_tell_what_the_database_knows(run):
+def test_jobs_and_show_say_what_the_database_knows(run):
     job = Job.objects.create(id="abcdef", task="demo.echo", state=State.FAILED, error="no", kwargs={"text": "x"})
     Job.objects.create(id="other", task="demo.add")
     assert run("jobs", "--state", "failed").split()[0] == "abcdef"

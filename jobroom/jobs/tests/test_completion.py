@@ -40,7 +40,7 @@ def finish_when_waited_for(states):
             events.emit("log", job_id, execution="e", level="info", message="not the end", obj="")
             events.emit("started", job_id, execution="e", task="demo.add", retries=0, worker="w", queue="nobody")
             events.emit("finished", job_id, execution="e", state="succeeded", result="3", runtime=0.1)
-            states.append("told")
+            states.append("reported")
         finally:
             connection.close()
 
@@ -58,12 +58,12 @@ def test_inside_a_transaction_nothing_is_launched():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_launch_returns_the_job_when_it_has_ended():
-    told: list[str] = []
-    thread = finish_when_waited_for(told)
+    reported: list[str] = []
+    thread = finish_when_waited_for(reported)
     began = time.monotonic()
     job = launch(**WHAT, wait=60)
     thread.join(20)
-    assert (job.state, job.result, told) == (State.SUCCEEDED, 3, ["told"])
+    assert (job.state, job.result, reported) == (State.SUCCEEDED, 3, ["reported"])
     assert time.monotonic() - began < 50
     assert not listened_to()
 
@@ -81,8 +81,8 @@ def test_a_launch_returns_the_job_when_the_time_is_over():
 def test_one_waits_after_the_transaction_as_the_error_says():
     with transaction.atomic():
         job = launch(**WHAT)
-    told: list[str] = []
-    thread = finish_when_waited_for(told)
+    reported: list[str] = []
+    thread = finish_when_waited_for(reported)
     assert completion.blocked(job, 60).result == 3
     thread.join(20)
 
@@ -105,8 +105,8 @@ def _unavailable(*_):
 
 @pytest.mark.django_db(transaction=True)
 async def test_asynchronous_code_waits_too():
-    told: list[str] = []
-    thread = finish_when_waited_for(told)
+    reported: list[str] = []
+    thread = finish_when_waited_for(reported)
     job = await alaunch(**WHAT, wait=60)
     await asyncio.to_thread(thread.join, 20)
     assert (job.state, job.result) == (State.SUCCEEDED, 3)
@@ -116,14 +116,14 @@ async def test_asynchronous_code_waits_too():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_round_finds_what_nobody_told():
-    """In the database, deleted, and told but not recorded yet; not what goes on."""
-    going, booked, gone, told = (launch(**WHAT) for _ in range(4))
+def test_the_round_finds_what_no_one_reported():
+    """In the database, deleted, and reported but not recorded yet; not what goes on."""
+    going, booked, gone, reported = (launch(**WHAT) for _ in range(4))
     Job.objects.filter(pk=booked.pk).update(state=State.CANCELLED)
     Job.objects.filter(pk=gone.pk).delete()
-    events.emit("finished", told.pk, execution="e", state="failed", error="no")
-    ids = [job.pk for job in (going, booked, gone, told)]
-    assert completion.over(ids, going.created_at.timestamp()) == {booked.pk, gone.pk, told.pk}
+    events.emit("finished", reported.pk, execution="e", state="failed", error="no")
+    ids = [job.pk for job in (going, booked, gone, reported)]
+    assert completion.over(ids, going.created_at.timestamp()) == {booked.pk, gone.pk, reported.pk}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -139,7 +139,7 @@ async def test_the_round_goes_on_after_a_fault(monkeypatch, caplog):
     monkeypatch.setattr(completion, "over", faulty)
     monkeypatch.setattr(completion, "AT_LEAST", 0.05)
     job = Job(id="j", task="demo.add", created_at=timezone.now())
-    one, current = Waiter(completion.tells_end), completion.Round()
+    one, current = Waiter(completion.reports_end), completion.Round()
     current.add(one, job)
     try:
         await asyncio.wait_for(one.wait(60), 20)

@@ -42,7 +42,7 @@ def test_the_owner_may_cancel_and_the_database_says_who_asked(job, ada):
     assert cancellation.requested("j1")["by"] == "ada"
 
 
-def test_somebody_else_may_not(job, bob):
+def test_someone_else_may_not(job, bob):
     assert control.why_not_cancel(job, bob)
     with pytest.raises(NotAllowed):
         control.cancel(job=job, by=bob)

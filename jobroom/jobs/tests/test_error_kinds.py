@@ -65,7 +65,7 @@ def test_who_ended_as_another_job_has_the_kind_of_its_error():
     assert error_kinds.bases_of(follower) == BASES
 
 
-def test_an_end_that_nobody_raised_has_no_kind():
+def test_an_end_that_no_one_raised_has_no_kind():
     job = fail()
     job.error_type = "WorkerLost"
     assert error_kinds.bases_of(job) == []

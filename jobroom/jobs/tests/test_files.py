@@ -144,10 +144,10 @@ def test_what_a_job_attaches_is_in_the_database(folder, tmp_path):
     assert stored.path.read_bytes() == source.read_bytes()
 
 
-def test_a_file_that_is_told_twice_is_there_once_and_nonsense_is_put_aside():
-    told = {"execution": "e", "file": str(uuid.uuid4()), "name": "n", "size": 1, "sha256": "", "content_type": ""}
+def test_a_file_that_is_reported_twice_is_there_once_and_nonsense_is_put_aside():
+    attached = {"execution": "e", "file": str(uuid.uuid4()), "name": "n", "size": 1, "sha256": "", "content_type": ""}
     for change in ({}, {}, {"file": "x"}, {"size": -1}, {"size": "1"}):
-        events.emit("file", "j", **told | change)
+        events.emit("file", "j", **attached | change)
     Recorder(Reader()).step()
     assert StoredFile.objects.count() == 1
 

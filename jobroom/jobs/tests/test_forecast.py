@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jobroom.jobs import forecast
 
 
-def test_nobody_knows_the_end_of_a_first_job_that_has_just_begun():
+def test_no_one_knows_the_end_of_a_first_job_that_has_just_begun():
     assert forecast.left([], None, 3) is None
     assert forecast.left([], 0.1, 3) is None
     assert forecast.left([10, 11], None, 3) is None
@@ -24,9 +24,18 @@ def test_fast_first_steps_do_not_promise_a_near_end():
     assert low <= high
 
 
-def test_a_job_longer_than_any_before_is_told_by_its_pace_or_not_at_all():
+def test_a_job_longer_than_any_before_is_judged_by_its_pace_or_not_at_all():
     assert forecast.left([10, 11, 12], None, 20) is None
     assert forecast.left([10, 11, 12], 0.5, 20) == (15, 25)
+
+
+def test_the_pace_is_that_of_the_moment_at_which_a_step_ended():
+    # Two of five steps were done after 40 s; it is 55 s now, and the third goes on.
+    assert (
+        forecast.left([], 0.4, 55, 40) == forecast.left([], 0.4, 55, 40.0) == (pytest.approx(31.5), pytest.approx(58.5))
+    )
+    low, high = forecast.left([], 0.4, 200, 40)
+    assert 0 < low < high < 300, "a step that takes long is not the last moment of a job"
 
 
 @given(
@@ -60,7 +69,7 @@ def test_half_of_all_estimates_at_half_time_miss_by_less_than_a_fifth():
 
 
 @pytest.mark.parametrize("fraction", [0.0, None])
-def test_history_alone_until_it_tells_something(fraction):
+def test_history_alone_until_it_says_something(fraction):
     assert forecast.left([10, 20, 30, 40], fraction, 5) == (15, 35)
 
 
@@ -68,7 +77,7 @@ def test_one_number_for_the_queue_blends_what_is_usual_with_the_pace():
     # The first tenth went by in two seconds, but such jobs take a hundred: "18 s" would be the pace alone.
     assert forecast.single(100.0, 0.1, 2.0) == pytest.approx(90.0, abs=1)
     assert forecast.single(100.0, 0.9, 90.0) == pytest.approx(10.0, abs=1)
-    assert forecast.single(None, 0.1, 2.0) is None  # nobody knows yet
+    assert forecast.single(None, 0.1, 2.0) is None  # no one knows yet
     assert forecast.single(None, 0.5, 10.0) == 10.0
     assert forecast.single(100.0, None, 40.0) == 60.0
     assert forecast.single(100.0, None, 140.0) is None

@@ -228,7 +228,7 @@ def test_a_choice_may_be_a_plain_value_and_is_its_own_label():
     assert [f">{label}</option>" in shown for label in ("small", "7", "Large")] == [True] * 3
 
 
-def test_all_that_is_wrong_is_told_at_once(task):
+def test_all_that_is_wrong_is_reported_at_once(task):
     form = filled(task, name="x", count="9", extra="{", pause="soon")
     assert not form.is_valid()
     assert set(form.errors) == {"count", "extra", "pause"}

@@ -1,4 +1,4 @@
-"""What a waiting job is told comes from what workers say of themselves, and it names who is in front."""
+"""What a waiting job is shown comes from what workers say of themselves, and it names who is in front."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ def place():
     return job, waiting([job])[job.pk]
 
 
-def test_a_worker_whose_loop_stands_still_serves_nobody(admin_client):
+def test_a_worker_whose_loop_stands_still_serves_no_one(admin_client):
     worker("one", ["default"], 2, loop=60.0)
     job, found = place()
     assert (found.processes, found.unserved) == (0, False)
@@ -38,7 +38,7 @@ def test_a_worker_whose_loop_stands_still_serves_nobody(admin_client):
     assert "receives no jobs" in answer["waiting"]
 
 
-def test_busy_processes_are_named_and_one_that_takes_longer_than_usual_ends_nobody_knows_when():
+def test_busy_processes_are_named_and_one_that_takes_longer_than_usual_ends_no_one_knows_when():
     done(1, "quick")
     running("quick", 40)
     now = redis.now()
@@ -49,7 +49,7 @@ def test_busy_processes_are_named_and_one_that_takes_longer_than_usual_ends_nobo
     assert found.in_front == "quick (running-), running for 40 s, at most 20 s more"
 
 
-def test_what_a_worker_runs_for_another_queue_and_what_nobody_records_keep_its_processes():
+def test_what_a_worker_runs_for_another_queue_and_what_no_one_records_keep_its_processes():
     now = redis.now()
     worker(
         "one", ["default", "ml"], 1, loop=0.1, clock=now,
@@ -72,25 +72,25 @@ def test_what_has_ended_since_the_last_heartbeat_is_in_front_no_more():
     assert [one.job for one in found.front] == ["done-u-1"]
 
 
-def test_a_job_that_a_rate_limit_holds_back_is_told_so():
+def test_a_job_that_a_rate_limit_holds_back_says_so():
     worker("one", ["default"], 1, loop=0.1, limited={"t": {"rate": "6/m", "jobs": ["default-0000"], "count": 1}})
     _, found = place()
     assert found.short == "next in its queue, a worker holds it back for the rate limit 6/m of t"
 
 
-def test_nobody_is_promised_a_start_that_should_have_been():
+def test_no_one_is_promised_a_start_that_should_have_been():
     worker("one", ["default"], 1, loop=0.1)
     _, found = place()
     assert found.short == "next in its queue, a process is free, but it has not been started for 60 min"
 
 
-def test_who_may_not_see_a_job_in_front_is_not_told_its_name(client, django_user_model):
+def test_who_may_not_see_a_job_in_front_is_not_shown_its_name(client, django_user_model):
     (first, second) = queue(2)
     user = django_user_model.objects.create_user("ada")
     second.owner = user
     second.save()
     worker("one", ["default"])
     client.force_login(user)
-    told = client.get(f"/api/jobs/{second.pk}/").json()["waiting"]
-    assert told.endswith("in front: a job that you may not see.")
-    assert first.pk[:8] not in told
+    answer = client.get(f"/api/jobs/{second.pk}/").json()["waiting"]
+    assert answer.endswith("in front: a job that you may not see.")
+    assert first.pk[:8] not in answer

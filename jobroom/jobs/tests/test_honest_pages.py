@@ -71,7 +71,7 @@ def mesh_task():
     app.tasks.pop("scratch.mesh")
 
 
-def test_files_uploaded_before_fit_the_field_and_are_told_apart(ada, mesh_task):
+def test_files_uploaded_before_fit_the_field_and_are_distinguished(ada, mesh_task):
     def kept(name: str, sha256: str = "", hours: int = 0) -> StoredFile:
         at = timezone.now() - timedelta(hours=hours)
         return StoredFile.objects.create(name=name, size=2048, owner=ada, sha256=sha256, created_at=at)

@@ -119,7 +119,7 @@ def test_it_goes_on_where_it_was_interrupted(monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        imported_results.import_results(tell=stop)
+        imported_results.import_results(notify=stop)
     assert Job.objects.count() == 4
     report = imported_results.import_results()
     assert (report.made, report.present, report.seen, Job.objects.count()) == (1, 4, 5, 5)

@@ -99,7 +99,7 @@ def test_run_again_starts_with_the_old_arguments(as_staff, staff):
     assert as_staff.get(f"{ECHO}?from-job=nothing").status_code == 404
 
 
-def test_somebody_elses_job_gives_no_arguments_away(as_ada, opened, staff):
+def test_someone_elses_job_gives_no_arguments_away(as_ada, opened, staff):
     opened.see.set(opened.launch.all())
     Job.objects.create(id="old", task="demo.echo", kwargs={"text": "confidential"}, owner=staff)
     assert b"confidential" not in as_ada.get(f"{ECHO}?from-job=old").content
@@ -177,7 +177,7 @@ def suggesting_task():
 
 
 @pytest.mark.parametrize(("suggested", "shown"), [({"launch-suggested": "copies"}, b'value="70"'), ({}, b'value="20"')])
-def test_a_suggestion_follows_the_answers_until_somebody_changes_it(as_staff, suggesting_task, suggested, shown):
+def test_a_suggestion_follows_the_answers_until_someone_changes_it(as_staff, suggesting_task, suggested, shown):
     address = "/tasks/scratch.suggests/"
     assert b'data-field="copies" data-suggested' in as_staff.get(address).content
     page = as_staff.post(address, {"launch-refresh": "1", "size": "7", "copies": "20", **suggested})
@@ -190,7 +190,7 @@ def job(ada):
     return Job.objects.create(id="j1", task="demo.echo", state=State.QUEUED, owner=ada, kwargs={"text": "x"})
 
 
-def test_the_owner_cancels_and_is_told_what_happens(as_ada, job):
+def test_the_owner_cancels_and_reads_what_happens(as_ada, job):
     answer = as_ada.post(reverse("jobroom:jobs:cancel", args=["j1"]), follow=True)
     assert answer.redirect_chain == [("/jobs/j1/", 303)]
     assert b"It will not start any more" in answer.content

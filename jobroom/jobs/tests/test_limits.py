@@ -1,4 +1,4 @@
-"""One person cannot take the room from all others, guess passwords, or flood a mailbox; and is told what helps."""
+"""One person cannot take the room from all others, guess passwords, or flood a mailbox; and reads what helps."""
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -87,7 +87,7 @@ def test_many_names_do_not_help_to_guess_from_one_address(db, settings):
     assert log_in(name="n6", address="2001:db8:9:9::1").status_code == 200
 
 
-def test_who_gets_in_begins_anew(ada):
+def test_who_gets_in_begins_again(ada):
     for _ in range(9):
         log_in()
     assert log_in("lovelace").status_code == 302
@@ -109,7 +109,7 @@ def test_every_door_for_passwords_counts(ada, address, client):
 
 
 def test_a_look_at_the_limits_asks_the_database_nothing(ada, django_assert_num_queries, rf):
-    from jobroom.jobs.logins import LoginLimit
+    from jobroom.jobs.login_limits import LoginLimit
 
     with django_assert_num_queries(0):
         LoginLimit().authenticate(rf.post("/login/"), username="ada", password="x")
@@ -122,7 +122,7 @@ def ask_reset(address="ada@example.org", come_from="10.0.0.1"):
     return Client(REMOTE_ADDR=come_from).post("/password-reset/", {"email": address})
 
 
-def test_a_mailbox_gets_three_links_an_hour_and_nobody_learns_of_it(ada, settings):
+def test_a_mailbox_gets_three_links_an_hour_and_no_one_learns_of_it(ada, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     User.objects.filter(pk=ada.pk).update(email="ada@example.org")
     answers = {(ask_reset(come_from=f"10.0.0.{n}").status_code) for n in range(8)}
@@ -265,7 +265,7 @@ def test_staff_set_it_in_the_admin(as_staff, ada):
 
 @pytest.mark.parametrize("nonsense", ["../../etc/passwd", "[" * 3000, "00000000-0000-0000-0000-000000000000", "9" * 30])
 @pytest.mark.parametrize("field", ["user", "group"])
-def test_nonsense_in_the_admin_is_told_in_the_form(as_staff, field, nonsense):
+def test_nonsense_in_the_admin_is_reported_in_the_form(as_staff, field, nonsense):
     answer = as_staff.post("/admin/jobroom_jobs/allowance/add/", {field: nonsense, "launches": "5/m"})
     assert answer.status_code == 200
     assert field in answer.context["adminform"].form.errors

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.utils import timezone
 
-from jobroom.jobs import causes, tallies, throughput
+from jobroom.jobs import recent_failures, tallies, throughput
 from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.signals import attention_asked, coming_asked
 
@@ -70,7 +70,7 @@ def test_failures_for_the_same_reason_are_one_cause(as_staff, staff):
     ended(4, State.FAILED, error_type="KeyError", error="'x'")
     ended(5, State.LOST)
     ended(6, State.FAILED, timedelta(days=2), error_type="ValueError", error="Row 9 of 'a' is empty")
-    found, more = causes.of_last_day(staff)
+    found, more = recent_failures.of_last_day(staff)
     assert (found[0].kind, found[0].count) == ("ValueError", 3)
     assert {one.kind for one in found} == {"ValueError", "KeyError", "its worker vanished"}
     assert not more
@@ -85,7 +85,7 @@ def test_errors_of_others_are_not_read_by_who_may_not(ada):
     ada.groups.add(group)
     TaskRule.objects.create(task="demo.echo").see.add(group)
     ended(1, State.FAILED, error_type="SecretError", error="hush")
-    ((cause,), _) = causes.of_last_day(User.objects.get(pk=ada.pk))
+    ((cause,), _) = recent_failures.of_last_day(User.objects.get(pk=ada.pk))
     assert (cause.kind, cause.sentence, cause.count) == ("", "", 1)
 
 
@@ -110,7 +110,7 @@ def test_what_waits_and_what_comes_is_asked_of_the_other_apps(as_staff):
     assert ">default</a>" in page  # the queues, for staff
 
 
-def test_somebody_new_is_offered_three_real_tasks(as_staff, as_ada):
+def test_someone_new_is_offered_three_real_tasks(as_staff, as_ada):
     page = as_ada.get("/").content.decode()
     assert "administrator can open tasks" in page
     as_ada.force_login(User.objects.get(username="grace"))

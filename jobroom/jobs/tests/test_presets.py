@@ -109,3 +109,64 @@ def test_a_script_gets_the_dialog_alone_and_keeps_the_page(as_staff):
     )
     assert answer.status_code == 409
     assert Preset.objects.get().arguments == {"text": "hello"}
+
+
+OWN = "/presets/"
+
+
+def kept(owner, name, task="scratch.preset", **arguments):
+    return Preset.objects.create(owner=owner, task=task, name=name, arguments=arguments)
+
+
+def test_the_page_lists_ones_own_presets_of_all_tasks(as_staff, staff, django_user_model):
+    first, second = kept(staff, "Sunday", text="x"), kept(staff, "Cows", task="demo.echo", text="y")
+    kept(django_user_model.objects.create_user("else"), "of another person")
+    page = as_staff.get(OWN).content.decode()
+    assert page.index("Cows") < page.index("Sunday")
+    assert "of another person" not in page
+    for preset in (first, second):
+        assert f'href="/tasks/{preset.task}/?from-preset={preset.pk}"' in page
+    assert as_staff.get(f"{ADDRESS}?from-preset={first.pk}").status_code == 200
+    assert OWN in as_staff.get("/tasks/").content.decode()
+
+
+def test_a_preset_of_a_task_that_is_not_open_names_no_task(client, django_user_model):
+    user = django_user_model.objects.create_user("ada")
+    client.force_login(user)
+    kept(user, "Sunday", text="x")
+    page = client.get(OWN).content.decode()
+    assert "Sunday" in page
+    assert "not open to you any more" in page
+    assert "scratch.preset" not in page
+
+
+def test_a_preset_is_renamed_and_nothing_typed_is_lost(as_staff, staff):
+    preset, _ = kept(staff, "Sunday"), kept(staff, "Monday")
+    opened = as_staff.get(OWN).content.decode()
+    at = opened.index(f"{OWN}{preset.pk}/rename/")
+    data = {"version": hidden(opened[at:], "version")}
+    rename = f"{OWN}{preset.pk}/rename/"
+    for name, reason in (("  ", "it is empty"), ("Monday", "another preset"), ("x" * 81, "81 characters")):
+        answer = as_staff.post(rename, {**data, "name": name})
+        page = unescape(answer.content.decode())
+        assert answer.status_code == 422
+        assert reason in page
+        assert f'value="{name.strip()}"' in page
+    assert as_staff.post(rename, {**data, "name": " First of  all "}).status_code == 303
+    preset.refresh_from_db()
+    assert preset.name == "First of all"
+    stale = as_staff.post(rename, {**data, "name": "Second"})
+    assert stale.status_code == 409
+    again = {"name": "Second", "version": hidden(stale.content.decode(), "version")}
+    assert as_staff.post(rename, again).status_code == 303
+    preset.refresh_from_db()
+    assert preset.name == "Second"
+
+
+def test_a_preset_is_forgotten_by_its_owner_alone(as_staff, staff, django_user_model):
+    mine, theirs = kept(staff, "Mine"), kept(django_user_model.objects.create_user("else"), "Theirs")
+    assert as_staff.post(f"{OWN}{theirs.pk}/drop/").status_code == 404
+    assert as_staff.post(f"{OWN}{theirs.pk}/rename/", {"name": "x"}).status_code == 404
+    answer = as_staff.post(f"{OWN}{mine.pk}/drop/", follow=True)
+    assert "Mine” is gone" in answer.content.decode()
+    assert list(Preset.objects.all()) == [theirs]

@@ -16,6 +16,7 @@ def test_the_newest_progress_is_kept_with_all_that_was_said():
     record(queued(1), started(2), said(3, 0.25, message="Quarter"), said(4, 0.5, message="Half", stage="Decimate"))
     kept = Job.objects.get().progress
     assert kept.pop("event"), "its place in the order"
+    assert kept.pop("at"), "the moment at which it had come so far"
     assert kept == {
         "execution": "a",
         "fraction": 0.5,

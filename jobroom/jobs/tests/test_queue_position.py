@@ -80,7 +80,7 @@ def test_the_place_is_the_number_of_those_queued_before():
     assert [waiting([job])[job.pk].ahead for job in jobs] == [0, 1, 2]
 
 
-def test_the_start_is_reckoned_from_those_ahead_and_the_processes():
+def test_the_start_is_computed_from_those_ahead_and_the_processes():
     last = queue(9)[-1]
     done(10)
     done(15)
@@ -115,19 +115,27 @@ def test_what_runs_keeps_its_process():
     assert last_of("any").seconds == pytest.approx(60, abs=1)
 
 
-def test_what_runs_tells_by_its_progress_how_long_it_still_takes():
+def test_what_runs_shows_by_its_progress_how_long_it_still_takes():
     done(100, "long")
     running("long", 300, fraction=0.75)
     worker("one", ["default"])
     assert last_of("any").seconds == pytest.approx(100, abs=1)
 
 
-def test_what_runs_in_another_queue_keeps_nobody():
+def test_what_runs_in_another_queue_keeps_no_one():
     done(100, "long")
     running("long", 1, "ml")
     worker("one", ["default"])
     worker("two", ["ml"])
     assert last_of("any").start == "should start any moment"
+
+
+def test_a_long_line_hides_no_history():
+    done(30)
+    Job.objects.update(created_at=timezone.now() - timedelta(days=1))
+    worker("one", ["default"])
+    last = queue(600)[-1]
+    assert waiting([last])[last.pk].start == "should start in about 5.0 h"
 
 
 def test_failures_take_their_time_too():
@@ -136,7 +144,7 @@ def test_failures_take_their_time_too():
     assert last_of("fails", "any").seconds == pytest.approx(30)
 
 
-def test_it_is_said_when_nobody_knows_how_long_one_ahead_takes():
+def test_it_is_said_when_no_one_knows_how_long_one_ahead_takes():
     done(10, "short")
     worker("one", ["default"])
     place = last_of("short", "new", "any")
@@ -223,7 +231,7 @@ def test_the_start_in_words(ahead, seconds, words):
     assert Waiting("default", ahead, 1, seconds).start == words
 
 
-def test_a_queue_that_waits_for_a_resource_is_told(admin_client):
+def test_a_queue_that_waits_for_a_resource_says_so(admin_client):
     (job,) = queue(1)
     worker("default", ["default"], waiting={"default": ["spam_model"]})
     found = waiting([job])[job.pk]

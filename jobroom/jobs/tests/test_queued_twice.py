@@ -5,10 +5,10 @@ import itertools
 import pytest
 
 from jobroom.jobs.models import Job, State
-from jobroom.jobs.recorder.conclusions import conclude
-from jobroom.jobs.recorder.life import Life
+from jobroom.jobs.recorder.job_state import conclude
+from jobroom.jobs.recorder.state_machine import Life
 from jobroom.jobs.tests.events import finished, queued, started
-from jobroom.jobs.tests.test_life import NOW
+from jobroom.jobs.tests.test_state_machine import NOW
 
 FIRST, AGAIN = queued(1, dispatch="launch"), queued(4, dispatch="again-1")
 

@@ -54,12 +54,12 @@ def test_zero_keeps_all():
     assert retention.cleanup_results(days=0) == 0
 
 
-def test_rows_go_in_chunks_and_somebody_is_told(settings):
+def test_rows_go_in_chunks_and_the_count_is_reported(settings):
     settings.JOBROOM = settings.JOBROOM | {"JOBS_CLEANUP_CHUNK": 2}
     for n in range(5):
         make(f"{n}", 40)
     heard: list[int] = []
-    assert retention.cleanup_jobs(tell=heard.append) == 5
+    assert retention.cleanup_jobs(notify=heard.append) == 5
     assert heard == [2, 4, 5]
 
 

@@ -35,7 +35,7 @@ def people(ada, staff):
 
 
 @pytest.fixture
-def book(people):
+def history(people):
     """Fill the database with jobs of every sort; the reader owns some of a task whose jobs a rule shows as well."""
     owners = [people["ada"], people["reader"], None]
     now = timezone.now()
@@ -104,7 +104,7 @@ COMBINATIONS = [
 OTHERS = [ASKED, {"owner": "ada"}, {"owner": "ada", "state": "queued"}, {"task": "t4"}, {"task": "t4", "q": "even row"}]
 
 
-@pytest.mark.usefixtures("book", "_small_steps")
+@pytest.mark.usefixtures("history", "_small_steps")
 @pytest.mark.parametrize("who", ["staff", "ada", "reader"])
 def test_every_combination_is_found_whole_and_in_order(people, who):
     user = people[who]
@@ -114,7 +114,7 @@ def test_every_combination_is_found_whole_and_in_order(people, who):
         assert found == [job.pk for job in every if matches(job, query, user)], query
 
 
-@pytest.mark.usefixtures("book")
+@pytest.mark.usefixtures("history")
 @pytest.mark.parametrize("who", ["staff", "ada", "reader"])
 def test_totals_and_states_are_those_of_the_list(people, who):
     user = people[who]
@@ -126,7 +126,7 @@ def test_totals_and_states_are_those_of_the_list(people, who):
         assert str(number) == str(sum(matches(job, {"state": state}, user) for job in every)), state
 
 
-@pytest.mark.usefixtures("book", "_small_steps")
+@pytest.mark.usefixtures("history", "_small_steps")
 def test_a_page_that_did_not_look_at_everything_says_so(client, people):
     client.force_login(people["staff"])
     page = unescape(client.get("/jobs/", {"q": f"row {ROWS - 1}"}).content.decode())
@@ -139,7 +139,7 @@ def test_a_page_that_did_not_look_at_everything_says_so(client, people):
     assert "older ones may match, too" in some
 
 
-@pytest.mark.usefixtures("book", "_small_steps")
+@pytest.mark.usefixtures("history", "_small_steps")
 def test_the_interface_leads_on_from_an_empty_page(client, people):
     client.force_login(people["staff"])
     address, found, asked = f"/api/jobs/?q=row+{ROWS - 1}", [], 0
@@ -151,7 +151,7 @@ def test_the_interface_leads_on_from_an_empty_page(client, people):
     assert asked > 5
 
 
-@pytest.mark.usefixtures("book", "_small_steps")
+@pytest.mark.usefixtures("history", "_small_steps")
 def test_what_acts_on_all_reaches_all(people):
     user = people["staff"]
     choice = bulk.Choice({"q": "odd", "tag": "red", "owner": "me"})
@@ -182,7 +182,7 @@ def test_the_way_that_leaves_out_most_is_taken(staff, monkeypatch):
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="reads the plans of SQLite")
-@pytest.mark.usefixtures("book")
+@pytest.mark.usefixtures("history")
 def test_every_way_goes_along_an_index(people):
     for user in people.values():
         for query in COMBINATIONS + OTHERS:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _slow_round(settings):
-    """Only what is told at once is to end a socket here."""
+    """Only what is published at once is to end a socket here."""
     settings.JOBROOM = settings.JOBROOM | {"LIVE_RECHECK_INTERVAL": 600.0}
 
 
@@ -48,9 +48,9 @@ async def closed(page):
 
 
 async def denied(page):
-    while (told := await page.get())["type"] != "denied":
+    while (message := await page.get())["type"] != "denied":
         pass
-    return told
+    return message
 
 
 def log_out(user, client):
@@ -96,7 +96,7 @@ async def test_nothing_is_subscribed_after_the_end_of_the_session(end, monkeypat
         assert await closed(page) == 4401
 
 
-async def test_a_socket_that_was_told_nothing_ends_with_the_next_round(settings, monkeypatch):
+async def test_a_socket_that_was_sent_nothing_ends_with_the_next_round(settings, monkeypatch):
     monkeypatch.setattr("jobroom.live.access._publish", lambda event: None)
     settings.JOBROOM = settings.JOBROOM | {"LIVE_RECHECK_INTERVAL": 0.05}
     user, client, page = await a_page()

@@ -54,8 +54,8 @@ def test_tallies_agree_with_the_jobs_in_whatever_batches_they_come(seed, ada):
         at = n * 1500
         states = ["succeeded", "failed", "cancelled", "skipped"]
         job = {"job": f"j{n}"}
-        told = [queued(at, **job), started(at + 1, **job), finished(at + 2, state=chance.choice(states), **job)]
-        events += told[: chance.randint(1, 3)]
+        life = [queued(at, **job), started(at + 1, **job), finished(at + 2, state=chance.choice(states), **job)]
+        events += life[: chance.randint(1, 3)]
     chance.shuffle(events)
     while events:
         size = chance.randint(1, 6)

@@ -38,7 +38,7 @@ class Wire:
             "subprotocols": list(protocols),
         }  # fmt: skip
         self.socket = ApplicationCommunicator(application, scope)
-        self.told = []
+        self.heard = []
 
     async def __aenter__(self):
         await self.socket.send_input({"type": "websocket.connect"})
@@ -54,13 +54,13 @@ class Wire:
         return await self.get()
 
     async def get(self):
-        if not self.told:
-            self.told = messages((await self.socket.receive_output(timeout=10))["text"])
-        return self.told.pop(0)
+        if not self.heard:
+            self.heard = messages((await self.socket.receive_output(timeout=10))["text"])
+        return self.heard.pop(0)
 
 
 @sync_to_async
-def somebody(name="ada", **rights):
+def someone(name="ada", **rights):
     """Return a token of a new person whose group has the rights on demo.echo."""
     user = User.objects.create_user(name)
     if rights:
@@ -84,26 +84,26 @@ emit = sync_to_async(events.emit)
 
 
 async def test_a_token_in_the_header_opens_the_socket_from_anywhere():
-    async with bearer(await somebody()) as wire:
+    async with bearer(await someone()) as wire:
         assert wire.accepted["type"] == "websocket.accept"
         assert (await wire.ask("jobs"))["type"] == "snapshot"
 
 
 async def test_a_browser_gives_its_token_as_a_subprotocol():
-    token = await somebody()
+    token = await someone()
     async with Wire(protocols=["image.live", f"bearer.{token}"]) as wire:
         assert wire.accepted["subprotocol"] == "image.live"
         assert (await wire.ask("jobs"))["type"] == "snapshot"
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "image_nonsense", "a.b.c"])
-async def test_a_token_that_nobody_knows_opens_nothing(token):
+async def test_a_token_that_no_one_knows_opens_nothing(token):
     async with bearer(token) as wire:
         assert await wire.socket.receive_output(timeout=10) == {"type": "websocket.close", "code": 4401}
 
 
 async def test_a_bearer_without_our_protocol_is_no_token():
-    token = await somebody()
+    token = await someone()
     async with Wire(protocols=[f"bearer.{token}"], origin=b"http://localhost") as wire:
         assert wire.accepted.get("subprotocol") is None
         assert (await wire.socket.receive_output(timeout=10))["code"] == 4401
@@ -111,7 +111,7 @@ async def test_a_bearer_without_our_protocol_is_no_token():
 
 async def test_who_may_see_a_job_hears_its_state_and_progress_but_not_its_log():
     await sync_to_async(made)()
-    async with bearer(await somebody(see=True)) as wire:
+    async with bearer(await someone(see=True)) as wire:
         snapshot = await wire.ask("job:j1")
         assert (snapshot["type"], snapshot["state"]) == ("snapshot", "queued")
         started = {"task": "demo.echo", "execution": "e", "worker": "w", "instance": "i", "pid": 1, "queue": "q"}
@@ -128,26 +128,26 @@ async def test_who_may_see_a_job_hears_its_state_and_progress_but_not_its_log():
 async def test_who_may_read_a_job_hears_its_log_and_what_was_missed():
     await sync_to_async(made)()
     await emit("log", "j1", execution="e", level="info", message="before", obj=None)
-    async with bearer(await somebody(see=True, arguments=True)) as wire:
+    async with bearer(await someone(see=True, arguments=True)) as wire:
         await wire.ask("job:j1")
         assert (await wire.get())["message"] == "before"
         await emit("log", "j1", execution="e", level="info", message="after", obj=None)
         assert (await wire.get())["message"] == "after"
-    async with bearer(await somebody("eve")) as wire:
+    async with bearer(await someone("eve")) as wire:
         assert (await wire.ask("job:j1"))["type"] == "denied"
 
 
 async def test_a_job_is_watched_before_the_database_knows_it():
-    token = await somebody(see=True)
+    token = await someone(see=True)
     await emit("queued", "bare", task="demo.echo", args=[], kwargs={}, queue="default", source="code")
     async with bearer(token) as wire:
         assert (await wire.ask("job:bare"))["state"] == "queued"
         assert (await wire.ask("job:other"))["type"] == "denied"
 
 
-async def test_pages_are_told_when_the_database_says_something_new():
+async def test_pages_are_notified_when_the_database_says_something_new():
     await sync_to_async(made)(state=State.RUNNING)
-    async with bearer(await somebody(see=True)) as wire:
+    async with bearer(await someone(see=True)) as wire:
         await wire.ask("job:j1")
         await emit("finished", "j1", execution="e", state="succeeded")
         assert (await wire.get())["type"] == "state"
@@ -157,23 +157,23 @@ async def test_pages_are_told_when_the_database_says_something_new():
         assert heard == {("job:j1", "changed"), ("jobs", "changed")}
 
 
-async def test_a_launch_is_told_to_the_lists():
-    async with bearer(await somebody(see=True)) as wire:
+async def test_a_launch_is_published_to_the_lists():
+    async with bearer(await someone(see=True)) as wire:
         await wire.ask("jobs")
         await sync_to_async(made)()
         assert (await wire.get())["type"] == "changed"
 
 
-async def test_lists_are_told_at_most_twice_a_second_and_the_last_change_always(monkeypatch):
+async def test_lists_are_notified_at_most_twice_a_second_and_the_last_change_always(monkeypatch):
     monkeypatch.setattr(receivers, "LISTS_PAUSE", 0.05)
-    told = []
-    monkeypatch.setattr(receivers, "publish", lambda messages: told.append(list(messages)))
+    heard = []
+    monkeypatch.setattr(receivers, "publish", lambda messages: heard.append(list(messages)))
     lists = receivers.Lists()
     for _ in range(100):
         lists.changed()
-    assert len(told) == 1
+    assert len(heard) == 1
     lists._timer.join(10)
-    assert len(told) == 2
+    assert len(heard) == 2
 
 
 def test_the_stand_in_for_a_user_of_a_socket_with_a_cookie_is_that_user():

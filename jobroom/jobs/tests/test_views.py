@@ -134,7 +134,7 @@ def test_pages_hold_no_inline_style_or_script(as_staff):
         assert page.count("<script") == page.count('<script type="module" src=')
 
 
-def test_the_page_of_a_job_tells_its_story(as_staff):
+def test_the_page_of_a_job_shows_its_story(as_staff):
     record(
         queued(1, args=["<script>alert(1)</script>"], kwargs={"faces": 500}, schedule="nightly"),
         started(2),
@@ -236,6 +236,7 @@ def test_counts_stop_at_their_limit(as_staff, monkeypatch):
 
 @pytest.mark.parametrize(("path", "queries"), [("/", 22), ("/jobs/", 15), ("/tasks/", 7), ("/jobs/job-00001/", 8)])
 def test_pages_ask_no_more_when_there_are_more_jobs(as_staff, path, queries, django_assert_max_num_queries):
+    as_staff.get(path)  # an earlier test may have filled what is remembered of a person, or not
     many(200)
     Attempt.objects.bulk_create(Attempt(job_id="job-00001", execution=f"{n}", number=n) for n in range(20))
     with django_assert_max_num_queries(queries):
@@ -257,7 +258,7 @@ def test_the_catalogue_shows_the_last_outcome_that_one_may_see(as_ada, ada):
     assert "may run twice" in page
 
 
-def test_the_catalogue_tells_how_it_went_lately_and_when_it_runs_by_itself(as_staff):
+def test_the_catalogue_shows_how_it_went_lately_and_when_it_runs_by_itself(as_staff):
     end = timezone.now()
     for n, state in enumerate([State.SUCCEEDED, State.SUCCEEDED, State.FAILED]):
         begin = end - timedelta(seconds=60 * (n + 1))
@@ -273,7 +274,7 @@ def test_the_catalogue_tells_how_it_went_lately_and_when_it_runs_by_itself(as_st
         schedules_asked.disconnect(planned)
     assert page.count('aria-label="Succeeded"') == 2
     assert page.count('aria-label="Failed"') == 1
-    assert "takes about 2 min" in page
+    assert "about 2 min" in page
     assert '<a href="/somewhere/">every hour</a>' in page
 
 

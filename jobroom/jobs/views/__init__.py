@@ -1,1 +1,1 @@
-"""What the jobs app shows: pages, the launch form, and the actions on one job and on many."""
+"""The pages of the jobs app, and the actions on one job and on many."""

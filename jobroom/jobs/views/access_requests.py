@@ -1,4 +1,4 @@
-"""Someone asks the administrators for a right that they lack: one click, one mail."""
+"""A click asks the administrators, by mail, for a right that one lacks."""
 
 import contextlib
 import logging
@@ -48,7 +48,7 @@ def ask(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest) -> str:
-    """Return the page of this site from which the request came, the overview where the browser does not tell.
+    """Return the page of this site from which the request came, the overview where the browser does not say.
 
     Pages do not hold their own address, because what one may not see must look the same as what does not exist.
     """
@@ -63,9 +63,7 @@ def _asked(user: User, what: str, page: str) -> str:
     """Send the mail, and return the sentence that says what became of it."""
     admins = get_admin_emails()
     if not admins:
-        return (
-            "This site has not said who its administrators are (ADMINS), so nobody can be told here. Ask them yourself."
-        )
+        return "This site has not said who its administrators are (ADMINS), so no one can be notified from here. Ask them yourself."
     if limits.look(limits.key("ask", user.pk, what, page), SAME):
         return "You have asked for this a short time ago; the administrators have your mail."
     if limits.take(limits.key("ask", user.pk), ALL):
@@ -85,7 +83,8 @@ def _asked(user: User, what: str, page: str) -> str:
 def _mail(user: User, what: str, page: str, admins: list[str]) -> EmailMessage:
     name = user.get_username()
     text = f"{name} asks to be allowed to {what}.\n\nThe page: {urljoin(settings.SITE_URL, page)}\n"
+    text += f"Task rules: {urljoin(settings.SITE_URL, reverse('jobroom:jobs:rules'))}\n"
     with contextlib.suppress(NoReverseMatch):  # a project without Django's admin
-        text += f"Rules of tasks, and groups of people: {urljoin(settings.SITE_URL, reverse('admin:index'))}\n"
+        text += f"Groups of people: {urljoin(settings.SITE_URL, reverse('admin:index'))}\n"
     reply = [str(user.email)] if user.email else None
     return EmailMessage(f"{name} asks for access: {what}"[:200], text, to=admins, reply_to=reply)

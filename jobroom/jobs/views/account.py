@@ -1,4 +1,4 @@
-"""A person's own page: what acts for them, and how to end it; and the request for a new password."""
+"""A person's own page: sessions and tokens, and how to end them; and the request for a new password."""
 
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from jobroom.arguments.storable import plain
-from jobroom.jobs import logins, zones
+from jobroom.jobs import login_limits, time_zones
 from jobroom.jobs.models import ApiToken
 from jobroom.jobs.tokens import end_all
 from jobroom.jobs.views.actions import SeeOther
@@ -35,8 +35,8 @@ def account(request: HttpRequest) -> HttpResponse:
     tokens = ApiToken.objects.filter(user=_user(request), revoked_at=None).order_by("-created_at")
     context = {
         "tokens": tokens,
-        "zones": zones.names(),
-        "own_zone": zones.zone_of(_user(request)),
+        "zones": time_zones.names(),
+        "own_zone": time_zones.zone_of(_user(request)),
         "site_zone": timezone.get_default_timezone_name(),
         "now": timezone.now(),
     }
@@ -48,7 +48,7 @@ def account(request: HttpRequest) -> HttpResponse:
 def choose_zone(request: HttpRequest) -> HttpResponse:
     """Keep the zone in which the person wants to see times."""
     try:
-        zones.choose(_user(request), plain(request.POST.get("zone", "")).strip())
+        time_zones.choose(_user(request), plain(request.POST.get("zone", "")).strip())
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -82,7 +82,7 @@ class ResetForm(PasswordResetForm):
 
     def get_users(self, email: str) -> Any:
         """Return who gets a mail."""
-        return super().get_users(email) if logins.may_mail(email) else ()
+        return super().get_users(email) if login_limits.may_mail(email) else ()
 
 
 class ResetView(auth.PasswordResetView):
@@ -92,5 +92,5 @@ class ResetView(auth.PasswordResetView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Count the request and send the mail."""
-        logins.allow_reset(self.request)
+        login_limits.allow_reset(self.request)
         return super().form_valid(form)

@@ -1,4 +1,4 @@
-"""What is done to jobs from their pages: every action is a POST that answers 303."""
+"""The actions on a job: every one is a POST that redirects with 303."""
 
 from collections.abc import Callable
 from typing import cast
@@ -6,13 +6,13 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from jobroom.arguments import WrongArguments
 from jobroom.arguments.storable import plain
-from jobroom.jobs import control
+from jobroom.jobs import control, current_state
 from jobroom.jobs.exceptions import JobError, NotAllowed
 from jobroom.jobs.models import Job, State
 from jobroom.users import User
@@ -28,14 +28,26 @@ class SeeOther(HttpResponseRedirect):
     status_code = 303
 
 
+def next_of(request: HttpRequest) -> str:
+    """Return the page of this site that a form says to go on to; empty where it says none."""
+    wanted = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return wanted if safe else ""
+
+
 def _act(request: HttpRequest, job_id: str, action: Callable[[Job, User], str]) -> HttpResponse:
     user = cast("User", request.user)  # login_required has seen to it
-    job = get_object_or_404(Job.objects.visible_to(user), pk=job_id)
+    # As it is now, and not as the history has it: a job that has ended may be retried at once, like over the API and by a command.
+    job = current_state.visible_job(job_id, user)
+    if job is None:
+        raise Http404
     try:
         messages.success(request, action(job, user))
     except (JobError, WrongArguments) as error:
         messages.error(request, str(error))
-    return SeeOther(job.get_absolute_url())
+    return SeeOther(next_of(request) or job.get_absolute_url())
 
 
 @login_required
@@ -45,9 +57,10 @@ def cancel(request: HttpRequest, job_id: str) -> HttpResponse:
 
     def asked(job: Job, user: User) -> str:
         said = control.cancel(job=job, by=user)
-        job.refresh_from_db(fields=["state", "cancel_by"])
+        now = current_state.job(job.pk) or job
         # The page says for itself that a job is being cancelled: one box, and not two.
-        return "" if job.cancel_by and job.state == State.RUNNING else said
+        is_said = now.cancel_by and now.state == State.RUNNING and not next_of(request)
+        return "" if is_said else said
 
     return _act(request, job_id, asked)
 

@@ -1,4 +1,4 @@
-"""Many jobs at once: first a page that says what would happen to which, then the doing."""
+"""Many jobs at once: first a page with a preview, then the action."""
 
 from datetime import datetime
 from typing import cast
@@ -73,6 +73,6 @@ def _done(request: HttpRequest, action: bulk.Action, wanted: bulk.Choice, user: 
         messages.success(request, "It goes on in this job, which shows how far it is.")
         return SeeOther(job.get_absolute_url())
     outcome = bulk.at_once(action, wanted, user)
-    tell = messages.success if outcome.done and not outcome.stopped else messages.error
-    tell(request, bulk.sentence(action, outcome))
+    show = messages.success if outcome.done and not outcome.stopped else messages.error
+    show(request, bulk.sentence(action, outcome))
     return SeeOther(back)

@@ -1,4 +1,4 @@
-"""Lists of jobs that a person keeps under a name. What is kept is the address, so a view is sent to others as a link."""
+"""Saved lists of jobs. What is saved is the address, so a list is shared as a link."""
 
 from typing import cast
 from urllib.parse import parse_qsl

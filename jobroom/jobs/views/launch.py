@@ -1,4 +1,4 @@
-"""The launch page of a task, and what can be done there: launch, repeat, keep a preset."""
+"""The launch page of a task: launch, repeat, keep a preset."""
 
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from jobroom.jobs.models import Job, Preset, Source
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.limits import TooMany
 from jobroom.users import User
-from jobroom.web.middleware import later
+from jobroom.web.error_pages import later
 from jobroom.web.versions import version_of
 
 # Latest jobs of the task that its page shows.

@@ -1,4 +1,4 @@
-"""The pages of the jobs."""
+"""The overview, the list of jobs and the page of one."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from django.views.decorators.http import require_safe
 from jobroom.arguments import schema_of
 from jobroom.events import consumer
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs import catalogue, comparison, policies, queues, results, throughput, window
-from jobroom.jobs import causes as failure_causes
+from jobroom.jobs import catalogue, comparison, labels, lateness, policies, queues, results, throughput, time_window
+from jobroom.jobs import recent_failures as failure_causes
 from jobroom.jobs.filters import JobFilter, counts, jobs_at
 from jobroom.jobs.models import Job, State, StoredFile
 from jobroom.jobs.signals import attention_asked, coming_asked
@@ -104,17 +104,23 @@ def _answers(question: Signal, user: User) -> list[Any]:
 
 
 def _first_choices(user: User) -> list[catalogue.TaskEntry]:
-    """Return tasks that someone new could launch at once: those that need no answers come first."""
+    """Return tasks that someone new could launch at once, of different apps: those that need no answers come first."""
     tasks = current_app.tasks
-    kept_up = {entry.get("task") for entry in current_app.conf.beat_schedule.values()}
-    chores = {tasks[name].run for name in kept_up if name in tasks}  # what runs by itself is nothing to begin with
+    scheduled = {entry.get("task") for entry in current_app.conf.beat_schedule.values()}
+    # What runs by itself is nothing to begin with, nor is what keeps Jobroom itself tidy.
+    chores = {task.title for task in catalogue.entries() if task.name in scheduled or task.app == "jobroom"}
     open_ones = [
         task
         for task in catalogue.entries()
-        if policies.may_launch(user, task.name) and task.summary and tasks[task.name].run not in chores
+        if policies.may_launch(user, task.name) and task.summary and task.title not in chores and not task.step_of
     ]
     needs = {one.name: sum(p.required for p in schema_of(tasks[one.name]).parameters) for one in open_ones}
-    return sorted(open_ones, key=lambda task: (needs[task.name], task.title.lower()))[:FIRST]
+    ordered = sorted(open_ones, key=lambda task: (needs[task.name], task.title.lower()))
+    of_apps: dict[str, list[catalogue.TaskEntry]] = {}
+    for task in ordered:
+        of_apps.setdefault(task.app, []).append(task)
+    rank = {task.name: n for some in of_apps.values() for n, task in enumerate(some)}
+    return sorted(ordered, key=lambda task: rank[task.name])[:FIRST]
 
 
 @login_required
@@ -127,9 +133,10 @@ def job_list(request: HttpRequest) -> HttpResponse:
     may_act = any(policies.may_cancel(user, job) for job in wanted.rows)
     context = {
         "filter": wanted,
+        "late": sum(lateness.numbers(Job.objects.visible_to(user)).values()),
         "total": wanted.total,
         "views": [(name, query, query == wanted.link()) for name, query in kept_lists.views_of(user)],
-        "withins": window.WITHIN,
+        "withins": time_window.WITHIN,
         "may_act": may_act,
         "why_not_act": ""
         if may_act
@@ -155,33 +162,43 @@ def log(request: HttpRequest, job_id: str) -> HttpResponseBase:
     return answer
 
 
+def _arguments(found: Job, user: User) -> list[tuple[str, Any, str]]:
+    """Return name, value, and for ids of rows and files what they are called."""
+    named = catalogue.named_arguments(found)
+    task = current_app.tasks.get(found.task)
+    called = labels.names_of(schema_of(task), named, user) if task is not None else {}
+    return [(name, value, called.get(name, "")) for name, value in named]
+
+
 @login_required
 @never_cache
 @require_safe
 def job(request: HttpRequest, job_id: str) -> HttpResponse:
     """Show one job; who may not see it learns nothing, not even that it exists."""
-    visible = Job.objects.visible_to(_user(request))
+    user = _user(request)
+    visible = Job.objects.visible_to(user)
     found = get_object_or_404(visible.select_related("owner"), pk=job_id.replace("\x00", ""))
     level = request.GET.get("level", "")
     shown = (
         found.log_lines.filter(level__in=LEVELS[LEVELS.index(level) :]) if level in LEVELS else found.log_lines.all()
     )
     lines = list(shown.order_by("-pk")[: LINES + 1])
-    readable = policies.may_see_arguments(_user(request), found)
+    readable = policies.may_see_arguments(user, found)
     files = list(StoredFile.objects.made_by(found)[:FILES])
-    beside = comparison.of(found, _user(request)) if readable else None
+    beside = comparison.of(found, user) if readable else None
     related = visible.in_bulk({pk for pk in (found.holder, found.parent_id, found.answer_of) if pk})
     return render(
         request,
         "jobroom/jobs/job.html",
         {
             "job": found,
+            "late": lateness.sentences(found),
             "readable": readable,
             "beside": beside,
             "split": beside.frame.split(found.traceback) if beside and beside.frame else None,
             "shown": results.shown(found.result, files) if readable and found.result is not None else None,
-            "may_act": policies.may_cancel(_user(request), found),
-            "arguments": catalogue.named_arguments(found),
+            "may_act": policies.may_cancel(user, found),
+            "arguments": _arguments(found, user) if readable else [],
             "attempts": list(found.attempt_set.order_by("-number")[:ATTEMPTS]),
             "lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1],
             "more_lines": len(lines) > LINES,

@@ -1,10 +1,9 @@
-"""The staff's page of cached results: how many, how large, how useful, and the button that forgets them."""
+"""The staff's page of cached results: how many, how large, how often used, and a button that deletes them."""
 
 from typing import Any
 
 from celery import current_app
 from django.contrib import messages
-from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,9 +16,10 @@ from jobroom.cache.identity import kept_seconds
 from jobroom.conf import settings
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.signals import acted
+from jobroom.web.staff import staff_only
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def answers(request: HttpRequest) -> HttpResponse:
@@ -43,7 +43,7 @@ def answers(request: HttpRequest) -> HttpResponse:
     return render(request, "jobroom/jobs/answers.html", context)
 
 
-@staff_member_required
+@staff_only
 @require_POST
 def purge(request: HttpRequest) -> HttpResponse:
     """Forget the answers of one task, or all."""

@@ -1,4 +1,4 @@
-"""Tells the page where its socket is."""
+"""A template tag for the address of the page's WebSocket."""
 
 from django import template
 from django.urls import get_script_prefix

@@ -6,5 +6,5 @@ from typing import Any
 
 def messages(frame: str) -> list[dict[str, Any]]:
     """Return the messages in a frame, which holds one or a list of them."""
-    told = json.loads(frame)
-    return told if isinstance(told, list) else [told]
+    content = json.loads(frame)
+    return content if isinstance(content, list) else [content]

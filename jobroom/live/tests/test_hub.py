@@ -30,27 +30,27 @@ def hub(monkeypatch):
     hub, viewer = Hub(), Viewer()
     hub.watchers["thing:x"] = {viewer}
 
-    def tell(kind, seq):
+    def event(kind, seq):
         data = json.dumps({"type": kind, "seq": seq})
         hub._take({"type": "message", "channel": topics.channel("thing:x"), "data": data})
 
-    return tell, viewer
+    return event, viewer
 
 
 async def test_of_a_burst_of_progress_the_newest_is_offered(hub):
-    tell, viewer = hub
+    event, viewer = hub
     for seq in (1, 2, 4, 3):
-        tell("progress", seq)
+        event("progress", seq)
     assert viewer.got == []
     await asyncio.sleep(0)
     assert viewer.got == [("progress", 4)]
 
 
-async def test_a_progress_is_offered_before_what_was_told_after_it(hub):
-    tell, viewer = hub
-    tell("progress", 1)
-    tell("progress", 2)
-    tell("log", 3)
-    tell("progress", 4)
+async def test_a_progress_is_offered_before_what_was_published_after_it(hub):
+    event, viewer = hub
+    event("progress", 1)
+    event("progress", 2)
+    event("log", 3)
+    event("progress", 4)
     await asyncio.sleep(0)
     assert viewer.got == [("progress", 2), ("log", 3), ("progress", 4)]

@@ -57,7 +57,7 @@ class Page:
             headers.append((b"cookie", f"sessionid={session}".encode()))
         scope = {"type": "websocket", "path": "/ws/live/", "query_string": b"", "headers": headers, "subprotocols": []}
         self.socket = ApplicationCommunicator(application, scope)
-        self.told = []
+        self.heard = []
 
     async def connect(self):
         await self.socket.send_input({"type": "websocket.connect"})
@@ -82,9 +82,9 @@ class Page:
         return await self.get()
 
     async def get(self):
-        if not self.told:
-            self.told = messages((await self.socket.receive_output(timeout=10))["text"])
-        return self.told.pop(0)
+        if not self.heard:
+            self.heard = messages((await self.socket.receive_output(timeout=10))["text"])
+        return self.heard.pop(0)
 
 
 async def test_a_page_gets_a_snapshot_and_then_every_event():
@@ -134,7 +134,7 @@ async def test_a_lost_right_ends_the_topic_at_the_next_look(kind):
     async with Page(await cookie()) as page:
         await page.ask(subscribe="thing:x")
         allowed.clear()
-        hub.current()._tell_all_anew()
+        hub.current()._resend_all()
         assert (await page.get())["type"] == "denied"
         assert "thing:x" not in hub.current().watchers
 

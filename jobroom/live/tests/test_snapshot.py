@@ -59,7 +59,7 @@ async def test_other_topics_do_not_wait(source):
     assert sorted(source.asked) == [("a", 0), ("b", 0)]
 
 
-async def test_who_leaves_takes_the_look_from_nobody(source):
+async def test_who_leaves_takes_the_look_from_no_one(source):
     looks = Looks(source.read)
     leaves, stays = [asyncio.create_task(looks.at("t", 0)) for _ in range(2)]
     await under_way(source, 1)

@@ -54,7 +54,7 @@ async def test_messages_keep_their_order(browser):
     assert [event["seq"] for event in browser.got] == [1, 2, 3, 4, 5]
 
 
-async def test_what_comes_before_the_snapshot_waits_and_is_not_told_twice(browser):
+async def test_what_comes_before_the_snapshot_waits_and_is_not_sent_twice(browser):
     browser.subscriber.hold("t")
     for seq in (4, 5, 6):
         browser.offer(seq)
@@ -75,7 +75,7 @@ async def test_what_waits_for_a_slow_browser_goes_in_one_frame(browser):
     assert browser.frames == 2
 
 
-async def test_an_old_message_is_not_told(browser):
+async def test_an_old_message_is_not_sent(browser):
     browser.offer(5)
     browser.offer(4)
     browser.offer(0, kind="changed")
@@ -110,7 +110,7 @@ async def test_a_browser_that_is_too_slow_gets_a_fresh_snapshot(browser, setting
     assert browser.resynced == ["t"]
 
 
-async def test_what_comes_in_a_flood_before_the_snapshot_is_told_anew_from_bounded_memory(browser, settings):
+async def test_what_comes_in_a_flood_before_the_snapshot_is_sent_again_from_bounded_memory(browser, settings):
     settings.JOBROOM = settings.JOBROOM | {"LIVE_OUTBOX_LIMIT": 5}
     browser.subscriber.hold("t")
     for seq in range(1, 100):

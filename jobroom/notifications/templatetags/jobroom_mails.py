@@ -1,4 +1,4 @@
-"""How the states of mails look."""
+"""Template tags for the states of mails."""
 
 from django import template
 from django.utils.safestring import SafeString
@@ -16,6 +16,7 @@ _LOOKS = {
     State.FAILED: "failed",
     State.UNKNOWN: "lost",
     State.STOPPED: "cancelled",
+    State.NOBODY: "skipped",
     Outcome.LATER: "retrying",
     Outcome.ASKED: "retrying",
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobroom.notifications.checks import somebody_is_told
+from jobroom.notifications.checks import admins_are_named
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,6 @@ from jobroom.notifications.checks import somebody_is_told
         ([("Ada", "ada@example.org")], False, []),
     ],
 )
-def test_a_site_that_tells_nobody_is_warned_of_in_production(settings, admins, development, found):
+def test_a_site_that_notifies_no_one_is_warned_of_in_production(settings, admins, development, found):
     settings.ADMINS, settings.DEVELOPMENT = admins, development
-    assert [message.id for message in somebody_is_told()] == found
+    assert [message.id for message in admins_are_named()] == found

@@ -8,7 +8,7 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils import timezone
 
 from jobroom.notifications import content, delivery, submission, transport
-from jobroom.notifications.models import STALE, AdminMail, Mail, MailState, Outcome, State
+from jobroom.notifications.models import STALE, Mail, Outcome, State
 from jobroom.testing.mail_server import free_port, mail_server
 
 pytestmark = pytest.mark.django_db
@@ -180,7 +180,7 @@ def test_a_claim_that_was_never_used_is_taken_up_by_the_same_job_alone():
     assert same.hand_over([ADA])
 
 
-def test_whoever_loses_the_claim_breaks_the_conversation_off(through_smtp):
+def test_who_loses_the_claim_breaks_the_conversation_off(through_smtp):
     mail = posted()
 
     def lost(recipients):
@@ -283,15 +283,6 @@ def test_a_backend_that_breaks_is_asked_again(settings, monkeypatch):
     mail = posted()
     delivery.deliver(mail=mail, by="w", job="j1")
     assert (mail.state, mail.error) == (State.WAITING, "ValueError: the provider is down")
-
-
-def test_the_list_of_failure_mails_hears_of_it(settings):
-    told = AdminMail.objects.create(id="m1", state=MailState.WAITING, subject="s", body="b", job_id="j")
-    message = submission.compose(to=[ADA], subject="s", text="b", key="failure m1", may_repeat=True)
-    mail, _ = submission.post(message, failure=told, job="j1")
-    delivery.deliver(mail=mail, by="w", job="j1")
-    told.refresh_from_db()
-    assert (told.state, told.attempts, told.sent_at) == (MailState.SENT, 1, mail.ended_at)
 
 
 def test_a_second_round_leaves_the_first_as_it_was(through_smtp):

@@ -15,10 +15,9 @@ from django.utils import timezone
 from jobroom import redis
 from jobroom.events import heartbeat
 from jobroom.events.heartbeat import Worker
-from jobroom.notifications import content, services, submission
+from jobroom.notifications import content, submission
 from jobroom.notifications.exceptions import KeyTaken, MailError, NotNow, WrongAddress
-from jobroom.notifications.models import AdminMail, Mail, MailState, State
-from jobroom.tasks import failure_mail
+from jobroom.notifications.models import Mail, State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
 
@@ -88,7 +87,7 @@ def test_a_wrong_recipient_does_not_keep_the_others_from_it(queue):
     assert len(queue) == 1
 
 
-def test_nobody_but_wrong_recipients_fails_at_once(queue):
+def test_no_one_but_wrong_recipients_fails_at_once(queue):
     message(to=["nonsense", "a b@example.org"]).send()
     mail = Mail.objects.get()
     assert (mail.state, queue) == (State.FAILED, [])
@@ -131,7 +130,7 @@ def test_cleaning_keeps_what_is_young_or_on_its_way_and_files_that_are_new(tmp_p
     assert submission.clean(0) == 0
     assert not stale.exists()
     assert fresh.exists()
-    assert submission.clean() == 4
+    assert submission.clean() == 5
     assert set(Mail.objects.values_list("state", flat=True)) == {State.WAITING, State.SENDING}
 
 
@@ -158,10 +157,10 @@ def test_a_person_sends_again_and_gives_up(queue):
     assert list(mail.attempt_set.values_list("outcome", "by")) == [("stopped", "ada"), ("asked", "ada")]
 
 
-def test_what_everybody_has_and_what_is_being_sent_is_left_alone():
+def test_what_everyone_has_and_what_is_being_sent_is_left_alone():
     message().send()
     mail = Mail.objects.get()
-    for state, delivered, reason in ((State.SENDING, [], "this moment"), (State.SENT, mail.addresses, "Everybody")):
+    for state, delivered, reason in ((State.SENDING, [], "this moment"), (State.SENT, mail.addresses, "Everyone")):
         mail.state, mail.delivered = state, delivered
         with pytest.raises(NotNow, match=reason):
             submission.again(mail=mail, by="ada")
@@ -180,57 +179,3 @@ def test_the_cancel_of_its_job_gives_a_mail_up():
     message().send()
     submission.cancelled(job=Mail.objects.get().job_id)
     assert (Mail.objects.get().state, Mail.objects.get().error) == (State.STOPPED, "Its job was cancelled.")
-
-
-# Failure mail -----------------------------------------------------------------------------------------------------------
-def failure(mail_id="m1"):
-    mail = {"id": mail_id, "job": "j1", "task": "Weigh", "subject": "Error in weighing", "body": "b"}
-    return {**mail, "fingerprint": "f"}
-
-
-def test_a_failure_mail_takes_the_queue(queue):
-    failure_mail._deliver(failure(), boxed=False)
-    mail, told = Mail.objects.get(), AdminMail.objects.get()
-    assert queue == [(str(mail.pk), mail.job_id)]
-    assert (mail.failure_id, mail.may_repeat, mail.recipients) == ("m1", True, "ada@example.org")
-    assert (told.state, told.next_try, told.subject) == (MailState.WAITING, None, "Error in weighing")
-    failure_mail._deliver(failure(), boxed=False)  # someone took it over meanwhile
-    assert Mail.objects.count() == 1
-    assert django_mail.outbox == []
-
-
-def broken(what, monkeypatch, settings):
-    def away(*args, **kwargs):
-        raise OperationalError("away")
-
-    if what == "no worker":
-        monkeypatch.setattr(heartbeat, "workers", list)
-    elif what == "redis":
-        monkeypatch.setattr(heartbeat, "workers", away)
-    elif what == "broker":
-        monkeypatch.setattr(current_app.tasks[submission.DELIVER], "apply_async", away)
-    else:
-        settings.EMAIL_BACKEND = settings.JOBROOM["EMAIL_TRANSPORT"]
-
-
-@pytest.mark.parametrize("what", ["no worker", "redis", "broker", "switched off"])
-def test_a_failure_mail_goes_past_a_queue_that_is_broken(what, monkeypatch, settings):
-    broken(what, monkeypatch, settings)
-    failure_mail._deliver(failure(), boxed=False)
-    (sent,) = django_mail.outbox
-    assert (sent.subject, sent.to) == ("Error in weighing", ["ada@example.org"])
-    assert not Mail.objects.exists()
-    assert not AdminMail.objects.exists()  # the recorder writes it when it hears of it
-
-
-def test_a_failure_mail_that_is_sent_again_by_hand_is_still_one_mail():
-    failure_mail._deliver(failure(), boxed=False)
-    Mail.objects.update(state=State.FAILED)
-    told = AdminMail.objects.get()
-    told.again()
-    assert services.send_due() == 1
-    told.refresh_from_db()
-    assert (told.state, Mail.objects.get().state, len(django_mail.outbox)) == (MailState.SENT, State.SENT, 1)
-    told.again()
-    services.send_due()
-    assert len(django_mail.outbox) == 1

@@ -102,7 +102,7 @@ def test_what_is_refused_fails_the_job_and_a_retry_by_hand_tries_again(job, sett
     assert len(server.mails) == 1
 
 
-def test_what_nobody_knows_fails_the_job_and_stays_so(job, settings):
+def test_what_no_one_knows_fails_the_job_and_stays_so(job, settings):
     with mail_server(answers={"content": ["hang up"]}) as server:
         smtp(settings, server.port)
         for _ in range(2):

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobroom.jobs.lists import PAGE
-from jobroom.notifications import content, submission
-from jobroom.notifications.models import AdminMail, Attempt, Mail, MailState, State
+from jobroom.notifications import content, failure_mails, submission
+from jobroom.notifications.models import Attempt, Mail, State
 
 pytestmark = pytest.mark.django_db
 
@@ -130,23 +130,41 @@ def test_acting_needs_the_permission(client, action):
 def test_what_cannot_be_done_says_why(admin_client):
     mail = posted(state=State.SENT, delivered=["ada@example.org"])
     text = admin_client.get(mail.get_absolute_url()).content.decode()
-    assert 'disabled title="Everybody has got it."' in text
+    assert 'disabled title="Everyone has got it."' in text
     answer = admin_client.post(reverse("jobroom:notifications:again", args=[mail.pk]), follow=True)
-    assert "Everybody has got it." in answer.content.decode()
+    assert "Everyone has got it." in answer.content.decode()
 
 
 def test_people_who_are_no_staff_see_nothing(client):
     mail = posted()
     client.force_login(User.objects.create_user("bob"))
     for address in (reverse("jobroom:notifications:mails"), mail.get_absolute_url()):
-        assert client.get(address).status_code == 302
-    assert client.post(reverse("jobroom:notifications:again", args=[mail.pk])).status_code == 302
+        assert client.get(address).status_code == 403
+    assert client.post(reverse("jobroom:notifications:again", args=[mail.pk])).status_code == 403
     assert client.get(reverse("jobroom:notifications:api-mails")).status_code == 403
 
 
-def test_failure_mails_that_went_past_the_queue_and_failed_are_told(admin_client):
-    AdminMail.objects.create(id="m", state=MailState.FAILED, subject="s", job_id="j")
-    assert "1 failure mail could not be sent past the queue" in page(admin_client)
+def test_a_mail_about_a_failed_job_is_found_by_the_job_and_leads_to_it(admin_client):
+    mail = posted(failed_job="j-failed", task="Weigh")
+    posted("k2")
+    found = admin_client.get(reverse("jobroom:notifications:api-mails"), {"q": "j-failed"}).json()["results"]
+    assert [(row["id"], row["failed_job"], row["task"]) for row in found] == [(str(mail.pk), "j-failed", "Weigh")]
+    assert 'href="/jobs/j-failed/">the failed job</a>' in admin_client.get(mail.get_absolute_url()).content.decode()
+
+
+def test_a_mail_that_had_no_recipient_is_sent_to_those_who_are_admins_now(admin_client, settings):
+    settings.ADMINS = []
+    failure = {"id": "m1", "job": "j1", "task": "Weigh", "subject": "Error", "body": "trace", "fingerprint": "f"}
+    assert failure_mails.take(failure)
+    mail = Mail.objects.get()
+    again = reverse("jobroom:notifications:again", args=[mail.pk])
+    assert "ADMINS is still empty" in admin_client.post(again, follow=True).content.decode()
+    settings.ADMINS = ["ada@example.org"]
+    assert "On its way to 1 of 1" in admin_client.post(again, follow=True).content.decode()
+    mail.refresh_from_db()
+    assert (mail.state, mail.addresses, mail.failed_job) == (State.WAITING, ["ada@example.org"], "j1")
+    assert b"To: ada@example.org" in content.read(mail)
+    assert b"trace" in content.read(mail)
 
 
 def test_a_mail_whose_file_is_gone_has_a_page(admin_client, settings, tmp_path):

@@ -20,6 +20,9 @@ class Command(BaseCommand):
         parser.add_argument("--break", dest="name", default="", metavar="LOCK", help="take this lock from its holder")
         parser.add_argument("--limits", action="store_true", help="list limits of tasks and fair queues instead")
         parser.add_argument("--free", nargs=2, metavar=("LIMIT", "JOB"), help="take the place of a job in a limit away")
+        parser.add_argument(
+            "--next", dest="job", metavar="JOB", help="let a job that waits for a limit or turn be the next"
+        )
         parser.add_argument("--reason", default="", help="why; kept in the audit and on the job")
         parser.add_argument("--json", action="store_true")
         terminal.add_who(parser)
@@ -34,6 +37,10 @@ class Command(BaseCommand):
             if options["free"]:
                 by = terminal.actor(options["user"])
                 self.stdout.write(limits.free(*options["free"], by=by, reason=options["reason"]))
+                return
+            if options["job"]:
+                by = terminal.actor(options["user"])
+                self.stdout.write(limits.let_be_next(options["job"], by=by, reason=options["reason"]))
                 return
             terminal.check_may_see(options["user"])
             if options["limits"]:

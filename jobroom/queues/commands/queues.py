@@ -43,6 +43,8 @@ class Command(BaseCommand):
             who = ", ".join(row.workers) or "-"
             line = f"{row.name:<24}  {row.state:<8}  {depth:>10}  {row.processes:>3} processes  {who}"
             self.stdout.write(self.style.ERROR(line) if row.is_bad else line)
+            if row.held:
+                self.stdout.write(f"  and {row.held_words}")
             if row.paused:
                 self.stdout.write(f"  paused by {row.paused.by}: {row.paused.reason}")
 

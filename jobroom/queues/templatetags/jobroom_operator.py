@@ -1,4 +1,4 @@
-"""How the states of queues look."""
+"""Template tags for the states of queues."""
 
 from django import template
 from django.utils.safestring import SafeString

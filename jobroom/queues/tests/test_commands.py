@@ -39,7 +39,7 @@ def test_pause_and_resume(django_user_model):
     assert Act.objects.newest_first()[0].who == "boss"
 
 
-def test_purge_says_first_how_many_and_does_it_when_told_to():
+def test_purge_says_first_how_many_and_does_it_when_confirmed():
     app.send_task("demo.echo", queue="heavy")
     assert "1 messages wait" in said("queues", "purge", "heavy")
     with pytest.raises(CommandError, match="Say why"):

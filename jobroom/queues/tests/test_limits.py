@@ -1,18 +1,21 @@
-"""Limits on page, API and command: who has a place, who waits; a place is taken away with a reason, and swept when nobody has it."""
+"""Limits on page, API and command: who has a place, who waits; a place is taken away with a reason, and swept when no one has it."""
 
 import io
 import json
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from jobroom import redis
+from jobroom.anchors import anchor
 from jobroom.audit.models import Act
 from jobroom.celery import task_limits
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.queue_position import waiting
-from jobroom.queues import limits
+from jobroom.queues import board, limits
 from jobroom.signals import jobs_recorded
 from jobroom.testing.tasks import made_task
 from jobroom.tests.test_task_limits import Message, next_ones, nothing, starts
@@ -25,6 +28,7 @@ NAME = "scratch.limited"
 @pytest.fixture(autouse=True)
 def _one_of_two(monkeypatch):
     redis.client().flushdb()
+    cache.clear()
     monkeypatch.setattr(task_limits, "_limits", {})
     monkeypatch.setattr(task_limits, "_is_jobrooms", lambda app: True)
     with made_task(nothing, name=NAME, limit=1):
@@ -88,7 +92,8 @@ def test_the_page_of_a_job_says_why_it_waits(operator):
     assert waiting([job])["second"].short.endswith("limit reached: 1 of 1 running")
     page = operator.get("/jobs/second/").content.decode()
     assert "Limit reached: 1 of 1 running" in page
-    assert "/locks/#limits" in page
+    assert "the place is held by job first since" in page
+    assert f"/locks/?job=second#{anchor('limit', NAME)}" in page
 
 
 def test_a_job_that_ended_without_a_word_gives_its_place_back():
@@ -96,7 +101,7 @@ def test_a_job_that_ended_without_a_word_gives_its_place_back():
     assert next_ones() == ["second"]
 
 
-def test_a_round_finds_places_that_nobody_has(monkeypatch):
+def test_a_round_finds_places_that_no_one_has(monkeypatch):
     monkeypatch.setattr(limits, "STALE", -1.0)
     Job.objects.create(id="first", task=NAME, state=State.RUNNING)
     limits.sweep()
@@ -128,3 +133,55 @@ def test_the_page_shows_the_limits_for_which_most_jobs_wait(operator, monkeypatc
         page = operator.get("/locks/").content.decode()
     assert "scratch.quieter" not in page
     assert "lists all" in page
+
+
+def test_the_list_of_queues_shows_what_waits_beside_the_broker(operator):
+    Job.objects.create(id="second", task=NAME, state=State.QUEUED, queue="default")
+    for number, (name, key, value) in enumerate(
+        [("turns:parked", "f", "queue:default"), ("batch:waits", "b", "g"), ("debounce:waits", "d", "g")]
+    ):
+        redis.client().hset(redis.key(*name.split(":")), key, value)
+        Job.objects.create(id=key, task=NAME, state=State.QUEUED, queue="default", priority=number)
+    redis.client().hset(redis.key("batch", "waits"), "gone", "g")  # of a job that has ended
+    words = "1 for a batch, 1 for a last call, 1 for a limit, 1 for a turn"
+    assert words in operator.get("/queues/").content.decode()
+    rows = {row["name"]: row for row in operator.get("/api/queues/").json()}
+    assert rows["default"]["held"] == {"batch": 1, "debounce": 1, "limit": 1, "turn": 1}
+    assert rows["heavy"]["held"] == {}
+    out = io.StringIO()
+    call_command("queues", stdout=out)
+    assert f"and {words}" in out.getvalue()
+
+
+def test_no_number_of_jobs_beside_the_broker_costs_more_questions(django_assert_max_num_queries):
+    Job.objects.bulk_create(
+        Job(id=f"{kind}-{number}", task=NAME, state=State.QUEUED, queue="default", queued_at=timezone.now())
+        for kind in ("limit", "batch", "debounce")
+        for number in range(3000)
+    )
+    redis.client().delete(redis.key("turns", "parked"))
+    for kind, key in (("limit", "turns:parked"), ("batch", "batch:waits"), ("debounce", "debounce:waits")):
+        redis.client().hset(redis.key(*key.split(":")), mapping={f"{kind}-{number}": "g" for number in range(3000)})
+    with django_assert_max_num_queries(10):
+        row = next(row for row in board.board() if row.name == "default")
+    assert row.held_words == "1,000+ for a batch, 1,000+ for a last call, 1,000+ for a limit"
+
+
+def test_a_job_is_let_be_the_next_on_page_api_and_command(operator):
+    Job.objects.create(id="third", task=NAME, state=State.QUEUED, queue="default")
+    assert not starts(Message(NAME, "third"))
+    assert "1 is before it" in " ".join(operator.get("/locks/?job=third").content.decode().split())
+    form = {"job": "third", "next": "/locks/?job=third"}
+    page = " ".join(operator.post("/locks/next/", form, follow=True).content.decode().split())
+    assert "it is the next" in page
+    assert "The job third is the next of" in page
+    answer = operator.post("/api/limits/next/", {"job": "second"}, content_type="application/json")
+    assert answer.json()["detail"].startswith("The job second is the next of")
+    out = io.StringIO()
+    call_command("locks", job="third", stdout=out)
+    assert "The job third is the next of" in out.getvalue()
+    with pytest.raises(CommandError, match="waits for no limit"):
+        call_command("locks", job="first")
+    assert [act.action for act in Act.objects.all()] == ["let be next"] * 3
+    limits.free(NAME, "first", by="grace", reason="x")
+    assert next_ones() == ["third"]

@@ -6,7 +6,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobroom import redis
-from jobroom.jobs import measures
+from jobroom.jobs import metric_counters
 from jobroom.jobs.recorder.writer import Change
 from jobroom.live import sockets
 from jobroom.workers import health
@@ -21,7 +21,7 @@ LABELS = ("task", "queue", "state", "le", "part", "version")
 @pytest.fixture(autouse=True)
 def _clean():
     redis.client().flushdb()
-    measures.forget()
+    metric_counters.forget()
     health.forget()
 
 
@@ -39,8 +39,8 @@ def samples(client) -> dict[tuple[str, ...], float]:
 
 
 def test_jobs_are_counted_with_their_waits_and_durations(admin_client):
-    measures.count([change("queued", "running", waited=0.3)])
-    measures.count(
+    metric_counters.count([change("queued", "running", waited=0.3)])
+    metric_counters.count(
         [change("running", "succeeded", waited=0.3, took=7.0), change("", "failed", waited=20000, took=0.01)]
     )
     found = samples(admin_client)
@@ -59,19 +59,21 @@ def test_jobs_are_counted_with_their_waits_and_durations(admin_client):
 
 
 def test_what_changes_no_state_is_not_counted_again(admin_client):
-    measures.count([change("succeeded", "succeeded", took=1.0), change("running", "running"), change("", "queued")])
+    metric_counters.count(
+        [change("succeeded", "succeeded", took=1.0), change("running", "running"), change("", "queued")]
+    )
     assert not [
         name for name in samples(admin_client) if name[0].startswith("jobroom_job_") or name[0] == "jobroom_jobs_total"
     ]
 
 
 def test_names_are_bounded(monkeypatch, admin_client):
-    monkeypatch.setattr(measures, "MOST", 3)
-    measures.count([change("", "failed", task=f't{number}\n"') for number in range(9)])
-    measures.forget()  # another recorder
-    measures.count([change("", "failed", task=f"u{number}") for number in range(9)])
+    monkeypatch.setattr(metric_counters, "MOST", 3)
+    metric_counters.count([change("", "failed", task=f't{number}\n"') for number in range(9)])
+    metric_counters.forget()  # another recorder
+    metric_counters.count([change("", "failed", task=f"u{number}") for number in range(9)])
     found = {name[1]: value for name, value in samples(admin_client).items() if name[0] == "jobroom_jobs_total"}
-    assert found[measures.OTHER] == 15
+    assert found[metric_counters.OTHER] == 15
     assert len(found) == 4
 
 
@@ -79,7 +81,7 @@ def test_queues_workers_lag_sockets_and_parts(admin_client):
     all_there()
     worker("busy@a/9", running=[{"job": "x", "task": "demo.add", "since": 1.0, "until": None}])
     current_app.send_task("demo.add", queue="heavy")
-    sockets.tell(3)
+    sockets.report(3)
     found = samples(admin_client)
     assert found["jobroom_queue_depth", "heavy"] == 1
     assert found["jobroom_queue_oldest_seconds", "heavy"] >= 0
@@ -97,7 +99,7 @@ def test_it_costs_the_same_with_a_long_history(admin_client, django_assert_max_n
 
 
 def test_open_metrics_where_that_is_asked_for(admin_client):
-    measures.count([change("", "failed")])
+    metric_counters.count([change("", "failed")])
     answer = admin_client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert "openmetrics" in answer["Content-Type"]
     names = {family.name for family in openmetrics_parser.text_string_to_metric_families(answer.content.decode())}

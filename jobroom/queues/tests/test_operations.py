@@ -1,4 +1,4 @@
-"""Messages are looked at, removed and moved in steps; their jobs keep telling the truth."""
+"""Messages are looked at, removed and moved in steps; their jobs stay true."""
 
 import json
 
@@ -151,7 +151,7 @@ def test_a_move_to_an_unknown_queue_names_the_known_ones():
         operations.move("default", "default", [1], by="grace", reason="x")
 
 
-def test_whoever_is_killed_in_between_leaves_what_another_needs_to_go_on(monkeypatch):
+def test_what_is_killed_in_between_leaves_what_another_needs_to_go_on(monkeypatch):
     jobs = send(3)
     record()
     monkeypatch.setattr(operations, "_end", lambda work, jobs: 1 / 0)

@@ -1,4 +1,4 @@
-"""What an operator does on the pages and over the API, and what others are told."""
+"""What an operator does on the pages and over the API, and what others are answered."""
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -7,7 +7,9 @@ from django.utils import timezone
 
 from image.celery import app
 from jobroom import redis
+from jobroom.anchors import anchor
 from jobroom.audit.models import Act
+from jobroom.events import heartbeat
 from jobroom.jobs.models import Job, State
 from jobroom.locks import ExclusiveLock
 from jobroom.workers.tests.engine import worker
@@ -47,6 +49,7 @@ def test_purge_asks_first_with_the_number_and_then_takes_no_more(operator):
 
 def test_what_is_wrong_is_said_and_changes_nothing(operator):
     app.send_task("demo.echo", queue="heavy")
+    app.send_task("demo.echo", queue="nowhere")  # a name that this process has published to once is no queue by that
     form = {"action": "move", "reason": "x", "target": "nowhere", "confirmed": "1", "counts": "1"}
     assert "There is no queue called “nowhere”" in text_of(operator.post("/queues/of/heavy/many/", form, follow=True))
     form = {"action": "delete", "position": "x", "digest": "y"}
@@ -79,7 +82,7 @@ def test_a_lock_shows_who_waits_and_is_broken_with_a_reason(operator):
         page = text_of(operator.get("/locks/"))
         assert "/jobs/holder/" in page
         assert "/jobs/waits/" in page
-        assert "Who holds it" in text_of(operator.get("/jobs/waits/"))
+        assert "Free the lock" in text_of(operator.get("/jobs/waits/"))
         assert "Say why" in text_of(operator.post("/locks/break/", {"name": "import"}, follow=True))
         page = text_of(operator.post("/locks/break/", {"name": "import", "reason": "it is stuck"}, follow=True))
         assert "Broke the lock import" in page
@@ -109,22 +112,22 @@ def test_the_api_does_what_the_pages_do(operator):
 def test_a_worker_that_does_not_answer_is_said_not_to_have_done_it(operator, monkeypatch):
     monkeypatch.setattr("jobroom.workers.orders.PATIENCE", 0.2)
     worker("w@test/1")
-    said = text_of(operator.post("/workers/tell/", {"worker": "w@test", "action": "quiet"}, follow=True))
+    said = text_of(operator.post("/workers/control/", {"worker": "w@test", "action": "quiet"}, follow=True))
     assert "has not said yet" in said
-    assert "Told by grace to take no more jobs; not seen to be done yet" in said
+    assert "Asked by grace to take no more jobs; not seen to be done yet" in said
     worker("w@test/1", quiet=True)
     assert "not seen to be done yet" not in text_of(operator.get("/workers/"))
     assert "There is no living worker" in text_of(
-        operator.post("/workers/tell/", {"worker": "x", "action": "quiet"}, follow=True)
+        operator.post("/workers/control/", {"worker": "x", "action": "quiet"}, follow=True)
     )
-    assert Act.objects.get().action == "told to take no more jobs"
+    assert Act.objects.get().action == "asked to take no more jobs"
 
 
 @pytest.mark.parametrize(
     ("beat", "sentence"),
     [
         ({"queues": ["other"]}, "No worker serves the queue"),
-        ({"quiet": True}, "quiet: an operator has told it to take no jobs"),
+        ({"quiet": True}, "quiet: an operator has asked it to take no jobs"),
         ({"loop": 100.0}, "receives no jobs"),
         ({"limited": {"demo.echo": {"rate": "1/m", "jobs": ["a"], "count": 1}}}, "rate limit 1/m"),
     ],
@@ -138,3 +141,58 @@ def test_the_page_of_a_waiting_job_names_the_cause_and_leads_to_where_it_is_mend
     page = text_of(operator.get("/jobs/a/"))
     assert sentence in page.replace("<strong>", "")
     assert "/queues/of/default/" in page or "/workers/" in page
+
+
+def test_the_holder_of_a_lock_is_cancelled_from_the_page_of_locks(operator):
+    job = Job.objects.create(pk="holder", task="demo.echo", state=State.RUNNING)
+    with ExclusiveLock("import", job="holder"):
+        page = operator.get("/locks/").content.decode()
+        assert f'id="{anchor("lock", "import")}"' in page
+        assert 'aria-label="Cancel demo.echo"' in page
+        answer = operator.post("/jobs/holder/cancel/", {"next": "/locks/#x"})
+        assert answer["Location"] == "/locks/#x"
+        page = text_of(operator.get("/locks/"))
+        assert "Cancelled." in page
+        assert "Cancelling…" in page
+    job.refresh_from_db()
+    assert job.cancel_by == "grace"
+
+
+def test_a_queue_without_a_worker_is_given_to_one_on_its_own_page(operator, monkeypatch):
+    monkeypatch.setattr("jobroom.workers.orders.PATIENCE", 0.2)
+    assert "Let it take this queue" not in text_of(operator.get("/queues/of/heavy/")), "no worker runs"
+    worker("w@test/1", queues=["default"])
+    assert "Let it take this queue" in text_of(operator.get("/queues/of/heavy/"))
+    assert "Let it take this queue" not in text_of(operator.get("/queues/of/default/"))
+    form = {"worker": "w@test", "action": "add", "argument": "heavy", "next": "/queues/of/heavy/"}
+    assert operator.post("/workers/control/", form)["Location"] == "/queues/of/heavy/"
+    assert "asked to consume the queue heavy" in Act.objects.get().action
+
+
+def test_a_silent_worker_is_replaced_from_its_row(operator, monkeypatch):
+    monkeypatch.setattr("jobroom.workers.orders.PATIENCE", 0.2)
+    worker("gone@test/1", silent=60.0, queues=["heavy"])
+    assert "Hand over" not in text_of(operator.get("/workers/")), "no other runs"
+    worker("w@test/1", queues=["default"])
+    assert "Hand over" in text_of(operator.get("/workers/"))
+    form = {"worker": "gone@test", "action": "hand_over", "argument": "w@test"}
+    assert "w@test was asked to consume the queue heavy" in text_of(
+        operator.post("/workers/control/", form, follow=True)
+    )
+    form = {"worker": "w@test", "action": "give_back", "reason": "x"}
+    assert "There is no silent worker" in text_of(operator.post("/workers/control/", form, follow=True))
+    page = text_of(operator.post("/workers/control/", {**form, "worker": "gone@test"}, follow=True))
+    assert "gone@test is forgotten: no jobs went back" in page
+    assert [each.name for each in heartbeat.workers()] == ["w@test"]
+
+
+def test_the_queues_of_the_newest_of_its_name_are_handed_over(operator, monkeypatch):
+    monkeypatch.setattr("jobroom.workers.orders.PATIENCE", 0.2)
+    worker("gone@test/1", silent=90.0, queues=["older"], started=1.0)
+    worker("gone@test/2", silent=60.0, queues=["heavy"], started=2.0)
+    worker("gone@test/0", silent=95.0, queues=["oldest"], started=0.5)
+    worker("w@test/1", queues=["default"])
+    form = {"worker": "gone@test", "action": "hand_over", "argument": "w@test"}
+    page = text_of(operator.post("/workers/control/", form, follow=True))
+    assert "w@test was asked to consume the queue heavy" in page
+    assert "consume the queue old" not in page

@@ -6,10 +6,12 @@ from django.utils import timezone
 
 from image.celery import app
 from jobroom import redis
+from jobroom.anchors import anchor
 from jobroom.audit.models import Act
 from jobroom.celery import delayed
 from jobroom.celery import pauses as held
 from jobroom.jobs.models import Job, State
+from jobroom.jobs.number_formats import clock
 from jobroom.jobs.queue_position import waiting
 from jobroom.queues import pauses
 from jobroom.queues.exceptions import NotThere, Refused
@@ -83,7 +85,7 @@ def test_an_emptied_redis_learns_again_what_is_paused(committed):
     assert ("queue", "default") in held.current()
 
 
-def test_what_nobody_has_paused_by_the_database_goes_on():
+def test_what_no_one_has_paused_by_the_database_goes_on():
     held.put([held.Paused("queue", "default", "x", "", 1.0)])
     pauses.reconcile()
     assert held.current() == {}
@@ -168,11 +170,13 @@ def test_the_job_says_who_paused_it_since_when_and_why(committed, kind, client, 
     job = Job.objects.create(
         pk="a", task="demo.echo", queue="default", state=State.QUEUED, queued_at=timezone.now(), queued_event=1
     )
-    place = waiting([job])["a"]
-    assert place.reason == f"The {kind} {name} is paused by grace: the new model."
+    assert waiting([job])["a"].short == f"the {kind} {name} is paused by grace: the new model"
     client.force_login(django_user_model.objects.create_superuser("boss"))
     page = client.get("/jobs/a/").content.decode()
-    assert f"<code>{name}</code> is paused</strong> by grace" in page
+    (paused,) = held.current().values()
+    assert f"The {kind} {name} is paused by grace since {clock(paused.moment)}: the new model." in page
+    where = f"/queues/of/{name}/" if kind == "queue" else f"/queues/#{anchor('pause', 'task:demo.echo')}"
+    assert f'href="{where}"' in page
     assert f"Resume {kind} {name}" in page
 
 

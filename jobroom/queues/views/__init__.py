@@ -1,1 +1,1 @@
-"""The pages of queues, pauses and locks, and what is done from them: every action is a POST that answers 303."""
+"""The pages of queues, pauses and locks, and their actions: every one is a POST that redirects with 303."""

@@ -1,14 +1,13 @@
-"""What the actions of all these pages have in common: the right, the sentence afterwards, and where it leads."""
+"""The base of the actions of these pages: the right, the sentence afterwards, and where it redirects to."""
 
 from collections.abc import Callable
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from jobroom.arguments.storable import plain
-from jobroom.jobs.views.actions import SeeOther
+from jobroom.jobs.views.actions import SeeOther, next_of
 from jobroom.queues import broker, policies
 from jobroom.queues.exceptions import QueueError
 
@@ -28,15 +27,7 @@ def act(request: HttpRequest, action: Callable[[str], str], back: str) -> HttpRe
         messages.error(request, str(error))
     except broker.AWAY:
         messages.error(request, "The broker or Redis does not answer, so nothing was done. Try again in a moment.")
-    return SeeOther(_next(request) or back)
-
-
-def _next(request: HttpRequest) -> str:
-    wanted = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if safe else ""
+    return SeeOther(next_of(request) or back)
 
 
 def text(request: HttpRequest, name: str, longest: int = 500) -> str:

@@ -1,6 +1,5 @@
-"""What waits against the code that runs, as page and over the API."""
+"""The check of waiting messages against the running code, as page and over REST."""
 
-from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -15,12 +14,13 @@ from jobroom.jobs.api.base import ApiView
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import problems
 from jobroom.queues.compatibility import KINDS, check_waiting
+from jobroom.web.staff import staff_only
 
 # So long a request looks at each kind of what waits.
 SECONDS = 1.0
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def waiting_page(request: HttpRequest) -> HttpResponse:

@@ -1,20 +1,20 @@
-"""`/metrics` for Prometheus."""
+"""The view of `/metrics` for Prometheus."""
 
 import hmac
 
-from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from jobroom.queues import metrics
 from jobroom.queues.conf import settings
+from jobroom.web.staff import staff_only
 
 
 @require_safe
 @never_cache
 def metrics_page(request: HttpRequest) -> HttpResponse:
-    """Show all numbers to staff, to who has the token, or to everybody if the settings say so."""
+    """Show all numbers to staff, to who has the token, or to everyone if the settings say so."""
     said = request.headers.get("Authorization", "")
     if settings.OPEN or _is_the_token(said):
         return _answer(request)
@@ -37,4 +37,4 @@ def _answer(request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, content_type=content_type)
 
 
-_for_staff = staff_member_required(_answer)
+_for_staff = staff_only(_answer)

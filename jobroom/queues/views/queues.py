@@ -1,6 +1,5 @@
 """The list of queues, and the page of one with its messages."""
 
-from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,12 +15,13 @@ from jobroom.queues import board, broker, operations, pauses, policies
 from jobroom.queues.decoded import decode
 from jobroom.queues.exceptions import NotKnowable, NotThere, QueueError
 from jobroom.queues.views.base import act, text
+from jobroom.web.staff import staff_only
 
 # Messages of a page.
 PAGE = 50
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def queue_list(request: HttpRequest) -> HttpResponse:
@@ -36,7 +36,7 @@ def queue_list(request: HttpRequest) -> HttpResponse:
     return render(request, "jobroom/queues/queues.html", {**context, "rows": rows, "bad": bad, "paused_tasks": tasks})
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_safe
 def queue(request: HttpRequest, name: str) -> HttpResponse:
@@ -45,7 +45,11 @@ def queue(request: HttpRequest, name: str) -> HttpResponse:
     context = {"name": name, "may_operate": policies.may_operate(request.user), "rendered_at": timezone.now()}
     try:
         row = board.board(name)[0]
-        context |= {"row": row, "targets": [other for other in board.names_known() if other != name]}
+        context |= {
+            "row": row,
+            "takers": board.takers(name),
+            "targets": [other for other in board.names_known() if other != name],
+        }
         with broker.queues() as found:
             shown = [decode(stored) for stored in found.page(name, start, PAGE)]
     except NotKnowable as error:
@@ -66,7 +70,7 @@ def _start(request: HttpRequest) -> int:
     return min(int(wanted), DEEPEST) if wanted.isascii() and wanted.isdigit() and len(wanted) < 12 else 0
 
 
-@staff_member_required
+@staff_only
 @require_POST
 def message(request: HttpRequest, name: str) -> HttpResponse:
     """Delete or move one message, or put it to the front or the back."""
@@ -89,7 +93,7 @@ def message(request: HttpRequest, name: str) -> HttpResponse:
     return act(request, once, reverse("jobroom:queues:queue", args=[name]))
 
 
-@staff_member_required
+@staff_only
 @never_cache
 @require_POST
 def many(request: HttpRequest, name: str) -> HttpResponse:
@@ -121,7 +125,7 @@ def _many(request: HttpRequest, action: str, name: str, by: str) -> str:
     return operations.move(name, target, counts, by=by, reason=text(request, "reason"))
 
 
-@staff_member_required
+@staff_only
 @require_POST
 def pause(request: HttpRequest) -> HttpResponse:
     """Pause a queue or a task."""
@@ -133,7 +137,7 @@ def pause(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_member_required
+@staff_only
 @require_POST
 def resume(request: HttpRequest) -> HttpResponse:
     """Resume a queue or a task."""

@@ -1,4 +1,4 @@
-"""What can be done with schedules: check arguments, merge the settings, tell the time, run now."""
+"""Operations on schedules: check arguments, merge the settings, describe when they run, run now."""
 
 from jobroom.schedules.services.arguments import Problem, argument_problems, registered_tasks, secret_problems
 from jobroom.schedules.services.dispatch import message, refusal_of, run_now

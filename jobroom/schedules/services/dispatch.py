@@ -1,4 +1,4 @@
-"""What beat and *Run now* send for a schedule."""
+"""Sends the job of a schedule, for beat and for *Run now*."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def broker_errors(app: Any) -> tuple[type[Exception], ...]:
 def message(row: PeriodicTask) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
     """Return positional arguments, named arguments and send options; raise UnusableSchedule when they are no JSON.
 
-    The header `periodic_task_name` is what tells the database which schedule a job comes from.
+    The header `periodic_task_name` is what names to the database which schedule a job comes from.
     """
     args = _json(row, "args", list)
     kwargs = _json(row, "kwargs", dict)
@@ -110,5 +110,5 @@ def run_now(row: PeriodicTask, by: User | None = None) -> str:
         raise NotSent("The broker does not answer, nothing was sent. Try again in a moment.") from error
     finally:
         tracker.source.reset(origin)
-    audit.tell(by, "ran now", row.name, outcome=f"Sent as job {job}.")
+    audit.record(by, "ran now", row.name, outcome=f"Sent as job {job}.")
     return job

@@ -1,7 +1,8 @@
-"""Makes a schedule of what a person wrote on the launch page."""
+"""Makes a schedule from the launch page of a task."""
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django_celery_beat.models import PeriodicTask
 
 from jobroom.arguments import WrongArguments
 from jobroom.schedules import audit
-from jobroom.schedules.services import when
+from jobroom.schedules.services import ends, notation
 from jobroom.schedules.services.writes import save
 from jobroom.users import User
 
@@ -27,8 +28,9 @@ def repeat(
     queue: str,
     by: User,
     description: str = "",
+    expires: datetime | None = None,
 ) -> PeriodicTask:
-    """Make the schedule; its jobs belong to `by`. Raises WrongArguments with the fields `cron` and `schedule_name`.
+    """Make the schedule; its jobs belong to `by`. Raises WrongArguments with the fields `cron`, `schedule_name`, `expires`.
 
     Args:
         task: name of a registered task, whose arguments have been checked.
@@ -37,14 +39,16 @@ def repeat(
         cron: five fields, `every 15 minutes`, or a moment; by the clocks of the zone that the person has chosen.
         name: what it should be called; without one, the task and `cron`, made unique. Names are unique over all people, so
             what is set by those who may not see the schedules of others has their user name with it: a name that is taken
-            would tell of a schedule that is hidden from them.
+            would reveal a schedule that is hidden from them.
         queue: where its jobs go.
         by: who set it.
         description: what it is for.
+        expires: when it ends.
 
     """
+    ends.check(None, expires)
     cron = " ".join(cron.split())
-    timing = when.read(cron)
+    timing = notation.read(cron)
     name = _own_name(name.strip(), f"{task} {cron}", by)
     row = PeriodicTask(
         name=name,
@@ -54,6 +58,7 @@ def repeat(
         queue=queue or None,
         headers=_headers(by),
         description=description or f"Set by {by.get_username()}.",
+        expires=expires,
     )
     try:
         with transaction.atomic():
@@ -62,7 +67,7 @@ def repeat(
             row.save()
     except IntegrityError as error:
         raise _taken(name) from error
-    audit.tell(by, "made", row.name, outcome=f"It runs {cron}.")
+    audit.record(by, "made", row.name, outcome=f"It runs {cron}.")
     return row
 
 
@@ -74,13 +79,14 @@ def change(row: PeriodicTask, *, by: User, cron: str, name: str, **fields: Any) 
         by: who changes it.
         cron: when it runs; what is written there already changes nothing, also where no line can say it.
         name: what it should be called.
-        fields: other columns: args and kwargs as JSON text, queue, description.
+        fields: other columns: args and kwargs as JSON text, queue, description, expires.
 
     """
     changed: dict[str, Any] = dict(fields)
-    if " ".join(cron.split()) != when.written(row):
+    ends.check(row, changed.get("expires", row.expires))
+    if " ".join(cron.split()) != notation.written(row):
         zone = row.crontab.timezone if row.crontab else None
-        changed |= when.read(cron, zone).fields()
+        changed |= notation.read(cron, zone).fields()
     if (name := name.strip()) and name != row.name:
         changed["name"] = _own_name(name, "", by)
     for field, value in changed.items():

@@ -1,6 +1,7 @@
 """When a schedule runs: its sentence, its next runs, and the moment they are counted from."""
 
-from datetime import datetime, timedelta
+import functools
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from celery import current_app
@@ -12,6 +13,7 @@ from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from jobroom.schedules.exceptions import UnusableSchedule
+from jobroom.schedules.services import jitter, sun
 from jobroom.schedules.services.wallclock import WallClock
 
 # What Celery and its schedules raise when a row holds what is no schedule, or a date that never comes.
@@ -26,7 +28,7 @@ UNUSABLE = (
     TypeError,
     ValueError,
 )
-# A shorter interval floods the queue, and a longer time is beyond what dates can be reckoned with.
+# A shorter interval floods the queue, and a longer time is beyond what dates can hold.
 SHORTEST = timedelta(milliseconds=100)
 LONGEST = timedelta(days=3650)
 # The clocks of two machines may differ by so much: a run that seems to lie further ahead was written by a wrong one.
@@ -37,6 +39,8 @@ def timing(row: PeriodicTask) -> Any:
     """Return Celery's schedule object of the row; raise UnusableSchedule when there is none, or none that can be kept."""
     if row.scheduler is None:
         raise UnusableSchedule("it has neither an interval, a crontab, a solar event nor a clocked time")
+    if row.solar and not sun.is_installed():
+        raise UnusableSchedule(f"{row.scheduler}: {sun.MISSING}")
     try:
         found = _wall_clock(row.crontab) if row.crontab else row.schedule
     except UNUSABLE as error:
@@ -47,10 +51,17 @@ def timing(row: PeriodicTask) -> Any:
 
 
 def _wall_clock(row: CrontabSchedule) -> WallClock:
-    fields = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
     aware = getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True)
     zone = row.timezone if aware else current_app.timezone
-    return WallClock(**{field: getattr(row, field) for field in fields}, tz=zone)
+    return _parsed(row.minute, row.hour, row.day_of_week, row.day_of_month, row.month_of_year, zone)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(minute: str, hour: str, week_day: str, month_day: str, month: str, zone: tzinfo) -> WallClock:
+    """Return the crontab of these fields; what many schedules share is read once."""
+    return WallClock(
+        minute=minute, hour=hour, day_of_week=week_day, day_of_month=month_day, month_of_year=month, tz=zone
+    )
 
 
 def comes_from_ahead(row: PeriodicTask, now: datetime) -> bool:
@@ -76,7 +87,7 @@ def reference(row: PeriodicTask) -> datetime:
     try:
         return row.start_time - back  # type: ignore[no-any-return]
     except UNUSABLE as error:
-        raise UnusableSchedule(f"its start, {row.start_time}, is beyond what can be reckoned with: {error}") from error
+        raise UnusableSchedule(f"its start, {row.start_time}, is beyond what dates can hold: {error}") from error
 
 
 def next_runs(row: PeriodicTask, count: int = 1) -> list[datetime]:
@@ -84,6 +95,11 @@ def next_runs(row: PeriodicTask, count: int = 1) -> list[datetime]:
 
     Raises UnusableSchedule.
     """
+    return [start for start, _ in next_pairs(row, count)]
+
+
+def next_pairs(row: PeriodicTask, count: int) -> list[tuple[datetime, datetime]]:
+    """Return of the next `count` runs when they take place, and the moments that they are for; as `next_runs` does."""
     if not row.enabled:
         return []
     try:
@@ -92,21 +108,36 @@ def next_runs(row: PeriodicTask, count: int = 1) -> list[datetime]:
         raise UnusableSchedule(f"{row.scheduler}: {error}") from error
 
 
-def _runs(row: PeriodicTask, count: int) -> list[datetime]:
+def _runs(row: PeriodicTask, count: int) -> list[tuple[datetime, datetime]]:
     schedule, moment, now = timing(row), reference(row), timezone.now()
-    found: list[datetime] = []
+    delayed = bool(jitter.longest(row))
+    found: list[tuple[datetime, datetime]] = []
     while len(found) < count:
+        due = run_after(row, schedule, moment)
         # What was missed is made up once, now.
-        moment = max(_after(row, schedule, moment), now)
-        if row.expires is not None and moment >= row.expires:
+        start, moment = _delayed(row, schedule, due, now) if delayed else (max(due, now),) * 2
+        if row.expires is not None and start >= row.expires:
             break
-        found.append(moment)
-        if row.clocked or row.solar:
+        found.append((start, due))
+        if row.clocked:
             break
     return found
 
 
-def _after(row: PeriodicTask, schedule: Any, moment: datetime) -> datetime:
+def _delayed(row: PeriodicTask, schedule: Any, due: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """Return when the run that is due at `due` takes place, and the moment that the run after it is counted from."""
+    start = start_of(row, schedule, due)
+    if start >= now:
+        return start, due
+    return now, due + (now - due) // schedule.run_every * schedule.run_every if row.interval else now
+
+
+def start_of(row: PeriodicTask, schedule: Any, due: datetime) -> datetime:
+    """Return when the run that is due at `due` takes place: then, or by the schedule's jitter later."""
+    return jitter.start(row, due, run_after(row, schedule, due)) if jitter.longest(row) else due
+
+
+def run_after(row: PeriodicTask, schedule: Any, moment: datetime) -> datetime:
     """Return the first run after `moment`."""
     if row.clocked:
         return row.clocked.clocked_time  # type: ignore[no-any-return]
@@ -114,7 +145,7 @@ def _after(row: PeriodicTask, schedule: Any, moment: datetime) -> datetime:
         return schedule.next_after(moment)
     if row.interval:
         return moment + schedule.run_every  # type: ignore[no-any-return]
-    return timezone.now() + schedule.remaining_estimate(moment)  # type: ignore[no-any-return]
+    return sun.next_after(schedule, moment)
 
 
 def sentence(row: PeriodicTask) -> str:
@@ -124,6 +155,8 @@ def sentence(row: PeriodicTask) -> str:
         return "never: it has no schedule"
     if row.clocked:
         return f"once, at {timezone.localtime(row.clocked.clocked_time):%Y-%m-%d %H:%M:%S %Z}"
+    if row.solar:
+        return sun.sentence(row.solar)
     try:
         return str(timed.human_readable if row.crontab else timed)
     except UNUSABLE:

@@ -8,12 +8,13 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from celery.schedules import crontab, schedule, solar
 from django.db import models, transaction
+from django.utils import timezone
 from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -23,14 +24,28 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
+from jobroom.arguments import WrongArguments
 from jobroom.schedules.exceptions import InvalidEntry
 from jobroom.schedules.models import SettingsSchedule
+from jobroom.schedules.services import policy
 from jobroom.schedules.services.arguments import argument_problems, closest, registered_tasks
 from jobroom.schedules.services.next_runs import LONGEST, UNUSABLE
 
 logger = logging.getLogger(__name__)
 
-ENTRY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "enabled", "one_off", "description")
+ENTRY_KEYS = (
+    "task",
+    "schedule",
+    "args",
+    "kwargs",
+    "options",
+    "relative",
+    "enabled",
+    "one_off",
+    "description",
+    "expires",
+    "policy",
+)
 OPTIONS = ("queue", "exchange", "routing_key", "priority", "headers", "expires", "expire_seconds")
 KINDS = ("interval", "crontab", "solar", "clocked")
 CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
@@ -49,6 +64,8 @@ FIELDS = {
     "enabled": "enabled",
     "one_off": "one-off",
     "description": "description",
+    "expires": "end",
+    "policy": "policy",
 }
 _JSON_FIELDS = {"args": list, "kwargs": dict, "headers": dict}
 WITHDRAWN = "Switched off because it is no longer in the settings."
@@ -80,14 +97,14 @@ def merge_settings(entries: Mapping[str, Any]) -> dict[str, str]:
 
 def differing_fields(row: PeriodicTask, record: SettingsSchedule) -> list[str]:
     """Return the fields in which `row` is not what the settings say."""
-    current = _state(row)
+    current = state(row)
     return [name for name in FIELDS if name in record.fields and current[name] != record.fields[name]]
 
 
 def entry_problems(entry: Any) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with one entry of the settings, as pairs of sentence and remedy."""
     try:
-        _read(entry)
+        read(entry)
     except InvalidEntry as error:
         yield (
             str(error),
@@ -107,21 +124,24 @@ def entry_problems(entry: Any) -> Iterator[tuple[str, str]]:
 
 
 def _rows() -> list[str]:
-    return [f"row__{kind}" for kind in KINDS]
+    return [f"row__{name}" for name in (*KINDS, "policy")]
 
 
 def _merge(name: str, entry: Any, record: SettingsSchedule | None) -> str:
-    wanted, timed = _read(entry)
+    wanted, timed = read(entry)
     if record is None:
         return _create(name, wanted, timed)
     row, outcome = record.row, "unchanged"
     if record.gone:
         row.description = row.description.replace(WITHDRAWN, "").strip()
         row.save(update_fields=["description"])
-    current = _state(row)
+    current = state(row)
+    # It was written before there were any.
+    record.fields.setdefault("policy", {})
+    record.fields.setdefault("expires", None)
     follows = [field for field in FIELDS if current[field] == record.fields.get(field) != wanted[field]]
     if follows:
-        _write(row, {field: wanted[field] for field in follows}, timed)
+        apply(row, {field: wanted[field] for field in follows}, timed)
         outcome = "updated"
     if record.gone or record.fields != wanted:
         record.fields, record.gone = wanted, False
@@ -133,7 +153,7 @@ def _create(name: str, wanted: dict[str, Any], timed: models.Model) -> str:
     row = PeriodicTask.objects.filter(name=name).first()
     if row is None:
         row, outcome = PeriodicTask(name=name), "created"
-        _write(row, wanted, timed)
+        apply(row, wanted, timed)
     else:
         outcome = "unchanged"
         other = SettingsSchedule.objects.filter(row=row).first()
@@ -143,14 +163,17 @@ def _create(name: str, wanted: dict[str, Any], timed: models.Model) -> str:
     return outcome
 
 
-def _write(row: PeriodicTask, values: dict[str, Any], timed: models.Model) -> None:
+def apply(row: PeriodicTask, values: dict[str, Any], timed: models.Model | None) -> None:
     """Write these fields only: beat and the admin may be writing others."""
     written = {"date_changed"}
     for field, value in values.items():
-        if field == "timing":
+        if field == "timing" and timed is not None:
             _set_timing(row, timed)
             written.update(KINDS)
-        else:
+        elif field == "expires":
+            row.expires = datetime.fromisoformat(value) if value else None
+            written.add(field)
+        elif field not in {"policy", "timing"}:
             setattr(row, field, json.dumps(value) if field in _JSON_FIELDS else value)
             written.add(field)
     if {"timing", "enabled"} & set(values):
@@ -158,6 +181,8 @@ def _write(row: PeriodicTask, values: dict[str, Any], timed: models.Model) -> No
         row.last_run_at = None
         written.add("last_run_at")
     row.save(update_fields=None if row.pk is None else written)
+    if values.get("policy") is not None and (values["policy"] or policy.chosen(row)):
+        policy.write(row, {**policy.defaults(), **values["policy"]})
 
 
 def _set_timing(row: PeriodicTask, timed: models.Model) -> None:
@@ -185,13 +210,18 @@ def _withdraw(record: SettingsSchedule) -> None:
     record.save()
 
 
-def _state(row: PeriodicTask) -> dict[str, Any]:
+def state(row: PeriodicTask) -> dict[str, Any]:
     """Return what the row says now, comparable with what the settings said."""
-    plain = {field: getattr(row, field) for field in FIELDS if field != "timing"}
+    plain = {field: getattr(row, field) for field in FIELDS if field not in {"timing", "expires", "policy"}}
     for field, kind in _JSON_FIELDS.items():
         with contextlib.suppress(ValueError):  # no JSON: certainly not what the settings said
             plain[field] = json.loads(plain[field]) if plain[field] else kind()
-    return {**plain, "timing": _timing_text(row.scheduler)}
+    expires = _iso(row.expires)
+    return {**plain, "timing": _timing_text(row.scheduler), "expires": expires, "policy": policy.chosen(row)}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat() if moment is not None else None
 
 
 def _timing_text(timed: models.Model | None) -> str:
@@ -207,7 +237,7 @@ def _timing_text(timed: models.Model | None) -> str:
     return ""
 
 
-def _read(entry: Any) -> tuple[dict[str, Any], models.Model]:
+def read(entry: Any) -> tuple[dict[str, Any], models.Model]:
     """Return the row's fields that an entry asks for, and its schedule, not saved; checks have no database to ask."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("task"), str) or "schedule" not in entry:
         raise InvalidEntry("it needs a task's name and a schedule")
@@ -217,6 +247,7 @@ def _read(entry: Any) -> tuple[dict[str, Any], models.Model]:
         args, kwargs = list(entry.get("args") or ()), dict(entry.get("kwargs") or {})
         values = json.loads(json.dumps({"args": args, "kwargs": kwargs, "headers": options.get("headers") or {}}))
         expire_seconds = _seconds(options.get("expire_seconds", options.get("expires")))
+        expires = _iso(_end(entry, expire_seconds))
     except UNUSABLE as error:
         raise InvalidEntry(str(error)) from error
     return {
@@ -228,7 +259,34 @@ def _read(entry: Any) -> tuple[dict[str, Any], models.Model]:
         "enabled": bool(entry.get("enabled", True)),
         "one_off": bool(entry.get("one_off", isinstance(timed, ClockedSchedule))),
         "description": str(entry.get("description") or ""),
+        "expires": expires,
+        "policy": _policy(entry, timed),
     }, timed
+
+
+def _end(entry: Mapping[str, Any], expire_seconds: int | None) -> datetime | None:
+    """Return when the schedule ends, by the clocks of the site where the time names no zone."""
+    moment: Any = entry.get("expires")
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime):
+        raise ValueError(f"its end is {moment!r}: write a datetime, or options={{'expires': seconds}} for its jobs")  # noqa: TRY004 — read with the others
+    if expire_seconds is not None:
+        raise ValueError("only one of its end and the expiry of its jobs can be set: leave one out")
+    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+def _policy(entry: Mapping[str, Any], timed: models.Model) -> dict[str, Any]:
+    given = {
+        name: int(value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in dict(entry.get("policy") or {}).items()
+    }
+    try:
+        policy.check(entry["task"], given, delayable=isinstance(timed, IntervalSchedule | CrontabSchedule))
+    except WrongArguments as wrong:
+        said = " ".join(f"{name}: {' '.join(texts)}" for name, texts in wrong.errors.items())
+        raise InvalidEntry(f"its policy is wrong. {said}") from wrong
+    return policy.without_defaults(given)
 
 
 def _seconds(value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""Crontabs on clocks that jump: what becomes of an hour that a zone skips or repeats.
+"""Crontabs and daylight saving: what becomes of an hour that a time zone skips or repeats.
 
 A moment that names itself (`30 2 * * *`) comes once a day: where the hour is repeated, in its first pass; where it is
 skipped, as long after the last hour as it would have been (RFC 5545, 3.3.5). A crontab that says how *often* (`*/15`,
@@ -26,6 +26,7 @@ class WallClock(TzAwareCrontab):  # type: ignore[misc]
     def __init__(self, *args: Any, tz: tzinfo, **kwargs: Any) -> None:
         super().__init__(*args, tz=tz, **kwargs)
         self._clock: list[_Clock] = sorted(product(self.hour, self.minute))
+        self._times = frozenset(self._clock)
         fields = (str(self._orig_minute), str(self._orig_hour))
         #: whether it says how often it runs, and not at which times of the day
         self.is_frequent = len(self.hour) == 24 or any("*" in field or "/" in field for field in fields)
@@ -46,24 +47,40 @@ class WallClock(TzAwareCrontab):  # type: ignore[misc]
     def remaining_estimate(self, last_run_at: datetime, ffwd: Any = None) -> timedelta:
         """Return the time until the run that follows `last_run_at`; negative when it is overdue."""
         now: datetime = self.maybe_make_aware(self.now())
-        return self.next_after(self.maybe_make_aware(last_run_at)) - now
+        # In UTC: two times of the same zone are subtracted as they stand on its clocks, which jump.
+        return self.next_after(self.maybe_make_aware(last_run_at)).astimezone(UTC) - now.astimezone(UTC)
+
+    def is_plain(self, day: date) -> bool:
+        """Return whether the zone's clocks run evenly from the day's begin to the next one's."""
+        begin = datetime(day.year, day.month, day.day, tzinfo=self.tz)
+        return len({each.replace(fold=fold).utcoffset() for each in (begin, begin + _DAY) for fold in (0, 1)}) == 1
+
+    def names(self, local: datetime) -> bool:
+        """Return whether it names this time on its clocks."""
+        return (local.hour, local.minute) in self._times and self._is_on(local.date())
+
+    def walls(self, day: date) -> Iterator[datetime]:
+        """Yield the times of the day that it names, as clocks would show them; nothing on other days."""
+        if (
+            day.month in self.month_of_year
+            and day.day in self.day_of_month
+            and day.isoweekday() % 7 in self.day_of_week
+        ):
+            yield from (_wall(self.tz, day, clock) for clock in self._clock)
 
     def _first_on(self, day: date, moment: datetime) -> Iterator[datetime]:
         """Yield the day's first run after `moment`, in UTC, if there is one."""
-        if day.month not in self.month_of_year or day.day not in self.day_of_month:
+        if not self._is_on(day):
             return
-        if day.isoweekday() % 7 not in self.day_of_week:
-            return
-        if self._is_plain(day):
+        if self.is_plain(day):
             yield from self._first_of_plain(day, moment)
             return
         runs = _moments(self.tz, day, frozenset(self.hour), frozenset(self.minute), both=self.is_frequent)
         yield from runs[bisect_right(runs, moment) :][:1]
 
-    def _is_plain(self, day: date) -> bool:
-        """Return whether the zone's clocks run evenly from the day's begin to the next one's."""
-        begin = datetime(day.year, day.month, day.day, tzinfo=self.tz)
-        return len({each.replace(fold=fold).utcoffset() for each in (begin, begin + _DAY) for fold in (0, 1)}) == 1
+    def _is_on(self, day: date) -> bool:
+        on = day.month in self.month_of_year and day.day in self.day_of_month
+        return on and day.isoweekday() % 7 in self.day_of_week
 
     def _first_of_plain(self, day: date, moment: datetime) -> Iterator[datetime]:
         local = moment.astimezone(self.tz)

@@ -1,15 +1,17 @@
-"""Writes that must not undo what beat writes at the same moment, nor make old runs due."""
+"""Writes to schedules that neither undo what beat writes at the same moment, nor make old runs due."""
 
 import logging
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 from django.db.models import QuerySet
 from django.utils import timezone
-from django_celery_beat.models import PeriodicTask, PeriodicTasks
+from django_celery_beat.models import PeriodicTask
 
 from jobroom.schedules.models import ScheduleDetail
+from jobroom.schedules.services import marks
 from jobroom.schedules.services.next_runs import comes_from_ahead
 
 logger = logging.getLogger(__name__)
@@ -42,13 +44,14 @@ def set_enabled(rows: QuerySet[PeriodicTask], *, enabled: bool) -> int:
 def forget_pause(rows: Iterable[Any]) -> None:
     """Forget who paused these schedules and why: they run again."""
     paused = ScheduleDetail.objects.filter(row__in=list(rows), paused_at__isnull=False)
-    paused.update(paused_by="", paused_at=None, pause_reason="")
+    paused.update(paused_by="", paused_at=None, pause_reason="", paused_until=None, resumed_at=timezone.now())
 
 
 def restart(rows: QuerySet[PeriodicTask], **fields: Any) -> int:
     """Let the rows count from now on, changing `fields` too; return how many."""
+    named = list(rows.values_list("pk", flat=True))
     count = rows.update(last_run_at=None, date_changed=timezone.now(), **fields)
-    PeriodicTasks.update_changed()
+    marks.changed(named)
     return count
 
 
@@ -59,15 +62,20 @@ def before_save(row: PeriodicTask) -> None:
     `last_run_at` in the same save means it, and is left alone.
     """
     setattr(row, _RESTART, False)
-    was = PeriodicTask.objects.filter(pk=row.pk).values(*TIMING, *RUNS).first() if row.pk else None
+    was = PeriodicTask.objects.filter(pk=row.pk).values(*TIMING, *RUNS, "expires").first() if row.pk else None
     if was is None:
         return
     if row.total_run_count < was["total_run_count"]:
         row.total_run_count, row.last_run_at = was["total_run_count"], was["last_run_at"]
     meant = row.last_run_at is not None and (was["last_run_at"] is None or row.last_run_at > was["last_run_at"])
-    if not meant and any(getattr(row, name) != was[name] for name in TIMING):
+    if not meant and (any(getattr(row, name) != was[name] for name in TIMING) or _goes_on(row, was["expires"])):
         row.last_run_at = None
         setattr(row, _RESTART, True)
+
+
+def _goes_on(row: PeriodicTask, ended: datetime | None) -> bool:
+    """Return whether a schedule that had ended goes on: what would have run meanwhile was not missed."""
+    return ended is not None and ended <= timezone.now() and row.expires != ended
 
 
 def after_save(row: PeriodicTask, update_fields: Collection[str] | None) -> None:

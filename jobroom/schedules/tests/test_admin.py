@@ -140,7 +140,8 @@ def test_run_now_says_what_is_wrong_with_the_arguments(admin_client, row, sent):
 def test_run_now_says_when_the_broker_is_away(admin_client, row):
     app = app_or_default()
     try:
-        Celery("nowhere", broker="redis://127.0.0.1:1/0").conf.task_publish_retry = False
+        nowhere = Celery("nowhere", broker="redis://127.0.0.1:1/0")
+        nowhere.conf.update(task_publish_retry=False, broker_connection_timeout=0.2)
         page = _run(admin_client, row)
     finally:
         app.set_current()
@@ -179,7 +180,7 @@ def test_the_buttons_in_the_list_carry_its_token(admin_client, row, sent):
     assert len(sent) == 1
 
 
-def test_somebody_elses_page_is_not_returned_to(admin_client, row, sent):
+def test_someone_elses_page_is_not_returned_to(admin_client, row, sent):
     url = reverse("admin:schedules_run", args=[row.pk])
     answer = admin_client.post(url, headers={"referer": "https://evil.example/"})
     assert answer["Location"] == reverse(LIST)

@@ -1,4 +1,4 @@
-"""Rows that are changed by code, by clocks that were set, and rows that hold what cannot be reckoned with."""
+"""Rows that are changed by code, by clocks that were set, and rows that hold what no date can hold."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -147,7 +147,7 @@ def test_a_clock_that_is_set_while_beat_runs_holds_up_no_schedule(app, sent, cap
     assert "The clock was set by" in caplog.text
 
 
-# What cannot be reckoned with --------------------------------------------------------------------------------------------
+# What no date can hold --------------------------------------------------------------------------------------------
 
 
 def test_times_beyond_all_dates_are_said_once_and_disturb_nothing(app, sent, caplog, admin_client):

@@ -1,6 +1,5 @@
 """Nothing that someone types reaches beat if beat cannot use it."""
 
-import importlib.util
 from datetime import timedelta
 from typing import Any, cast
 
@@ -10,6 +9,7 @@ from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from jobroom.schedules import forms
+from jobroom.schedules.services import sun
 
 pytestmark = pytest.mark.django_db
 
@@ -176,9 +176,8 @@ def test_a_clocked_time_is_to_come():
     assert "Run now" in form.errors["clocked_time"][0]
 
 
-def test_a_solar_event_that_cannot_be_reckoned_names_the_remedy():
-    form = forms.SolarForm({"event": "sunset", "latitude": "52.5", "longitude": "13.4"})
-    if importlib.util.find_spec("ephem") is None:
-        assert "Install the Python package ephem" in form.errors["event"][0]
-    else:
-        assert form.is_valid(), form.errors
+def test_a_solar_event_that_cannot_be_computed_names_the_remedy(monkeypatch):
+    fields = {"event": "sunset", "latitude": "52.5", "longitude": "13.4"}
+    assert forms.SolarForm(fields).is_valid()
+    monkeypatch.setattr(sun, "is_installed", lambda: False)
+    assert "install django-jobroom[solar]" in forms.SolarForm(fields).errors["event"][0]

@@ -107,7 +107,7 @@ def test_a_taken_name_is_an_error_of_its_field(staff):
     assert PeriodicTask.objects.count() == 1
 
 
-def test_everybody_is_led_to_the_page_of_the_schedule(ada, client):
+def test_everyone_is_led_to_the_page_of_the_schedule(ada, client):
     group = Group.objects.create(name="artists")
     ada.groups.add(group)
     TaskRule.objects.create(task="demo.echo").launch.add(group)
@@ -122,8 +122,8 @@ def test_its_jobs_belong_to_who_set_it(staff, django_capture_on_commit_callbacks
     repeat(staff, name="Greet")
     with django_capture_on_commit_callbacks(execute=True):
         job = services.run_now(PeriodicTask.objects.get())
-    (told,) = consumer.unrecorded(job, 10)
-    recorded = record(parse(told))
+    (event,) = consumer.unrecorded(job, 10)
+    recorded = record(parse(event))
     assert (recorded.pk, recorded.owner, recorded.schedule) == (job, staff, "Greet")
 
 

@@ -10,7 +10,7 @@ from django_celery_beat.clockedschedule import clocked
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from jobroom.schedules.models import SettingsSchedule
-from jobroom.schedules.services import WITHDRAWN, differing_fields, entry_problems, merge_settings, sentence
+from jobroom.schedules.services import WITHDRAWN, differing_fields, entry_problems, merge_settings, policy, sentence
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +67,7 @@ def test_nothing_is_written_when_nothing_changed(django_assert_max_num_queries):
     assert list(PeriodicTask.objects.values()) == before
 
 
-def test_a_row_that_nobody_touched_follows_the_settings():
+def test_a_row_that_no_one_touched_follows_the_settings():
     merge_settings({"Clean": _entry(60)})
     PeriodicTask.objects.update(last_run_at=timezone.now(), total_run_count=7)
     assert merge_settings({"Clean": _entry(crontab(hour=4, minute=0), args=[3])}) == {"Clean": "updated"}
@@ -196,3 +196,34 @@ def test_an_entry_that_turns_wrong_keeps_its_row():
     assert merge_settings({"Clean": _entry("nonsense")}) == {}
     assert _row().enabled
     assert not SettingsSchedule.objects.get().gone
+
+
+def test_the_policy_of_an_entry_follows_the_settings_until_it_is_changed():
+    entry = {"task": TASK, "schedule": 60, "policy": {"overlap": "skip"}}
+    merge_settings({"Clean": entry})
+    assert policy.chosen(_row()) == {"overlap": "skip"}
+    entry["policy"] = {"missed": "all", "missed_window": timedelta(hours=6)}
+    assert merge_settings({"Clean": entry}) == {"Clean": "updated"}
+    assert policy.chosen(_row()) == {"missed": "all", "missed_window": 21_600}
+    policy.change(_row(), by=None, given={"overlap": "queue one"})
+    entry["policy"] = {}
+    merge_settings({"Clean": entry})
+    row = _row()
+    assert policy.values(row)["overlap"] == "queue one"
+    assert differing_fields(row, SettingsSchedule.objects.get()) == ["policy"]
+
+
+def test_an_entry_from_before_policies_takes_the_new_one():
+    entry = {"task": TASK, "schedule": 60}
+    merge_settings({"Clean": entry})
+    record = SettingsSchedule.objects.get()
+    del record.fields["policy"]
+    record.save()
+    merge_settings({"Clean": {**entry, "policy": {"overlap": "skip"}}})
+    assert policy.chosen(_row()) == {"overlap": "skip"}
+
+
+def test_a_wrong_policy_is_named_with_the_remedy():
+    entry = {"task": TASK, "schedule": 60, "policy": {"overlapp": "skip"}}
+    [(text, _)] = entry_problems(entry)
+    assert "Did you mean “overlap”?" in text

@@ -94,6 +94,20 @@ def test_daily_crontabs_run_once_a_day_at_each_minute_around_the_change(zone):
                 assert is_skipped(wanted) or (shown.hour, shown.minute, shown.fold) == (clock.hour, clock.minute, 0)
 
 
+@pytest.mark.parametrize("zone", _with_changes())
+def test_beat_waits_for_the_next_run_as_long_as_it_takes(zone):
+    """Beat asks how long, of a last run and a time of the same zone: clocks that jump between them make no difference."""
+    tz = ZoneInfo(zone)
+    for at, _ in _changes(zone):
+        for fields in ({"minute": "*/15"}, {"minute": "0", "hour": "*/2"}, {"minute": "30", "hour": "2"}):
+            schedule = WallClock(**fields, tz=tz)
+            for minutes in range(-150, 151, 25):
+                last = at + timedelta(minutes=minutes)
+                schedule.nowfun = lambda: (last + timedelta(minutes=1)).astimezone(tz)  # noqa: B023
+                wait = schedule.next_after(last).astimezone(UTC) - last - timedelta(minutes=1)
+                assert schedule.remaining_estimate(last.astimezone(tz)) == wait
+
+
 def test_the_hour_that_is_repeated_and_the_hour_that_is_skipped_in_berlin():
     tz = ZoneInfo("Europe/Berlin")
     back = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # 02:30 for the first time

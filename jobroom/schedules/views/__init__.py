@@ -1,7 +1,31 @@
-"""The schedules' pages: the list, one schedule, its form, and what is done with it."""
+"""The schedules' pages: the list, one schedule, its form and its actions."""
 
-from jobroom.schedules.views.actions import delete, pause, resume, run, skip
+from jobroom.schedules.views.actions import delete, pause, resume, run, settle, skip
+from jobroom.schedules.views.backfill import act_on_backfill, backfill, new_backfill
+from jobroom.schedules.views.calendars import calendar, calendar_list, delete_calendar, edit_calendar, new_calendar
 from jobroom.schedules.views.form import edit, new, preview
 from jobroom.schedules.views.pages import schedule, schedule_list
+from jobroom.schedules.views.policy import edit_policy
 
-__all__ = ["delete", "edit", "new", "pause", "preview", "resume", "run", "schedule", "schedule_list", "skip"]
+__all__ = [
+    "act_on_backfill",
+    "backfill",
+    "calendar",
+    "calendar_list",
+    "delete",
+    "delete_calendar",
+    "edit",
+    "edit_calendar",
+    "edit_policy",
+    "new",
+    "new_backfill",
+    "new_calendar",
+    "pause",
+    "preview",
+    "resume",
+    "run",
+    "schedule",
+    "schedule_list",
+    "settle",
+    "skip",
+]

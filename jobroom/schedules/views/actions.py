@@ -1,6 +1,7 @@
-"""What is done with a schedule from its page: every action is a POST that answers 303."""
+"""The actions on a schedule: every one is a POST that redirects with 303."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -11,11 +12,15 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from django_celery_beat.models import PeriodicTask
 
+from jobroom.arguments import WrongArguments
 from jobroom.arguments.storable import plain
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.schedules import audit, policies, services
 from jobroom.schedules.exceptions import NotNow, NotSent
+from jobroom.schedules.page_pause import PauseForm
+from jobroom.schedules.services import ownership
 from jobroom.schedules.views.lookup import person, schedule_or_404
+from jobroom.schedules.views.pages import show
 
 
 def _act(request: HttpRequest, schedule_id: int, action: Callable[[PeriodicTask], str]) -> HttpResponse:
@@ -24,6 +29,8 @@ def _act(request: HttpRequest, schedule_id: int, action: Callable[[PeriodicTask]
         messages.success(request, action(row))
     except (NotNow, NotSent) as error:
         messages.error(request, str(error))
+    except WrongArguments as wrong:
+        messages.error(request, " ".join(text for texts in wrong.errors.values() for text in texts))
     return SeeOther(_back(request, row))
 
 
@@ -37,12 +44,16 @@ def _back(request: HttpRequest, row: PeriodicTask) -> str:
 @login_required
 @require_POST
 def pause(request: HttpRequest, schedule_id: int) -> HttpResponse:
-    """Let it send nothing until it is resumed."""
-    reason = plain(request.POST.get("reason", "")).strip()
+    """Let it send nothing until it is resumed, or by itself from a time on."""
+    form = PauseForm(request.POST)
+    if not form.is_valid():
+        return show(request, schedule_or_404(request, schedule_id), form)
+    reason, until = plain(form.cleaned_data["reason"]).strip(), form.cleaned_data["until"]
 
     def paused(row: PeriodicTask) -> str:
-        services.pause(row, by=person(request), reason=reason)
-        return f"“{row.name}” is paused. Jobs that it sent already go on."
+        services.pause(row, by=person(request), reason=reason, until=until)
+        end = f" until {timezone.localtime(until):%Y-%m-%d %H:%M %Z}" if until else ""
+        return f"“{row.name}” is paused{end}. Jobs that it sent already go on."
 
     return _act(request, schedule_id, paused)
 
@@ -54,7 +65,7 @@ def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
 
     def resumed(row: PeriodicTask) -> str:
         services.resume(row)
-        audit.tell(person(request), "resumed", row.name)
+        audit.record(person(request), "resumed", row.name)
         return f"“{row.name}” runs again. What was missed is not made up."
 
     return _act(request, schedule_id, resumed)
@@ -76,18 +87,29 @@ def run(request: HttpRequest, schedule_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def skip(request: HttpRequest, schedule_id: int) -> HttpResponse:
-    """Leave its next run out, or let that run take place after all."""
+    """Leave its next run out, or that of another moment, or let that run take place after all."""
 
     def skipped(row: PeriodicTask) -> str:
         if "undo" in request.POST:
             services.unskip(row)
-            audit.tell(person(request), "took back the skip of", row.name)
+            audit.record(person(request), "took back the skip of", row.name)
             return "The run takes place after all."
-        moment = timezone.localtime(services.skip(row))
-        audit.tell(person(request), "skipped a run of", row.name, outcome=f"The run of {moment:%Y-%m-%d %H:%M:%S %Z}.")
+        moment = timezone.localtime(services.skip(row, _moment(request.POST.get("at", ""))))
+        audit.record(
+            person(request), "skipped a run of", row.name, outcome=f"The run of {moment:%Y-%m-%d %H:%M:%S %Z}."
+        )
         return f"The run of {moment:%Y-%m-%d %H:%M:%S %Z} is left out; the one after it takes place."
 
     return _act(request, schedule_id, skipped)
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the moment of the run that a button is about; the buttons write it in ISO 8601."""
+    try:
+        found = datetime.fromisoformat(text) if text else None
+        return found if found is None or timezone.is_aware(found) else timezone.make_aware(found)
+    except (ValueError, OverflowError) as error:
+        raise NotNow("This is no time: use the button beside the run that is to be left out.") from error
 
 
 @login_required
@@ -99,6 +121,22 @@ def delete(request: HttpRequest, schedule_id: int) -> HttpResponse:
         messages.error(request, reason)
         return SeeOther(_back(request, row))
     row.delete()
-    audit.tell(person(request), "deleted", row.name)
+    audit.record(person(request), "deleted", row.name)
     messages.success(request, f"“{row.name}” is deleted. Its jobs stay in the history.")
+    return SeeOther(reverse("jobroom:schedules:schedules"))
+
+
+@login_required
+@require_POST
+def settle(request: HttpRequest, schedule_id: int) -> HttpResponse:
+    """Choose between what the settings say of it and what it is."""
+    row = schedule_or_404(request, schedule_id)
+    takes = request.POST.get("choice") == "settings"
+    try:
+        choose = ownership.take if takes else ownership.keep
+        messages.success(request, choose(row, by=person(request), seen=request.POST.get("seen", "")))
+    except NotNow as error:
+        messages.error(request, str(error))
+    if PeriodicTask.objects.filter(pk=schedule_id).exists():
+        return SeeOther(_back(request, row))
     return SeeOther(reverse("jobroom:schedules:schedules"))

@@ -1,6 +1,7 @@
-"""Making and changing a schedule, with the task's own launch form; and what it comes to while one types."""
+"""Makes and changes a schedule with the task's own launch form, with a preview while one types."""
 
 import json
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from django_celery_beat.models import PeriodicTask
@@ -23,6 +25,8 @@ from jobroom.jobs.views.launch import fields_again, task_or_404
 from jobroom.schedules import changes, services
 from jobroom.schedules.exceptions import UnusableSchedule
 from jobroom.schedules.page_forms import ScheduleForm, TimingForm
+from jobroom.schedules.services import coming_runs
+from jobroom.schedules.services.runs import policy_of
 from jobroom.schedules.views.lookup import person, schedule_or_404
 from jobroom.web.versions import Difference, conflict, is_stale, version_of
 
@@ -70,14 +74,26 @@ def edit(request: HttpRequest, schedule_id: int) -> HttpResponse:
 @require_safe
 def preview(request: HttpRequest) -> HttpResponse:
     """Answer with the sentence and the next runs of what is typed so far, or with what is wrong with it."""
-    form = TimingForm(request.GET)
+    row = _previewed(request)
+    form = TimingForm(request.GET, row=row)
     context: dict[str, Any] = {}
     if form.is_valid() and form.timing is not None:
-        sketch = form.timing.sketch()
-        context = {"sentence": services.sentence(sketch), "runs": services.next_runs(sketch, PREVIEWED)}
+        sketch = form.timing.sketch(policy_of(row) if row is not None else None)
+        runs = coming_runs.upcoming(sketch, PREVIEWED)
+        context = {
+            "sentence": services.sentence(sketch),
+            "runs": runs,
+            "clock_changes": coming_runs.at_clock_changes(sketch, runs),
+        }
     else:
         context = {"wrong": [text for texts in form.errors.values() for text in texts]}
     return render(request, "jobroom/schedules/preview.html", context)
+
+
+def _previewed(request: HttpRequest) -> PeriodicTask | None:
+    """Return the schedule whose form asks, for the zone of its clocks; None for a new one."""
+    number = request.GET.get("of", "")
+    return schedule_or_404(request, int(number)) if number.isdecimal() and len(number) < 19 else None
 
 
 def _address(row: PeriodicTask) -> str:
@@ -140,6 +156,7 @@ def _kept(
         name=values.get("name") or "",
         queue=values.get("queue") or "",
         description=values.get("description") or "",
+        expires=values.get("expires"),
     )
     messages.success(request, "The schedule is set.")
     return SeeOther(address)
@@ -163,6 +180,7 @@ def _changed(request: HttpRequest, form: LaunchForm, when: ScheduleForm, row: Pe
         name=values.get("name") or "",
         queue=values.get("queue") or "",
         description=values.get("description") or "",
+        expires=values.get("expires"),
         check_version=partial(_check, request),
     )
     messages.success(request, "The schedule is changed.")
@@ -175,12 +193,17 @@ def _check(request: HttpRequest, stored: str) -> None:
         raise Changed("Others saved the schedule at this moment, so nothing was saved. Save again to see both.")
 
 
+def _moment(moment: datetime | None) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}" if moment is not None else "never"
+
+
 def _differences(row: PeriodicTask, form: LaunchForm, when: ScheduleForm) -> list[Difference]:
     """Return in what the stored schedule differs from the one that was typed."""
     sent = json.dumps(form.checked().sent, ensure_ascii=False)
     found = [
         Difference("When", changes.line_of(row), when.line),
         Difference("Name", row.name, when.cleaned_data.get("name") or row.name),
+        Difference("Ends", _moment(row.expires), _moment(when.cleaned_data.get("expires"))),
         Difference("Arguments", row.kwargs, sent),
     ]
     return [one for one in found if one.now != one.mine]

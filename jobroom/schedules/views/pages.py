@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django_celery_beat.models import PeriodicTask
 
 from jobroom.jobs import policies as job_policies
 from jobroom.jobs.catalogue import named_arguments
@@ -17,10 +18,16 @@ from jobroom.jobs.models import Job
 from jobroom.schedules import policies, services
 from jobroom.schedules.exceptions import UnusableSchedule
 from jobroom.schedules.filters import ScheduleFilter, rows_of
+from jobroom.schedules.models import SchedulePolicy
+from jobroom.schedules.page_pause import PauseForm
+from jobroom.schedules.services import backfills, calendars, coming_runs
+from jobroom.schedules.services import runs as run_rows
 from jobroom.schedules.views.lookup import person, schedule_or_404
 
 # Next runs, and latest jobs, that the page of one schedule shows.
 RUNS, JOBS = 10, 10
+# Runs that were not sent when they were due.
+NOT_SENT = 20
 
 
 @login_required
@@ -39,22 +46,34 @@ def schedule_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Show one schedule: when it runs next, how its jobs went, and what can be done with it."""
-    found = schedule_or_404(request, schedule_id)
+    return show(request, schedule_or_404(request, schedule_id))
+
+
+def show(request: HttpRequest, found: PeriodicTask, wrong: PauseForm | None = None) -> HttpResponse:
+    """Return the page of a schedule; `wrong` is what was typed to pause it, where that cannot be done."""
     user = person(request)
     (row,) = rows_of([found], user)
     context = {
         "row": row,
         "schedule": found,
-        "runs": row.runs(RUNS),
+        "runs": (runs := row.upcoming(RUNS)),
+        "left_out": row.left_out([run.at for run in runs]),
+        "clock_changes": coming_runs.at_clock_changes(found, runs),
         "arguments": _arguments(found),
         "known": found.task in current_app.tasks,
         "may_launch": job_policies.may_launch(user, found.task),
         "jobs": JobFilter({"schedule": found.name}, user, JOBS).rows,
+        "not_sent": list(run_rows.of(found, NOT_SENT)),
+        "policy": (policy := run_rows.policy_of(found) or SchedulePolicy()),
+        "open_backfills": found.backfills.filter(state__in=backfills.OPEN),
+        "follows": calendars.followed(policy),
+        "next_open": row.next_run if runs and all(run.closed for run in runs) else None,
         "why_not_delete": policies.why_not_delete(found),
         "in_admin": user.is_staff and user.has_perm("django_celery_beat.view_periodictask"),
+        "pause_form": wrong or PauseForm(),
         "rendered_at": timezone.now(),
     }
-    return render(request, "jobroom/schedules/schedule.html", context)
+    return render(request, "jobroom/schedules/schedule.html", context, status=422 if wrong else 200)
 
 
 def _arguments(row: Any) -> list[tuple[str, Any]]:

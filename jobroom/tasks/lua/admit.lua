@@ -1,8 +1,8 @@
--- KEYS: prefix. ARGV: run, mail id, mail, fingerprint, job, burst, window, summary id, lease, told, jobs named.
+-- KEYS: prefix. ARGV: run, mail id, mail, fingerprint, job, burst, window, summary id, lease, reported, jobs named.
 -- @include window
 local prefix, fingerprint, now = KEYS[1], ARGV[4], clock()
-if ARGV[1] ~= '' and not redis.call('SET', prefix .. 'told:' .. ARGV[1], ARGV[2], 'NX', 'EX', ARGV[10]) then
-  return 'told'
+if ARGV[1] ~= '' and not redis.call('SET', prefix .. 'reported:' .. ARGV[1], ARGV[2], 'NX', 'EX', ARGV[10]) then
+  return 'reported'
 end
 local group, windows = prefix .. 'group:' .. fingerprint, prefix .. 'windows'
 local ends = redis.call('ZSCORE', windows, fingerprint)

@@ -1,4 +1,4 @@
-"""The menu of every page."""
+"""A template tag for the menu."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The hidden field by which a form says what it showed."""
+"""A template tag for the hidden field with the version of the row that a form shows."""
 
 from typing import Any
 

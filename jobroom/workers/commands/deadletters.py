@@ -20,16 +20,16 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write a line for each letter, or JSON."""
-        letters = DeadLetter.objects.all()[: max(0, options["limit"])]
+        """Write a line for each dead letter, or JSON."""
+        dead_letters = DeadLetter.objects.all()[: max(0, options["limit"])]
         if options["json"]:
             names = ("id", "at", "job_id", "task", "queue", "worker", "kind", "reason", "head", "size")
-            terminal.write_json([{name: getattr(letter, name) for name in names} for letter in letters])
+            terminal.write_json([{name: getattr(dead_letter, name) for name in names} for dead_letter in dead_letters])
             return
-        for letter in letters:
+        for dead_letter in dead_letters:
             self.stdout.write(
-                f"{letter.at:%Y-%m-%d %H:%M:%S}  {letter.queue}  {letter.task or '?'}  {letter.job_id or '-'}"
+                f"{dead_letter.at:%Y-%m-%d %H:%M:%S}  {dead_letter.queue}  {dead_letter.task or '?'}  {dead_letter.job_id or '-'}"
             )
-            self.stdout.write(f"  {letter.kind}: {letter.reason}")
-        if not letters:
+            self.stdout.write(f"  {dead_letter.kind}: {dead_letter.reason}")
+        if not dead_letters:
             self.stdout.write("No dead letters.")

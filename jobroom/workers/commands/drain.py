@@ -30,7 +30,7 @@ class Command(BaseCommand):
         by = terminal.person(options["user"])
         if by is not None and not orders.may_operate(by):
             terminal.refuse(
-                "Telling workers what to do needs the permission “Can change queues, messages, pauses, workers and locks”.",
+                "Giving orders to workers needs the permission “Can change queues, messages, pauses, workers and locks”.",
                 1,
             )
         who = by.get_username() if by is not None else f"{getpass.getuser()} (command line)"
@@ -47,13 +47,13 @@ class Command(BaseCommand):
         if options["undo"]:
             self.stdout.write(f"{drain.undo(names, by=who)} workers take jobs again.")
             return
-        busy = drain.drain(names, timeout=max(0.0, options["timeout"]), by=who, tell=self.stdout.write)
+        busy = drain.drain(names, timeout=max(0.0, options["timeout"]), by=who, notify=self.stdout.write)
         if not busy:
             self.stdout.write("All of them are empty. Workers that are started from now on take jobs.")
             return
         jobs = [f"{row['task']} ({row['job']}) on {worker.name}" for worker in busy for row in worker.running]
         terminal.refuse(
             f"Not empty after {options['timeout']:g} s: {', '.join(jobs) or 'workers that do not answer'}. They stay quiet; "
-            "`manage.py drain --undo` lets them take jobs again.",
+            "`manage.py jobroom drain --undo` lets them take jobs again.",
             1,
         )

@@ -1,7 +1,7 @@
-"""The doctor: everything that can be wrong with an installation, each with its cause and what to do next.
+"""The doctor: checks everything that can be wrong with an installation, each with its cause and what to do next.
 
 Page, API and command share `examine`. What the health sentence asks every few seconds is asked here too; besides, what is
-too slow or too seldom wrong for that: settings against each other, clocks, the server of Redis, who is told of failures.
+too slow or too seldom wrong for that: settings against each other, clocks, the server of Redis, who is notified of failures.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""What the settings say against each other, without asking anybody but the database."""
+"""The doctor's checks of settings, without asking any server but the database."""
 
 from typing import Any
 
@@ -82,7 +82,7 @@ def patience() -> Found:
         yield warning(
             name,
             "The broker's connections have no time-out: a publish on a dead one waits for ever.",
-            "Set CELERY_BROKER_TRANSPORT_OPTIONS['socket_timeout'], such as 30.",
+            "Set CELERY_BROKER_TRANSPORT_OPTIONS['socket_timeout'], such as 10.",
         )
     if not current_app.conf.get("broker_pool_acquire_timeout"):
         good = False
@@ -108,21 +108,21 @@ def debug() -> Found:
 
 
 def admins() -> Found:
-    """Find out whether anybody hears of failures."""
+    """Find out whether anyone hears of failures."""
     name = "admins"
     known = get_admin_emails()
     wrong = [address for address in known if "@" not in address]
     if wrong:
         yield error(name, f"ADMINS has an entry that is no address: {shortened(wrong)}.", "Correct ADMINS.")
     elif not known:
-        yield warning(name, "ADMINS is empty: no mail tells anybody of a failed job.", "Set ADMINS.")
+        yield warning(name, "ADMINS is empty: no mail reports a failed job.", "Set ADMINS.")
     lost = User._default_manager.filter(Q(email="") | Q(email=None), is_superuser=True, is_active=True)
     names = list(lost.values_list(User.USERNAME_FIELD, flat=True)[: SHOWN + 1])
     if names:
         detail = f"No address, so no new password and no mail reaches: {shortened(names)}."
         yield warning(name, detail, "Give these administrators an address in Django's admin.")
     if known and not wrong and not names:
-        yield ok(name, f"{len(known)} are told of failures, and every administrator has an address.")
+        yield ok(name, f"{len(known)} are notified of failures, and every administrator has an address.")
 
 
 def system_checks() -> Found:

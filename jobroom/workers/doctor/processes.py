@@ -1,8 +1,10 @@
-"""What runs: which workers and schedulers there are, how their clocks go, and how the server of Redis is set."""
+"""The doctor's checks of running processes: workers, schedulers, their clocks, and how Redis is set."""
 
 import time
 from collections import defaultdict
 from typing import Any
+
+from celery import current_app
 
 from jobroom import redis
 from jobroom.celery import beat
@@ -17,6 +19,9 @@ SKEW_MUCH = 30.0
 # Share of Redis's memory above which it is said to be nearly full.
 FULL = 0.9
 _WORKERS = "jobroom:workers:workers"
+# Pools that hold time limits: docs/reference/pools.md.
+SOFT = frozenset({"prefork"})
+HARD = frozenset({"prefork", "gevent"})
 
 
 def queues() -> Found:
@@ -34,6 +39,28 @@ def queues() -> Found:
         yield error(name, detail, f"Start a worker with -Q {queue}, or correct CELERY_TASK_ROUTES.", _WORKERS)
     if not unserved:
         yield ok(name, "Every task goes to a queue that a worker serves.")
+
+
+def limits_of_pools() -> Found:
+    """Find time limits of tasks that the pool of a running worker does not hold."""
+    name = "time limits of pools"
+    common = current_app.conf
+    soft, hard = common.task_soft_time_limit, common.task_time_limit
+    found = False
+    for worker in heartbeat.workers():
+        if not worker.alive:
+            continue
+        tasks = [task for task in our_tasks() if default_queue(task) in worker.queues]
+        for kind, holding, limited in (
+            ("soft", SOFT, [task.name for task in tasks if task.soft_time_limit or soft]),
+            ("hard", HARD, [task.name for task in tasks if task.time_limit or hard]),
+        ):
+            if limited and worker.pool not in holding:
+                found = True
+                detail = f"The pool {worker.pool} of {worker.name} holds no {kind} time limit, and these have one: {shortened(limited)}."
+                yield warning(name, detail, f"Run them in a pool that does: {' or '.join(sorted(holding))}.", _WORKERS)
+    if not found:
+        yield ok(name, "Every running worker holds the limits of its tasks.")
 
 
 def schedulers() -> Found:
@@ -85,11 +112,11 @@ def _own_skew() -> float:
 def server() -> Found:
     """Look whether Redis may throw things away, is nearly full, or does not keep what it has."""
     name = "server of Redis"
-    told: Any = redis.client().info()
+    info: Any = redis.client().info()
     most, used, policy = (
-        int(told.get("maxmemory", 0)),
-        int(told.get("used_memory", 0)),
-        told.get("maxmemory_policy", ""),
+        int(info.get("maxmemory", 0)),
+        int(info.get("used_memory", 0)),
+        info.get("maxmemory_policy", ""),
     )
     good = True
     if most and policy != "noeviction":
@@ -101,7 +128,7 @@ def server() -> Found:
         detail = f"{used / most:.0%} of its {most / 1e6:,.0f} MB are in use; full, it takes no more jobs."
         yield warning(name, detail, "Raise maxmemory, or purge what is not needed.", "jobroom:queues:queues")
     for field, what in {"rdb_last_bgsave_status": "snapshot", "aof_last_write_status": "journal"}.items():
-        if told.get(field, "ok") != "ok":
+        if info.get(field, "ok") != "ok":
             good = False
             yield error(
                 name, f"It could not write its last {what}: a restart loses jobs.", "Look at its log and its disk."
@@ -113,6 +140,7 @@ def server() -> Found:
 
 CHECKS: dict[str, Check] = {
     "queues of tasks": queues,
+    "time limits of pools": limits_of_pools,
     "schedulers": schedulers,
     "clocks": clocks,
     "server of Redis": server,

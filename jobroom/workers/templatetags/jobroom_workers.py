@@ -1,4 +1,4 @@
-"""How the states of workers and resources look."""
+"""Template tags for the states of workers and resources."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -57,7 +57,7 @@ def unacknowledged() -> int:
     return int(number)
 
 
-def told(job: str) -> list[dict[str, Any]]:
+def reported(job: str) -> list[dict[str, Any]]:
     """Return the events of a job, without those of its launch and its mails."""
     entries: Any = redis.client().xrange(events.stream())
     found = [json.loads(fields["e"]) for _, fields in entries]

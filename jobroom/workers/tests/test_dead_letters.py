@@ -43,7 +43,9 @@ def acts():
     acted.disconnect(keep)
 
 
-def letter(number=1, job="j1", task="demo.add", kind="unknown", reason="No worker of queue default knows it.", **more):
+def dead_letter(
+    number=1, job="j1", task="demo.add", kind="unknown", reason="No worker of queue default knows it.", **more
+):
     return DeadLetter.objects.create(
         id=number, at=timezone.now(), job_id=job, task=task, queue="default", kind=kind, reason=reason, **more
     )
@@ -69,8 +71,8 @@ def waiting():
 
 def test_the_page_says_what_and_why(clerk):
     job()
-    letter(head='[[1, "<b>"], {}]', size=17)
-    letter(2, "", "", "undecodable", "Its content cannot be decoded.")
+    dead_letter(head='[[1, "<b>"], {}]', size=17)
+    dead_letter(2, "", "", "undecodable", "Its content cannot be decoded.")
     text = text_of(clerk.get(PAGE))
     assert "No worker of queue default knows it." in text
     assert 'href="/jobs/j1/"' in text
@@ -103,7 +105,7 @@ def test_pages_follow_one_another(clerk):
 
 
 def test_requeue_runs_the_job_again_and_is_audited(clerk, acts):
-    job(), letter()
+    job(), dead_letter()
     response = post(clerk, PAGE + "requeue/", {"ids": ["1"], "q": "demo"})
     assert response.status_code == 303
     assert response["Location"] == PAGE + "?q=demo"
@@ -115,20 +117,20 @@ def test_requeue_runs_the_job_again_and_is_audited(clerk, acts):
 
 def test_what_cannot_run_again_stays_with_the_reason(clerk, acts):
     """No job, one that has succeeded since, one whose task is still unknown, and one whose arguments are not known."""
-    job("done", state=State.SUCCEEDED), letter(1, "done")
-    job("away", task="probe.renamed_away"), letter(2, "away", "probe.renamed_away")
-    job("odd", error_type=events.MESSAGE_UNREADABLE), letter(3, "odd")
-    letter(4, "", ""), letter(5, "forgotten")
-    job("good"), letter(6, "good")
+    job("done", state=State.SUCCEEDED), dead_letter(1, "done")
+    job("away", task="probe.renamed_away"), dead_letter(2, "away", "probe.renamed_away")
+    job("odd", error_type=events.MESSAGE_UNREADABLE), dead_letter(3, "odd")
+    dead_letter(4, "", ""), dead_letter(5, "forgotten")
+    job("good"), dead_letter(6, "good")
     post(clerk, PAGE + "requeue/", {"all": "on"})
     text = text_of(clerk.get(PAGE))
     assert "1 job runs again" in text
     for reason in (
-        "1 letter left alone: It succeeded",
-        "1 letter left alone: Its task does not exist any more",
-        "1 letter left alone: Its message could not be read",
-        "1 letter left alone: The message names no job",
-        "1 letter left alone: The history does not hold its job",
+        "1 dead letter left alone: It succeeded",
+        "1 dead letter left alone: Its task does not exist any more",
+        "1 dead letter left alone: Its message could not be read",
+        "1 dead letter left alone: The message names no job",
+        "1 dead letter left alone: The history does not hold its job",
     ):
         assert reason in text
     assert list(DeadLetter.objects.values_list("pk", flat=True)) == [5, 4, 3, 2, 1]
@@ -136,7 +138,7 @@ def test_what_cannot_run_again_stays_with_the_reason(clerk, acts):
 
 
 def test_after_a_deploy_it_can_run(clerk):
-    job("away", task="probe.renamed_away"), letter(2, "away", "probe.renamed_away")
+    job("away", task="probe.renamed_away"), dead_letter(2, "away", "probe.renamed_away")
 
     @app.task(name="probe.renamed_away", shared=False)
     def back(a, b):
@@ -152,7 +154,7 @@ def test_after_a_deploy_it_can_run(clerk):
 
 
 def test_the_api_says_why_not(clerk):
-    job(state=State.SUCCEEDED), letter()
+    job(state=State.SUCCEEDED), dead_letter()
     response = post(clerk, API + "1/requeue/")
     assert response.status_code == 409
     assert "succeeded" in response.json()["detail"]
@@ -160,7 +162,7 @@ def test_the_api_says_why_not(clerk):
 
 
 def test_delete_needs_the_permission(clerk, acts):
-    job(), letter(), letter(2)
+    job(), dead_letter(), dead_letter(2)
     assert post(clerk, PAGE + "delete/", {"ids": "1"}).status_code == 403
     assert clerk.delete(API + "1/").status_code == 403
     assert DeadLetter.objects.count() == 2
@@ -174,17 +176,17 @@ def test_delete_needs_the_permission(clerk, acts):
 
 
 def test_nonsense_chooses_nothing(clerk):
-    letter()
+    dead_letter()
     for ids in ([], ["x"], ["-1"], ["9" * 30], ["٣"], [str(2**63)]):
         post(clerk, PAGE + "requeue/", {"ids": ids})
-    assert "Tick the letters" in text_of(clerk.get(PAGE))
+    assert "Tick the dead letters" in text_of(clerk.get(PAGE))
     assert DeadLetter.objects.exists()
 
 
 def test_others_see_none(client, db):
-    letter()
+    dead_letter()
     client.force_login(User.objects.create(username="ada"))
-    assert client.get(PAGE).status_code == 302
+    assert client.get(PAGE).status_code == 403
     assert client.get(API).status_code == 403
     assert not DeadLetter.objects.visible_to(User.objects.get(username="ada")).exists()
 
@@ -192,6 +194,6 @@ def test_others_see_none(client, db):
 def test_the_newest_are_kept(settings):
     settings.JOBROOM = settings.JOBROOM | {"WORKERS_DEAD_LETTERS_KEPT": 2}
     for number in range(1, 5):
-        letter(number)
+        dead_letter(number)
     assert dead_letters.prune() == 2
     assert list(DeadLetter.objects.values_list("pk", flat=True)) == [4, 3]

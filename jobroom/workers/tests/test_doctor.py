@@ -87,7 +87,7 @@ def test_admins_without_an_address(settings, django_user_model):
     assert next(configuration.admins()).state == "error"
 
 
-def test_a_queue_of_a_task_that_nobody_serves():
+def test_a_queue_of_a_task_that_no_one_serves():
     queues = sorted({doctor.processes.default_queue(task) for task in doctor.our_tasks()})
     worker("all@a/1", queues=queues)
     assert only(processes.queues).state == "ok"
@@ -95,6 +95,25 @@ def test_a_queue_of_a_task_that_nobody_serves():
     found = only(processes.queues)
     assert (found.state, "-Q heavy" in found.action) == ("error", True)
     assert "assets." in found.detail
+
+
+@pytest.mark.parametrize(
+    ("pool", "broken"),
+    [("prefork", []), ("gevent", ["soft"]), ("threads", ["soft", "hard"]), ("eventlet", ["soft", "hard"])],
+)
+def test_time_limits_that_a_pool_does_not_hold(conf, pool, broken):
+    worker("a@a/1", pool=pool, queues=["nobody"])
+    assert only(processes.limits_of_pools).state == "ok"
+    conf(task_soft_time_limit=60, task_time_limit=90)
+    worker("a@a/1", pool=pool)
+    found = list(processes.limits_of_pools())
+    if not broken:
+        assert [one.state for one in found] == ["ok"]
+        return
+    assert [one.state for one in found] == ["warning"] * len(broken)
+    for kind, one in zip(broken, found, strict=True):
+        assert f"The pool {pool} of a@a holds no {kind} time limit" in one.detail
+        assert "prefork" in one.action
 
 
 def say(scheduler: str, host: str, ours: bool) -> None:
@@ -201,7 +220,7 @@ def test_a_check_that_breaks_or_a_redis_that_is_away_leaves_the_others(settings,
 def test_page_and_api_say_the_same(admin_client):
     all_there()
     page = admin_client.get("/doctor/").content.decode()
-    told = admin_client.get("/api/doctor/").json()
-    assert {one["check"] for one in told} >= {"clocks", "debug", "visibility timeout", "disk", "migrations"}
-    trouble = next(one for one in told if one["state"] != "ok")
+    answer = admin_client.get("/api/doctor/").json()
+    assert {one["check"] for one in answer} >= {"clocks", "debug", "visibility timeout", "disk", "migrations"}
+    trouble = next(one for one in answer if one["state"] != "ok")
     assert trouble["detail"][:30].replace("'", "&#x27;") in page

@@ -1,8 +1,11 @@
 """Jobs that the history calls queued and of which no message is anywhere: sent again, or said to be gone."""
 
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from amqp.exceptions import NotFound
 from celery import current_app
 from django.utils import timezone
 
@@ -10,7 +13,7 @@ from jobroom import events, redis
 from jobroom.events import consumer
 from jobroom.jobs.models import Job, State
 from jobroom.workers import missing_messages
-from jobroom.workers.tests.engine import received, told, waiting, worker
+from jobroom.workers.tests.engine import received, reported, waiting, worker
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +51,25 @@ def test_a_retry_is_sent_again_as_the_attempt_that_it_was():
     assert '"dispatch": "again-' in text
 
 
+def test_a_killed_jobs_message_that_went_back_and_is_gone_is_sent_again():
+    events.emit("queued", "a", task="demo.echo", args=["x"], queue="default")
+    events.emit("started", "a", execution="e", task="demo.echo", retries=0, may_rerun=True)
+    queued("a", state=State.RETRYING)
+    look()
+    assert waiting() == [], "its process may be alive"
+    events.emit("retrying", "a", execution=None, retries=0, eta=None, error="killed", error_type="WorkerLost")
+    assert missing_messages.round_of(consumer.mark()) == ["a"]
+    assert waiting() == ["a"]
+
+
+def test_a_retry_whose_time_has_come_is_looked_for_and_one_for_later_is_not():
+    later = timezone.now() + timedelta(hours=1)
+    queued("due", state=State.RETRYING, facts={"retries": 1}, run_after=timezone.now() - timedelta(minutes=5))
+    queued("later", state=State.RETRYING, facts={"retries": 1}, run_after=later)
+    assert look() == ["due"]
+    assert waiting() == ["due"]
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
@@ -62,7 +84,7 @@ def test_one_that_cannot_be_sent_again_is_said_to_be_gone(values, reason, monkey
     Job.objects.filter(pk="a").update(**values)
     assert look() == ["a"]
     assert waiting() == []
-    (event,) = [event for event in told(job.pk) if event["type"] == "finished"]
+    (event,) = [event for event in reported(job.pk) if event["type"] == "finished"]
     assert (event["state"], event["error_type"]) == ("lost", "MessageLost")
     assert reason in event["error"]
 
@@ -118,7 +140,7 @@ def test_one_that_ran_is_not_sent_again_but_gets_its_end():
     ran("a")
     assert look() == ["a"]
     assert waiting() == []
-    (event,) = [event for event in told("a") if event["type"] == "finished"]
+    (event,) = [event for event in reported("a") if event["type"] == "finished"]
     assert (event["state"], event["error"]) == ("lost", "It ran, and how it ended was lost with its events.")
 
 
@@ -134,7 +156,7 @@ def test_one_that_runs_is_left_to_its_worker():
     events.write("started", "a", {"execution": "x", "retries": 0})
     redis.client().delete(events.stream())
     look()
-    assert (waiting(), told("a")) == ([], [])
+    assert (waiting(), reported("a")) == ([], [])
 
 
 def test_nothing_is_sent_again_for_ever(settings):
@@ -146,4 +168,50 @@ def test_nothing_is_sent_again_for_ever(settings):
     redis.client().delete("default")
     look()
     assert waiting() == []
-    assert "too often" in told("a")[-1]["error"]
+    assert "too often" in reported("a")[-1]["error"]
+
+
+# RabbitMQ, which counts messages and shows none ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rabbit(monkeypatch):
+    """Let the broker be one that says how many messages and consumers a queue has; return these numbers by queue."""
+    counted = {}
+
+    @contextmanager
+    def hidden():
+        yield None
+
+    class Channel:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+        def queue_declare(self, queue, passive):
+            assert passive
+            if queue not in counted:
+                raise NotFound(queue)
+            return SimpleNamespace(message_count=counted[queue][0], consumer_count=counted[queue][1])
+
+    connection = SimpleNamespace(transport=SimpleNamespace(driver_type="amqp"), channel=Channel)
+    monkeypatch.setattr(missing_messages.broker, "connect", hidden)
+    monkeypatch.setattr(missing_messages.broker, "pooled", lambda: nullcontext(connection))
+    return counted
+
+
+@pytest.mark.parametrize(("count", "consumers", "gone"), [(0, 1, True), (0, 0, True), (1, 1, False), (0, 2, False)])
+def test_of_an_empty_queue_of_rabbitmq_a_job_is_sent_again(rabbit, count, consumers, gone):
+    worker("w@a/1", held=["held"])
+    for pk in ("a", "held", "later"):
+        queued(pk)
+    current_app.send_task("demo.echo", task_id="later", queue="default", countdown=3600)
+    rabbit["default"] = (count, consumers)
+    assert look() == (["a"] if gone else [])
+
+
+def test_of_a_queue_that_rabbitmq_does_not_have_a_job_is_sent_again(rabbit):
+    queued("a")
+    assert look() == ["a"]

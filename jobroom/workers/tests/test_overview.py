@@ -64,7 +64,7 @@ def test_an_empty_page_teaches(staff):
     assert (status, "No worker has been seen" in text, "manage.py jobroom up" in text) == (200, True, True)
 
 
-def test_a_resource_is_told_with_version_size_load_time_and_last_use(staff):
+def test_a_resource_is_shown_with_version_size_load_time_and_last_use(staff):
     holding(READY)
     _, text = page(staff)
     for words in (
@@ -82,7 +82,7 @@ def test_a_resource_is_told_with_version_size_load_time_and_last_use(staff):
     assert seconds == pytest.approx(5, abs=0.5)
 
 
-def test_a_failed_load_is_told_with_error_and_next_try(staff):
+def test_a_failed_load_is_shown_with_error_and_next_try(staff):
     holding(FAILED, waiting={"ml": ["spam_model"]})
     _, text = page(staff)
     for words in (
@@ -96,7 +96,7 @@ def test_a_failed_load_is_told_with_error_and_next_try(staff):
     assert "Queue ml waits on ml@a: spam_model is not loaded." in text
 
 
-def test_a_worker_that_went_silent_while_it_loaded_is_told(staff):
+def test_a_worker_that_went_silent_while_it_loaded_is_shown(staff):
     holding(LOADING, silent=60, waiting={"ml": ["spam_model"]})
     _, text = page(staff)
     assert re.search(r"ml@a has been silent for 6\d s while it was loading spam_model\.", text)
@@ -109,7 +109,7 @@ def test_a_worker_that_loads_before_its_pool_is_starting(staff):
     assert "Starting" in page(staff)[1]
 
 
-def test_a_successor_tells_what_became_of_the_process_before_it(staff):
+def test_a_successor_reports_what_became_of_the_process_before_it(staff):
     holding(LOADING, silent=20, pid=11, held=["a-job"])
     holding(READY, instance="ml@a/2", pid=12, started=2.0)
     rescue.Round(redis.client(), None, *rescue.living_and_gone(rescue.heartbeat.workers()))._workers()
@@ -118,9 +118,9 @@ def test_a_successor_tells_what_became_of_the_process_before_it(staff):
     assert re.search(r"\(11\) vanished \d+ s ago", page(staff)[1])
 
 
-def test_a_resource_that_no_living_worker_serves_is_told(staff):
+def test_a_resource_that_no_living_worker_serves_is_reported(staff):
     resource("lonely", queues=["graphs"])(lambda: 1)
-    assert overview().problems == []  # no one works at all: that is told otherwise
+    assert overview().problems == []  # no one works at all: that is reported otherwise
     holding(READY)
     assert "no one can load lonely" in page(staff)[1]
 
@@ -139,11 +139,11 @@ def test_without_redis_the_page_says_so(staff, settings):
 
 def test_others_than_staff_do_not_see_it(client, django_user_model):
     client.force_login(django_user_model.objects.create_user("visitor"))
-    assert client.get("/workers/").status_code == 302
+    assert client.get("/workers/").status_code == 403
     assert client.get("/api/workers/").status_code == 403
 
 
-def test_the_api_tells_the_same(staff):
+def test_the_api_says_the_same(staff):
     holding(FAILED, waiting={"ml": ["spam_model"]})
     (row,) = staff.get("/api/workers/").json()
     assert (row["name"], row["state"], row["waiting"]) == ("ml@a", "waiting", {"ml": ["spam_model"]})
@@ -151,7 +151,7 @@ def test_the_api_tells_the_same(staff):
     assert (found["state"], found["attempts"], found["ready"]) == ("failed", 3, 0)
 
 
-def test_the_command_tells_the_same(capsys):
+def test_the_command_says_the_same(capsys):
     holding(READY)
     call_command("workers")
     out = capsys.readouterr().out

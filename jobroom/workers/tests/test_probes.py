@@ -46,7 +46,7 @@ def broken(client) -> list[str]:
     return [name for name, part in parts(client).items() if not part["ok"]]
 
 
-def test_healthz_asks_nobody(client, settings, django_assert_num_queries):
+def test_healthz_asks_no_one(client, settings, django_assert_num_queries):
     settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://127.0.0.1:1/0"}
     with django_assert_num_queries(0):
         response = client.get("/healthz")
@@ -66,7 +66,7 @@ def test_a_row_that_a_round_left_alone_is_shown(client):
         raise RuntimeError("odd")
     found = parts(client)["rounds"]
     assert found["ok"], "nothing waits for that row"
-    assert found["detail"] == "rescue left 1 alone. The log says more."
+    assert found["detail"] == "rescue could not process 1. The log says more."
     assert found["rows"] == ""  # strangers read probes
     assert probes.ready()["rounds"].rows == "rescue: last job j1 (RuntimeError: odd)"
 
@@ -105,7 +105,7 @@ def test_a_queue_without_a_worker_is_named(client):
     assert (found["workers"]["ok"], found["workers"]["detail"]) == (False, "No worker serves ml.")
 
 
-def test_a_silent_beat_and_an_absent_one_are_told(client):
+def test_a_silent_beat_and_an_absent_one_are_reported(client):
     all_there()
     redis.client().set(beat.key(), redis.now() - 100)
     assert re.search(r"Ticked 1[0-2]\d s ago", str(parts(client)["beat"]["detail"]))
@@ -113,13 +113,13 @@ def test_a_silent_beat_and_an_absent_one_are_told(client):
     assert broken(client) == ["beat"]
 
 
-def test_an_absent_recorder_is_told(client):
+def test_an_absent_recorder_is_reported(client):
     all_there()
     redis.client().xgroup_destroy(redis.key("events"), consumer.GROUP)
     assert broken(client) == ["recorder"]
 
 
-def test_redis_away_is_told_without_its_password(client, settings):
+def test_redis_away_is_reported_without_its_password(client, settings):
     settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://:hidden-word@127.0.0.1:1/0"}
     response = client.get("/readyz")
     assert response.status_code == 503
@@ -127,7 +127,7 @@ def test_redis_away_is_told_without_its_password(client, settings):
     assert broken(client) == ["redis", "workers", "beat", "recorder"]
 
 
-def test_a_broken_database_is_told_without_its_text(client, monkeypatch):
+def test_a_broken_database_is_reported_without_its_text(client, monkeypatch):
     def fail() -> probes.Part:
         raise DatabaseError("password=hidden-word")
 
@@ -140,7 +140,7 @@ def test_a_broken_database_is_told_without_its_text(client, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_missing_migrations_are_told_until_they_are_applied(client, monkeypatch):
+def test_missing_migrations_are_reported_until_they_are_applied(client, monkeypatch):
     all_there()
     monkeypatch.setattr(probes, "_migrated", set())
     with connection.cursor() as cursor:
@@ -159,9 +159,14 @@ def test_no_other_method_than_a_read_is_answered(client):
 
 
 def test_the_page_of_workers_is_for_staff(client, django_user_model):
-    assert client.get("/workers/").status_code == 302
+    stranger = client.get("/workers/")
+    assert (stranger.status_code, stranger.headers["Location"]) == (302, "/login/?next=/workers/")
     client.force_login(django_user_model.objects.create_user("ada"))
-    assert client.get("/workers/").status_code == 302
+    answer = client.get("/workers/")
+    assert answer.status_code == 403
+    page = answer.content.decode()
+    assert "This page is for the staff of this site." in page
+    assert "Ask for access" in page
 
 
 @pytest.fixture
@@ -186,7 +191,7 @@ def test_the_page_teaches_when_no_worker_was_seen_and_when_redis_is_away(staff, 
     assert (response.status_code, b"Redis does not answer" in response.content) == (503, True)
 
 
-def test_a_queue_that_waits_for_a_resource_is_told_and_counts_as_served(client):
+def test_a_queue_that_waits_for_a_resource_says_so_and_counts_as_served(client):
     all_there()
     worker("ml@a/2", queues=["ml"], waiting={"ml": ["spam_model"]})
     part = parts(client)["workers"]

@@ -7,12 +7,13 @@ from celery import current_app
 from django.utils import timezone
 
 from jobroom import events, redis, rounds
-from jobroom.events import heartbeat
+from jobroom.events import consumer, heartbeat
 from jobroom.jobs.models import Attempt, Job, State
 from jobroom.signals import housekeeping
-from jobroom.workers import receivers, rescue
+from jobroom.workers import receivers, rescue, silent
 from jobroom.workers.broker import connect
-from jobroom.workers.tests.engine import receive, received, told, unacknowledged, waiting, worker
+from jobroom.workers.exceptions import WrongOrder
+from jobroom.workers.tests.engine import receive, received, reported, unacknowledged, waiting, worker
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -31,7 +32,7 @@ def _clean(settings):
     redis.client().flushdb()
 
 
-def book(job_id: str, task: str = LATE, state: str = State.RUNNING, instance: str = DEAD) -> Job:
+def running_job(job_id: str, task: str = LATE, state: str = State.RUNNING, instance: str = DEAD) -> Job:
     """Write a job into the database, as if the recorder had."""
     job = Job.objects.create(
         id=job_id,
@@ -63,16 +64,16 @@ def look() -> rescue.Report:
 
 def test_a_message_of_a_job_that_was_running_goes_back_and_the_attempt_ends():
     received(LATE, "a")
-    book("a")
+    running_job("a")
     assert look().put_back == ["a"]
     assert (waiting(), unacknowledged()) == (["a"], 0)
-    (event,) = told("a")
+    (event,) = reported("a")
     assert (event["type"], event["execution"], event["error_type"]) == ("retrying", "e1", "WorkerLost")
 
 
 def test_a_rescued_message_is_the_next_one_of_its_queue():
     received(LATE, "a")
-    book("a")
+    running_job("a")
     current_app.send_task(LATE, task_id="b", ignore_result=True)
     look()
     assert waiting() == ["a", "b"]
@@ -82,7 +83,7 @@ def test_a_message_keeps_its_priority():
     with connect() as broker:
         assert broker is not None
         received(LATE, "a", priority=6)
-        book("a")
+        running_job("a")
         look()
         assert redis.client().llen("default\x06\x166") == 1
         assert list(broker.waiting("default")) == ["a"]
@@ -90,14 +91,14 @@ def test_a_message_keeps_its_priority():
 
 def test_a_message_that_a_living_worker_holds_stays():
     tag = received(LATE, "a")
-    book("a", instance=worker(ALIVE, tags=[tag], held=["a"]))
+    running_job("a", instance=worker(ALIVE, tags=[tag], held=["a"]))
     assert look() == rescue.Report()
     assert unacknowledged() == 1
 
 
 def test_a_message_stays_until_every_reader_of_its_queue_has_spoken_again():
     received(LATE, "a")
-    book("a")
+    running_job("a")
     worker(ALIVE)
     assert look().put_back == []
     assert look().put_back == []
@@ -107,7 +108,7 @@ def test_a_message_stays_until_every_reader_of_its_queue_has_spoken_again():
 
 def test_a_message_that_went_back_and_was_received_again_is_no_old_suspect():
     tag = received(LATE, "a")
-    book("a")
+    running_job("a")
     worker(ALIVE)
     assert look().put_back == []
     with connect() as broker:
@@ -124,35 +125,35 @@ def test_a_message_that_went_back_and_was_received_again_is_no_old_suspect():
 def test_nothing_is_believed_before_the_margin(settings):
     settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 0.5}
     received(LATE, "a")
-    book("a")
+    running_job("a")
     assert look() == rescue.Report()
     assert unacknowledged() == 1
 
 
 def test_a_message_of_a_finished_job_is_dropped():
     received(LATE, "a")
-    book("a", state=State.SUCCEEDED)
+    running_job("a", state=State.SUCCEEDED)
     assert look().dropped == ["a"]
-    assert (waiting(), unacknowledged(), told("a")) == ([], 0, [])
+    assert (waiting(), unacknowledged(), reported("a")) == ([], 0, [])
 
 
 def test_a_started_job_that_may_not_run_twice_is_lost_and_its_message_dropped():
     received(EARLY, "a")
-    book("a", task=EARLY)
+    running_job("a", task=EARLY)
     report = look()
     assert (report.lost, report.dropped) == (["a"], ["a"])
-    (event,) = told("a")
+    (event,) = reported("a")
     assert (event["type"], event["state"], event["execution"]) == ("finished", "lost", "e1")
 
 
 def test_a_job_that_never_started_goes_back_whatever_its_task_says():
     received(EARLY, "a")
-    book("a", task=EARLY, state=State.QUEUED)
+    running_job("a", task=EARLY, state=State.QUEUED)
     assert look().put_back == ["a"]
-    assert told("a") == []
+    assert reported("a") == []
 
 
-def test_a_job_that_nobody_recorded_goes_back():
+def test_a_job_that_no_one_recorded_goes_back():
     received(EARLY, "a")
     assert look().put_back == ["a"]
 
@@ -162,7 +163,7 @@ def test_a_job_that_loses_its_worker_every_time_is_given_up(settings, recorded):
     settings.JOBROOM = settings.JOBROOM | {"MAX_LOST": 2}
     received(LATE, "a")
     if recorded:
-        book("a")
+        running_job("a")
     assert look().put_back == ["a"]
     redis.client().delete("default")
     received(LATE, "a")
@@ -170,41 +171,41 @@ def test_a_job_that_loses_its_worker_every_time_is_given_up(settings, recorded):
     report = look()
     assert (report.put_back, report.dropped) == ([], ["a"])
     if recorded:
-        assert "number 2" in told("a")[0]["error"]
+        assert "number 2" in reported("a")[0]["error"]
 
 
 def test_a_running_job_without_message_and_worker_is_lost_and_mailed_once(settings, mailoutbox):
     settings.ADMINS = [("Ada", "ada@example.org")]
-    book("a", task=EARLY)
+    running_job("a", task=EARLY)
     assert look().lost == ["a"]
-    assert "vanished" in told("a")[0]["error"]
+    assert "vanished" in reported("a")[0]["error"]
     forget_events()
     assert look().lost == []
     assert len(mailoutbox) == 1
 
 
 def test_a_running_job_whose_message_waits_again_is_not_lost():
-    book("a")
+    running_job("a")
     current_app.send_task(LATE, task_id="a", ignore_result=True)
     forget_events()
     assert look().lost == []
-    assert [event["type"] for event in told("a")] == ["retrying"]
+    assert [event["type"] for event in reported("a")] == ["retrying"]
 
 
 @pytest.mark.parametrize("instance", [ALIVE, "shell/77"])
 def test_a_job_of_a_living_worker_or_of_no_worker_is_left_alone(instance):
     worker(ALIVE, held=["a"])
-    book("a", task=EARLY, instance=instance)
+    running_job("a", task=EARLY, instance=instance)
     assert look() == rescue.Report()
 
 
 def test_a_job_that_its_living_worker_does_not_know_any_more_is_lost():
     worker(ALIVE, held=["b"])
-    book("a", task=EARLY, instance=ALIVE)
+    running_job("a", task=EARLY, instance=ALIVE)
     assert look().lost == []
     worker(ALIVE, held=["b"])
     assert look().lost == ["a"]
-    assert "does not know it any more" in told("a")[0]["error"]
+    assert "does not know it any more" in reported("a")[0]["error"]
 
 
 @pytest.mark.parametrize("with_message", [True, False])
@@ -212,7 +213,7 @@ def test_a_job_that_its_living_worker_does_not_know_any_more_is_lost():
 def test_a_job_whose_end_only_celery_knows_has_that_end(good, with_message):
     if with_message:
         received(LATE, "a")
-    book("a")
+    running_job("a")
     if good:
         current_app.backend.mark_as_done("a", {"answer": 42})
     else:
@@ -220,7 +221,7 @@ def test_a_job_whose_end_only_celery_knows_has_that_end(good, with_message):
     report = look()
     assert (report.lost, report.put_back, report.dropped) == ([], [], ["a"] if with_message else [])
     assert (waiting(), unacknowledged()) == ([], 0)
-    (event,) = told("a")
+    (event,) = reported("a")
     if good:
         assert (event["state"], event["result"]) == ("succeeded", '{"answer": 42}')
     else:
@@ -229,12 +230,12 @@ def test_a_job_whose_end_only_celery_knows_has_that_end(good, with_message):
 
 def test_the_result_of_an_earlier_attempt_is_no_end():
     current_app.backend.mark_as_done("a", 42)
-    book("a")
+    running_job("a")
     assert look().lost == ["a"]
 
 
 def test_while_the_database_is_behind_no_job_is_called_lost():
-    book("a", task=EARLY)
+    running_job("a", task=EARLY)
     redis.client().xadd(events.stream(), {"e": "{}"}, id="1-1")
     assert look().lost == []
 
@@ -274,7 +275,7 @@ def test_right_after_a_start_of_redis_nothing_is_done(settings):
 def test_housekeeping_rescues_and_survives_a_redis_that_is_away(settings, caplog):
     receivers.connect()
     received(LATE, "a")
-    book("a")
+    running_job("a")
     housekeeping.send(None)
     assert waiting() == ["a"]
     settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://127.0.0.1:1/0"}
@@ -290,8 +291,8 @@ def test_a_job_whose_result_cannot_be_read_keeps_no_other_from_being_rescued():
         "date_done": "2020-01-01T00:00:00",
     }
     backend.set(backend.get_key_for_task("a"), json.dumps(unreadable))
-    book("a", task=EARLY)
-    book("b", task=EARLY)
+    running_job("a", task=EARLY)
+    running_job("b", task=EARLY)
     assert sorted(look().lost) == ["a", "b"]
     assert "job a" in rounds.faults()["rescue"]["row"]
 
@@ -301,7 +302,30 @@ def test_a_foreign_message_over_which_workers_vanish_is_a_dead_letter(settings):
     received(LATE, "a")
     forget_events()
     assert look().dropped == ["a"]
-    events_of_job = {event["type"]: event for event in told("a")}
+    events_of_job = {event["type"]: event for event in reported("a")}
     assert events_of_job["refused"]["kind"] == "repeated"
     assert events_of_job["finished"]["state"] == "failed"
     assert "MAX_LOST" in events_of_job["finished"]["error"]
+
+
+def test_what_a_silent_worker_holds_goes_back_at_once_when_someone_says_that_it_is_gone(settings):
+    settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 600.0}
+    tags = [received(LATE, "again"), received(EARLY, "lost"), received(LATE, "not-started")]
+    running_job("again")
+    running_job("lost", EARLY)
+    running_job("without-a-message", EARLY)
+    worker(DEAD, silent=60, tags=tags, held=["again", "lost", "not-started"])
+    worker(ALIVE, queues=["other"])
+    said = silent.give_back("default@test", by="grace", reason="the machine burns")
+    assert said == "default@test is forgotten: 2 jobs went back into the queue, 2 jobs lost."
+    assert (sorted(waiting()), unacknowledged()) == (["again", "not-started"], 0)
+    assert [event["type"] for event in reported("again")] == ["retrying"]
+    assert [event["state"] for event in (*reported("lost"), *reported("without-a-message"))] == ["lost", "lost"]
+    assert [each.instance for each in heartbeat.workers()] == [ALIVE]
+
+
+def test_nothing_is_given_back_while_the_history_is_behind(monkeypatch):
+    worker(DEAD, silent=60)
+    monkeypatch.setattr("jobroom.workers.silent.consumer.lag", lambda: consumer.Lag(9, 60.0))
+    with pytest.raises(WrongOrder, match="history is behind"):
+        silent.give_back("default@test", by="grace", reason="x")

@@ -15,7 +15,7 @@ from jobroom.arguments.storable import parse
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs import terminal as jobs_terminal
 from jobroom.limits import TooMany
-from jobroom.workflows import arrivals, launches, links, policies, services, terminal
+from jobroom.workflows import arrivals, launches, policies, services, signed_links, terminal
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.definitions.recipe import Recipe
 from jobroom.workflows.exceptions import NotAllowed, WorkflowException
@@ -46,6 +46,13 @@ class Command(BaseCommand):
         resume = parts.choices["resume"]
         resume.add_argument(
             "--change", action="append", default=[], metavar="NODE=JSON", help="its new args and kwargs"
+        )
+        resume.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="another value for an input of the workflow",
         )
         resume.add_argument(
             "--done", action="append", default=[], metavar="NODE=JSON", help="it need not run; its result"
@@ -103,7 +110,7 @@ class Command(BaseCommand):
             ended = terminal.Follower(sys.stderr if quiet else sys.stdout).follow(stored)
         except KeyboardInterrupt:
             jobs_terminal.refuse(
-                f"Not followed any more; it goes on. `manage.py workflow cancel {stored.pk}` ends it.", 130
+                f"Not followed any more; it goes on. `manage.py jobroom workflow cancel {stored.pk}` ends it.", 130
             )
         except RedisUnavailable as error:
             jobs_terminal.refuse(f"The workflow cannot be followed: {error}", 1)
@@ -114,7 +121,9 @@ class Command(BaseCommand):
         if quiet:
             jobs_terminal.write_json(terminal.described(stored))
         elif short:
-            self.stdout.write(f"Workflow {stored.pk} is launched. `manage.py workflow show {stored.pk}` tells more.")
+            self.stdout.write(
+                f"Workflow {stored.pk} is launched. `manage.py jobroom workflow show {stored.pk}` shows more."
+            )
         else:
             self.stdout.write("\n".join(terminal.lines_of(stored)))
             if stored.state == State.SUCCESS and stored.result is not None:
@@ -140,7 +149,9 @@ class Command(BaseCommand):
     def _resume(self, options: dict[str, Any]) -> None:
         changes, done = _by_node(options, "change"), _by_node(options, "done")
         by = jobs_terminal.person(options["user"])
-        again = services.resume(_called(options), by=by, changes=changes, done=done, again=options["again"])
+        again = services.resume(
+            _called(options), by=by, changes=changes, inputs=_pairs(options), done=done, again=options["again"]
+        )
         self._say(options, f"Goes on at {', '.join(node.key for node in again) or 'what had not started'}.")
 
     def _decide(self, options: dict[str, Any]) -> None:
@@ -168,7 +179,7 @@ class Command(BaseCommand):
 
     def _link(self, options: dict[str, Any]) -> None:
         stored, node = _node_called(options)
-        self._say(options, links.make(stored, node, by=jobs_terminal.person(options["user"])))
+        self._say(options, signed_links.make(stored, node, by=jobs_terminal.person(options["user"])))
 
     def _say(self, options: dict[str, Any], text: str) -> None:
         if options["json"]:
@@ -192,7 +203,7 @@ class Command(BaseCommand):
         for row in found:
             self.stdout.write(f"{row.pk}  {row.get_state_display():<10} {row.total:>6} nodes  {row.name}")
         if not found:
-            self.stdout.write("There is no workflow yet. `manage.py workflow run FILE` launches one.")
+            self.stdout.write("There is no workflow yet. `manage.py jobroom workflow run FILE` launches one.")
 
     def _definitions(self, options: dict[str, Any]) -> None:
         by = jobs_terminal.person(options["user"])
@@ -233,6 +244,11 @@ def _payload(options: dict[str, Any]) -> dict[str, Any]:
         jobs_terminal.refuse(f"--payload is not JSON: {error}")
     if not isinstance(found, dict):
         jobs_terminal.refuse('--payload is a JSON object, such as {"asset": 1}.')
+    return found | _pairs(options)
+
+
+def _pairs(options: dict[str, Any]) -> dict[str, Any]:
+    found = {}
     for pair in options["set"]:
         name, sign, value = pair.partition("=")
         if not sign:
@@ -282,5 +298,5 @@ def _among(rows: StoredWorkflowQuerySet, asked: str) -> StoredWorkflow:
     found = list(rows.filter(pk__startswith=workflow_id).order_by("pk")[:2]) if len(workflow_id) > 3 else []
     if found and (len(found) == 1 or found[0].pk == workflow_id):
         return found[0]
-    nobody = f"There is no workflow {workflow_id}."
-    return jobs_terminal.refuse(f"More than one begins with {workflow_id}." if found else nobody)
+    none = f"There is no workflow {workflow_id}."
+    return jobs_terminal.refuse(f"More than one begins with {workflow_id}." if found else none)

@@ -1,4 +1,4 @@
-"""Holds payloads against the JSON Schema of a definition in bounded time, whatever the schema, its patterns and the payload.
+"""Validates payloads against the JSON Schema of a definition in bounded time, whatever the schema and the payload.
 
 Python's own engine tries alternatives one after the other, and a pattern such as `(a+)+$` keeps it busy for hours. The Rust
 engine that pydantic brings along takes time in proportion to pattern and text; it has no look-around and no references to

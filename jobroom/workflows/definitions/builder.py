@@ -1,4 +1,4 @@
-"""Makes a workflow of a definition and a payload."""
+"""Makes a workflow from a definition and a payload."""
 
 import functools
 import re
@@ -11,7 +11,7 @@ from jobroom.workflows.definitions.messages import similar
 from jobroom.workflows.definitions.parser import Path, WrongDefinition
 from jobroom.workflows.definitions.payloads import WrongPayload
 from jobroom.workflows.exceptions import InvalidGraph, UnknownNodeTask, WorkflowException, WrongFields
-from jobroom.workflows.graph import ITEM, Ref
+from jobroom.workflows.graph import ITEM, Ref, references
 from jobroom.workflows.nodes import WorkflowNode
 from jobroom.workflows.workflows import Workflow
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from jobroom.workflows.definitions.recipe import Recipe
 
 WHOLE = re.compile(r"\$\{([^}]*)\}")
+# A step into a list: from its beginning or from its end.
+INDEX = re.compile(r"-?[0-9]{1,15}")
 # Workflows within workflows.
 DEEPEST = 10
 # What begins a ${…} that is not a node.
@@ -230,7 +232,7 @@ class Builder:
             )
         found = self.results[head]
         for part in rest[1:]:
-            found = found[int(part) if part.lstrip("-").isdecimal() else part]
+            found = found[int(part) if INDEX.fullmatch(part) else part]
         return found
 
     def _item(self, rest: list[str], path: tuple[str | int, ...]) -> dict[str, Any]:
@@ -264,6 +266,4 @@ def texts(value: Any, path: Path = ()) -> Iterable[tuple[str, Path]]:
 
 
 def _refs(value: Any) -> Iterable[Ref]:
-    from jobroom.workflows.graph import references
-
     return references(value)

@@ -1,4 +1,4 @@
-"""Holds the calls in a definition against the schemas of their tasks: names, number and types of the arguments."""
+"""Checks the calls in a definition against their tasks: names, number and types of the arguments."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -30,6 +30,9 @@ def wrong_arguments(recipe: "Recipe") -> list[WrongDefinition]:
     return found
 
 
+_ITEM_FIRST = ": the item of `each` is the first argument, unless ${item} stands where it belongs"
+
+
 class _Call:
     """One call of a task."""
 
@@ -50,11 +53,13 @@ class _Call:
             named = self.schema.bind(self.args, {})
         except WrongArguments:
             names = [parameter.name for parameter in self.schema.parameters]
-            yield f"The task takes {len(names)} arguments ({', '.join(names)}), here are {len(self.args)}.", ("args",)
+            takes = f"The task takes {len(names)} argument{'' if len(names) == 1 else 's'} ({', '.join(names)})"
+            yield f"{takes}, here are {len(self.args)}{_ITEM_FIRST if self.item else ''}.", ("args",)
             return
         places: dict[str, Path] = {name: ("args", at - self.item) for at, name in enumerate(named)}
         for name in named.keys() & self.kwargs.keys():
-            yield f"“{name}” is given in `args` already.", ("kwargs", name)
+            by_item = self.item and name == next(iter(named))
+            yield f"“{name}” is given {f'already{_ITEM_FIRST}' if by_item else 'in `args` already'}.", ("kwargs", name)
         places |= {name: ("kwargs", name) for name in self.kwargs if name not in named}
         given = {**self.kwargs, **named}
         yield from self._wrong(given, places)

@@ -1,4 +1,4 @@
-"""Says what a JSON Schema finds in words for people who do not know JSON Schema."""
+"""Error messages of JSON Schema, in words for people who do not know it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Reads YAML and remembers where everything stands, so that errors can name line and column."""
+"""Parses YAML with positions, so that errors name line and column."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a definition is launched with: the JSON Schema of it, and a payload that is held against it."""
+"""The payload of a definition: its JSON Schema, and the validation."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -98,7 +98,7 @@ def filled(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, A
     for error in _errors(schema, found):
         name = str(error.absolute_path[0]) if error.absolute_path else missing(error)
         if name not in unknown and name not in empty:
-            errors.setdefault(name, []).append(_told(error))
+            errors.setdefault(name, []).append(_explained(error))
     if errors:
         raise WrongPayload(errors)
     return found
@@ -117,7 +117,7 @@ def _errors(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> list[Valid
         raise WrongPayload({"payload": [f"The schema of the payload refers to what is not there: {error}"]}) from error
 
 
-def _told(error: ValidationError) -> str:
+def _explained(error: ValidationError) -> str:
     """Return the sentence, with the place inside a field that is a list or an object."""
     _, _, inside = field_of(error).partition(".")
     return f"At {inside}: {sentence(error)}" if inside else sentence(error)

@@ -1,4 +1,4 @@
-"""A definition that was read: what it is called, which payload it takes, and the workflow that it makes."""
+"""A parsed definition: its name, its payload, and the workflow that it makes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

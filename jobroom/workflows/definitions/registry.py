@@ -1,4 +1,4 @@
-"""Which definitions there are: the files of the apps, functions in Python, and what people have loaded.
+"""Finds definitions: in files of the apps, in Python, and those that people have uploaded.
 
 An app keeps its files in a folder `definitions`, and its functions in its module `definitions`. The database keeps every
 version, and each workflow the version that it was launched from.

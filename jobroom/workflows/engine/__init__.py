@@ -1,1 +1,1 @@
-"""The engine: what a finished node sets off, in one step in Redis, in the worker that finished it."""
+"""The engine: finds what a finished node starts, in one step in Redis, in the worker that finished it."""

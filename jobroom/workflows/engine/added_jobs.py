@@ -13,8 +13,10 @@ from celery.utils import uuid
 from django.db import transaction
 
 from jobroom import redis
+from jobroom.celery.routes import queue_of
+from jobroom.jobs.models import Job
 from jobroom.workflows.engine import keys, loader, scripts
-from jobroom.workflows.engine.keys import NodeState
+from jobroom.workflows.engine.keys import NODE_STATES, NodeState
 from jobroom.workflows.engine.records import record_of
 from jobroom.workflows.exceptions import WorkflowException
 from jobroom.workflows.graph import REF, Graph, Node, When
@@ -81,8 +83,7 @@ def _node(index: int, signature: Signature[Any]) -> Node:
     node.args, node.kwargs = list(signature.args), dict(signature.kwargs)
     node.options = kept(node.key, signature.options)
     if "queue" not in node.options:
-        queue = current_app.amqp.router.route({}, task).get("queue")
-        node.options["queue"] = str(getattr(queue, "name", queue) or current_app.conf.task_default_queue)
+        node.options["queue"] = queue_of(task)
     return node
 
 
@@ -121,9 +122,6 @@ def _in_a_list(parts: list[str]) -> bool:
 
 def note(workflow_id: str, event: Mapping[str, Any]) -> None:
     """Write an added node into the stored graph; twice is the same as once."""
-    from jobroom.jobs.models import Job
-    from jobroom.workflows.engine.loader import NODE_STATES
-
     with transaction.atomic():
         stored = StoredWorkflow.objects.select_for_update().filter(pk=workflow_id).first()
         if stored is None:
@@ -134,8 +132,8 @@ def note(workflow_id: str, event: Mapping[str, Any]) -> None:
         _place(graph, index, event)
         state = Job.objects.filter(pk=event["added"]["id"]).values_list("state", flat=True).first()
         stored.graph, stored.total = graph.dumps(), stored.total + 1
-        stored.set_letters(stored.letters + (NODE_STATES[state] if state else NodeState.QUEUED))
-        stored.save(update_fields=["graph", "total", "letters", "counts"])
+        stored.set_node_states(stored.node_states + (NODE_STATES[state] if state else NodeState.QUEUED))
+        stored.save(update_fields=["graph", "total", "node_states", "counts"])
 
 
 def _place(graph: Graph, index: int, event: Mapping[str, Any]) -> None:

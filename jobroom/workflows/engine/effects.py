@@ -12,6 +12,7 @@ from celery.exceptions import ChordError
 from kombu.utils.json import loads
 
 from jobroom import redis
+from jobroom.workflows import exports
 from jobroom.workflows.conf import settings
 from jobroom.workflows.engine import keys, scripts
 from jobroom.workflows.engine.keys import NodeState
@@ -33,9 +34,9 @@ def react(workflow_id: str, answer: Any) -> None:
     for index in expand or ():
         expand_fan_out(workflow_id, _text(index))
     if finished:
-        tell(workflow_id, _text(finished), ended=True)
-    elif sent and Hooks.anybody("after_active_tick"):
-        _tell_sent(workflow_id)
+        publish_state(workflow_id, _text(finished), ended=True)
+    elif sent and Hooks.has_receivers("after_active_tick"):
+        _publish_sent(workflow_id)
 
 
 def _text(value: Any) -> str:
@@ -121,11 +122,11 @@ def _reason_against(text: str | None) -> str:
     return ""
 
 
-def fail(workflow_id: str, node: str, reason: str, letter: NodeState = NodeState.FAILED) -> None:
+def fail(workflow_id: str, node: str, reason: str, node_state: NodeState = NodeState.FAILED) -> None:
     """End a node that has no job: it cannot be run, for this reason."""
     event: dict[str, Any] = {"type": "workflow", "job": None, "at": redis.now(), "workflow": workflow_id, "node": node}
-    event |= {"letters": {node: str(letter)}, "error": reason}
-    react(workflow_id, scripts.run("fail", keys.workflow(workflow_id), node, str(letter), json.dumps(event)))
+    event |= {"node_states": {node: str(node_state)}, "error": reason}
+    react(workflow_id, scripts.run("fail", keys.workflow(workflow_id), node, str(node_state), json.dumps(event)))
 
 
 def call_errbacks(workflow_id: str, guard: str) -> None:
@@ -151,13 +152,11 @@ class _Blocked:
         self.stamps = self.stamped_headers = None
 
 
-def tell(workflow_id: str, state: str, *, ended: bool = False) -> None:
+def publish_state(workflow_id: str, state: str, *, ended: bool = False) -> None:
     """Emit the signals of a workflow that is in another state, to those who are connected in this process."""
-    if not (Hooks.anybody("on_state_change") or (ended and Hooks.anybody("on_finish"))):
+    if not (Hooks.has_receivers("on_state_change") or (ended and Hooks.has_receivers("on_finish"))):
         return
-    from jobroom.workflows import written
-
-    workflow = written.as_written(workflow_id)
+    workflow = exports.as_written(workflow_id)
     if workflow is not None:
         workflow.state = state
         if ended:
@@ -165,10 +164,8 @@ def tell(workflow_id: str, state: str, *, ended: bool = False) -> None:
         workflow.emit("on_state_change", state)
 
 
-def _tell_sent(workflow_id: str) -> None:
+def _publish_sent(workflow_id: str) -> None:
     """Emit that nodes were sent, and that the workflow goes on."""
-    from jobroom.workflows import written
-
-    workflow = written.as_written(workflow_id)
+    workflow = exports.as_written(workflow_id)
     if workflow is not None:
         workflow.emit("after_active_tick")

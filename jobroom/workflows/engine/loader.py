@@ -1,28 +1,26 @@
-"""Puts a workflow into Redis: when it is started, resumed, or when Redis has forgotten it. All from the database."""
+"""Loads a workflow from the database into Redis: when it is started, resumed, or missing there."""
 
 import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery import current_app
 from kombu.transport.redis import Channel
 from kombu.utils.encoding import bytes_to_str
 
 from jobroom import events, redis
-from jobroom.celery.results import ResultBackend
+from jobroom.celery.results import ResultBackend, seconds_kept
 from jobroom.conf import settings
-from jobroom.turns import turn
+from jobroom.jobs.models import Job
+from jobroom.leases import turn
 from jobroom.workflows.engine import effects, keys, scripts
-from jobroom.workflows.engine.keys import BAD, ENDED, GOOD, WAITS_OUTSIDE, NodeState, comes_true
-from jobroom.workflows.engine.parts import parts_of
+from jobroom.workflows.engine.keys import BAD, ENDED, GOOD, NODE_STATES, WAITS_OUTSIDE, NodeState, comes_true
+from jobroom.workflows.engine.parts import parts_of, parts_of_item
 from jobroom.workflows.engine.records import Lists, records, segments, wanted
 from jobroom.workflows.graph import Graph, Kind, When
 from jobroom.workflows.models import StoredWorkflow
-
-if TYPE_CHECKING:
-    from jobroom.jobs.models import Job
 
 # Fields that one command is given at once.
 CHUNK = 500
@@ -34,7 +32,7 @@ LOCKED = 30.0
 class Snapshot:
     """How far a workflow has come, as the database knows it."""
 
-    letters: dict[str, NodeState] = dataclasses.field(default_factory=dict)  # of nodes and of items, by name
+    node_states: dict[str, NodeState] = dataclasses.field(default_factory=dict)  # of nodes and of items, by name
     results: dict[str, Any] = dataclasses.field(default_factory=dict)  # of nodes and items that succeeded
     items: dict[str, int] = dataclasses.field(default_factory=dict)  # of each fan-out that has started
     since: dict[str, float] = dataclasses.field(default_factory=dict)  # of each node that waits for the outside
@@ -60,7 +58,7 @@ def load(stored: StoredWorkflow, graph: Graph, snapshot: Snapshot | None = None)
             return False
         plan = Plan(graph, snapshot or Snapshot(), cancelled=stored.cancel_at is not None)
         _write(stored, graph, plan)
-        _tell_database(stored, plan)
+        _notify_database(stored, plan)
         answer = scripts.run("begin", keys.workflow(stored.pk), *plan.ready)
         effects.react(stored.pk, answer)
         for name in plan.expanding():
@@ -68,12 +66,14 @@ def load(stored: StoredWorkflow, graph: Graph, snapshot: Snapshot | None = None)
         return True
 
 
-def _tell_database(stored: StoredWorkflow, plan: "Plan") -> None:
-    """Tell the database of nodes that have ended by what follows from others, before anything else is told."""
-    found = {name: letter for name, letter in plan.letters.items() if letter in ENDED and "." not in name}
-    news = {name: letter for name, letter in found.items() if stored.letters[int(name)] != letter}
+def _notify_database(stored: StoredWorkflow, plan: "Plan") -> None:
+    """Report to the database the nodes that have ended by what follows from others, before anything else is reported."""
+    found = {
+        name: node_state for name, node_state in plan.node_states.items() if node_state in ENDED and "." not in name
+    }
+    news = {name: node_state for name, node_state in found.items() if stored.node_states[int(name)] != node_state}
     if news:
-        events.emit("workflow", None, workflow=stored.pk, letters=news)
+        events.emit("workflow", None, workflow=stored.pk, node_states=news)
 
 
 def _alone(workflow_id: str) -> contextlib.AbstractContextManager[bool]:
@@ -84,7 +84,7 @@ def _write(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> None:
     key = keys.workflow(stored.pk)
     parts: dict[str, dict[Any, Any]] = {
         "g": dict(enumerate(records(graph, lists()))),
-        "s": plan.letters,
+        "s": plan.node_states,
         "w": plan.counts,
         "x": plan.extras,
         "r": plan.results,
@@ -123,7 +123,7 @@ def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
         "epoch": stored.epoch,
         "result": json.dumps(segments(graph.result)),
         "resultkey": bytes_to_str(backend.get_key_for_task(stored.pk)) if ours else "",
-        "resultttl": int(current_app.conf.result_expires or 86400),
+        "resultttl": seconds_kept(),
     }
 
 
@@ -141,7 +141,7 @@ class Plan:
         self.graph = graph
         self.snapshot = snapshot
         self.cancelled = cancelled  # the workflow: that one of its jobs alone was cancelled is a failure
-        self.letters: dict[str, str] = {}
+        self.node_states: dict[str, str] = {}
         self.counts: dict[str, int] = {}
         self.extras: dict[str, Any] = {}
         self.results: dict[str, str] = {}
@@ -149,18 +149,22 @@ class Plan:
         self.failed = 0
         self._edges = [0] * len(graph.nodes), [0] * len(graph.nodes)
         order = graph.order()
-        if snapshot.letters:
+        if snapshot.node_states:
             self._keep_results()
             children = graph.children()
             for index in order:
                 self._place(index, children[index])
         work = [str(node.index) for node in graph.nodes if node.index not in graph.handlers]
-        self.left = sum(self.letters.get(name) not in ENDED for name in work)
-        self.ready = [name for name in work if name not in self.letters and self._can_go(int(name))]
+        self.left = sum(self.node_states.get(name) not in ENDED for name in work)
+        self.ready = [name for name in work if name not in self.node_states and self._can_go(int(name))]
 
     def expanding(self) -> list[str]:
         """Return the fan-outs that are running."""
-        return [name for name, letter in self.letters.items() if letter == NodeState.EXPANDING and "." not in name]
+        return [
+            name
+            for name, node_state in self.node_states.items()
+            if node_state == NodeState.EXPANDING and "." not in name
+        ]
 
     def _can_go(self, index: int) -> bool:
         node = self.graph.nodes[index]
@@ -169,24 +173,24 @@ class Plan:
     def _place(self, index: int, children: list[tuple[int, When]]) -> None:
         """Settle one node; all that it waits for is settled."""
         name, node = str(index), self.graph.nodes[index]
-        letter = self.snapshot.letters.get(name)
-        if node.kind == Kind.FAN_OUT and name in self.snapshot.items and letter not in ENDED:
-            letter = self._fan_out(name)
-        if letter is None and self._is_blocked(index):
-            letter = NodeState.BLOCKED
-        if letter in WAITS_OUTSIDE and name in self.snapshot.since:
+        node_state = self.snapshot.node_states.get(name)
+        if node.kind == Kind.FAN_OUT and name in self.snapshot.items and node_state not in ENDED:
+            node_state = self._fan_out(name)
+        if node_state is None and self._is_blocked(index):
+            node_state = NodeState.BLOCKED
+        if node_state in WAITS_OUTSIDE and name in self.snapshot.since:
             self.extras[f"a{name}"] = self.snapshot.since[name]
         # A node that was sent and is not known to run is sent again: its message is gone with Redis.
-        if letter in ENDED or letter in {NodeState.RUNNING, NodeState.EXPANDING}:
-            self.letters[name] = str(letter)
-        if letter not in ENDED:
+        if node_state in ENDED or node_state in {NodeState.RUNNING, NodeState.EXPANDING}:
+            self.node_states[name] = str(node_state)
+        if node_state not in ENDED:
             return
         handled = self.graph.lenient and any(when != When.SUCCESS for _, when in children)
-        handled |= letter == NodeState.TIMED_OUT and any(when == When.TIMEOUT for _, when in children)
-        if (letter in BAD and not handled) or (letter == NodeState.CANCELLED and not self.cancelled):
+        handled |= node_state == NodeState.TIMED_OUT and any(when == When.TIMEOUT for _, when in children)
+        if (node_state in BAD and not handled) or (node_state == NodeState.CANCELLED and not self.cancelled):
             self.failed += 1
         for child, when in children:
-            true = comes_true(when, letter)
+            true = comes_true(when, node_state)
             self._edges[0 if true else 1][child] += 1
             field = str(child) if true else f"-{child}"
             self.counts[field] = self.counts.get(field, 0) + 1
@@ -199,14 +203,16 @@ class Plan:
     def _fan_out(self, name: str) -> NodeState:
         """Count the items of a fan-out that is running; those that are missing are sent by the sweeper."""
         count = self.snapshot.items[name]
-        found = {i: self.snapshot.letters.get(f"{name}.{i}") for i in range(count)}
-        ended = [letter for letter in found.values() if letter in ENDED]
+        found = {i: self.snapshot.node_states.get(f"{name}.{i}") for i in range(count)}
+        ended = [node_state for node_state in found.values() if node_state in ENDED]
         self.extras |= {f"m{name}": count, f"d{name}": len(ended)}
-        self.extras[f"f{name}"] = sum(letter not in GOOD for letter in ended)
+        self.extras[f"f{name}"] = sum(node_state not in GOOD for node_state in ended)
         if self.graph.nodes[int(name)].options.get("limit"):
-            self.extras[f"u{name}"] = sum(letter == NodeState.RUNNING for letter in found.values())
-        self.letters |= {
-            f"{name}.{i}": str(letter) for i, letter in found.items() if letter in ENDED or letter == NodeState.RUNNING
+            self.extras[f"u{name}"] = sum(node_state == NodeState.RUNNING for node_state in found.values())
+        self.node_states |= {
+            f"{name}.{i}": str(node_state)
+            for i, node_state in found.items()
+            if node_state in ENDED or node_state == NodeState.RUNNING
         }
         if count and len(ended) == count:
             return NodeState.FAILED if self.extras[f"f{name}"] else NodeState.SUCCEEDED
@@ -217,64 +223,55 @@ class Plan:
         wants = wanted(self.graph)
         fan_outs = {str(node.index) for node in self.graph.nodes if node.kind == Kind.FAN_OUT}
         for name, value in self.snapshot.results.items():
-            _head, _, item = name.partition(".")
+            head, _, item = name.partition(".")
             if item:
-                self.results[name] = parts_of(name, value, [()])[name]
+                self.results |= parts_of_item(name, value, wants.get(int(head), []))
             else:
-                self.results |= parts_of(name, value, wants.get(int(name), []))
+                self.results |= parts_of(name, value, wants.get(int(head), []))
         for name in fan_outs & self.snapshot.items.keys():
             count = self.snapshot.items[name]
             texts = [self.results.get(f"{name}.{i}") for i in range(count)]
             if all(text is not None for text in texts):
-                self.results[name] = f"[{','.join(str(text) for text in texts)}]"
+                whole = [self.snapshot.results[f"{name}.{i}"] for i in range(count)]
+                self.results |= parts_of(name, whole, [(), *wants.get(int(name), [])])
 
 
 def snapshot_of(stored: StoredWorkflow, *, keep: Mapping[str, NodeState] | None = None) -> Snapshot:
-    """Return how far the workflow has come by the database; `keep`, if given, are the only letters that count."""
-    from jobroom.jobs.models import Job
-
-    letters = {str(i): NodeState(letter) for i, letter in enumerate(stored.letters) if letter != NodeState.WAITING}
+    """Return how far the workflow has come by the database; `keep`, if given, are the only states that count."""
+    node_states = {
+        str(i): NodeState(node_state)
+        for i, node_state in enumerate(stored.node_states)
+        if node_state != NodeState.WAITING
+    }
     jobs = Job.objects.filter(workflow_id=stored.pk).only("node", "state", "result", "last_event")
     results = {}
     for job in jobs.iterator(chunk_size=2000):
-        letter = NODE_STATES.get(job.state)
-        if letter is None or _is_over(stored, job, letter):
+        node_state = NODE_STATES.get(job.state)
+        if node_state is None or _is_over(stored, job, node_state):
             continue
-        letters[job.node] = letter
-        if letter in GOOD:
+        node_states[job.node] = node_state
+        if node_state in GOOD:
             results[job.node] = job.result
     for name, decision in stored.decisions.items():
         if decision.get("done"):
-            letters[name], results[name] = NodeState.SUCCEEDED, decision["result"]
+            node_states[name], results[name] = NodeState.SUCCEEDED, decision["result"]
         else:
             results[name] = decision
     if keep is not None:
-        letters = dict(keep)
-    items = {name: count for name, count in stored.items.items() if letters.get(name) not in (None, NodeState.BLOCKED)}
-    since = {n: float(at) for n, at in stored.waiting_since.items() if letters.get(n) in WAITS_OUTSIDE and at}
-    return Snapshot(letters, results, items, since)
+        node_states = dict(keep)
+    items = {
+        name: count for name, count in stored.items.items() if node_states.get(name) not in (None, NodeState.BLOCKED)
+    }
+    since = {n: float(at) for n, at in stored.waiting_since.items() if node_states.get(n) in WAITS_OUTSIDE and at}
+    return Snapshot(node_states, results, items, since)
 
 
-def _is_over(stored: StoredWorkflow, job: "Job", letter: NodeState) -> bool:
+def _is_over(stored: StoredWorkflow, job: Job, node_state: NodeState) -> bool:
     """Return whether what the job says is of a life of the workflow before it was resumed, and was not kept."""
     lives = stored.options.get("lives")
     if not lives or job.last_event > lives["before"]:
         return False
     head, dot, _ = job.node.partition(".")
     if dot and head in lives["items"]:
-        return letter not in GOOD
-    return stored.letters[int(head)] != letter  # what was kept has the letter that its job says
-
-
-# The letter of a node by the state of its job.
-NODE_STATES = {
-    "scheduled": NodeState.QUEUED,
-    "queued": NodeState.QUEUED,
-    "running": NodeState.RUNNING,
-    "retrying": NodeState.QUEUED,
-    "succeeded": NodeState.SUCCEEDED,
-    "failed": NodeState.FAILED,
-    "cancelled": NodeState.CANCELLED,
-    "skipped": NodeState.SKIPPED,
-    "lost": NodeState.LOST,
-}
+        return node_state not in GOOD
+    return stored.node_states[int(head)] != node_state  # what was kept has the state that its job says

@@ -1,4 +1,4 @@
-"""Cuts out of a result what others need of it."""
+"""Selects the part of a result that another node needs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from kombu.utils.json import dumps
 
 from jobroom import foreign
-from jobroom.celery import wire
+from jobroom.celery import payload_limits
+from jobroom.workflows.engine.records import field
 from jobroom.workflows.graph import Path, Ref
 
 
@@ -15,13 +16,29 @@ def parts_of(name: str, value: Any, paths: Iterable[Sequence[str | int]]) -> dic
 
     A part that is not there becomes a text that begins with `!` and says so: the node that needs it fails with that.
     """
-    from jobroom.workflows.engine.records import field
-
     found = {}
     for path in paths:
         key = name if not path else f"{name}/{field(Ref(0, tuple(path))).partition('/')[2]}"
         found[key] = _part(value, tuple(path))
     return found
+
+
+def parts_of_item(name: str, value: Any, wants: Iterable[Sequence[str | int]]) -> dict[str, str]:
+    """Return the result of one item of a fan-out (`index.item`), and what others need of it by its place in the list.
+
+    An item does not know how many there are. What is wanted of one that is counted from the end each keeps under its own name.
+    """
+    head, _, number = name.partition(".")
+    paths = [tuple(path) for path in wants if path]
+    found = parts_of(name, value, [(), *(path[1:] for path in paths if _from_the_end(path) and len(path) > 1)])
+    for path in paths:
+        if path[0] == int(number):
+            found[field(Ref(int(head), path))] = _part(value, path[1:])
+    return found
+
+
+def _from_the_end(path: Path) -> bool:
+    return isinstance(path[0], int) and path[0] < 0
 
 
 def _part(value: Any, path: Path) -> str:
@@ -34,7 +51,11 @@ def _part(value: Any, path: Path) -> str:
             return f"!A result that this node needs has no {where}; it is {_kind(at)}."
     try:
         text = dumps(at)
-        return f"!A result that this node needs cannot be sent. {wrong}" if (wrong := wire.problem(text)) else text
+        return (
+            f"!A result that this node needs cannot be sent. {wrong}"
+            if (wrong := payload_limits.problem(text))
+            else text
+        )
     except Exception as error:  # noqa: BLE001 — the boundary: the result's own `__json__` is foreign code
         return f"!A result that this node needs cannot be written as JSON: {foreign.error_text(error)}"
 

@@ -1,4 +1,4 @@
-"""Makes of each node the record that the scripts work with: ready parts of its message, and who waits for it."""
+"""Makes the record of a node for the scripts: prepared parts of its message, and which nodes wait for it."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from kombu.transport.redis import Channel
 from kombu.utils.json import dumps
 
 from jobroom.celery import delayed
-from jobroom.workflows.graph import ITEM, Graph, Kind, Node, Path, Ref, When, as_reference, is_reference
+from jobroom.workflows.graph import ITEM, Graph, Kind, Node, Path, Ref, When, as_reference, is_reference, references
 
 # A hole in the text of a message: what no one's text contains, as no one knows it.
 _MARK = f"hole-{secrets.token_hex(12)}-"
@@ -71,8 +71,6 @@ def wanted(graph: Graph) -> dict[int, list[Path]]:
 
 
 def _of_result(graph: Graph) -> Iterable[Ref]:
-    from jobroom.workflows.graph import references
-
     return references(graph.result)
 
 
@@ -118,7 +116,16 @@ def record_of(node: Node, wants: list[Path] | None, children: list[list[int]], l
     if node.kind == Kind.FAN_OUT:
         record["o"] = field(as_reference(node.over))
         record |= {"m": int(node.options["limit"])} if node.options.get("limit") else {}
+        record |= {"w": found} if (found := _of_items(node.index, wants or ())) else {}
     return json.dumps(record, separators=(",", ":"))
+
+
+def _of_items(index: int, wants: Iterable[Path]) -> list[list[Any]]:
+    """Return what others want of single items of a fan-out: [first step, its text, name in an item, name].
+
+    Only when the list is whole the last item has a place, and an index that is too large is known to have none.
+    """
+    return [[path[0], f"[{path[0]!r}]", field(Ref(0, path[1:]))[1:], field(Ref(index, path))] for path in wants if path]
 
 
 def _guards(node: Node) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The scripts of the engine, in the folder `lua`. Each is one step: a process that is killed was killed before it or after it.
+"""The Lua scripts of the engine. Each is one atomic step: a killed process was killed before it or after it.
 
 A script's text is run again each time, its functions made again: a script includes no more than it uses. A finished node counts down those that wait for it and puts the messages of the ready ones into the broker's own list.
 Everything may be said twice: a node ends once, and what its end sets off happens in the same step.

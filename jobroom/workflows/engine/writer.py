@@ -1,4 +1,4 @@
-"""Writes the events of the runs of nodes: what a job tells of itself, and in the same step what its end sets off."""
+"""Writes the events of nodes' jobs, and in the same step what their end starts."""
 
 import contextlib
 import functools
@@ -11,22 +11,16 @@ from celery.result import AsyncResult
 
 from jobroom import events, redis
 from jobroom.arguments.redaction import seal_result
+from jobroom.celery.results import seconds_kept
 from jobroom.workflows.conf import settings
 from jobroom.workflows.engine import added_jobs, effects, keys, scripts
-from jobroom.workflows.engine.keys import NodeState
-from jobroom.workflows.engine.parts import parts_of
+from jobroom.workflows.engine.keys import NODE_STATES
+from jobroom.workflows.engine.parts import parts_of, parts_of_item
 
 logger = logging.getLogger(__name__)
 
 HEADER = "workflow"
-NODE_STATES = {
-    "succeeded": NodeState.SUCCEEDED,
-    "failed": NodeState.FAILED,
-    "cancelled": NodeState.CANCELLED,
-    "skipped": NodeState.SKIPPED,
-    "lost": NodeState.LOST,
-}
-# Seconds for which the end of a node is told again and again while Redis is away; then the sweeper finds it.
+# Seconds for which the end of a node is reported again and again while Redis is away; then the sweeper finds it.
 PATIENCE = 120.0
 
 
@@ -78,9 +72,9 @@ class NodeWriter:
 
     def _end(self, job: str, data: dict[str, Any]) -> None:
         execution = self.request.execution
-        letter = NODE_STATES[data["state"]]
+        node_state = NODE_STATES[data["state"]]
         whole, parts = "", []
-        if letter in keys.GOOD:
+        if node_state in keys.GOOD:
             kept = self._kept(execution.returned)
             whole = kept.pop(self.node, "")
             parts = [text for pair in kept.items() for text in pair]
@@ -91,7 +85,7 @@ class NodeWriter:
             "end",
             self.key,
             self.node,
-            str(letter),
+            str(node_state),
             job,
             _text("finished", job, data),
             key,
@@ -114,12 +108,13 @@ class NodeWriter:
 
     def _kept(self, value: Any) -> dict[str, str]:
         wants: Any = getattr(self.request, "wants", None)
-        if "." in self.node:
-            wants = 1  # an item: its result becomes part of the list
-        if not wants:
+        is_item = "." in self.node  # its result becomes part of the list
+        if not wants and not is_item:
             return {}
         with contextlib.suppress(TypeError, ValueError):  # no JSON: each part says so
             value = seal_result(value)
+        if is_item:
+            return parts_of_item(self.node, value, wants if isinstance(wants, list) else ())
         return parts_of(self.node, value, [()] if wants == 1 else wants)
 
 
@@ -130,9 +125,7 @@ def _text(event_type: str, job: str, data: dict[str, Any]) -> str:
 @functools.cache
 def _expiry() -> int:
     """Return for how many seconds Celery keeps a result."""
-    from celery import current_app
-
-    return int(current_app.conf.result_expires or 86400)
+    return seconds_kept()
 
 
 def connect() -> None:

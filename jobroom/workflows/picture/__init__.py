@@ -1,1 +1,1 @@
-"""The picture of a graph: what is drawn, where it goes, and its SVG."""
+"""The picture of a graph: which boxes are drawn, where they go, and the SVG."""

@@ -1,4 +1,4 @@
-"""Where the boxes of a graph go: layers from left to right, as Sugiyama, Tagawa and Toda describe it (1981).
+"""Places the boxes of a graph: layers from left to right, as Sugiyama, Tagawa and Toda describe it (1981).
 
 Each box stands right of all that it waits for. Ranks come from longest paths, the order within a rank from barycentres,
 heights from isotonic regression (pool adjacent violators), which never lets two boxes overlap. The same input gives the

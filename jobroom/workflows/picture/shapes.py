@@ -1,4 +1,4 @@
-"""What is drawn of a graph: its nodes, its boxes opened or shut, and bundles where there would be too much to see.
+"""The boxes of a graph: nodes, groups that are open or closed, and bundles where there are too many.
 
 `draw` depends on the shape of the graph alone, never on how far the workflow has come: its answer can be kept.
 """
@@ -178,7 +178,7 @@ def _shape(graph: Graph, node: Node) -> Shape:
         hint = "if something failed"
     elif node.index == graph.finalizer:
         hint = "at the very end"
-    return Shape(f"n{node.index}", node.label or node.key, (node.index,), str(node.kind), hint=hint)
+    return Shape(f"n{node.index}", node.title, (node.index,), str(node.kind), hint=hint)
 
 
 def _pairs(graph: Graph, items: Sequence[_Item]) -> dict[tuple[int, int], set[When]]:
@@ -273,7 +273,7 @@ class _Sheet:
         return Drawing(self.shapes, self.frames, self.lines, width, height, bundled, groups)
 
     def _link(self) -> None:
-        """Tell each box which boxes wait for it."""
+        """Record at each box which boxes wait for it."""
         owner = {index: shape for shape in self.shapes for index in shape.nodes}
         for node in self.graph.nodes:
             for parent, _ in node.parents:

@@ -1,4 +1,4 @@
-"""Brings the picture of a graph and how far the workflow has come together, for the page's SVG."""
+"""Renders the picture of a graph with the states of its nodes as SVG."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 from urllib.parse import urlencode
 
-from jobroom.jobs.numbers import percent
+from jobroom.jobs.number_formats import percent
 from jobroom.workflows.engine.keys import ENDED, NodeState
 from jobroom.workflows.explanations import LOOKS, ORDER, Look
 from jobroom.workflows.graph import Graph, Kind, When
@@ -21,7 +21,7 @@ BAR_X, BAR_WIDTH = 10.0, 180.0
 # Edges up to this number are drawn with arrows, and their conditions with words.
 ARROWS = 600
 # The state of what stands for several nodes is the first of these that one of them has.
-TELLING = "flarxqhwcbsk"
+BY_IMPORTANCE = "flarxqhwcbsk"
 
 SEVERAL = frozenset({"group", "bundle", "frame"})
 
@@ -33,7 +33,7 @@ class Painted:
     """One box as it looks now."""
 
     shape: Shape
-    letter: str
+    node_state: str
     word: str
     bar: list[Piece]
     several: bool  # whether it stands for several nodes
@@ -44,7 +44,7 @@ class Painted:
     @property
     def look(self) -> Look:
         """Word, icon and class of its state."""
-        return LOOKS[self.letter]
+        return LOOKS[self.node_state]
 
     @property
     def line(self) -> str:
@@ -54,7 +54,7 @@ class Painted:
 
     @property
     def title(self) -> str:
-        """What a pointer that rests on it, and a screen reader, are told."""
+        """What shows when a pointer rests on it, and what a screen reader says."""
         return f"{self.shape.label}: {self.word}"
 
     @property
@@ -77,8 +77,8 @@ def picture(drawing: Drawing, now: Now, toggled: Set[str] = frozenset()) -> dict
         "painted": paint(drawing, now, toggled),
         "lines": [(when, when.name.lower(), lines[when]) for when in When],
         "arrows": len(drawing.lines) <= ARROWS,
-        "looks": json.dumps({letter: [look.word, look.icon, look.css] for letter, look in LOOKS.items()}),
-        "telling": TELLING,
+        "looks": json.dumps({node_state: [look.word, look.icon, look.css] for node_state, look in LOOKS.items()}),
+        "by_importance": BY_IMPORTANCE,
         "order": ORDER,
     }
 
@@ -94,19 +94,26 @@ def preview(graph: Graph) -> dict[str, Any]:
 
 def _several(shape: Shape, now: Now, toggled: Set[str]) -> Painted:
     counts = now.counts(shape.nodes)
-    letter = next(letter for letter in TELLING if counts.get(letter))
+    node_state = next(node_state for node_state in BY_IMPORTANCE if counts.get(node_state))
     done = sum(number for one, number in counts.items() if one in ENDED)
     word = f"{done:,} of {len(shape.nodes):,} ended"
     bar, stands_for = [] if shape.kind == "frame" else pieces(counts), ranges(shape.nodes)
     href = f"?tab=nodes&only={stands_for}" if shape.kind == "bundle" else f"?{_query(toggled ^ {shape.id})}"
-    return Painted(shape, letter, word, bar, True, stands_for, "", href)
+    return Painted(shape, node_state, word, bar, True, stands_for, "", href)
 
 
 def _one(shape: Shape, now: Now, toggled: Set[str]) -> Painted:
-    letter, key = now.letters[shape.index], now.graph.nodes[shape.index].key
+    node_state, key = now.node_states[shape.index], now.graph.nodes[shape.index].key
     href = f"?{_query(toggled, node=key)}"
     return Painted(
-        shape, letter, _word(shape, letter, now), _bar(shape, letter, now), False, str(shape.index), key, href
+        shape,
+        node_state,
+        _word(shape, node_state, now),
+        _bar(shape, node_state, now),
+        False,
+        str(shape.index),
+        key,
+        href,
     )
 
 
@@ -115,25 +122,25 @@ def _query(toggled: Set[str], **more: str) -> str:
     return urlencode({**({"toggle": ids} if ids else {}), **more})
 
 
-def _word(shape: Shape, letter: str, now: Now) -> str:
+def _word(shape: Shape, node_state: str, now: Now) -> str:
     """Return the second line of a node: its state, and how far it is."""
-    word = LOOKS[letter].word
+    word = LOOKS[node_state].word
     items = now.items.get(shape.index)
     if shape.kind == Kind.FAN_OUT and items is not None:
         return f"{word} · {items.ended:,} of {items.total:,}"
-    if letter == NodeState.RUNNING and shape.index in now.running:
+    if node_state == NodeState.RUNNING and shape.index in now.running:
         return f"{word} · {percent(now.running[shape.index])}"
-    return f"{word} · {shape.hint}" if shape.hint and letter == NodeState.WAITING else word
+    return f"{word} · {shape.hint}" if shape.hint and node_state == NodeState.WAITING else word
 
 
-def _bar(shape: Shape, letter: str, now: Now) -> list[Piece]:
+def _bar(shape: Shape, node_state: str, now: Now) -> list[Piece]:
     items = now.items.get(shape.index)
     if shape.kind == Kind.FAN_OUT and items is not None:
         rest = items.total - items.ended
         return pieces(
             {NodeState.SUCCEEDED: items.ended - items.bad, NodeState.FAILED: items.bad, NodeState.WAITING: rest}
         )
-    if letter == NodeState.RUNNING and shape.index in now.running:
+    if node_state == NodeState.RUNNING and shape.index in now.running:
         share = now.running[shape.index]
         return [("running", f"{BAR_X:g}", f"{BAR_WIDTH * share:.1f}")]
     return []
@@ -142,10 +149,10 @@ def _bar(shape: Shape, letter: str, now: Now) -> list[Piece]:
 def pieces(counts: Mapping[str, int]) -> list[Piece]:
     """Return the pieces of a bar."""
     total, x, found = sum(counts.values()), BAR_X, []
-    for letter in ORDER:
-        width = BAR_WIDTH * counts.get(letter, 0) / total if total else 0.0
+    for node_state in ORDER:
+        width = BAR_WIDTH * counts.get(node_state, 0) / total if total else 0.0
         if width:
-            found.append((LOOKS[letter].css, f"{x:.1f}", f"{width:.1f}"))
+            found.append((LOOKS[node_state].css, f"{x:.1f}", f"{width:.1f}"))
             x += width
     return found
 

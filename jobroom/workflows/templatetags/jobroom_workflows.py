@@ -1,10 +1,10 @@
-"""How workflows and their nodes look on every page."""
+"""Template tags for workflows and their nodes."""
 
 from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from jobroom.jobs.numbers import duration
+from jobroom.jobs.number_formats import duration
 from jobroom.jobs.templatetags.jobroom_jobs import ago, since
 from jobroom.ui.badges import badge, mark
 from jobroom.workflows import explanations, policies, progress
@@ -22,9 +22,9 @@ def workflow_state(value: str) -> SafeString:
 
 
 @register.simple_tag
-def node_state(letter: str) -> SafeString:
+def node_state(state: str) -> SafeString:
     """Return the badge of a node's state."""
-    return _badge(LOOKS[letter])
+    return _badge(LOOKS[state])
 
 
 def _badge(look: Look) -> SafeString:
@@ -36,10 +36,10 @@ def segments(counts: dict[str, int]) -> SafeString:
     """Return the bar of a workflow: a piece for each state, as long as its share; its text says the numbers."""
     total, x = sum(counts.values()), 0.0
     parts = []
-    for letter in ORDER:
-        width = 1000 * counts.get(letter, 0) / total if total else 0
+    for node_state in ORDER:
+        width = 1000 * counts.get(node_state, 0) / total if total else 0
         if width:
-            parts.append((LOOKS[letter].css, f"{x:.1f}", f"{width:.1f}"))
+            parts.append((LOOKS[node_state].css, f"{x:.1f}", f"{width:.1f}"))
             x += width
     return format_html(
         '<svg class="segments" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
@@ -50,14 +50,14 @@ def segments(counts: dict[str, int]) -> SafeString:
 
 @register.simple_tag
 def nodes_counted(stored: StoredWorkflow) -> dict[str, int]:
-    """Return how many nodes are in which state, by letter, as the page of the workflow counts them."""
+    """Return how many nodes are in which state, as the page of the workflow counts them."""
     return progress.counts_of(stored)
 
 
 @register.simple_tag
 def nodes_ended(counts: dict[str, int]) -> int:
     """Return how many of the counted nodes have ended."""
-    return sum(number for letter, number in counts.items() if letter in ENDED)
+    return sum(number for node_state, number in counts.items() if node_state in ENDED)
 
 
 @register.simple_tag
@@ -77,7 +77,7 @@ def workflow_took(stored: StoredWorkflow) -> SafeString:
 
 @register.filter
 def counted(counts: dict[str, int]) -> str:
-    """Return numbers by letter in words."""
+    """Return numbers by state in words."""
     return explanations.counted(counts)
 
 
@@ -95,21 +95,21 @@ def workflow_mark(value: str) -> SafeString:
 
 
 @register.filter
-def look_css(letter: str) -> str:
+def look_css(node_state: str) -> str:
     """Return the class of a node's state."""
-    return LOOKS[letter].css
+    return LOOKS[node_state].css
 
 
 @register.filter
-def look_word(letter: str) -> str:
+def look_word(node_state: str) -> str:
     """Return the word of a node's state."""
-    return LOOKS[letter].word
+    return LOOKS[node_state].word
 
 
 @register.filter
-def look_icon(letter: str) -> str:
+def look_icon(node_state: str) -> str:
     """Return the icon of a node's state."""
-    return LOOKS[letter].icon
+    return LOOKS[node_state].icon
 
 
 @register.simple_tag(takes_context=True)

@@ -1,9 +1,11 @@
-"""People for the tests of pages."""
+"""People for the tests of pages, and the beginning of those of repairs."""
 
 import pytest
 
+from jobroom import redis
 from jobroom.jobs.tests.conftest import ada, as_ada, as_staff, empty_redis, staff
 from jobroom.workflows.models import Definition
+from jobroom.workflows.repair import sweeper, verification
 
 __all__ = ["ada", "as_ada", "as_staff", "empty_redis", "staff"]
 
@@ -12,3 +14,12 @@ __all__ = ["ada", "as_ada", "as_staff", "empty_redis", "staff"]
 def no_definitions(db, empty_redis):
     """Begin without definitions, also those that come with the project."""
     Definition.objects.all().delete()
+
+
+@pytest.fixture
+def quick_repairs(settings):
+    """Begin with nothing in Redis and nothing seen, and repair what is wrong at the first look."""
+    settings.JOBROOM = settings.JOBROOM | {"WORKFLOWS_SILENT_AFTER": 0.0}
+    redis.client().flushdb()
+    sweeper._watch.seen.clear()
+    verification.proofs.done.clear()

@@ -115,16 +115,28 @@ class Hand:
         return found
 
     def record(self) -> None:
-        """Let the recorder write down all that was told."""
+        """Let the recorder write down all that was reported."""
         while self.recorder.step():
             pass
+
+    def lose(self, run: Run) -> None:
+        """Say of a running job what rescue says when its worker is silent, and let it be recorded."""
+        self.report_lost(run)
+        self.record()
+
+    def report_lost(self, run: Run) -> None:
+        """Say the same; nothing is recorded yet."""
+        events.emit(
+            "finished", run.job, execution=run.request.execution.id, state="lost", runtime=None, result=None,
+            error="Its worker vanished.", error_type="WorkerLost", traceback="", holder="",
+        )  # fmt: skip
 
     def stored(self) -> StoredWorkflow:
         """Return what the database says."""
         self.record()
         return StoredWorkflow.objects.get(pk=self.id)
 
-    def letters(self) -> dict[str, str]:
+    def node_states(self) -> dict[str, str]:
         """Return what Redis says of nodes and items."""
         found: Any = redis.client().hgetall(keys.workflow(self.id, "s"))
         return dict(found)

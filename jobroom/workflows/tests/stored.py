@@ -11,7 +11,7 @@ from jobroom.workflows.engine.keys import NodeState
 from jobroom.workflows.graph import Graph, Kind, Node, When
 from jobroom.workflows.models import State, StoredWorkflow
 
-OF_LETTER = {
+JOB_STATES = {
     NodeState.QUEUED: JobState.QUEUED,
     NodeState.RUNNING: JobState.RUNNING,
     NodeState.SUCCEEDED: JobState.SUCCEEDED,
@@ -50,7 +50,7 @@ def layers(count: int, wide: int) -> Graph:
 
 
 def store(
-    graph: Graph, letters: str, *, state: str = State.RUNNING, jobs: bool = True, **fields: Any
+    graph: Graph, node_states: str, *, state: str = State.RUNNING, jobs: bool = True, **fields: Any
 ) -> StoredWorkflow:
     """Write a workflow into the database, with a job for each node that was sent."""
     graph.check()
@@ -59,11 +59,13 @@ def store(
         name=fields.pop("name", "sample"), state=state, graph=json.dumps(graph.plain()), epoch=1, started_at=now,
         total=len(graph.nodes) - len(graph.handlers), **fields,
     )  # fmt: skip
-    stored.set_letters(letters)
+    stored.set_node_states(node_states)
     stored.save(force_insert=True)
     if jobs:
-        sent = [one for one in graph.nodes if one.kind == Kind.TASK and letters[one.index] in OF_LETTER]
-        Job.objects.bulk_create(job(stored, str(one.index), OF_LETTER[NodeState(letters[one.index])]) for one in sent)
+        sent = [one for one in graph.nodes if one.kind == Kind.TASK and node_states[one.index] in JOB_STATES]
+        Job.objects.bulk_create(
+            job(stored, str(one.index), JOB_STATES[NodeState(node_states[one.index])]) for one in sent
+        )
     return stored
 
 

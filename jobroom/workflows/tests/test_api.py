@@ -66,11 +66,11 @@ def test_strangers_learn_nothing(client, sums):
 
 def test_a_second_person_sees_nothing(as_ada, staff, sums):
     stored = store(chain(2), "rw", owner=staff)
-    nobodys = store(chain(2), "rw")
+    unowned = store(chain(2), "rw")
     assert as_ada.get("/api/workflows/").json() == {"next": None, "results": []}
     for pk in (stored.pk, "nonsense"):
         assert list(problem(as_ada.get(f"/api/workflows/?before={pk}"), 400)["errors"]) == ["before"]
-    for pk in (stored.pk, nobodys.pk, "nonsense", "a" * 200, "%00"):
+    for pk in (stored.pk, unowned.pk, "nonsense", "a" * 200, "%00"):
         assert problem(as_ada.get(f"/api/workflows/{pk}/"), 404)["status"] == 404
         for action in ACTIONS:
             problem(post(as_ada, f"{pk}/{action}", {"approve": True}), 404)
@@ -203,7 +203,7 @@ def test_pause_and_go_on(as_ada, ada):
     answer = post(as_ada, f"{hand.id}/pause/")
     assert (answer.status_code, answer.json()["state"]) == (200, "PAUSED")
     run.whole()
-    assert hand.letters()["1"] == NodeState.HELD
+    assert hand.node_states()["1"] == NodeState.HELD
     assert "It is paused" in problem(post(as_ada, f"{hand.id}/pause/"), 409)["detail"]
     assert post(as_ada, f"{hand.id}/unpause/").json()["state"] == "RUNNING"
     assert "It is not paused" in problem(post(as_ada, f"{hand.id}/unpause/"), 409)["detail"]
@@ -295,7 +295,7 @@ def test_the_owner_alone_does_not_decide(as_ada, ada):
     problem(post(as_ada, f"{stored.pk}/nodes/k0/decision/", {"approve": True}), 404)
 
 
-def test_a_resume_is_told_what_is_done(as_ada, ada):
+def test_a_resume_is_given_what_is_done(as_ada, ada):
     hand = two(ada)
     hand.take_one().whole("failed")
     hand.record()

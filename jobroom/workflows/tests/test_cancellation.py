@@ -11,8 +11,9 @@ from jobroom.jobs import bulk
 from jobroom.jobs.models import Job
 from jobroom.jobs.models import State as JobState
 from jobroom.workflows import services
-from jobroom.workflows.engine import loader, sweeper
+from jobroom.workflows.engine import loader
 from jobroom.workflows.models import State, StoredWorkflow
+from jobroom.workflows.repair import sweeper
 from jobroom.workflows.tests.hand import REPEATED, Hand, new_workflow, signature
 from jobroom.workflows.workflows import ITEM_HERE
 
@@ -27,10 +28,10 @@ def _empty_redis():
 
 @pytest.fixture
 def revokes(monkeypatch):
-    """Return the lists of ids that workers were told to revoke."""
-    told: list[list[str]] = []
-    monkeypatch.setattr("celery.app.control.Control.revoke", lambda self, ids, **_: told.append(list(ids)))
-    return told
+    """Return the lists of ids that workers were asked to revoke."""
+    revoked: list[list[str]] = []
+    monkeypatch.setattr("celery.app.control.Control.revoke", lambda self, ids, **_: revoked.append(list(ids)))
+    return revoked
 
 
 def wide(count: int) -> Hand:
@@ -68,7 +69,7 @@ def test_what_was_queued_has_ended_before_the_answer_and_does_not_start(revokes,
     assert cancelled_by(runs[4].writer("progress", runs[4].job, {"current": 1})[1]) == "me"
     runs[4].end("cancelled")
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("CANCELLED", "c" * 11)
+    assert (stored.state, stored.node_states) == ("CANCELLED", "c" * 11)
     jobs = Job.objects.filter(workflow_id=hand.id)
     assert {(job.state, job.cancel_by) for job in jobs} == {("cancelled", "me")}
     assert jobs.get(node="0").error == "Cancelled by me before it started."
@@ -84,14 +85,14 @@ def test_nothing_starts_from_the_first_step_on_whatever_is_settled_by_then(monke
         next(steps)
         return engine(stored, script, *arguments)
 
-    engine = services._tell_engine
-    monkeypatch.setattr(services, "_tell_engine", once)
+    engine = services._call_engine
+    monkeypatch.setattr(services, "_call_engine", once)
     monkeypatch.setattr(services, "SETTLED_AT_ONCE", 2)
     with pytest.raises(StopIteration):  # as if it were killed after one step
         services.cancel(stored, by=None, name="me")
     monkeypatch.undo()
     assert [cancelled_by(run.start()) for run in runs] == ["me"] * 6
-    assert hand.letters() == {**dict.fromkeys("0123456", "c")} | dict.fromkeys("2345", "q")
+    assert hand.node_states() == {**dict.fromkeys("0123456", "c")} | dict.fromkeys("2345", "q")
     settings.JOBROOM = settings.JOBROOM | {"WORKFLOWS_SILENT_AFTER": 0.0}
     hand.record()
     sweeper.sweep()
@@ -107,7 +108,7 @@ def test_items_of_a_fan_out_are_settled_a_part_at_a_time(revokes, monkeypatch):
     assert (said.queued, said.running, said.waiting) == (10, 1, 0)
     runs[3].end("succeeded", "done all the same")
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("CANCELLED", "sc")
+    assert (stored.state, stored.node_states) == ("CANCELLED", "sc")
     assert Job.objects.filter(workflow_id=hand.id, state="cancelled").count() == 10
 
 
@@ -124,7 +125,7 @@ def test_a_handler_may_start_after_a_cancel():
     assert hand.stored().state == "CANCELLED"
 
 
-def test_a_delivery_that_is_one_too_many_is_told_so_and_not_that_it_was_cancelled():
+def test_a_delivery_that_is_one_too_many_is_reported_so_and_not_that_it_was_cancelled():
     hand = wide(2)
     first, second = hand.take()
     first.whole()
@@ -168,7 +169,7 @@ def test_many_jobs_are_cancelled_in_one_message_and_few_steps(admin_user, revoke
         outcome = bulk.act("cancel", iter(Job.objects.order_by("pk")), admin_user)
     commands = redis.client().info("stats")["total_commands_processed"] - before
     assert outcome.done == 150
-    assert [len(told) for told in revokes] == [149]
+    assert [len(revoked) for revoked in revokes] == [149]
     assert "j007" not in revokes[0]
     assert all(cancellation.requested(pk) for pk in ids)
     assert commands < 150 * 20

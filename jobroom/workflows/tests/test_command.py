@@ -54,7 +54,7 @@ def two(owner=None):
 def test_run_launches_a_file(run, file):
     said = run("run", file, "--set", "a=3", "--payload", '{"b": 1.5}', "--note", "why")
     stored = StoredWorkflow.objects.get()
-    assert f"Workflow {stored.pk} is launched. `manage.py workflow show {stored.pk}` tells more." in said
+    assert f"Workflow {stored.pk} is launched. `manage.py jobroom workflow show {stored.pk}` shows more." in said
     assert (stored.payload, stored.source, stored.owner, stored.note) == ({"a": 3, "b": 1.5}, "command", None, "why")
 
 
@@ -98,7 +98,7 @@ def test_nonsense_launches_nothing(file, ada, words, said):
     ],
 )
 @pytest.mark.parametrize("action", ["run", "check", "load"])
-def test_a_bad_file_is_told_in_one_sentence(tmp_path, action, content, said):
+def test_a_bad_file_is_reported_in_one_sentence(tmp_path, action, content, said):
     path = tmp_path / "bad.yaml"
     path.write_bytes(content)
     code, message = refused(action, str(path))
@@ -128,7 +128,7 @@ def test_wrong_usage_exits_with_2(words):
 # --- one workflow ----------------------------------------------------------------------------------------------------
 
 
-def test_show_tells_every_node_and_the_beginning_of_an_id_is_enough(run):
+def test_show_names_every_node_and_the_beginning_of_an_id_is_enough(run):
     stored = store(chain(3), "sfb", state=State.FAILURE, name="nightly", error="it broke")
     text = run("show", stored.pk[:8])
     assert f"Failed: nightly  {stored.pk}" in text
@@ -142,7 +142,7 @@ def test_show_tells_every_node_and_the_beginning_of_an_id_is_enough(run):
 
 
 @pytest.mark.parametrize("action", ["show", "cancel", "pause", "unpause", "resume"])
-def test_an_id_that_nobody_or_more_than_one_has(action):
+def test_an_id_that_no_one_or_more_than_one_has(action):
     for number in range(2):
         stored = store(chain(1), "r", id=f"same-{number}")
     assert refused(action, "nothing") == (2, "There is no workflow nothing.")
@@ -178,7 +178,7 @@ def test_resume_runs_the_failed_node_again(run):
     assert refused("cancel", hand.id) == (2, "It has ended already: succeeded.")
 
 
-def test_resume_is_told_other_arguments_and_what_is_done(run):
+def test_resume_is_given_other_arguments_and_what_is_done(run):
     hand = two()
     hand.take_one().whole("failed")
     hand.record()
@@ -191,7 +191,7 @@ def test_resume_is_told_other_arguments_and_what_is_done(run):
     assert (again.index, again.args) == (1, [7])
 
 
-def test_what_is_somebody_elses_does_not_exist_for_a_person(run, staff, ada):
+def test_what_is_someone_elses_does_not_exist_for_a_person(run, staff, ada):
     hand = two(staff)
     for action in ("show", "cancel", "pause", "unpause", "resume"):
         assert refused(action, hand.id, "--as", "ada") == (2, f"There is no workflow {hand.id}.")

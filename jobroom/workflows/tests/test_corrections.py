@@ -6,35 +6,17 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from jobroom import redis
+from jobroom import events, redis
 from jobroom.jobs.models import Job
 from jobroom.workflows import receivers, services
-from jobroom.workflows.engine import keys, sweeper, verification
+from jobroom.workflows.engine import keys
 from jobroom.workflows.engine.keys import NodeState
 from jobroom.workflows.models import State, StoredWorkflow
+from jobroom.workflows.repair import sweeper, verification
 from jobroom.workflows.tests.hand import Hand, new_workflow, signature
 from jobroom.workflows.workflows import ITEM_HERE
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _empty_redis(settings):
-    settings.JOBROOM = settings.JOBROOM | {"WORKFLOWS_SILENT_AFTER": 0.0}
-    redis.client().flushdb()
-    sweeper._watch.seen.clear()
-    verification.proofs.done.clear()
-
-
-def lose(hand: Hand, run: Any) -> None:
-    """Say of a running job what rescue says when its worker is silent."""
-    from jobroom import events
-
-    events.emit(
-        "finished", run.job, execution=run.request.execution.id, state="lost", runtime=None, result=None,
-        error="Its worker vanished.", error_type="WorkerLost", traceback="", holder="",
-    )  # fmt: skip
-    hand.record()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_repairs")]
 
 
 def graph() -> Any:
@@ -53,10 +35,10 @@ def test_what_was_blocked_goes_on_when_the_frozen_worker_says_its_word():
     frozen, beside = hand.take()
     frozen.start()
     beside.start()
-    lose(hand, frozen)
-    assert hand.letters() == {"0": "l", "1": "b", "2": "b", "3": "r", "4": "b"}
+    hand.lose(frozen)
+    assert hand.node_states() == {"0": "l", "1": "b", "2": "b", "3": "r", "4": "b"}
     frozen.end(value=7)
-    assert hand.letters() == {"0": "s", "1": "q", "3": "r"}
+    assert hand.node_states() == {"0": "s", "1": "q", "3": "r"}
     after = hand.take_one()
     assert after.args == [7]
     after.whole()
@@ -64,7 +46,7 @@ def test_what_was_blocked_goes_on_when_the_frozen_worker_says_its_word():
     beside.end()
     hand.take_one().whole()
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("SUCCESS", "sssss")
+    assert (stored.state, stored.node_states) == ("SUCCESS", "sssss")
 
 
 def test_a_node_with_another_reason_stays_blocked():
@@ -79,10 +61,10 @@ def test_a_node_with_another_reason_stays_blocked():
     for run in (frozen, failed, beside):
         run.start()
     failed.end("failed")
-    lose(hand, frozen)
-    assert hand.letters() == {"0": "l", "1": "f", "2": "b", "3": "b", "4": "b", "5": "r"}
+    hand.lose(frozen)
+    assert hand.node_states() == {"0": "l", "1": "f", "2": "b", "3": "b", "4": "b", "5": "r"}
     frozen.end()
-    assert hand.letters() == {"0": "s", "1": "f", "2": "b", "3": "q", "5": "r"}
+    assert hand.node_states() == {"0": "s", "1": "f", "2": "b", "3": "q", "5": "r"}
 
 
 def test_items_of_a_fan_out_are_corrected_too():
@@ -98,15 +80,15 @@ def test_items_of_a_fan_out_are_corrected_too():
     one, two = hand.take()
     one.start()
     two.whole(value="b")
-    lose(hand, one)
-    assert hand.letters()["1"] == "f"
+    hand.lose(one)
+    assert hand.node_states()["1"] == "f"
     one.end(value="a")
     run = hand.take_one()
     assert run.args == [["a", "b"]]
     run.whole()
     beside.end()
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("SUCCESS", "ssss")
+    assert (stored.state, stored.node_states) == ("SUCCESS", "ssss")
 
 
 def test_a_workflow_that_has_failed_by_such_a_loss_goes_on():
@@ -116,10 +98,10 @@ def test_a_workflow_that_has_failed_by_such_a_loss_goes_on():
     hand = Hand(workflow)
     run = hand.take_one()
     run.start()
-    lose(hand, run)
+    hand.lose(run)
     assert hand.stored().state == State.FAILURE
     run.end(value=3)
-    assert hand.stored().letters == "sb"
+    assert hand.stored().node_states == "sb"
     assert verification.prove() == 1
     assert hand.stored().state == State.RUNNING
     after = hand.take_one()
@@ -133,7 +115,7 @@ def test_a_workflow_whose_last_node_was_lost_and_ended_well_has_succeeded():
     hand = Hand(_single())
     run = hand.take_one()
     run.start()
-    lose(hand, run)
+    hand.lose(run)
     assert hand.stored().state == State.FAILURE
     run.end()
     hand.record()
@@ -147,19 +129,57 @@ def _single() -> Any:
     return workflow
 
 
-def test_letters_are_proven_against_the_jobs_once_for_each_life():
+def test_node_states_are_proven_against_the_jobs_once_for_each_life():
     hand = Hand(_single())
     run = hand.take_one()
     run.whole("failed")
     stored = hand.stored()
     assert verification.prove() == 0
     assert verification.proofs.done == {hand.id: 1}
-    Job.objects.filter(workflow_id=hand.id).update(state="succeeded")  # and no one has told the workflow
+    Job.objects.filter(workflow_id=hand.id).update(state="succeeded")  # and no one has notified the workflow
     assert verification.prove() == 0, "proven already"
     receivers._nodes([(hand.id, "0", "failed", run.job)])
     assert verification.prove() == 1
-    assert (hand.stored().letters, hand.stored().state) == (NodeState.SUCCEEDED, State.SUCCESS)
-    assert stored.letters == NodeState.FAILED
+    assert (hand.stored().node_states, hand.stored().state) == (NodeState.SUCCEEDED, State.SUCCESS)
+    assert stored.node_states == NodeState.FAILED
+
+
+def test_states_that_a_killed_recorder_has_not_written_down_are_proven_too():
+    workflow = new_workflow()
+    first = workflow.add_signature(signature())
+    workflow.add_signature(signature(), [first])
+    hand = Hand(workflow)
+    for _ in range(2):
+        hand.take_one().whole("succeeded")
+    assert (hand.stored().node_states, hand.stored().state) == ("ss", State.SUCCESS)
+    for states in ("rw", "qs", "sw"):
+        StoredWorkflow.objects.filter(pk=hand.id).update(node_states=states)
+        verification.proofs.forget(hand.id)
+        assert verification.prove() == 1
+        assert (hand.stored().node_states, hand.stored().state) == ("ss", State.SUCCESS)
+    assert hand.stored().counts == {"s": 2}
+
+
+def test_a_node_whose_process_was_killed_and_whose_message_is_gone_is_sent_again():
+    workflow = new_workflow()
+    workflow.add_signature(signature("demo.add"))
+    hand = Hand(workflow)
+    run = hand.take_one()
+    run.writer.may_rerun = True
+    run.start()
+    hand.record()
+    for _ in range(3):
+        assert sweeper.sweep() == 0, "a running job holds its message"
+    events.emit(
+        "retrying", run.job, execution=None, retries=0, eta=None,
+        error="Its process was killed.", error_type="WorkerLost", traceback="",
+    )  # fmt: skip
+    hand.record()
+    assert [sweeper.sweep(), sweeper.sweep()] == [0, 1], "one look may be in the middle of a move"
+    again = hand.take_one()
+    assert again.job == run.job
+    again.whole()
+    assert hand.stored().state == State.SUCCESS
 
 
 # --- what is due -------------------------------------------------------------------------------------------------------
@@ -189,14 +209,14 @@ def test_a_resume_gives_new_time():
     assert redis.client().zscore(keys.due(), hand.id) > redis.now()
 
 
-def test_an_approval_that_nobody_makes_is_decided_at_the_next_glance():
+def test_an_approval_that_no_one_makes_is_decided_at_the_next_glance():
     workflow = new_workflow()
     asked = workflow.add_approval("ok?", timeout=0, on_timeout="approve")
     workflow.add_signature(signature(), [asked])
     hand = Hand(workflow)
-    assert hand.letters() == {"0": "a"}
+    assert hand.node_states() == {"0": "a"}
     verification.glance()
-    assert hand.letters() == {"0": "s", "1": "q"}
+    assert hand.node_states() == {"0": "s", "1": "q"}
 
 
 def test_a_node_in_a_foreign_worker_is_ended_at_the_next_glance():
@@ -204,7 +224,7 @@ def test_a_node_in_a_foreign_worker_is_ended_at_the_next_glance():
 
     hand = Hand(_single())
     verification.glance()
-    assert hand.letters() == {"0": "q"}
+    assert hand.node_states() == {"0": "q"}
     current_app.backend.store_result(hand.take_one().job, 4, "SUCCESS")
     verification.glance()
     assert hand.stored().state == State.SUCCESS
@@ -224,7 +244,7 @@ def test_one_workflow_that_cannot_be_looked_after_does_not_keep_others_from_it(m
 
     monkeypatch.setattr(sweeper.Round, "work", breaks)
     assert sweeper.sweep() == 1
-    assert f"looking after workflows: workflow {bad.id} is left alone" in caplog.text
+    assert f"looking after workflows: workflow {bad.id} could not be processed" in caplog.text
 
 
 # --- added beside a member of a group ----------------------------------------------------------------------------------
@@ -257,7 +277,7 @@ def test_a_member_of_a_group_adds_another_whose_result_comes_behind_the_others()
     assert last.args == [[1, 2, 3, 4], 9]
     last.whole(value=10)
     stored = hand.stored()
-    assert (stored.state, stored.letters, stored.total, stored.result) == ("SUCCESS", "sssss", 5, 10)
+    assert (stored.state, stored.node_states, stored.total, stored.result) == ("SUCCESS", "sssss", 5, 10)
     graph_now = stored.read_graph()
     assert [node.task for node in graph_now.nodes[3:]] == ["hand.extra", "hand.later"]
     assert {parent for parent, _ in graph_now.nodes[2].parents} == {0, 1, 3, 4}

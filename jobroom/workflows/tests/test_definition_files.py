@@ -1,4 +1,4 @@
-"""Definition files: every kind of bad one is told in one sentence, with its place, and a remedy where there is one."""
+"""Definition files: every kind of bad one is reported in one sentence, with its place, and a remedy where there is one."""
 
 import pytest
 
@@ -187,7 +187,7 @@ MEANING = [
 
 
 @pytest.mark.parametrize(("text", "said"), [*NO_YAML, *SHAPE, *MEANING])
-def test_a_bad_file_is_told_in_a_line_with_its_place(text, said):
+def test_a_bad_file_is_reported_in_a_line_with_its_place(text, said):
     with pytest.raises(WrongDefinition) as caught:
         recipe(text).check()
     message = str(caught.value)
@@ -199,7 +199,7 @@ def test_a_bad_file_is_told_in_a_line_with_its_place(text, said):
         assert caught.value.place.line <= text.count("\n") + 1
 
 
-def test_only_what_has_no_place_is_told_without_one():
+def test_only_what_has_no_place_is_reported_without_one():
     without = [said for _, said in NO_YAML if not said.startswith("Line ")]
     assert without == [
         "This is no YAML: it is nested too deep.",
@@ -245,6 +245,15 @@ def test_who_uses_a_result_waits_for_it_under_the_condition_that_is_given():
     )
     graph = recipe(text).build().graph
     assert [node.parents for node in graph.nodes] == [[], [(0, When.ALWAYS)], [(0, When.SUCCESS), (1, When.SUCCESS)]]
+
+
+def test_parts_of_results_are_taken_by_key_and_by_index_from_either_end():
+    text = nodes(
+        "a: {task: demo.give, args: [1]}",
+        "b: {task: demo.echo, args: ['${a.result.0.total}', '${a.result.-1}', '${a.result.--1}']}",
+    )
+    (first, last, key) = recipe(text).build().graph.nodes[1].references()
+    assert (first.path, last.path, key.path) == ((0, "total"), (-1,), ("--1",))
 
 
 def test_nodes_may_stand_in_any_order():
@@ -336,6 +345,6 @@ def test_references_within_a_payload_are_followed():
         recipe(text).build({"a": 10})
 
 
-def test_a_reference_to_nothing_is_told():
+def test_a_reference_to_nothing_is_reported():
     with pytest.raises(WrongPayload, match="refers to what is not there"):
         recipe(payload("{properties: {a: {$ref: '#/$defs/nope'}}}")).build({"a": 1})

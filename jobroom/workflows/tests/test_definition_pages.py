@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from jobroom.workflows.definitions import registry
+from jobroom.workflows.forms import PayloadForm
 from jobroom.workflows.models import Definition, StoredWorkflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +51,8 @@ def test_the_form_has_a_field_for_each_part_and_the_defaults(client, staff, sums
     assert "<strong>numbers</strong>" in page
     assert 'value="2"' in page
     assert "[" in page.partition('name="rows"')[2][:400]
+    assert 'First <span class="needed">needed</span>' in page
+    assert page.count('class="needed"') == 1
 
 
 def test_the_address_fills_fields_in(client, staff, sums):
@@ -67,18 +70,64 @@ def test_a_launch_keeps_payload_version_and_owner(client, staff, sums):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"a": ""}, "required"),
-        ({"a": "0"}, "greater than or equal to 1"),
+        ({"a": ""}, "This field is needed."),
+        ({"a": "0"}, "0 is too small; the least is 1."),
+        ({"a": "many"}, "Give a whole number."),
+        ({"a": "1", "b": "nan"}, "Give a number."),
         ({"a": "1", "rows": "[1,"}, "This is not JSON"),
         ({"a": "1", "rows": '["x"]'}, "At 0: “x” is not a whole number."),
-        ({"a": "1", "how": "never"}, "not one of the available choices"),
+        ({"a": "1", "how": "never"}, "“never” is none of fast, slow."),
     ],
 )
-def test_nonsense_is_told_at_its_field_and_launches_nothing(client, staff, sums, given, words):
+def test_nonsense_is_reported_at_its_field_and_launches_nothing(client, staff, sums, given, words):
     answer = client.post(sums.get_absolute_url(), given)
     assert answer.status_code == 400
     assert words in answer.content.decode()
     assert not StoredWorkflow.objects.exists()
+
+
+def test_a_payload_is_shown_as_the_arguments_of_a_task_are(staff):
+    """Dates have a date's field, a choice without a default may be left open, and a secret is not shown."""
+    schema = {
+        "required": ["day"],
+        "properties": {
+            "day": {"type": "string", "format": "date"},
+            "at": {"type": ["string", "null"], "format": "date-time"},
+            "how": {"enum": [1, "fast"]},
+            "password": {"type": "string"},
+            "more": {"type": "object", "default": {"ä": 1}},
+            "any": True,
+        },
+    }
+    form = PayloadForm(schema, staff, initial={"at": "2026-11-29T08:00:30Z", "note": "why"})
+    kinds = {name: getattr(form[name].field.widget, "input_type", "area") for name in form.fields}
+    assert kinds == {
+        "day": "date", "at": "datetime-local", "how": "select", "password": "password", "more": "area", "any": "text",
+        "note": "text",
+    }  # fmt: skip
+    assert [form["note"].value(), form["more"].value()] == ["why", '{\n  "ä": 1\n}']
+    assert [value for value, _ in form.fields["how"].widget.choices] == ["", "1", "fast"]
+    sent = {"day": "2026-11-29", "at": "2026-11-29T08:00", "how": "1", "password": "", "more": "[", "any": "x"}
+    form = PayloadForm(schema, staff, sent)
+    assert list(form.errors) == ["more"]
+    assert form.payload == {"day": "2026-11-29", "at": "2026-11-29T08:00:00+00:00", "how": 1, "any": "x"}
+
+
+def test_only_rows_that_one_may_see_are_offered_and_taken(staff):
+    """A model that does not say who may see its rows is for staff alone."""
+    schema = {"properties": {"group": {"type": "integer", "x-model": "auth.Group"}}}
+    group = Group.objects.create(name="herders")
+    form = PayloadForm(schema, staff, {"group": str(group.pk)})
+    assert form.is_valid(), form.errors
+    assert form.payload == {"group": group.pk}
+    assert f"herders ({group.pk})" in str(form["group"])
+    assert PayloadForm(schema, staff, {"group": "77"}).errors == {
+        "group": ["There is no group '77'. Choose one of the list."]
+    }
+    stranger = User.objects.create_user("eve")
+    form = PayloadForm(schema, stranger, {"group": str(group.pk)})
+    assert list(form.errors) == ["group"]
+    assert "herders" not in str(form["group"])
 
 
 def test_it_is_closed_until_the_admin_opens_it_to_a_group(client, person, sums):
@@ -113,10 +162,10 @@ def test_a_preview_draws_what_would_run_and_starts_nothing(client, staff, sums):
     assert not StoredWorkflow.objects.exists()
 
 
-def test_a_preview_tells_what_a_launch_would_refuse(client, staff, sums):
+def test_a_preview_says_what_a_launch_would_refuse(client, staff, sums):
     answer = client.post(sums.get_absolute_url(), {"a": "0", "preview": "1"})
     assert answer.status_code == 400
-    assert "greater than or equal to 1" in answer.content.decode()
+    assert "the least is 1" in answer.content.decode()
     assert '<svg class="graph"' not in answer.content.decode()
 
 

@@ -1,4 +1,4 @@
-"""A definition is told all that is wrong with it at once, arguments included, each with line and column."""
+"""All that is wrong with a definition is reported at once, arguments included, each with line and column."""
 
 import pytest
 
@@ -58,7 +58,10 @@ def test_unknown_needs_and_names_are_all_said():
 def test_arguments_of_a_fan_out_count_its_item():
     text = "name: each\nnodes:\n  list: {task: demo.add, args: [1, 2]}\n  all: {task: demo.add, each: '${list.result}', args: [%s]}\n"
     Recipe(text % "1").check()
-    assert "The task takes 2 arguments" in lines(text % "1, 2")[0]
+    many = lines(text % "1, 2")[0]
+    assert "The task takes 2 arguments (x, y), here are 3: the item of `each` is the first argument" in many
+    (named,) = lines((text % "1").replace("args: [1]", "kwargs: {x: 1, y: 2}"))
+    assert "“x” is given already: the item of `each` is the first argument, unless ${item}" in named
     Recipe(text % "2, '${item}'").check()
 
 

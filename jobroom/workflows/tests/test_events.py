@@ -11,11 +11,12 @@ from django.urls import reverse
 from jobroom import redis
 from jobroom.audit.models import Act
 from jobroom.testing import wait_until
-from jobroom.workflows import arrivals, links, services
+from jobroom.workflows import arrivals, services, signed_links
 from jobroom.workflows.definitions.recipe import Recipe
-from jobroom.workflows.engine import keys, sweeper, verification
+from jobroom.workflows.engine import keys
 from jobroom.workflows.exceptions import NotAllowed, NotNow, WorkflowException
 from jobroom.workflows.models import StoredWorkflow
+from jobroom.workflows.repair import sweeper, verification
 from jobroom.workflows.tests.hand import Hand, new_workflow, signature
 
 pytestmark = pytest.mark.django_db
@@ -56,13 +57,13 @@ def deliver(hand: Hand, data: Any = None, by: Any = None) -> None:
 
 def test_it_waits_without_a_job_and_passes_on_what_is_delivered(staff):
     hand = payment()
-    assert (hand.take(), hand.stored().letters) == ([], "ew")
+    assert (hand.take(), hand.stored().node_states) == ([], "ew")
     deliver(hand, {"amount": 12}, by=staff)
     run = hand.take_one()
     assert run.args == [12, "grace"]
     run.whole()
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("SUCCESS", "ss")
+    assert (stored.state, stored.node_states) == ("SUCCESS", "ss")
     act = Act.objects.get(action="delivered to")
     assert (act.who, act.kind, act.target, act.outcome) == ("grace", "workflow", hand.id, "Node payment.")
 
@@ -92,17 +93,17 @@ def test_what_is_delivered_is_bounded(settings):
         deliver(payment(), "x" * 30)
 
 
-@pytest.mark.parametrize(("catch", "state", "letters"), [(False, "FAILURE", "tb"), (True, "SUCCESS", "tbs")])
-def test_a_time_out_is_an_end_of_its_own(catch, state, letters):
+@pytest.mark.parametrize(("catch", "state", "node_states"), [(False, "FAILURE", "tb"), (True, "SUCCESS", "tbs")])
+def test_a_time_out_is_an_end_of_its_own(catch, state, node_states):
     hand = payment(catch=catch, timeout=0.01)
     hand.record()
-    wait_until(lambda: verification.glance() or hand.stored().letters[0] == "t", 10, "the next look ends it")
+    wait_until(lambda: verification.glance() or hand.stored().node_states[0] == "t", 10, "the next look ends it")
     if catch:
         run = hand.take_one()
         assert run.headers["task"] == "hand.remind"
         run.whole()
     stored = hand.stored()
-    assert (stored.state, stored.letters) == (state, letters)
+    assert (stored.state, stored.node_states) == (state, node_states)
     with pytest.raises(NotNow, match="answered already"):
         deliver(hand)
 
@@ -113,27 +114,27 @@ def test_what_comes_in_time_leaves_the_other_way_blocked():
     verification.glance()
     deliver(hand, {"amount": 3})
     hand.take_one().whole()
-    assert (hand.stored().state, hand.stored().letters) == ("SUCCESS", "ssb")
+    assert (hand.stored().state, hand.stored().node_states) == ("SUCCESS", "ssb")
 
 
 def test_a_cancel_ends_it():
     hand = payment(timeout=3600)
     services.cancel(hand.stored(), by=None, name="me")
-    assert (hand.stored().state, hand.stored().letters) == ("CANCELLED", "cc")
+    assert (hand.stored().state, hand.stored().node_states) == ("CANCELLED", "cc")
 
 
 def test_a_resume_waits_again_and_what_was_delivered_stands():
     hand = payment()
     deliver(hand, {"amount": 5})
     hand.take_one().whole("failed")
-    assert hand.stored().letters == "sf"
+    assert hand.stored().node_states == "sf"
     services.resume(hand.stored(), by=None)
     assert hand.take_one().args[0] == 5
     late = payment(timeout=0.01)
     late.record()
-    wait_until(lambda: verification.glance() or late.stored().letters == "tb", 10, "its time is over")
+    wait_until(lambda: verification.glance() or late.stored().node_states == "tb", 10, "its time is over")
     services.resume(late.stored(), by=None)
-    assert late.letters() == {"0": "e"}
+    assert late.node_states() == {"0": "e"}
 
 
 def test_when_redis_forgets_it_waits_on_for_the_rest_of_its_time():
@@ -142,7 +143,7 @@ def test_when_redis_forgets_it_waits_on_for_the_rest_of_its_time():
     hand.forget()
     StoredWorkflow.objects.filter(pk=hand.id).update(started_at="2020-01-01T00:00:00Z")
     sweeper.sweep()
-    assert hand.letters() == {"0": "e"}
+    assert hand.node_states() == {"0": "e"}
     kept: Any = redis.client().hget(keys.workflow(hand.id, "x"), "a0")
     assert float(kept) == pytest.approx(float(since))
     assert redis.client().zscore(keys.due(), f"{hand.id}/0") == pytest.approx(float(since) + 3600)
@@ -157,15 +158,15 @@ def test_when_redis_forgets_it_waits_on_for_the_rest_of_its_time():
 
 def address(hand: Hand) -> str:
     stored = hand.stored()
-    return "/" + links.make(stored, node(stored), by=None).split("//")[1].partition("/")[2]
+    return "/" + signed_links.make(stored, node(stored), by=None).split("//")[1].partition("/")[2]
 
 
-def test_whoever_holds_a_link_confirms_with_a_button_and_once():
+def test_who_holds_a_link_confirms_with_a_button_and_once():
     hand = payment(bare=True)
     link, other = address(hand), address(hand)
     client = Client(enforce_csrf_checks=True)
     page = client.get(link)
-    assert (page.status_code, hand.letters()["0"]) == (200, "e"), "looking at it delivers nothing"
+    assert (page.status_code, hand.node_states()["0"]) == (200, "e"), "looking at it delivers nothing"
     text = page.content.decode()
     assert "The payment of Ada" in text
     assert "hand.ship" not in text
@@ -190,7 +191,7 @@ def test_a_link_that_was_used_is_void_also_when_the_node_waits_again():
     Client().post(link)
     hand.take_one().whole("failed")
     services.resume(hand.stored(), by=None, again=["payment"])
-    assert hand.letters() == {"0": "e"}
+    assert hand.node_states() == {"0": "e"}
     assert Client().post(link).status_code == 409
     assert Client().post(address(hand)).status_code == 200
 
@@ -200,7 +201,7 @@ def test_links_expire_and_cannot_be_made_up(settings):
     for wrong in (link[:-3] + "x/", link.replace("/events/", "/events/x"), "/workflows/events/nothing/"):
         answer = Client().post(wrong)
         assert (answer.status_code, "not valid" in answer.content.decode()) == (404, True)
-    foreign = signing.dumps(["nobody", 0, "x"], salt=links.SALT)
+    foreign = signing.dumps(["nobody", 0, "x"], salt=signed_links.SALT)
     assert Client().get(reverse("jobroom:workflows:event", args=[foreign])).status_code == 404
     settings.JOBROOM = settings.JOBROOM | {"WORKFLOWS_LINKS_LAST": 0}
     answer = Client().post(link)
@@ -214,14 +215,14 @@ def test_a_link_may_be_made_before_the_node_waits_by_a_job_of_the_workflow(monke
     hand = Hand(workflow)
     run = hand.take_one()
     with pytest.raises(WorkflowException, match="for jobs of workflows"):
-        links.link_to("payment")
+        signed_links.link_to("payment")
     task = current_app.tasks["demo.add"]
     task.push_request(workflow=hand.id)
-    monkeypatch.setattr(links, "current_task", task)
+    monkeypatch.setattr(signed_links, "current_task", task)
     try:
-        link = links.link_to("payment")
+        link = signed_links.link_to("payment")
         with pytest.raises(WorkflowException, match="no node “paiment”"):
-            links.link_to("paiment")
+            signed_links.link_to("paiment")
     finally:
         task.pop_request()
     path = "/" + link.split("//")[1].partition("/")[2]
@@ -232,9 +233,9 @@ def test_a_link_may_be_made_before_the_node_waits_by_a_job_of_the_workflow(monke
 
 
 def test_a_link_has_the_path_of_the_site_once(settings):
-    settings.SITE_URL = "https://example.org/room"
+    settings.JOBROOM = settings.JOBROOM | {"SITE_URL": "https://example.org/room"}
     stored = payment().stored()
-    assert links.make(stored, node(stored), by=None).startswith("https://example.org/room/workflows/events/")
+    assert signed_links.make(stored, node(stored), by=None).startswith("https://example.org/room/workflows/events/")
 
 
 # --- page, API, files ------------------------------------------------------------------------------------------------
@@ -249,12 +250,12 @@ def test_the_page_offers_it_and_says_what_is_wrong(staff):
     assert "The payment of Ada" in page
     assert "then it ends as not in time" in page
     deliver_at = reverse("jobroom:workflows:deliver", args=[hand.id])
-    told = client.post(deliver_at, {"node": "payment", "data": "{"}, follow=True).content.decode()
-    assert "The data is no JSON. Line 1" in told
-    told = client.post(reverse("jobroom:workflows:link", args=[hand.id]), {"node": "payment"}, follow=True)
-    assert "/workflows/events/" in told.content.decode()
-    told = client.post(deliver_at, {"node": "payment", "data": '{"amount": 4}'}, follow=True).content.decode()
-    assert "Delivered to “payment”." in told
+    answer = client.post(deliver_at, {"node": "payment", "data": "{"}, follow=True).content.decode()
+    assert "The data is no JSON. Line 1" in answer
+    answer = client.post(reverse("jobroom:workflows:link", args=[hand.id]), {"node": "payment"}, follow=True)
+    assert "/workflows/events/" in answer.content.decode()
+    answer = client.post(deliver_at, {"node": "payment", "data": '{"amount": 4}'}, follow=True).content.decode()
+    assert "Delivered to “payment”." in answer
     assert "Delivered by grace." in client.get(f"/workflows/{hand.id}/?node=payment").content.decode()
     assert hand.take_one().args[0] == 4
 

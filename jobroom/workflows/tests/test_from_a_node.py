@@ -41,7 +41,7 @@ def test_what_follows_the_node_runs_again_and_nothing_else():
     assert last.args == ["new"]
     last.whole(value="end")
     stored = hand.stored()
-    assert (stored.state, stored.letters, stored.result) == ("SUCCESS", "ssss", "end")
+    assert (stored.state, stored.node_states, stored.result) == ("SUCCESS", "ssss", "end")
 
 
 def test_what_cannot_be_done_is_said():

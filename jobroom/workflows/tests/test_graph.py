@@ -40,7 +40,7 @@ def test_a_graph_that_cannot_run_says_why(graph, message):
         graph.check()
 
 
-def test_a_result_may_be_used_by_whoever_waits_indirectly():
+def test_a_result_may_be_used_by_what_waits_indirectly():
     graph = chain(3)
     graph.nodes[2].args = [Ref(0)["total"]]
     graph.check()
@@ -83,7 +83,7 @@ def test_references_are_found_wherever_they_are():
     assert list(references(value)) == [Ref(1), Ref(2, ("x",)), Ref(3)]
 
 
-def test_nobody_can_loop_over_a_result_that_is_not_known():
+def test_no_one_can_loop_over_a_result_that_is_not_known():
     with pytest.raises(TypeError, match="Use fan_out"):
         list(Ref(0))
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobroom.testing.tiers import cases
 from jobroom.workflows.graph import Graph, When
 from jobroom.workflows.picture.layout import Box, Link, layered, ranks_of
 from jobroom.workflows.picture.shapes import MOST, draw
@@ -39,10 +40,17 @@ def holds(frame, shape):
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.long
+@settings(max_examples=cases(100, 150))
 @given(graphs())
-def test_boxes_do_not_overlap_and_edges_go_forward(graph):
+def test_boxes_do_not_overlap_edges_go_forward_and_frames_hold_their_nodes(graph):
+    """All of one picture: to draw it is what takes the time."""
     picture = draw(graph)
+    has_places(graph, picture)
+    has_frames(picture)
+
+
+def has_places(graph, picture):
     shapes = picture.shapes
     assert not [(a.id, b.id) for at, a in enumerate(shapes) for b in shapes[:at] if overlap(a, b)]
     place = {index: shape for shape in shapes for index in shape.nodes}
@@ -54,10 +62,7 @@ def test_boxes_do_not_overlap_and_edges_go_forward(graph):
         assert [x for x, _ in line.points] == sorted(x for x, _ in line.points)
 
 
-@settings(max_examples=100, deadline=None)
-@given(graphs())
-def test_frames_hold_their_nodes_and_no_others(graph):
-    picture = draw(graph)
+def has_frames(picture):
     for frame in picture.frames:
         for shape in picture.shapes:
             if shape.index in frame.nodes:
@@ -66,14 +71,14 @@ def test_frames_hold_their_nodes_and_no_others(graph):
                 assert not overlap(frame, shape)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(graphs(), st.sets(st.sampled_from(["g0", "g1", "g2"])))
 def test_every_node_is_seen_once_whatever_is_shut(graph, changed):
     seen = [index for shape in draw(graph, changed).shapes for index in shape.nodes]
     assert sorted(seen) == list(range(len(graph.nodes)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(graphs())
 def test_the_same_graph_gives_the_same_picture(graph):
     assert draw(graph) == draw(graph)
@@ -119,11 +124,12 @@ def test_a_circle_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("graph", "bundled"),
-    [(layers(1000, 50), False), (chain(1000), False), (fan(998), False), (layers(10_000, 100), True), (chain(10_000), True), (fan(9_998), True)],
+    ("make", "numbers", "bundled"),
+    [(layers, (1000, 50), False), (chain, (1000,), False), (fan, (998,), False), (layers, (10_000, 100), True), (chain, (10_000,), True), (fan, (9_998,), True)],
     ids=["layers", "chain", "fan", "many layers", "long chain", "wide fan"],
 )  # fmt: skip
-def test_large_graphs_are_drawn_with_few_enough_boxes(graph, bundled):
+def test_large_graphs_are_drawn_with_few_enough_boxes(make, numbers, bundled):
+    graph = make(*numbers)  # not while the tests are collected, which each process does
     picture = draw(graph)
     assert picture.bundled is bundled
     assert len(picture.shapes) <= MOST

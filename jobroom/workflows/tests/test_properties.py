@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from jobroom import redis
+from jobroom.testing.tiers import cases
 from jobroom.workflows import services
 from jobroom.workflows.engine import loader
 from jobroom.workflows.engine.keys import ENDED
@@ -18,12 +19,11 @@ from jobroom.workflows.models import StoredWorkflow
 from jobroom.workflows.tests.hand import REPEATED, Hand, Run, new_workflow, signature
 from jobroom.workflows.workflows import Workflow
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(240), pytest.mark.long]
 
 quick = settings(
-    max_examples=8,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    max_examples=cases(8, 20),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 
 
@@ -77,27 +77,27 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 def expected(graph: Graph, good: tuple[bool, ...]) -> tuple[str, str]:
-    """Return state and letters in the end: what a reader of the documentation would work out with a pencil."""
-    letters: dict[int, str] = {}
+    """Return state and states in the end: what a reader of the documentation would work out with a pencil."""
+    node_states: dict[int, str] = {}
     failed = False
     children = graph.children()
     for index, node in enumerate(graph.nodes):
         if index in graph.handlers:
             continue
-        true = [_comes_true(when, letters[parent]) for parent, when in node.parents]
+        true = [_comes_true(when, node_states[parent]) for parent, when in node.parents]
         goes = not true or (any(true) if node.join == "any" else all(true))
-        letters[index] = ("s" if good[index] else "f") if goes else "b"
+        node_states[index] = ("s" if good[index] else "f") if goes else "b"
         dealt_with = graph.lenient and any(when != When.SUCCESS for _, when in children[index])
-        failed = failed or (letters[index] == "f" and not dealt_with)
+        failed = failed or (node_states[index] == "f" and not dealt_with)
     if graph.on_failure is not None:
-        letters[graph.on_failure] = "s" if failed else "w"
+        node_states[graph.on_failure] = "s" if failed else "w"
     if graph.finalizer is not None:
-        letters[graph.finalizer] = "s"
-    return "FAILURE" if failed else "SUCCESS", "".join(letters[i] for i in range(len(graph.nodes)))
+        node_states[graph.finalizer] = "s"
+    return "FAILURE" if failed else "SUCCESS", "".join(node_states[i] for i in range(len(graph.nodes)))
 
 
-def _comes_true(when: When, letter: str) -> bool:
-    return {When.SUCCESS: letter == "s", When.FAILURE: letter == "f", When.ALWAYS: True}[when]
+def _comes_true(when: When, node_state: str) -> bool:
+    return {When.SUCCESS: node_state == "s", When.FAILURE: node_state == "f", When.ALWAYS: True}[when]
 
 
 class Player(Hand):
@@ -182,9 +182,9 @@ class Player(Hand):
 
     def check_end(self) -> StoredWorkflow:
         """Compare the end with the simple interpreter's, in Redis and in the database."""
-        state, letters = expected(self.workflow.graph, tuple(self.good[i] for i in sorted(self.good)))
+        state, node_states = expected(self.workflow.graph, tuple(self.good[i] for i in sorted(self.good)))
         stored = self.stored()
-        assert (stored.state, stored.letters) == (state, letters)
+        assert (stored.state, stored.node_states) == (state, node_states)
         assert stored.finished_at is not None
         assert self.state() == state
         return stored
@@ -215,7 +215,7 @@ def test_every_order_ends_where_the_interpreter_ends_and_every_node_is_sent_once
     stored = one.check_end()
     event(stored.state)
     assert set(one.sent.values()) <= {1}
-    assert one.begun.keys() == {str(i) for i, letter in enumerate(stored.letters) if letter in "sf"}
+    assert one.begun.keys() == {str(i) for i, node_state in enumerate(stored.node_states) if node_state in "sf"}
 
 
 @quick
@@ -264,9 +264,9 @@ def test_a_cancel_anywhere_ends_everything(story, before, paused):
     services.cancel(one.stored(), by=None, name="me")
     one.play()
     ended = one.stored()
-    work = [i for i in range(len(ended.letters)) if i not in one.workflow.graph.handlers]
+    work = [i for i in range(len(ended.node_states)) if i not in one.workflow.graph.handlers]
     assert ended.state == "CANCELLED"
-    assert all(ended.letters[i] in ENDED for i in work)
+    assert all(ended.node_states[i] in ENDED for i in work)
     assert set(one.begun.values()) <= {1}
     finalizer = one.workflow.graph.finalizer
     assert finalizer is None or one.begun[str(finalizer)] == 1
@@ -297,8 +297,8 @@ def test_a_cancelled_or_failed_workflow_goes_on_and_keeps_what_ended_well(story,
     if stored.state == "SUCCESS":
         return
     graph = one.workflow.graph
-    first = stored.letters
-    bad = {i for i, letter in enumerate(first) if letter not in "skbw"}
+    first = stored.node_states
+    bad = {i for i, node_state in enumerate(first) if node_state not in "skbw"}
     again = bad | graph.descendants(bad) | graph.handlers
     begun = one.begun.copy()
     one.good = dict.fromkeys(one.good, True)
@@ -307,5 +307,5 @@ def test_a_cancelled_or_failed_workflow_goes_on_and_keeps_what_ended_well(story,
     one.forget_and_load()
     one.play()
     one.check_end()
-    kept = {i for i, letter in enumerate(first) if letter in "sk"} - again
+    kept = {i for i, node_state in enumerate(first) if node_state in "sk"} - again
     assert not {i for i in kept if one.begun[str(i)] > begun[str(i)]}, "a result that is kept is not computed again"

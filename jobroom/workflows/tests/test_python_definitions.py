@@ -97,7 +97,7 @@ def test_the_same_workflow_may_be_placed_twice():
     hand = Hand(outer)
     hand.take_one().whole()
     hand.take_one().whole()
-    assert hand.stored().letters == "ss"
+    assert hand.stored().node_states == "ss"
 
 
 def test_sending_twice_is_refused_with_the_remedy():
@@ -150,7 +150,7 @@ def test_an_option_of_a_signature_that_nodes_do_not_have_is_refused_by_name():
         new_workflow().add_signature(signature().set(serializer="pickle"))
 
 
-def test_priorities_are_inherited_where_celery_is_told_so(monkeypatch):
+def test_priorities_are_inherited_where_celery_is_set_so(monkeypatch):
     from celery import current_app
 
     def priorities() -> list[Any]:
@@ -330,7 +330,7 @@ def test_pause_and_going_on_are_changes_of_state(heard):
     ]
 
 
-def test_nothing_is_told_of_a_workflow_whose_transaction_was_rolled_back(heard):
+def test_nothing_is_signalled_of_a_workflow_whose_transaction_was_rolled_back(heard):
     workflow = new_workflow()
     workflow.add_signature(signature())
 

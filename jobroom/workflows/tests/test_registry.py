@@ -89,14 +89,14 @@ def test_a_workflow_keeps_its_version_and_an_older_one_can_be_launched():
         ("sums", 7, {"version": ["“sums” has no version 7. The newest is 1."]}),
     ],
 )
-def test_what_does_not_exist_is_told(name, version, errors):
+def test_what_does_not_exist_is_reported(name, version, errors):
     registry.keep(text(), origin="a")
     with pytest.raises(WrongFields) as caught:
         launch(name, version=version)
     assert caught.value.errors == errors
 
 
-def test_who_may_launch_nothing_is_told_no_names(ada):
+def test_who_may_launch_nothing_is_shown_no_names(ada):
     registry.keep(text(), origin="a")
     texts = []
     for name in ("sum", "sums"):
@@ -135,7 +135,7 @@ def test_a_file_may_contain_one_that_comes_later(folder):
     assert [node.key for node in launch("outer").read_graph().nodes] == ["part: add"]
 
 
-def test_what_somebody_loaded_stays_until_the_file_changes(folder):
+def test_what_someone_loaded_stays_until_the_file_changes(folder):
     (folder / "a.yaml").write_text(text())
     registry.sync()
     loaded = registry.keep(text(5), origin="grace")

@@ -1,4 +1,4 @@
-"""Workflows step by step, their messages taken by hand: what is done with them, and what is told late or never."""
+"""Workflows step by step, their messages taken by hand: what is done with them, and what is reported late or never."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,10 +13,11 @@ from jobroom.celery import delayed
 from jobroom.events import cancellation
 from jobroom.jobs.models import Job
 from jobroom.testing import wait_until
-from jobroom.workflows import arrivals, receivers, services
-from jobroom.workflows.engine import keys, loader, scripts, sweeper
+from jobroom.workflows import arrivals, services, store
+from jobroom.workflows.engine import keys, loader, scripts
 from jobroom.workflows.exceptions import EngineUnavailable, NotAllowed, NotNow
 from jobroom.workflows.models import State, StoredWorkflow
+from jobroom.workflows.repair import sweeper
 from jobroom.workflows.tests.hand import REPEATED, Hand, new_workflow, signature
 from jobroom.workflows.workflows import ITEM_HERE
 
@@ -78,7 +79,7 @@ def test_a_part_that_is_not_there_fails_the_node_that_needs_it():
     hand = Hand(workflow)
     hand.take_one().whole(value={"there": 1})
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("FAILURE", "sf")
+    assert (stored.state, stored.node_states) == ("FAILURE", "sf")
     job = Job.objects.get(workflow_id=hand.id, node="1")
     assert job.error == "A result that this node needs has no ['missing']; it is an object with there."
 
@@ -107,7 +108,7 @@ def test_a_fan_out_runs_once_for_each_item_and_gathers_in_order():
     assert last.args == [[6, 2, 4]]
     last.whole(value="done")
     stored = hand.stored()
-    assert (stored.state, stored.letters, stored.items) == ("SUCCESS", "sss", {"1": 3})
+    assert (stored.state, stored.node_states, stored.items) == ("SUCCESS", "sss", {"1": 3})
     assert stored.result == {"all": "done"}
 
 
@@ -130,7 +131,7 @@ def test_a_fan_out_over_no_list_fails_and_says_why(settings, value, message):
     hand = fan_out()
     hand.take_one().whole(value=value)
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("FAILURE", "sfb")
+    assert (stored.state, stored.node_states) == ("FAILURE", "sfb")
     import re
 
     assert re.search(message, stored.error)
@@ -145,7 +146,7 @@ def test_a_failed_item_fails_the_fan_out_when_all_have_ended_and_resume_runs_it_
     assert hand.state() == "RUNNING"
     third.whole(value="C")
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("FAILURE", "sfb")
+    assert (stored.state, stored.node_states) == ("FAILURE", "sfb")
 
     assert [node.key for node in services.resume(stored, by=None)] == ["each"]
     again = hand.take_one()
@@ -167,7 +168,7 @@ def test_a_fan_out_that_is_cancelled_ends_and_begins_nothing_more():
         run.end("cancelled")
     runs[0].end("cancelled")
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("CANCELLED", "scc")
+    assert (stored.state, stored.node_states) == ("CANCELLED", "scc")
     assert not hand.take()
 
 
@@ -201,7 +202,7 @@ def node(stored: StoredWorkflow, index: int = 0) -> Any:
 def test_an_approval_waits_and_passes_on_who_decided(staff):
     hand = approval()
     stored = hand.stored()
-    assert stored.letters == "aw"
+    assert stored.node_states == "aw"
     assert set(stored.waiting_since) == {"0"}
     arrivals.decide(stored, node(stored), approve=True, by=staff, comment="fine")
     assert hand.take_one().args == ["grace", "fine"]
@@ -213,7 +214,7 @@ def test_a_denial_is_a_failure():
     stored = hand.stored()
     arrivals.decide(stored, node(stored), approve=False, by=None)
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("FAILURE", "fb")
+    assert (stored.state, stored.node_states) == ("FAILURE", "fb")
 
 
 def test_a_decision_is_made_once():
@@ -241,13 +242,13 @@ def test_who_may_decide(ada, staff):
     arrivals.decide(stored, node(stored), approve=True, by=User.objects.get(pk=ada.pk))
 
 
-@pytest.mark.parametrize(("on_timeout", "letters"), [("approve", "sq"), ("deny", "fb")])
-def test_after_its_time_an_approval_decides_itself(patient, on_timeout, letters):
+@pytest.mark.parametrize(("on_timeout", "node_states"), [("approve", "sq"), ("deny", "fb")])
+def test_after_its_time_an_approval_decides_itself(patient, on_timeout, node_states):
     hand = approval(timeout=0.01, on_timeout=on_timeout)
     hand.record()
-    wait_until(lambda: sweeper.sweep() and hand.stored().letters != "aw", 10)
+    wait_until(lambda: sweeper.sweep() and hand.stored().node_states != "aw", 10)
     stored = hand.stored()
-    assert stored.letters == letters
+    assert stored.node_states == node_states
     assert stored.decisions["0"]["by"] == services.TIMEOUT
 
 
@@ -256,7 +257,7 @@ def test_an_approval_within_its_time_waits_on(patient):
     hand.record()
     sweeper.sweep()
     assert not sweeper.sweep()
-    assert hand.stored().letters == "aw"
+    assert hand.stored().node_states == "aw"
 
 
 # --- pause, cancel, time limits ---------------------------------------------------------------------------------------
@@ -267,7 +268,7 @@ def test_a_paused_workflow_holds_back_what_is_ready():
     services.pause(hand.stored(), by=None)
     hand.take_one().whole()
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("PAUSED", "sh")
+    assert (stored.state, stored.node_states) == ("PAUSED", "sh")
     services.unpause(stored, by=None)
     assert hand.take_one().node == "1"
 
@@ -322,7 +323,7 @@ def test_a_job_that_is_cancelled_by_itself_fails_the_workflow():
     hand.record()
     cancellation.request(run.job, "me")
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("FAILURE", "cb")
+    assert (stored.state, stored.node_states) == ("FAILURE", "cb")
 
 
 def test_a_workflow_that_takes_too_long_is_cancelled_and_ends_as_error():
@@ -336,7 +337,7 @@ def test_a_workflow_that_takes_too_long_is_cancelled_and_ends_as_error():
     assert cancellation.requested(run.job)["by"] == services.TIMEOUT
     run.end("cancelled")
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("ERROR", "cc")
+    assert (stored.state, stored.node_states) == ("ERROR", "cc")
     assert stored.error == "The workflow was processed for too long."
 
 
@@ -370,7 +371,7 @@ def test_resume_runs_the_failed_node_and_what_follows_alone():
     for run in hand.take():
         run.whole("failed" if run.node == "1" else "succeeded", "other")
     stored = hand.stored()
-    assert (stored.state, stored.letters) == ("FAILURE", "sfsb")
+    assert (stored.state, stored.node_states) == ("FAILURE", "sfsb")
     again = services.resume(stored, by=None, changes={"bad": {"args": ["changed"], "kwargs": {"x": 1}}})
     assert [node.key for node in again] == ["bad"]
     run = hand.take_one()
@@ -380,7 +381,7 @@ def test_resume_runs_the_failed_node_and_what_follows_alone():
     assert end.args == ["good", "other"]
     end.whole()
     stored = hand.stored()
-    assert (stored.state, stored.letters, stored.epoch) == ("SUCCESS", "ssss", 2)
+    assert (stored.state, stored.node_states, stored.epoch) == ("SUCCESS", "ssss", 2)
 
 
 @pytest.mark.parametrize(
@@ -418,7 +419,7 @@ def test_a_late_word_of_an_earlier_life_changes_nothing():
     hand = chain_of(1)
     hand.take_one().whole("failed")
     services.resume(hand.stored(), by=None)
-    receivers.ended(hand.id, {"state": "FAILURE", "at": redis.now(), "epoch": 1})
+    store.ended(hand.id, {"state": "FAILURE", "at": redis.now(), "epoch": 1})
     assert hand.stored().state == State.RUNNING
     hand.take_one().whole()
     assert hand.stored().state == State.SUCCESS
@@ -479,7 +480,7 @@ def test_a_task_that_may_run_twice_runs_again_when_its_message_comes_again():
     assert twin.start() is None
     twin.end()
     run.end("failed")
-    assert hand.letters() == {"0": "s"}
+    assert hand.node_states() == {"0": "s"}
 
 
 def test_a_second_message_of_a_task_that_may_run_twice_is_one_too_many():
@@ -498,8 +499,8 @@ def test_a_retry_goes_back_to_its_queue():
     run = hand.take_one()
     run.start()
     run.writer("retrying", run.job, {"execution": run.request.execution.id, "retries": 0})
-    assert hand.letters() == {"0": "q"}
-    assert hand.stored().letters == "q"
+    assert hand.node_states() == {"0": "q"}
+    assert hand.stored().node_states == "q"
     twin = type(run)({"headers": run.headers, "body": "[[], {}, {}]"})
     assert twin.start() is None
     twin.end()
@@ -532,7 +533,7 @@ def test_a_failure_that_only_celery_knows_is_found(patient):
     assert hand.stored().state == "FAILURE"
 
 
-def test_a_message_that_nobody_has_is_sent_again(patient):
+def test_a_message_that_no_one_has_is_sent_again(patient):
     workflow = new_workflow()
     workflow.add_signature(signature("demo.add"))
     hand = Hand(workflow)
@@ -544,14 +545,14 @@ def test_a_message_that_nobody_has_is_sent_again(patient):
     assert hand.stored().state == "SUCCESS"
 
 
-def test_a_message_of_a_foreign_task_is_not_sent_again_as_nobody_knows_whether_it_runs(patient):
+def test_a_message_of_a_foreign_task_is_not_sent_again_as_no_one_knows_whether_it_runs(patient):
     hand = chain_of(1)
     hand.take_one()
     hand.record()
     for _ in range(4):
         sweeper.sweep()
     assert not hand.take()
-    assert hand.letters() == {"0": "q"}
+    assert hand.node_states() == {"0": "q"}
 
 
 def test_a_message_that_waits_is_not_sent_again(patient):
@@ -620,18 +621,18 @@ def test_a_workflow_that_ended_without_a_word_is_ended_in_the_database(patient):
     hand = chain_of(1)
     hand.record()
     hand.take_one().whole()
-    redis.client().delete(redis.key("events"))  # what was told is lost
+    redis.client().delete(redis.key("events"))  # what was reported is lost
     for _ in range(3):
         sweeper.sweep()
     assert StoredWorkflow.objects.get(pk=hand.id).state == "SUCCESS"
 
 
-def test_an_unknown_letter_or_node_harms_nothing():
+def test_an_unknown_state_or_node_harms_nothing():
     hand = chain_of(1)
     hand.record()
-    receivers.set_letters(hand.id, {"7": "s", "0.1": "s"})
-    receivers.set_letters("nobody", {"0": "s"})
-    assert hand.stored().letters == "q"
+    store.set_node_states(hand.id, {"7": "s", "0.1": "s"})
+    store.set_node_states("nobody", {"0": "s"})
+    assert hand.stored().node_states == "q"
     assert hand.stored().counts == {"q": 1}
 
 
@@ -683,14 +684,14 @@ def test_a_node_that_waits_for_its_time_is_scheduled(options):
 def test_what_is_said_to_be_done_stands_although_something_before_it_runs_again():
     workflow = new_workflow()
     bad = workflow.add_signature(signature(), key="bad")
-    told = workflow.add_signature(signature("hand.task", bad.result), [bad], key="told")
+    notified = workflow.add_signature(signature("hand.task", bad.result), [bad], key="notified")
     beside = workflow.add_signature(signature(), [bad], key="beside")
-    workflow.add_signature(signature("hand.task", told.result), [told, beside], key="last")
+    workflow.add_signature(signature("hand.task", notified.result), [notified, beside], key="last")
     hand = Hand(workflow)
     hand.take_one().whole("failed")
-    again = services.resume(hand.stored(), by=None, done={"told": "by hand"})
+    again = services.resume(hand.stored(), by=None, done={"notified": "by hand"})
     assert [node.key for node in again] == ["bad"]
-    assert hand.letters() == {"0": "q", "1": "s"}
+    assert hand.node_states() == {"0": "q", "1": "s"}
     hand.take_one().whole(value=1)
     run = hand.take_one()
     assert run.index == 2
@@ -704,16 +705,16 @@ def test_what_is_said_to_be_done_stands_although_something_before_it_runs_again(
 def test_what_follows_only_what_is_done_is_kept():
     workflow = new_workflow()
     bad = workflow.add_signature(signature(), key="bad")
-    told = workflow.add_signature(signature(), key="told")
-    told.add_dependency(bad, {"when": "always"})
+    notified = workflow.add_signature(signature(), key="notified")
+    notified.add_dependency(bad, {"when": "always"})
     after = workflow.add_signature(signature(), key="after")
-    after.add_dependency(told, {"when": "always"})
+    after.add_dependency(notified, {"when": "always"})
     hand = Hand(workflow)
     hand.take_one().whole("failed")
     hand.take_one().whole("failed")
     hand.take_one().whole(value=3)
-    services.resume(hand.stored(), by=None, done={"told": 2})
-    assert hand.letters() == {"0": "q", "1": "s", "2": "s"}
+    services.resume(hand.stored(), by=None, done={"notified": 2})
+    assert hand.node_states() == {"0": "q", "1": "s", "2": "s"}
     hand.take_one().whole()
     assert hand.stored().state == "SUCCESS"
 
@@ -728,4 +729,4 @@ def test_the_end_of_an_earlier_life_is_not_taken_for_the_next(patient):
     services.resume(hand.stored(), by=None)
     for _ in range(3):
         sweeper.sweep()
-    assert hand.letters() == {"0": "q"}
+    assert hand.node_states() == {"0": "q"}

@@ -29,7 +29,7 @@ def test_who_was_shut_out_hears_no_more(ada):
     assert not may_watch(ada, f"workflow:{stored.pk}")
 
 
-def test_the_list_is_heard_by_everybody_who_is_signed_in(ada):
+def test_the_list_is_heard_by_everyone_who_is_signed_in(ada):
     assert may_watch(ada, "workflows")
     assert not may_watch(AnonymousUser(), "workflows")
     with pytest.raises(UnknownTopic):
@@ -38,5 +38,5 @@ def test_the_list_is_heard_by_everybody_who_is_signed_in(ada):
 
 def test_a_message_says_no_more_than_that_something_changed():
     kind, _ = parse("workflow:x")
-    assert kind.render({"type": "changed", "seq": 0, "letters": "secret"}) == {"type": "changed"}
+    assert kind.render({"type": "changed", "seq": 0, "node_states": "secret"}) == {"type": "changed"}
     assert kind.render({"type": "other"}) is None

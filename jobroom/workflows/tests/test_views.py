@@ -67,12 +67,12 @@ def test_states_are_small_and_asked_once(as_staff):
     Job.objects.filter(node="1").update(progress={"execution": "a", "fraction": 0.5})
     answer = as_staff.get(f"/workflows/{stored.pk}/states/")
     body = answer.json()
-    assert (body["letters"], body["ended"], body["total"]) == ("srw", 1, 3)
+    assert (body["node_states"], body["ended"], body["total"]) == ("srw", 1, 3)
     assert body["running"] == {"1": 0.5}
     assert body["progress"] == pytest.approx(0.5)
     again = as_staff.get(f"/workflows/{stored.pk}/states/", headers={"If-None-Match": answer["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
-    StoredWorkflow.objects.filter(pk=stored.pk).update(letters="ssr")
+    StoredWorkflow.objects.filter(pk=stored.pk).update(node_states="ssr")
     assert as_staff.get(f"/workflows/{stored.pk}/states/", headers={"If-None-Match": answer["ETag"]}).status_code == 200
 
 
@@ -182,15 +182,16 @@ def test_resume_says_before_what_it_does(as_staff, monkeypatch):
     assert "1 node runs again" in text
     assert "2 nodes follow" in text
     assert "1 result is kept" in text
-    unchanged = {"args-1": "[\r\n  1,\r\n  2\r\n]", "kwargs-1": "{}"}
+    unchanged = {"node-1-shown": "1", "node-1-x": "1", "node-1-y": "2"}
     assert as_staff.post(f"/workflows/{stored.pk}/resume/", unchanged).status_code == 303
-    as_staff.post(f"/workflows/{stored.pk}/resume/", {"args-1": "[3]", "kwargs-1": "{}"})
-    assert asked == [{}, {"k1": {"args": [3]}}]
+    assert as_staff.post(f"/workflows/{stored.pk}/resume/", {}).status_code == 303
+    as_staff.post(f"/workflows/{stored.pk}/resume/", {**unchanged, "node-1-y": "3"})
+    assert asked == [{}, {}, {"k1": {"args": [], "kwargs": {"x": 1, "y": 3}}}]
 
 
-def test_arguments_that_are_no_json_are_told_with_their_place(as_staff):
+def test_arguments_that_are_no_json_are_reported_with_their_place(as_staff):
     graph = chain(2)
-    graph.nodes[1].args = [1]
+    graph.nodes[1].args, graph.nodes[1].task = [1], "of.another.place"
     stored = store(graph, "sf", state=State.FAILURE)
     answer = as_staff.post(f"/workflows/{stored.pk}/resume/", {"args-1": "[1,", "kwargs-1": "{}"})
     assert answer.status_code == 422
@@ -205,22 +206,24 @@ def test_run_again_with_changes_begins_a_new_one(as_staff, monkeypatch, django_c
         one.options["queue"] = "default"
     stored = store(graph, "ss", state=State.SUCCESS)
     answer = as_staff.post(
-        f"/workflows/{stored.pk}/again/", {"args-0": "[5, 6]", "kwargs-0": "{}", "note": "once more"}
+        f"/workflows/{stored.pk}/again/", {"node-0-shown": "1", "node-0-x": "5", "node-0-y": "6", "note": "once more"}
     )
     assert answer.status_code == 303
     new = StoredWorkflow.objects.exclude(pk=stored.pk).get()
     assert answer["Location"] == new.get_absolute_url()
     assert (new.rerun_of_id, new.note, new.source) == (stored.pk, "once more", "page")
-    assert new.read_graph().nodes[0].args == [5, 6]
+    assert new.read_graph().nodes[0].kwargs == {"x": 5, "y": 6}
 
 
-def test_a_bad_argument_of_a_new_run_is_told(as_staff):
+def test_a_bad_argument_of_a_new_run_is_reported(as_staff):
     graph = chain(1)
-    graph.nodes[0].args = [1]
+    graph.nodes[0].args = [1, 2]
     stored = store(graph, "s", state=State.SUCCESS)
-    answer = as_staff.post(f"/workflows/{stored.pk}/again/", {"args-0": "{}", "kwargs-0": "{}"})
+    answer = as_staff.post(f"/workflows/{stored.pk}/again/", {"node-0-shown": "1", "node-0-x": "many", "node-0-y": ""})
     assert answer.status_code == 422
-    assert "must be a JSON list" in answer.content.decode()
+    text = answer.content.decode()
+    assert [text.count(f'role="alert">{one}') for one in ("Give a number", "This argument is needed.")] == [1, 1]
+    assert 'value="many"' in text
 
 
 @pytest.fixture
@@ -250,7 +253,7 @@ def test_members_of_the_group_decide_without_seeing_the_rest(client, asking, mon
     assert decided == [(True, "member", "fine")]
 
 
-def test_an_owner_who_may_not_decide_is_told_who_may(as_ada, ada, asking):
+def test_an_owner_who_may_not_decide_reads_who_may(as_ada, ada, asking):
     StoredWorkflow.objects.filter(pk=asking.pk).update(owner=ada)
     text = page(as_ada, asking)
     assert "Staff and members of editors may decide." in text
@@ -293,12 +296,12 @@ def test_the_admin_shows_no_graph(as_staff):
 
 def test_the_expected_end_is_known_only_when_it_is(as_staff):
     stored = store(chain(3), "sww")
-    assert forecast.left(progress.now_of(stored)) != "end unknown"  # demo.add has ended well before: node 0
+    assert forecast.left(progress.now_of(stored)) != "end unknown"  # demo.add has succeeded before: node 0
     unknown = store(chain(3, task="never.ran"), "www")
     assert forecast.left(progress.now_of(unknown)) == "end unknown"
 
 
-def test_a_steady_pace_tells_the_end_where_no_task_has_a_history(as_staff):
+def test_a_steady_pace_gives_the_end_where_no_task_has_a_history(as_staff):
     stored = store(chain(100, task="never.ran"), "s" * 50 + "r" + "w" * 49)
     Job.objects.all().update(started_at=None)  # nothing says how long one takes
     StoredWorkflow.objects.update(started_at=timezone.now() - timedelta(seconds=60))

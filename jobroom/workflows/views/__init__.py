@@ -1,1 +1,1 @@
-"""What the workflows app shows: the list, one workflow with its parts, and what is done to it."""
+"""The workflow pages: the list, one workflow with its tabs, and the actions."""

@@ -1,6 +1,6 @@
-"""What is done to a workflow from its page: every action is a POST that answers 303."""
+"""The actions on a workflow: every one is a POST that redirects with 303."""
 
-import json
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,19 +12,19 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from jobroom.arguments.storable import WrongJson, parse, plain
+from jobroom.arguments.storable import plain
 from jobroom.limits import TooMany
 from jobroom.users import User
-from jobroom.web.middleware import later
-from jobroom.workflows import arrivals, explanations, policies, progress, resumption, services
+from jobroom.web.error_pages import later
+from jobroom.workflows import arrivals, input_changes, node_forms, policies, progress, resumption, services
 from jobroom.workflows.current_state import as_key
-from jobroom.workflows.exceptions import NotNow, WorkflowException
-from jobroom.workflows.graph import Graph, Kind, Node
+from jobroom.workflows.exceptions import NotNow, WorkflowException, WrongFields
+from jobroom.workflows.graph import Graph, Node
 from jobroom.workflows.models import StoredWorkflow
+from jobroom.workflows.node_forms import InputsForm, JsonForm, NodeForm
 from jobroom.workflows.views.lookup import SeeOther, node_or_404, person, workflow_or_404
 
-# Nodes whose arguments the form to run again offers.
-OFFERED = 50
+TO_CHANGE = "Something has to be changed before it can start: see below."
 
 
 def _act(request: HttpRequest, workflow_id: str, action: Callable[[StoredWorkflow, User], str]) -> HttpResponse:
@@ -70,73 +70,58 @@ def cancel(request: HttpRequest, workflow_id: str) -> HttpResponse:
 # --- resume and run again --------------------------------------------------------------------------------------------
 
 
-class Field:
-    """The arguments of one node in a form: JSON that may be changed."""
+@dataclasses.dataclass(slots=True)
+class Asked:
+    """What the form of a resume or of a new run was filled in with."""
 
-    def __init__(self, node: Node, number: int, data: Any = None) -> None:
-        args, kwargs = explanations.shown_arguments(node)
-        self.node = node
-        self.args_name, self.kwargs_name = f"args-{node.index}", f"kwargs-{node.index}"
-        self.id = f"node-{number}"
-        self._shown = {self.args_name: _text(args), self.kwargs_name: _text(kwargs)}
-        self.args = self._given(data, self.args_name)
-        self.kwargs = self._given(data, self.kwargs_name)
-        self.error = ""
+    stored: StoredWorkflow
+    graph: Graph
+    inputs: InputsForm | None
+    nodes: list[NodeForm | JsonForm]
+    wrong: Exception | None = None
+    texts: list[str] = dataclasses.field(default_factory=list)
 
-    def _given(self, data: Any, name: str) -> str:
-        return str(data.get(name, self._shown[name])) if data is not None else self._shown[name]
+    def work(self, do: Callable[[dict[str, Any], dict[str, Any]], Any]) -> Any:
+        """Call `do` with the changed nodes and inputs, and return what it returns; None where something is wrong."""
+        sent = [form for form in (self.inputs, *self.nodes) if form is not None and form.is_bound]
+        bad = [form for form in sent if not form.is_valid()]  # each is asked, so that all is said at once
+        if bad:
+            self.wrong = NotNow(TO_CHANGE)
+            self.texts = [TO_CHANGE, *(form.error for form in self.nodes if isinstance(form, JsonForm) and form.error)]
+            return None
+        try:
+            inputs = self.inputs.inputs if self.inputs is not None else {}
+            return do(self._changes(inputs), inputs)
+        except WrongFields as wrong:
+            self.wrong, self.texts = wrong, [TO_CHANGE, *node_forms.show_errors(wrong, self.inputs, self.nodes)]
+        except (WorkflowException, TooMany) as wrong:
+            self.wrong, self.texts = wrong, [str(wrong)]
+        return None
+
+    def _changes(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return the changes of nodes, made to what the new inputs give them."""
+        by_inputs, _ = input_changes.applied(self.stored, self.graph, {}, inputs, None)
+        found = {}
+        for form in self.nodes:
+            node = dataclasses.replace(form.node, **by_inputs.get(form.node.key, {}))
+            if (change := form.change(node)) is not None:
+                found[form.node.key] = change
+        return found
 
     @property
-    def is_changed(self) -> bool:
-        """Whether someone wrote other arguments; line ends do not count."""
-        return _plain(self.args) != self._shown[self.args_name] or _plain(self.kwargs) != self._shown[self.kwargs_name]
-
-    def change(self) -> dict[str, Any]:
-        """Return what was written; raise NotNow, which says where it is no JSON."""
-        change: dict[str, Any] = {}
-        for part, text, shown in (
-            ("args", self.args, self._shown[self.args_name]),
-            ("kwargs", self.kwargs, self._shown[self.kwargs_name]),
-        ):
-            if _plain(text) != shown:
-                change[part] = _parsed(self.node, part, text)
-        return change
+    def context(self) -> dict[str, Any]:
+        """What the template is given."""
+        return {"workflow": self.stored, "inputs": self.inputs, "nodes": self.nodes, "errors": self.texts}
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
-
-
-def _plain(text: str) -> str:
-    return text.replace("\r\n", "\n").strip()
-
-
-def _parsed(node: Node, part: str, text: str) -> Any:
-    try:
-        return parse(text)
-    except WrongJson as error:
-        raise NotNow(f"Of node “{node.key}”: {part} cannot be taken. {error}") from error
-    except json.JSONDecodeError as error:
-        message = f"Of node “{node.key}”: {part} is no JSON. Line {error.lineno}, column {error.colno}: {error.msg}."
-        raise NotNow(message) from error
-
-
-def _changes(fields: list[Field]) -> dict[str, dict[str, Any]]:
-    """Return the changes of all nodes; raise NotNow, and say it also beside the node."""
-    found: dict[str, dict[str, Any]] = {}
-    for field in fields:
-        if field.is_changed:
-            try:
-                found[field.node.key] = field.change()
-            except NotNow as error:
-                field.error = str(error)
-                raise
-    return found
-
-
-def _fields(nodes: list[Node], data: Any = None) -> list[Field]:
-    able = [node for node in nodes if node.kind in {Kind.TASK, Kind.FAN_OUT}]
-    return [Field(node, number, data) for number, node in enumerate(able[:OFFERED])]
+def _asked(request: HttpRequest, stored: StoredWorkflow, graph: Graph, nodes: list[Node]) -> Asked:
+    data = request.POST if request.method == "POST" else None
+    schema = input_changes.schema_of(stored)
+    inputs = InputsForm(schema, stored.payload, person(request), data) if schema else None
+    found = node_forms.forms_of(
+        stored, graph, nodes, person(request), data, request.FILES if data is not None else None
+    )
+    return Asked(stored, graph, inputs, found)
 
 
 @login_required
@@ -151,21 +136,27 @@ def resume(request: HttpRequest, workflow_id: str) -> HttpResponse:
         messages.error(request, reason)
         return SeeOther(stored.get_absolute_url())
     plan = resumption.resumption(stored, graph, chosen)
-    fields = _fields(plan.bad, request.POST if request.method == "POST" else None)
-    error: Exception | None = None
+    asked = _asked(request, stored, graph, plan.bad)
     if request.method == "POST":
-        try:
-            services.resume(stored, by=person(request), changes=_changes(fields), again=chosen)
-        except (WorkflowException, TooMany) as wrong:
-            error = wrong
-        else:
-            messages.success(request, _resumed(plan))
+        done = asked.work(
+            lambda changes, inputs: services.resume(
+                stored, by=person(request), changes=changes, inputs=inputs, again=chosen
+            )
+        )
+        if asked.wrong is None:
+            messages.success(request, _resumed(plan, done))
             return SeeOther(stored.get_absolute_url())
-    context = {"workflow": stored, "plan": plan, "fields": fields, "error": str(error or ""), "chosen": chosen}
-    return later(render(request, "jobroom/workflows/resume.html", context, status=422 if error else 200), error)
+    context = {**asked.context, "plan": plan, "chosen": chosen}
+    page = render(request, "jobroom/workflows/resume.html", context, status=422 if asked.wrong else 200)
+    return later(page, asked.wrong)
 
 
-def _resumed(plan: resumption.Resumption) -> str:
+def _resumed(plan: resumption.Resumption, nodes: list[Node]) -> str:
+    more = len({node.index for node in nodes} - {node.index for node in (*plan.bad, *plan.following)})
+    if more:
+        return (
+            f"It goes on. {more:,} more node{'s' * (more != 1)} run again than had failed, because of the new inputs."
+        )
     again, kept = len(plan.bad) + len(plan.following), plan.kept
     return f"It goes on: {again:,} node{'s' * (again != 1)} run, {kept:,} result{'s' * (kept != 1)} kept."
 
@@ -180,25 +171,20 @@ def run_again(request: HttpRequest, workflow_id: str) -> HttpResponse:
         messages.error(request, reason)
         return SeeOther(stored.get_absolute_url())
     graph = progress.graph_of(stored)
-    fields = _fields(_offered(graph, request.GET.get("node", "")), request.POST if request.method == "POST" else None)
-    error: Exception | None = None
+    asked = _asked(request, stored, graph, _offered(graph, request.GET.get("node", "")))
     if request.method == "POST":
-        try:
-            note = plain(request.POST.get("note", "")).strip()[:2000]
-            new = services.run_again(stored, by=person(request), changes=_changes(fields), source="page", note=note)
-        except (WorkflowException, TooMany) as wrong:
-            error = wrong
-        else:
+        note = plain(request.POST.get("note", "")).strip()[:2000]
+        new = asked.work(
+            lambda changes, inputs: services.run_again(
+                stored, by=person(request), changes=changes, inputs=inputs, source="page", note=note
+            )
+        )
+        if new is not None:
             messages.success(request, "A new workflow with the same graph has started.")
             return SeeOther(new.get_absolute_url())
-    context = {
-        "workflow": stored,
-        "fields": fields,
-        "error": str(error or ""),
-        "note": request.POST.get("note", ""),
-        "all": len(graph.nodes),
-    }
-    return later(render(request, "jobroom/workflows/again.html", context, status=422 if error else 200), error)
+    context = {**asked.context, "note": request.POST.get("note", ""), "all": len(graph.nodes)}
+    page = render(request, "jobroom/workflows/again.html", context, status=422 if asked.wrong else 200)
+    return later(page, asked.wrong)
 
 
 def _offered(graph: Graph, key: str) -> list[Node]:

@@ -1,4 +1,4 @@
-"""What can be launched by its name: the list, and the launch page of one."""
+"""The list of definitions, and the launch page of one."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from jobroom.arguments.storable import parse
 from jobroom.limits import TooMany
-from jobroom.web.middleware import later
+from jobroom.web.error_pages import later
 from jobroom.workflows import launches
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.exceptions import WorkflowException, WrongFields

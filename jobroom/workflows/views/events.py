@@ -1,4 +1,4 @@
-"""Events that nodes wait for: delivered from a workflow's page, or by anyone who holds a signed link."""
+"""Events that nodes wait for: delivered from a workflow's page, or by a signed link."""
 
 import json
 
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from jobroom.arguments import WrongArguments
 from jobroom.arguments.storable import WrongJson, parse
-from jobroom.workflows import arrivals, links, progress
+from jobroom.workflows import arrivals, progress, signed_links
 from jobroom.workflows.conf import settings
 from jobroom.workflows.current_state import node_states_now
 from jobroom.workflows.engine.keys import ENDED, NodeState
@@ -54,7 +54,7 @@ def make_link(request: HttpRequest, workflow_id: str) -> HttpResponse:
     stored = workflow_or_404(request, workflow_id)
     node = node_or_404(progress.graph_of(stored), request.POST.get("node", ""))
     try:
-        address = links.make(stored, node, by=person(request))
+        address = signed_links.make(stored, node, by=person(request))
         days = settings.LINKS_LAST / 86400
         text = f"Anyone who has this link delivers “{node.key}”, once, within {days:g} days:"
         messages.success(request, f"{text} {address}")
@@ -68,25 +68,27 @@ def make_link(request: HttpRequest, workflow_id: str) -> HttpResponse:
 def by_link(request: HttpRequest, token: str) -> HttpResponse:
     """Ask anyone who holds the link to confirm, and deliver the event then. Looking at it (as mail programs do) delivers nothing."""
     try:
-        link = links.opened(token)
+        link = signed_links.opened(token)
         if request.method == "POST":
             arrivals.deliver_by_link(link.stored, link.node, link.number)
             return _page(request, link, "done")
         return _page(request, link, _state(link))
-    except links.NoLink as error:
+    except signed_links.NoLink as error:
         return render(request, "jobroom/workflows/event.html", {"error": str(error)}, status=404)
     except WorkflowException as error:
         return _page(request, link, "", str(error), 409)
 
 
-def _state(link: links.Opened) -> str:
-    letter = node_states_now(link.stored)[link.node.index]
-    if letter == NodeState.EVENT:
+def _state(link: signed_links.Opened) -> str:
+    node_state = node_states_now(link.stored)[link.node.index]
+    if node_state == NodeState.EVENT:
         return "ask"
-    return "over" if letter in ENDED or link.stored.is_finished else "early"
+    return "over" if node_state in ENDED or link.stored.is_finished else "early"
 
 
-def _page(request: HttpRequest, link: links.Opened, state: str, error: str = "", status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest, link: signed_links.Opened, state: str, error: str = "", status: int = 200
+) -> HttpResponse:
     about = link.node.options.get("about") or link.node.key
     context = {"about": about, "state": state, "error": error}
     return render(request, "jobroom/workflows/event.html", context, status=status)

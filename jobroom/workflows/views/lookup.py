@@ -1,4 +1,4 @@
-"""Finds what an address means for the person who asks; who may not see it learns nothing, not even that it exists."""
+"""Finds the workflow of an address for the person who asks, or answers 404."""
 
 from typing import cast
 

@@ -88,11 +88,11 @@ def _asked(request: HttpRequest, now: Now) -> str:
 
 def _head(request: HttpRequest, now: Now) -> dict[str, Any]:
     stored, user = now.stored, person(request)
-    bad = [node for node in now.graph.nodes if now.letters[node.index] in ENDED - GOOD - {NodeState.BLOCKED}]
+    bad = [node for node in now.graph.nodes if now.node_states[node.index] in ENDED - GOOD - {NodeState.BLOCKED}]
     approvals = [
         explanations.approval(stored, node, may=policies.may_decide(user, stored, node))
         for node in now.graph.nodes
-        if node.kind == Kind.APPROVAL and now.letters[node.index] == NodeState.APPROVAL
+        if node.kind == Kind.APPROVAL and now.node_states[node.index] == NodeState.APPROVAL
     ]
     return {
         "counts": now.counts([node.index for node in now.work]),
@@ -104,7 +104,7 @@ def _head(request: HttpRequest, now: Now) -> dict[str, Any]:
         "events": [
             explanations.event(stored, node, NodeState.EVENT)
             for node in now.graph.nodes
-            if now.letters[node.index] == NodeState.EVENT
+            if now.node_states[node.index] == NodeState.EVENT
         ][:NAMED],
     }
 

@@ -1,4 +1,4 @@
-"""What the panel beside the graph shows of one node."""
+"""The panel of one node beside the graph."""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ def panel(request: HttpRequest, now: Now, node: Node) -> dict[str, Any]:
     found: dict[str, Any] = {
         "node": node,
         "from_here": node.index not in graph.handlers and not policies.why_not("resume_from", person(request), stored),
-        "letter": now.letters[node.index],
+        "node_state": now.node_states[node.index],
         "what": explanations.KINDS[node.kind],
-        "waits": explanations.waits(stored, graph, now.letters, node),
+        "waits": explanations.waits(stored, graph, now.node_states, node),
         "job": job,
         "arguments": catalogue.named_arguments(job) if job else [],
         "written_args": [explanations.readable(graph, value) for value in args],
@@ -35,7 +35,7 @@ def panel(request: HttpRequest, now: Now, node: Node) -> dict[str, Any]:
         "value": explanations.readable(graph, node.value) if node.kind == Kind.VALUE else "",
         "over": explanations.readable(graph, node.over) if node.kind == Kind.FAN_OUT else "",
         "items": now.items.get(node.index),
-        **_relatives(graph, now.letters, node),
+        **_relatives(graph, now.node_states, node),
     }
     if job is not None:
         lines = list(job.log_lines.order_by("-pk")[: LINES + 1])
@@ -45,16 +45,16 @@ def panel(request: HttpRequest, now: Now, node: Node) -> dict[str, Any]:
         may = policies.may_decide(person(request), stored, node)
         found["approval"] = explanations.approval(stored, node, may=may)
     if node.kind == Kind.EVENT:
-        found["event"] = explanations.event(stored, node, now.letters[node.index])
+        found["event"] = explanations.event(stored, node, now.node_states[node.index])
     if node.kind == Kind.FAN_OUT:
         found |= _items(request, now, node)
     return found
 
 
-def _relatives(graph: Graph, letters: str, node: Node) -> dict[str, Any]:
+def _relatives(graph: Graph, node_states: str, node: Node) -> dict[str, Any]:
     """Return the nodes before and after, each with its state: links to walk along the graph."""
-    before = [(graph.nodes[parent], letters[parent], when) for parent, when in node.parents]
-    after = [(graph.nodes[child], letters[child], when) for child, when in graph.children()[node.index]]
+    before = [(graph.nodes[parent], node_states[parent], when) for parent, when in node.parents]
+    after = [(graph.nodes[child], node_states[child], when) for child, when in graph.children()[node.index]]
     most = explanations.NAMED * 3
     return {
         "before": before[:most],

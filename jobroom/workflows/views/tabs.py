@@ -1,4 +1,4 @@
-"""What each tab of a workflow's page shows."""
+"""The tabs of a workflow's page."""
 
 import dataclasses
 from collections import Counter
@@ -49,7 +49,7 @@ class Bar:
     """One node on the time axis, in units of its width."""
 
     node: Node
-    letter: str
+    node_state: str
     waiting_x: str
     waiting_width: str
     x: str
@@ -75,7 +75,7 @@ def timeline(request: HttpRequest, now: Now) -> dict[str, Any]:
         "bars": bars,
         "ticks": _ticks(whole),
         "bars_left_out": max(0, len(shown) - BARS),
-        "unsent": sum(letter in {NodeState.WAITING, NodeState.HELD} for letter in now.letters),
+        "unsent": sum(node_state in {NodeState.WAITING, NodeState.HELD} for node_state in now.node_states),
     }
 
 
@@ -91,7 +91,7 @@ def _bar(now: Now, span: Span, begin: datetime, whole: float, end: datetime) -> 
     x = min(at(started), WIDE - width)
     return Bar(
         node=now.graph.nodes[span.index],
-        letter=now.letters[span.index],
+        node_state=now.node_states[span.index],
         waiting_x=f"{at(queued):.1f}",
         waiting_width=f"{max(0.0, x - at(queued)):.1f}",
         x=f"{x:.1f}",
@@ -123,9 +123,10 @@ def _clock(seconds: float) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One node over the runs: of each run its letter, empty where that run has no such node."""
+    """One node over the runs: of each run its state, empty where that run has no such node."""
 
     key: str
+    title: str
     cells: list[tuple[str, StoredWorkflow]]
 
 
@@ -135,12 +136,18 @@ def grid(request: HttpRequest, now: Now) -> dict[str, Any]:
     indexes = [_indexes(now, run) for run in runs]
     page = Paginator(now.graph.nodes, ROWS).get_page(number(request.GET, "rows"))
     rows = [
-        Row(node.key, [(_letter(run, found.get(node.key)), run) for run, found in zip(runs, indexes, strict=True)])
+        Row(
+            node.key,
+            node.title,
+            [(_node_state(run, found.get(node.key)), run) for run, found in zip(runs, indexes, strict=True)],
+        )
         for node in page.object_list
     ]
-    shown = Counter(letter for row in rows for letter, _ in row.cells if letter)
-    legend = ", ".join(f"{letter.upper()} {look.word.lower()}" for letter, look in LOOKS.items() if shown[letter])
-    return {"runs": runs, "rows": rows, "row_page": page, "letters_legend": legend}
+    shown = Counter(node_state for row in rows for node_state, _ in row.cells if node_state)
+    legend = ", ".join(
+        f"{node_state.upper()} {look.word.lower()}" for node_state, look in LOOKS.items() if shown[node_state]
+    )
+    return {"runs": runs, "rows": rows, "row_page": page, "states_legend": legend}
 
 
 def _runs(request: HttpRequest, stored: StoredWorkflow) -> Sequence[StoredWorkflow]:
@@ -160,8 +167,8 @@ def _indexes(now: Now, run: StoredWorkflow) -> dict[str, int]:
     return {node.key: node.index for node in nodes}
 
 
-def _letter(run: StoredWorkflow, index: int | None) -> str:
-    return "" if index is None else run.letters[index : index + 1] or NodeState.WAITING
+def _node_state(run: StoredWorkflow, index: int | None) -> str:
+    return "" if index is None else run.node_states[index : index + 1] or NodeState.WAITING
 
 
 # --- nodes -----------------------------------------------------------------------------------------------------------
@@ -169,13 +176,13 @@ def _letter(run: StoredWorkflow, index: int | None) -> str:
 
 def nodes(request: HttpRequest, now: Now) -> dict[str, Any]:
     """Return a page of the nodes, by state and text."""
-    letters, text = request.GET.get("state", ""), request.GET.get("q", "").strip()[:200]
-    chosen, only = letters if letters in LOOKS else "", request.GET.get("only", "")[:20_000]
+    chosen, text = request.GET.get("state", ""), request.GET.get("q", "").strip()[:200]
+    chosen, only = chosen if chosen in LOOKS else "", request.GET.get("only", "")[:20_000]
     among = svg.numbers(only, len(now.graph.nodes)) if only else range(len(now.graph.nodes))
     found = [
         node
         for node in (now.graph.nodes[index] for index in among)
-        if (not chosen or now.letters[node.index] == chosen)
+        if (not chosen or now.node_states[node.index] == chosen)
         and (not text or text.lower() in f"{node.key} {node.label} {node.task}".lower())
     ]
     page = Paginator(found, NODES).get_page(number(request.GET, "page"))
@@ -184,15 +191,19 @@ def nodes(request: HttpRequest, now: Now) -> dict[str, Any]:
     rows = [
         (
             node,
-            now.letters[node.index],
-            explanations.waits(now.stored, now.graph, now.letters, node),
+            now.node_states[node.index],
+            explanations.waits(now.stored, now.graph, now.node_states, node),
             jobs.get(str(node.index)),
             now.items.get(node.index),
         )
         for node in page.object_list
     ]
-    numbers = Counter(now.letters)
-    choices = [(letter, look, numbers[letter]) for letter, look in LOOKS.items() if numbers[letter] or letter == chosen]
+    numbers = Counter(now.node_states)
+    choices = [
+        (node_state, look, numbers[node_state])
+        for node_state, look in LOOKS.items()
+        if numbers[node_state] or node_state == chosen
+    ]
     return {
         "node_rows": rows,
         "node_page": page,
@@ -237,7 +248,7 @@ def _decided(decision: dict[str, Any]) -> str:
 def _key(now: Now, name: str) -> str:
     head, _, item = name.partition(".")
     known = head.isdecimal() and int(head) < len(now.graph.nodes)
-    return f"{now.graph.nodes[int(head)].key}{f' [{item}]' if item else ''}" if known else name
+    return f"{now.graph.nodes[int(head)].title}{f' [{item}]' if item else ''}" if known else name
 
 
 def _reruns(request: HttpRequest, stored: StoredWorkflow) -> list[StoredWorkflow]:

@@ -1,4 +1,5 @@
-"""Tasks for `test_clients`: one that never looks whether it is cancelled, one that reads and makes files."""
+"""Tasks for `test_clients`: one that never looks whether it is cancelled, one that waits for a listener,
+and one that reads and makes files."""
 
 import time
 from pathlib import Path
@@ -6,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from image.celery import app
+from jobroom import redis
 from jobroom.tasks import File
 
 
@@ -13,6 +15,15 @@ from jobroom.tasks import File
 def work(secs: float) -> None:
     """Go on whatever happens."""
     time.sleep(secs)
+
+
+@app.task(bind=True, name="deaf.heard")
+def heard(self: Any) -> None:
+    """Report something when someone listens."""
+    while not redis.client().exists("deaf:listens"):
+        time.sleep(0.05)
+    self.log("info", "one")
+    self.progress(1, 2)
 
 
 @app.task(bind=True, name="deaf.shout")

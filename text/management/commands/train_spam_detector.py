@@ -36,7 +36,7 @@ class Command(BaseCommand):
         lesson = model_update.Lesson(path, path.name, options["encoding"], options["recipe"])
         try:
             with self._alone():
-                row, _ = model_update.train(lesson=lesson, teller=self, promote=not options["no_promote"])
+                row, _ = model_update.train(lesson=lesson, reporter=self, promote=not options["no_promote"])
         except TextFailed as failed:
             raise CommandError(str(failed)) from failed
         self.stdout.write("")
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             lock.release()
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
-        """Say nothing: the log lines tell enough on a terminal."""
+        """Say nothing: the log lines say enough on a terminal."""
 
     @contextmanager
     def stage(self, name: str, weight: float = 1.0, of: float | None = None) -> Iterator[None]:

@@ -16,17 +16,17 @@ if index == 0 and item == 0 then  -- before any of them is settled with what it 
   for first = 0, nodes - 1, 1000 do
     local names = {}
     for at = first, math.min(first + 1000, nodes) - 1 do names[#names + 1] = tostring(at) end
-    for at, letter in ipairs(call('HMGET', S, unpack(names))) do
+    for at, node_state in ipairs(call('HMGET', S, unpack(names))) do
       local name = names[at]
-      if (not letter or letter == STATE.HELD) and name ~= about('handler') and name ~= about('finalizer') then waiting = waiting + 1 end
+      if (not node_state or node_state == STATE.HELD) and name ~= about('handler') and name ~= about('finalizer') then waiting = waiting + 1 end
     end
   end
 end
 -- Returns whether the job will not start any more; one that runs is asked to stop.
-local function ask(node, letter, rec)
+local function ask(node, node_state, rec)
   local dot = string.find(node, '.', 1, true)
   local job = rec.i .. (dot and string.sub(node, dot) or '')
-  if letter == STATE.RUNNING and call('EXISTS', P .. 'running:' .. job) == 1 then
+  if node_state == STATE.RUNNING and call('EXISTS', P .. 'running:' .. job) == 1 then
     call('SET', P .. 'cancel:' .. job, ARGV[2], 'EX', ARGV[3])
     call('DEL', P .. 'wanted:' .. job)
     running = running + 1
@@ -43,9 +43,9 @@ local function items(name, rec)
   local count, ended = tonumber(call('HGET', W .. ':x', 'm' .. name) or '0'), 0
   while item < count and budget > 0 do
     local node = name .. '.' .. item
-    local letter = call('HGET', S, node)
-    if letter == STATE.HELD then call('HDEL', R, 'i' .. node) end
-    if letter == STATE.HELD or (letter == STATE.QUEUED or letter == STATE.RUNNING) and ask(node, letter, rec) then
+    local node_state = call('HGET', S, node)
+    if node_state == STATE.HELD then call('HDEL', R, 'i' .. node) end
+    if node_state == STATE.HELD or (node_state == STATE.QUEUED or node_state == STATE.RUNNING) and ask(node, node_state, rec) then
       call('HSET', S, node, STATE.CANCELLED)
       ended = ended + 1
     end
@@ -64,15 +64,15 @@ local function items(name, rec)
 end
 while index < nodes and budget > 0 do
   local name = tostring(index)
-  local letter = call('HGET', S, name)
+  local node_state = call('HGET', S, name)
   budget = budget - 1
   if name == about('handler') or name == about('finalizer') then
-    if letter == STATE.HELD then call('HDEL', S, name) end
-  elseif letter == STATE.QUEUED or letter == STATE.RUNNING then
-    if ask(name, letter, record(name)) then settle(name, STATE.CANCELLED) end
-  elseif letter == STATE.EXPANDING then
+    if node_state == STATE.HELD then call('HDEL', S, name) end
+  elseif node_state == STATE.QUEUED or node_state == STATE.RUNNING then
+    if ask(name, node_state, record(name)) then settle(name, STATE.CANCELLED) end
+  elseif node_state == STATE.EXPANDING then
     if not items(name, record(name)) then break end
-  elseif letter == STATE.APPROVAL or letter == STATE.EVENT or letter == STATE.HELD or not letter then settle(name, STATE.CANCELLED)
+  elseif node_state == STATE.APPROVAL or node_state == STATE.EVENT or node_state == STATE.HELD or not node_state then settle(name, STATE.CANCELLED)
   end
   index = index + 1
 end

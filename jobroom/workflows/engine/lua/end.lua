@@ -1,7 +1,7 @@
--- ARGV: node, letter, job, event ('' if someone else has told), key, text and seconds of Celery's result ('' for none),
+-- ARGV: node, state, job, event ('' if someone else has reported it), key, text and seconds of Celery's result ('' for none),
 -- whole result ('' when no one needs it), then pairs of name and text of parts of it.
 -- @include base step gather revive
-local node, letter, job = ARGV[1], ARGV[2], ARGV[3]
+local node, node_state, job = ARGV[1], ARGV[2], ARGV[3]
 if ARGV[5] ~= '' then
   call('SET', ARGV[5], ARGV[6], 'EX', ARGV[7])
   call('PUBLISH', ARGV[5], ARGV[6])
@@ -16,12 +16,12 @@ if about('state') and not (before and ENDED[before]) then
   keep()
   local dot = string.find(node, '.', 1, true)
   if not dot then
-    settle(node, letter)
+    settle(node, node_state)
   else
     local index = string.sub(node, 1, dot - 1)
     changed = true
-    call('HSET', S, node, letter)
-    if letter ~= STATE.SUCCEEDED and letter ~= STATE.SKIPPED then call('HINCRBY', W .. ':x', 'f' .. index, 1) end
+    call('HSET', S, node, node_state)
+    if node_state ~= STATE.SUCCEEDED and node_state ~= STATE.SKIPPED then call('HINCRBY', W .. ':x', 'f' .. index, 1) end
     call('HINCRBY', W .. ':x', 'd' .. index, 1)
     local rec = record(index)
     if rec.m then
@@ -30,9 +30,9 @@ if about('state') and not (before and ENDED[before]) then
     end
     counted(index)
   end
-elseif before == STATE.LOST and (letter == STATE.SUCCEEDED or letter == STATE.SKIPPED) then
+elseif before == STATE.LOST and (node_state == STATE.SUCCEEDED or node_state == STATE.SKIPPED) then
   keep()
-  call('HSET', S, node, letter)
+  call('HSET', S, node, node_state)
   local running, dot = about('state') == 'RUNNING', string.find(node, '.', 1, true)
   if running and not dot then revive(node, STATE.LOST)
   elseif dot then

@@ -5,7 +5,7 @@ if call('HGET', S, index) ~= STATE.EXPANDING then return outcome() end
 local known = call('HGET', W .. ':x', 'm' .. index)
 if not known then
   call('HSET', W .. ':x', 'm' .. index, count)
-  emit(false, '{"type":"workflow","job":null,"at":' .. now() .. ',"workflow":"' .. wid .. '","node":"' .. index .. '","items":' .. count .. ',"letter":"' .. STATE.EXPANDING .. '"}')
+  emit(false, '{"type":"workflow","job":null,"at":' .. now() .. ',"workflow":"' .. wid .. '","epoch":' .. about('epoch') .. ',"node":"' .. index .. '","items":' .. count .. ',"node_state":"' .. STATE.EXPANDING .. '"}')
 end
 changed = true
 local rec = record(index)

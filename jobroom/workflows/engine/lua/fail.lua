@@ -1,7 +1,8 @@
--- Ends a node that has no living job: its arguments cannot be made, its fan-out has no list. ARGV: node, letter, event.
+-- Ends a node that has no living job: its arguments cannot be made, its fan-out has no list. ARGV: node, state, event (an
+-- object of JSON, which is given the epoch).
 -- @include base step
-local letter = call('HGET', S, ARGV[1])
-if not letter or ENDED[letter] then return outcome() end
-emit(false, ARGV[3])
+local node_state = call('HGET', S, ARGV[1])
+if not node_state or ENDED[node_state] then return outcome() end
+emit(false, string.sub(ARGV[3], 1, -2) .. ',"epoch":' .. about('epoch') .. '}')
 settle(ARGV[1], ARGV[2])
 return outcome()

@@ -12,12 +12,12 @@ if ARGV[1] == '0' then
       if ready(index) then settle(index, STATE.FAILED) end
     end
   end
-  local letters = call('HGETALL', S)
-  for i = 2, #letters, 2 do
-    local rec = letters[i] == STATE.EXPANDING and record(letters[i - 1])
+  local node_states = call('HGETALL', S)
+  for i = 2, #node_states, 2 do
+    local rec = node_states[i] == STATE.EXPANDING and record(node_states[i - 1])
     if rec and rec.m then
-      refill(letters[i - 1], rec)
-      counted(letters[i - 1])
+      refill(node_states[i - 1], rec)
+      counted(node_states[i - 1])
     end
   end
 end

@@ -1,4 +1,4 @@
--- Sends a node again whose message or worker is gone. ARGV: node, letter that it must have, item as JSON ('' for none).
+-- Sends a node again whose message or worker is gone. ARGV: node, state that it must have, item as JSON ('' for none).
 -- @include base step
 if call('HGET', S, ARGV[1]) ~= ARGV[2] or about('state') ~= 'RUNNING' then return outcome() end
 local dot = string.find(ARGV[1], '.', 1, true)

@@ -22,7 +22,7 @@ local function iso(seconds)
     math.floor(rest / 3600), math.floor(rest / 60) % 60, rest % 60)
 end
 local changed = false
-local function tell()
+local function report()
   if changed then call('PUBLISH', P .. 'live:workflow:' .. wid, '{"seq":0,"type":"changed"}') end
 end
 local records = {}
@@ -107,7 +107,7 @@ local function send(node, rec, item)
   local number = call('HINCRBY', W .. ':x', 'n' .. node, 1)
   local eta = ''
   if rec.z and number == 1 then eta = ',"eta":"' .. iso(tonumber(now()) + rec.z) .. '"' end
-  local told = rec.a and ',"eta":' .. cjson.encode(rec.a) or eta
+  local eta_part = rec.a and ',"eta":' .. cjson.encode(rec.a) or eta
   if rec.v then eta = eta .. ',"expires":"' .. iso(tonumber(now()) + rec.v) .. '"' end
   local headers = '{"lang":"py","id":"' .. id .. '",' .. about('common') .. ',"node":"' .. node .. '","dispatch":"' .. number .. '"' .. eta .. ',' .. rec.h .. '}'
   local message = '{"body":' .. cjson.encode(body) ..
@@ -130,16 +130,16 @@ local function send(node, rec, item)
   end
   call('HSET', S, node, STATE.QUEUED)
   emit(id, '{"type":"queued","job":"' .. id .. '","at":' .. now() .. ',"task":' .. cjson.encode(rec.t) .. ',"queue":' .. cjson.encode(rec.n) ..
-    ',"retries":0,"priority":' .. rec.p .. told .. ',"source":"workflow","owner":' .. about('owner') .. ',"workflow":"' .. wid .. '","node":"' .. node .. '"}')
+    ',"retries":0,"priority":' .. rec.p .. eta_part .. ',"source":"workflow","owner":' .. about('owner') .. ',"workflow":"' .. wid .. '","node":"' .. node .. '"}')
 end
 local expand = {}
 local failing = {}
-local told = {}
-local function note(index, letter) told[#told + 1] = '"' .. index .. '":"' .. letter .. '"' end
-local function tell_letters()
-  if #told == 0 then return end
-  emit(false, '{"type":"workflow","job":null,"at":' .. now() .. ',"workflow":"' .. wid .. '","letters":{' .. table.concat(told, ',') .. '}}')
-  told = {}
+local noted = {}
+local function note(index, node_state) noted[#noted + 1] = '"' .. index .. '":"' .. node_state .. '"' end
+local function publish_node_states()
+  if #noted == 0 then return end
+  emit(false, '{"type":"workflow","job":null,"at":' .. now() .. ',"workflow":"' .. wid .. '","epoch":' .. about('epoch') .. ',"node_states":{' .. table.concat(noted, ',') .. '}}')
+  noted = {}
 end
 local function ready(index)
   changed = true
@@ -151,11 +151,11 @@ local function ready(index)
   end
   local rec = record(index)
   if rec.k == 1 or rec.k == 3 then
-    local letter = rec.k == 1 and STATE.APPROVAL or STATE.EVENT
-    call('HSET', S, index, letter)
+    local node_state = rec.k == 1 and STATE.APPROVAL or STATE.EVENT
+    call('HSET', S, index, node_state)
     call('HSETNX', W .. ':x', 'a' .. index, now())  -- it may have waited before Redis forgot it
     if rec.d then call('ZADD', P .. 'wf:due', call('HGET', W .. ':x', 'a' .. index) + rec.d, wid .. '/' .. index) end
-    note(index, letter)
+    note(index, node_state)
   elseif rec.k == 2 then
     call('HSET', S, index, STATE.EXPANDING)
     note(index, STATE.EXPANDING)
@@ -167,7 +167,7 @@ end
 local finished = false
 local function finish(state)
   finished = state
-  tell_letters()
+  publish_node_states()
   change('state', state)
   call('SREM', P .. 'wf:active', wid)
   call('ZREM', P .. 'wf:due', wid)
@@ -190,13 +190,13 @@ end
 local function handled(name, needed)
   local index = about(name)
   if not needed or not index or index == '' then return false end
-  local letter = call('HGET', S, index)
-  if not letter then
+  local node_state = call('HGET', S, index)
+  if not node_state then
     if not ready(index) then return true end
     call('HSET', S, index, STATE.FAILED)
     return false
   end
-  return not ENDED[letter]
+  return not ENDED[node_state]
 end
 local function conclude()
   if tonumber(about('left')) > 0 or about('state') ~= 'RUNNING' then return end
@@ -207,11 +207,11 @@ local function conclude()
   elseif failed then finish('FAILURE')
   else finish('SUCCESS') end
 end
-local function comes_true(when, letter)
+local function comes_true(when, node_state)
   if when == 2 then return true end
-  if when == 1 then return letter == STATE.FAILED or letter == STATE.LOST or letter == STATE.TIMED_OUT end
-  if when == 3 then return letter == STATE.TIMED_OUT end
-  return letter == STATE.SUCCEEDED or letter == STATE.SKIPPED
+  if when == 1 then return node_state == STATE.FAILED or node_state == STATE.LOST or node_state == STATE.TIMED_OUT end
+  if when == 3 then return node_state == STATE.TIMED_OUT end
+  return node_state == STATE.SUCCEEDED or node_state == STATE.SKIPPED
 end
 -- Errbacks that are called when a node is blocked: of a chord's body, if what has failed is a part of its header.
 local function guarded(index, rec, cause)
@@ -225,8 +225,8 @@ local function guarded(index, rec, cause)
   end
 end
 -- Ends nodes and all that this blocks; no recursion, a chain may be thousands long.
-local function settle(first, letter)
-  local stack = {{first, letter, first}}
+local function settle(first, node_state)
+  local stack = {{first, node_state, first}}
   local handler, finalizer = about('handler'), about('finalizer')
   changed = true
   while #stack > 0 do
@@ -259,7 +259,7 @@ local function settle(first, letter)
   conclude()
 end
 local function outcome()
-  tell_letters()
-  tell()
+  publish_node_states()
+  report()
   return {finished, unsent, expand, failing, sent}
 end

@@ -37,28 +37,28 @@ async function previewSchedule() {
   const box = form.querySelector("[name='launch-cron']");
   const address = form.querySelector(".when")?.dataset.preview;
   if (!box || !address) return;
-  let told = box.closest(".field").querySelector("[data-next-runs]");
-  if (!told) {
-    told = document.createElement("div");
-    told.dataset.nextRuns = "";
-    told.setAttribute("role", "status");
-    box.closest(".field").append(told);
+  let preview = box.closest(".field").querySelector("[data-next-runs]");
+  if (!preview) {
+    preview = document.createElement("div");
+    preview.dataset.nextRuns = "";
+    preview.setAttribute("role", "status");
+    box.closest(".field").append(preview);
   }
   previewing?.abort();
   const mine = new AbortController();
   previewing = mine;
   if (!box.value.trim()) {
-    told.replaceChildren();
+    preview.replaceChildren();
     return;
   }
   const query = new URLSearchParams({ "schedule-kind": "cron", "schedule-cron": box.value });
   try {
     const answer = await fetch(`${address}?${query}`, { signal: mine.signal, redirect: "manual" });
     if (!answer.ok || previewing !== mine) return;
-    told.innerHTML = await answer.text();
-    for (const run of [...told.querySelectorAll("li")].slice(3)) run.remove();
+    preview.innerHTML = await answer.text();
+    for (const run of [...preview.querySelectorAll("li")].slice(3)) run.remove();
   } catch {
-    if (previewing === mine) told.textContent = "The server does not answer. What you typed is kept.";
+    if (previewing === mine) preview.textContent = "The server does not answer. What you typed is kept.";
   }
 }
 

@@ -1,4 +1,4 @@
-// Shows a mesh in 3D where somebody asks for it: only then are three.js and the file loaded. It turns by mouse, finger and arrow keys.
+// Shows a mesh in 3D where someone asks for it: only then are three.js and the file loaded. It turns by mouse, finger and arrow keys.
 
 const LOADERS = { glb: "GLTFLoader", stl: "STLLoader", ply: "PLYLoader", obj: "OBJLoader" };
 const GREY = 0x9fb3c8;

@@ -20,9 +20,11 @@ function filter() {
     if (found) bigger.hidden = false;
     else for (const step of steps) step.hidden = false;
   }
-  for (const group of place.querySelectorAll("[data-group]")) group.hidden = !group.querySelector("[data-words]:not([hidden])");
+  for (const group of place.querySelectorAll("[data-group]")) {
+    group.hidden = !group.querySelector(":scope > ul > [data-words]:not([hidden])");  // steps of a hidden task are hidden with it
+  }
   place.querySelector("[data-nothing]").hidden = seen.size > 0;
-  document.querySelector("[data-found]").textContent = seen.size;
+  document.querySelector("[data-found]").textContent = `${seen.size} task${seen.size === 1 ? "" : "s"}`;
 }
 
 if (box) {

@@ -8,7 +8,7 @@ const under = new Map(); // input → its request
 const inputs = () => [...(form?.querySelectorAll("input[type=file]") ?? [])];
 const fits = (input, file) => !input.accept || input.accept.split(",").some((end) => file.name.toLowerCase().endsWith(end.trim().toLowerCase()));
 
-/** Returns the place below a field where its upload is told. */
+/** Returns the place below a field that shows its upload. */
 function placeOf(input) {
   const field = input.closest(".field");
   let place = field.querySelector("[data-uploaded]");

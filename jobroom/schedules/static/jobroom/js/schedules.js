@@ -2,7 +2,7 @@
 
 const form = document.querySelector("form.schedule-form");
 const place = document.getElementById("preview");
-const NEEDS = { every: "every", period: "every", cron: "cron", at: "once" };
+const NEEDS = { every: "every", period: "every", cron: "cron", event: "solar", latitude: "solar", longitude: "solar", at: "once" };
 let asking = null;
 let later = 0;
 
@@ -23,7 +23,7 @@ async function preview() {
   const query = new URLSearchParams();
   for (const name of ["kind", ...Object.keys(NEEDS)]) query.set(`schedule-${name}`, control(name)?.value ?? "");
   try {
-    const answer = await fetch(`${form.dataset.preview}?${query}`, { signal: mine.signal, redirect: "manual" });
+    const answer = await fetch(`${form.dataset.preview}${form.dataset.preview.includes("?") ? "&" : "?"}${query}`, { signal: mine.signal, redirect: "manual" });
     if (answer.ok && asking === mine) place.innerHTML = await answer.text();
   } catch {
     if (asking === mine) place.textContent = "The server does not answer. What you typed is kept.";

@@ -30,7 +30,7 @@ function nameMoment(event) {
   if (time && !Number.isNaN(Date.parse(time.dateTime))) time.title = withZone(new Date(time.dateTime));
 }
 
-function tellTimes() {
+function showTimes() {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const seconds = (now() - Date.parse(time.dateTime)) / 1000;
     const text = seconds >= 0 ? `${short(seconds)} ago` : `in ${short(-seconds)}`;
@@ -73,7 +73,7 @@ async function refresh(region) {
   const icon = document.querySelector("link[rel=icon]");
   const newIcon = page.querySelector("link[rel=icon]");
   if (icon && newIcon && icon.href !== newIcon.href) icon.href = newIcon.href;
-  tellTimes();
+  showTimes();
   dispatchEvent(new Event("refreshed"));
   return next;
 }
@@ -158,6 +158,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("mouseover", nameMoment);
-tellTimes();
-setInterval(tellTimes, 1000);
+showTimes();
+setInterval(showTimes, 1000);
 document.querySelectorAll("[data-refresh]").forEach(keepFresh);

@@ -1,4 +1,4 @@
-// The letters that stand for the states of nodes, as jobroom/workflows/engine/keys.py has them; a test compares both.
+// The characters that stand for the states of nodes, as jobroom/workflows/engine/keys.py has them; a test compares both.
 
 export const STATE = Object.freeze({
   WAITING: "w",

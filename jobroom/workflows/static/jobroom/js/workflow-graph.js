@@ -1,4 +1,4 @@
-// The graph of a workflow: painted again from letters, moved, zoomed, and walked through with the arrow keys. The server
+// The graph of a workflow: painted again from states, moved, zoomed, and walked through with the arrow keys. The server
 // has drawn it; nothing is laid out here.
 
 import { ENDED, STATE } from "./node-states.js";
@@ -18,9 +18,9 @@ function numbers(text) {
   });
 }
 
-function count(letters, nodes) {
+function count(node_states, nodes) {
   const found = {};
-  for (const node of nodes) found[letters[node]] = (found[letters[node]] ?? 0) + 1;
+  for (const node of nodes) found[node_states[node]] = (found[node_states[node]] ?? 0) + 1;
   return found;
 }
 
@@ -45,12 +45,12 @@ export class Graph {
     this.svg = frame.querySelector("svg");
     this.open = open; // is called with the address of a node
     this.looks = JSON.parse(this.svg.dataset.looks);
-    this.telling = this.svg.dataset.telling;
+    this.byImportance = this.svg.dataset.byImportance;
     this.order = this.svg.dataset.order;
     this.boxes = [...this.svg.querySelectorAll("a[data-nodes]")].map((box) => this.box(box));
     this.byId = new Map(this.boxes.map((box) => [box.element.id, box]));
     for (const box of this.boxes) for (const to of box.to) this.byId.get(to)?.from.push(box.element.id);
-    this.letters = "";
+    this.node_states = "";
     this.following = false;
     this.whole = [this.svg.viewBox.baseVal.width, this.svg.viewBox.baseVal.height];
     this.takeOver();
@@ -99,12 +99,12 @@ export class Graph {
   // Painting
 
   paint(states) {
-    if (this.letters !== states.letters || JSON.stringify(states.running) + JSON.stringify(states.items) !== this.details) {
-      const before = this.letters;
-      this.letters = states.letters;
+    if (this.node_states !== states.node_states || JSON.stringify(states.running) + JSON.stringify(states.items) !== this.details) {
+      const before = this.node_states;
+      this.node_states = states.node_states;
       this.details = JSON.stringify(states.running) + JSON.stringify(states.items);
       for (const box of this.boxes) {
-        const same = before && box.nodes.every((node) => before[node] === states.letters[node]);
+        const same = before && box.nodes.every((node) => before[node] === states.node_states[node]);
         if (!same || (!box.several && (states.running[box.nodes[0]] !== undefined || states.items[box.nodes[0]]))) this.paintBox(box, states);
       }
     }
@@ -112,9 +112,9 @@ export class Graph {
   }
 
   paintBox(box, states) {
-    const counts = count(states.letters, box.nodes);
-    const letter = box.several ? [...this.telling].find((one) => counts[one]) : states.letters[box.nodes[0]];
-    const [word, icon, css] = this.looks[letter];
+    const counts = count(states.node_states, box.nodes);
+    const node_state = box.several ? [...this.byImportance].find((one) => counts[one]) : states.node_states[box.nodes[0]];
+    const [word, icon, css] = this.looks[node_state];
     let text = word;
     let pieces = [];
     if (box.several) {
@@ -125,12 +125,12 @@ export class Graph {
       const [total, ended, bad] = states.items[box.nodes[0]];
       text = `${word} · ${ended.toLocaleString("en")} of ${total.toLocaleString("en")}`;
       if (total) pieces = [["succeeded", (ended - bad) / total], ["failed", bad / total], ["waiting", (total - ended) / total]];
-    } else if (letter === STATE.RUNNING && states.running[box.nodes[0]] !== undefined) {
+    } else if (node_state === STATE.RUNNING && states.running[box.nodes[0]] !== undefined) {
       const share = states.running[box.nodes[0]];
       text = `${word} · ${percent(share)}`;
       pieces = [["running", share]];
     }
-    if (letter === STATE.WAITING && box.element.dataset.hint) text = `${word} · ${box.element.dataset.hint}`;
+    if (node_state === STATE.WAITING && box.element.dataset.hint) text = `${word} · ${box.element.dataset.hint}`;
     const old = box.element.querySelector(".word");
     if (old.textContent !== text) old.textContent = text;
     if (box.isFrame) return;
@@ -232,8 +232,8 @@ export class Graph {
   }
 
   follow(closer = false) {
-    const runs = this.nodes.filter((box) => box.nodes.some((node) => [STATE.RUNNING, STATE.EXPANDING].includes(this.letters[node])));
-    const wanted = runs.length ? runs : this.nodes.filter((box) => box.nodes.some((node) => [STATE.QUEUED, STATE.APPROVAL].includes(this.letters[node])));
+    const runs = this.nodes.filter((box) => box.nodes.some((node) => [STATE.RUNNING, STATE.EXPANDING].includes(this.node_states[node])));
+    const wanted = runs.length ? runs : this.nodes.filter((box) => box.nodes.some((node) => [STATE.QUEUED, STATE.APPROVAL].includes(this.node_states[node])));
     if (!wanted.length) return;
     const scale = closer ? Math.max(this.view.scale, 0.8) : this.view.scale;
     if (wanted.some((box) => this.isSeen(box)) && scale === this.view.scale) return;

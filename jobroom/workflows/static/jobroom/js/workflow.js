@@ -76,7 +76,7 @@ function take(next) {
   paintHead(next);
   const head = document.getElementById("workflow-head");
   if (head && head.dataset.head !== next.head) refresh("workflow-head", "head");
-  if (!before || before.letters === next.letters) {
+  if (!before || before.node_states === next.node_states) {
     if (!before || JSON.stringify(before.running) === JSON.stringify(next.running)) return;
   }
   if (!document.getElementById("workflow-panel")?.hidden) refresh("workflow-panel", "panel");
@@ -118,8 +118,27 @@ async function openPanel(href) {
   await showPanel();
 }
 
+const PANEL_AGAIN = 700; // milliseconds
+let shown = 0;
+
+/** Returns the panel of the address; what fails once is asked for again, as every other region of the page. */
+async function fetchedPanel(again = true) {
+  try {
+    const answer = await fetch(withPart("panel"), { redirect: "manual" });
+    if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
+    const panel = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("workflow-panel");
+    if (!panel) throw new Error("The page has changed");
+    return panel;
+  } catch (error) {
+    if (!again) throw error;
+    await new Promise((resolve) => setTimeout(resolve, PANEL_AGAIN));
+    return fetchedPanel(false);
+  }
+}
+
 /** Shows the node that the address names, or none. */
 async function showPanel() {
+  const turn = ++shown;
   const named = new URL(location.href).searchParams.has("node");
   const panel = document.getElementById("workflow-panel");
   document.getElementById("stage").classList.toggle("has-panel", named);
@@ -129,12 +148,13 @@ async function showPanel() {
     return;
   }
   try {
-    const answer = await fetch(withPart("panel"), { redirect: "manual" });
-    if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
-    const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("workflow-panel");
+    const found = await fetchedPanel();
+    if (turn !== shown) return; // another node was chosen meanwhile, or none
     document.getElementById("workflow-panel").replaceWith(found);
     if (matchMedia("(max-width: 60rem)").matches) found.scrollIntoView({ block: "nearest" });
-  } catch {
+  } catch (error) {
+    if (turn !== shown) return;
+    console.warn(`The page is loaded again, for its panel could not be: ${error}`);
     location.reload();
   }
 }
@@ -174,9 +194,9 @@ setInterval(() => {
   if (states && head && head.dataset.head !== states.head) refresh("workflow-head", "head");
   if (document.hidden || states?.finished) return;
   const live = document.documentElement.dataset.live === "on";
-  // How far a running node is, no message tells.
+  // How far a running node is, no message says.
   const stale = document.querySelector("#workflow-head [data-freshness].stale");
-  const quiet = live && !stale && ![STATE.RUNNING, STATE.EXPANDING].some((one) => states?.letters.includes(one));
+  const quiet = live && !stale && ![STATE.RUNNING, STATE.EXPANDING].some((one) => states?.node_states.includes(one));
   if (Date.now() - asked >= (quiet ? WITH_SOCKET : WITHOUT_SOCKET)) ask();
 }, 500);
 document.addEventListener("visibilitychange", () => document.hidden || ask());

@@ -1,0 +1,5 @@
+"""`manage.py failures`: the short name of `manage.py jobroom failures`."""
+
+from jobroom.jobs.commands.failures import Command
+
+__all__ = ["Command"]

@@ -1,0 +1,62 @@
+"""What page and command say of a job that waits, and of one whose lock was broken."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from jobroom.jobs.explanations import facts
+from jobroom.jobs.models import Job, State
+from jobroom.locks import ExclusiveLock, break_lock
+
+pytestmark = pytest.mark.django_db
+
+
+def _texts(job):
+    return " ".join(fact.text for fact in facts(job))
+
+
+def test_a_waiting_job_names_who_is_in_front_and_that_no_one_serves_its_queue(capsys):
+    now = timezone.now()
+    for number in range(5):
+        Job.objects.create(
+            id=f"waiting-{number}", task="demo.echo", state=State.QUEUED, queue="nowhere",
+            queued_at=now + timedelta(seconds=number),
+        )  # fmt: skip
+    last = Job.objects.get(pk="waiting-4")
+    assert "No worker serves the queue nowhere; in front: demo.echo" in _texts(last)
+    call_command("show", "waiting-4")
+    shown = capsys.readouterr().out
+    assert "No worker serves the queue nowhere; in front: demo.echo" in shown
+
+
+def test_a_job_that_waits_for_a_lock_says_who_holds_it(capsys):
+    job = Job.objects.create(
+        id="second", task="demo.echo", state=State.QUEUED, queue="default", lock="facts-lock", holder="first"
+    )
+    with ExclusiveLock("facts-lock", job="first", task="demo.echo"):
+        assert "It waits for the lock facts-lock, held by job first since" in _texts(job)
+        call_command("show", "second")
+        assert "held by job first since" in capsys.readouterr().out
+    assert "which is free" in _texts(job)
+
+
+def test_a_holder_whose_lock_was_broken_sees_it_on_its_page(admin_client, capsys):
+    job = Job.objects.create(
+        id="holder", task="demo.echo", state=State.RUNNING, execution="e", started_at=timezone.now()
+    )
+    lock = ExclusiveLock("facts-broken", job="holder", task="demo.echo")
+    assert lock.acquire()
+    try:
+        break_lock("facts-broken", by="grace", reason="it hangs")
+        sentence = "grace broke its lock facts-broken at"
+        assert sentence in _texts(job)
+        assert sentence in admin_client.get(job.get_absolute_url()).content.decode()
+        call_command("show", "holder")
+        assert sentence in capsys.readouterr().out
+    finally:
+        lock.release()
+    Job.objects.update(state=State.SUCCEEDED)
+    assert sentence in _texts(Job.objects.get())
+    assert "goes on" not in _texts(Job.objects.get())

@@ -1,0 +1,50 @@
+"""A server without room is named with the remedy at each door: page, API and command line."""
+
+import pytest
+from django.db import OperationalError
+from django.test import RequestFactory
+
+from jobroom import exhaustion, redis
+from jobroom.exceptions import RedisUnavailable
+from jobroom.jobs.api import problems
+from jobroom.runner.command_line import explained
+from jobroom.web import middleware
+
+MEMORY = redis.ResponseError("OOM command not allowed when used memory > 'maxmemory'.")
+WITHOUT_ROOM = [
+    (MEMORY, "Raise its maxmemory"),
+    (redis.ResponseError("MISCONF Errors writing to the AOF file: No space left on device"), "disk of its data folder"),
+    (OperationalError("database or disk is full"), "disk of the database is full"),
+    (OperationalError('could not extend file "base/1": No space left on device'), "Free space"),
+    (OSError(28, "No space left on device"), "MEDIA_ROOT"),
+]
+
+
+def test_what_was_raised_from_such_an_error_is_one_too():
+    error = RedisUnavailable("away")
+    assert exhaustion.sentence(error) == ""
+    error.__cause__ = MEMORY
+    assert "maxmemory" in exhaustion.sentence(error)
+
+
+@pytest.mark.parametrize(("error", "remedy"), WITHOUT_ROOM)
+def test_a_command_names_the_remedy(error, remedy):
+    assert remedy in explained(error)
+
+
+@pytest.mark.parametrize(("error", "remedy"), WITHOUT_ROOM[:4])
+def test_the_api_names_the_remedy(error, remedy):
+    answer = problems.handler(error, {})
+    assert answer.status_code == 503
+    assert remedy in answer.data["detail"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("error", "remedy"), WITHOUT_ROOM)
+def test_a_page_names_the_remedy_and_another_error_is_none_of_its(error, remedy, admin_user):
+    request = RequestFactory().post("/tasks/demo.add/")
+    request.user, request.session = admin_user, {}
+    page = middleware.refusals(None).process_exception(request, error)
+    assert page.status_code == 503
+    assert remedy.replace("'", "&#x27;") in page.content.decode()
+    assert middleware.refusals(None).process_exception(request, OperationalError("database is locked")) is None

@@ -1,0 +1,1 @@
+"""Repairs workflows: compares the database, Redis, the broker and Celery's results."""

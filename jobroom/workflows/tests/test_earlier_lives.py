@@ -1,0 +1,146 @@
+"""What is recorded late, or twice: a recorder was killed before it had written what it read, or before it acknowledged it. The
+workflow may have been resumed meanwhile.
+"""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from jobroom import events, redis
+from jobroom.events.consumer import Entry
+from jobroom.jobs.models import Job
+from jobroom.jobs.recorder.loop import Recorder, _parsed
+from jobroom.workflows import services
+from jobroom.workflows.models import StoredWorkflow
+from jobroom.workflows.repair import verification
+from jobroom.workflows.tests.hand import Hand, new_workflow, signature
+from jobroom.workflows.tests.test_properties import Player, player, quick, stories
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_repairs")]
+
+
+class Redelivered:
+    """The entries of the stream, as a recorder has read them that was killed afterwards."""
+
+    def __init__(self) -> None:
+        found: Any = redis.client().xrange(events.stream())
+        self.entries = [Entry(position, fields["e"]) for position, fields in found]
+
+    def record(self) -> None:
+        """Let another recorder write them down."""
+        Recorder()._record(_parsed(self.entries))
+
+    def pieces(self, chance: random.Random) -> "list[Redelivered]":
+        """Take them off the stream; return them as batches of any size."""
+        found = []
+        while self.entries:
+            piece = Redelivered.__new__(Redelivered)
+            count = chance.randint(1, 4)
+            piece.entries, self.entries = self.entries[:count], self.entries[count:]
+            redis.client().xdel(events.stream(), *(entry.id for entry in piece.entries))
+            found.append(piece)
+        return found
+
+
+def lost(hand: Hand) -> Redelivered:
+    """Let the only node that waits run and be lost; return what was reported of it."""
+    run = hand.take_one()
+    run.start()
+    hand.report_lost(run)
+    found = Redelivered()
+    assert hand.stored().state == "FAILURE"
+    return found
+
+
+def test_what_someone_has_declared_done_stays_done():
+    workflow = new_workflow()
+    once = workflow.add_signature(signature(), key="once")
+    workflow.add_signature(signature(), [once], key="last")
+    hand = Hand(workflow)
+    late = lost(hand)
+    services.resume(hand.stored(), by=None, done={"once": None})
+    late.record()
+    assert hand.stored().node_states[0] == "s"
+    hand.take_one().whole()
+    late.record()
+    verification.prove()
+    stored = hand.stored()
+    assert (stored.state, stored.node_states) == ("SUCCESS", "ss")
+
+
+def test_what_runs_again_is_not_ended_by_its_earlier_end():
+    workflow = new_workflow()
+    again = workflow.add_signature(signature(), key="again")
+    workflow.add_signature(signature(), [again], key="last")
+    hand = Hand(workflow)
+    late = lost(hand)
+    services.resume(hand.stored(), by=None)
+    late.record()  # before anything of the new life is recorded
+    assert hand.node_states()["0"] == "q"
+    hand.take_one().whole()
+    hand.take_one().whole()
+    late.record()
+    stored = hand.stored()
+    assert (stored.state, stored.node_states) == ("SUCCESS", "ss")
+    assert not Job.objects.filter(state="lost").exists()
+
+
+def test_what_was_blocked_in_an_earlier_life_waits_in_the_next():
+    workflow = new_workflow()
+    first = workflow.add_signature(signature(), key="first")
+    second = workflow.add_signature(signature(), [first], key="second")
+    workflow.add_approval("decision", [second])
+    hand = Hand(workflow)
+    hand.take_one().whole("failed")
+    late = Redelivered()
+    assert hand.stored().node_states == "fbb"
+    services.resume(hand.stored(), by=None)
+    late.record()
+    assert hand.stored().node_states == "qww"
+
+
+class Disordered:
+    """Records what was reported in batches of any size: now, later, or now and later once more."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.held: list[Redelivered] = []
+
+    def record(self) -> None:
+        """Record some of what was reported, and hold some back."""
+        for piece in Redelivered().pieces(self.chance):
+            when = self.chance.choice(["now", "now", "later", "both"])
+            if when != "later":
+                piece.record()
+            if when != "now":
+                self.held.append(piece)
+
+    def record_held(self) -> None:
+        """Record all that was ever held back, in any order."""
+        self.chance.shuffle(self.held)
+        for piece in self.held:
+            piece.record()
+
+
+def played(one: Player, disordered: Disordered) -> StoredWorkflow:
+    """Play to the end; return the workflow when everything is recorded."""
+    while one.step():
+        if one.chance.random() < 0.4:
+            disordered.record()
+    disordered.record()
+    disordered.record_held()
+    return one.check_end()
+
+
+@quick
+@given(stories())
+def test_batches_may_be_recorded_in_any_order_and_twice(story):
+    one = player(story)
+    disordered = Disordered(one.chance)
+    stored = played(one, disordered)
+    if stored.state == "FAILURE":
+        one.good = dict.fromkeys(one.good, True)
+        services.resume(stored, by=None)  # all of the first life comes once more
+        played(one, disordered)

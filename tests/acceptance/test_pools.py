@@ -1,0 +1,268 @@
+"""What Jobroom can do in each of Celery's pools, tried with real workers; docs/reference/pools.md has the same table."""
+
+import re
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from celery.result import AsyncResult
+from django.conf import settings
+from django.utils import timezone
+
+from image.celery import app
+from jobroom import events, redis
+from jobroom.celery import orders
+from jobroom.events import cancellation, heartbeat
+from jobroom.events.green import POOLS as GREEN
+from jobroom.jobs.models import Attempt, Job, LogLine, StoredFile
+from jobroom.testing import wait_until
+from jobroom.testing.processes import Recorder, Worker, running
+from jobroom.workers import termination
+from tests.acceptance.scratch import ScratchApp
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+
+POOLS = ("prefork", "threads", "solo", "gevent", "eventlet")
+# What only some of them can do; the rest is asserted of all.
+SOME = {
+    "several jobs at once": {"prefork", "threads", "gevent", "eventlet"},
+    "soft time limit": {"prefork"},
+    "hard time limit": {"prefork", "gevent"},
+    "end of a cancelled job that reports nothing": {"prefork", "gevent", "eventlet"},
+    "stack of a running job": {"prefork", "threads", "solo", "gevent", "eventlet"},
+    "grow and shrink": {"prefork", "gevent", "eventlet"},
+}
+TASKS = """
+import time
+from datetime import timedelta
+from celery.exceptions import SoftTimeLimitExceeded
+from common.tasks import exclusive_task
+from image.celery import app
+
+@app.task(bind=True, base=app.Task, name="pools.works")
+def works(self, folder):
+    for _ in self.track(range(3), "Working"):
+        time.sleep(0.02)
+    self.log("info", "said")
+    self.attach(f"{folder}/file.txt", "file.txt")
+    return "worked"
+
+@app.task(bind=True, base=app.Task, name="pools.long")
+def long(self):
+    for _ in self.track(range(600), "Working"):
+        time.sleep(0.1)
+
+@app.task(name="pools.silent")
+def silent(secs):
+    time.sleep(secs)
+    return "slept"
+
+@app.task(name="pools.computes")
+def computes(secs):
+    end = time.monotonic() + secs
+    while time.monotonic() < end:
+        pass
+    return "computed"
+
+@app.task(name="pools.soft", soft_time_limit=1)
+def soft():
+    try:
+        time.sleep(3)
+    except SoftTimeLimitExceeded:
+        return "interrupted"
+    return "ran on"
+
+@app.task(name="pools.hard", time_limit=1)
+def hard():
+    time.sleep(3)
+    return "ran on"
+
+@app.task(bind=True, base=app.Task, name="pools.alone")
+@exclusive_task(task_name="pools.alone", lock_id="pools.alone")
+def alone(self, secs):
+    time.sleep(secs)
+    return "alone"
+
+@app.task(bind=True, base=app.Task, name="pools.answer", cache_for=timedelta(hours=1))
+def answer(self, text):
+    return text.upper()
+
+@app.task(bind=True, base=app.Task, name="pools.again", max_retries=1)
+def again(self):
+    if not self.request.retries:
+        raise self.retry(countdown=0.1)
+    raise ValueError("twice")
+"""
+
+
+def send(name, *args, **options) -> AsyncResult:
+    return app.send_task(f"pools.{name}", args, queue="pools", **options)
+
+
+def ended(job: AsyncResult) -> Job:
+    """Return the job's row, once the history knows its end."""
+    wait_until(lambda: ended_now(job), 30, str(job.id))
+    return Job.objects.get(pk=job.id)
+
+
+def has_begun(job: AsyncResult) -> None:
+    wait_until(lambda: redis.client().exists(events.running_key(job.id)), 30, "it runs")
+
+
+def said() -> heartbeat.Worker:
+    return next(worker for worker in heartbeat.workers() if worker.name == "pools@test")
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    redis.client().flushdb()
+    (tmp_path / "file.txt").write_text("x")
+    return ScratchApp(tmp_path, TASKS)
+
+
+def worker_of(scratch, pool):
+    # Sockets and threads are replaced before anything else is loaded.
+    return Worker(name="pools", queues="pools", concurrency=2, pool=pool, env=scratch.env, warm=pool not in GREEN)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_what_a_pool_can_do(pool, scratch, tmp_path):
+    with running(Recorder(), worker_of(scratch, pool)):
+        works(tmp_path)
+        assert {name for name, check in CHECKS.items() if check(pool)} == {
+            name for name, pools in SOME.items() if pool in pools
+        }
+        a_cancel_is_noticed()
+        assert said().pool == {"threads": "thread"}.get(pool, pool)
+        assert send("silent", 0).get(timeout=20) == "slept"  # the worker is as good as new
+
+
+def works(folder: Path) -> None:
+    """Try what each pool must do: history, progress, files, retries, exclusive tasks, kept answers, jobs for later."""
+    job, later = send("works", str(folder)), send("silent", 0, countdown=2)
+    assert job.get(timeout=20) == "worked"
+    assert ended(job).fraction == 1.0
+    assert LogLine.objects.get(job_id=job.id).message == "said"
+    assert StoredFile.objects.get(job_id=job.id).name == "file.txt"
+    failing = send("again")
+    with pytest.raises(ValueError, match="twice"):
+        failing.get(timeout=20)
+    assert (ended(failing).error, ended(failing).attempts) == ("twice", 2)
+    first = send("alone", 1.5)
+    has_begun(first)
+    second = send("alone", 0)
+    assert first.get(timeout=20) == "alone"
+    one_worker_one_job = said().pool == "solo"  # the second one waits until the first one has ended
+    assert second.get(timeout=20) == ("alone" if one_worker_one_job else "pools.alone already running!")
+    assert send("answer", "x").get(timeout=20) == send("answer", "x").get(timeout=20) == "X"
+    wait_until(lambda: Job.objects.filter(task="pools.answer", answer_of__gt="").exists(), 20)
+    assert later.get(timeout=20) == "slept"
+
+
+def a_cancel_is_noticed() -> None:
+    job = send("long")
+    has_begun(job)
+    cancellation.request(job.id, "ada")
+    assert (ended(job).state, ended(job).error) == ("cancelled", "Cancelled by ada.")
+
+
+def at_once(pool: str) -> bool:
+    jobs = [send("silent", 3) for _ in range(2)]
+    assert [job.get(timeout=60) for job in jobs] == ["slept"] * 2
+    spans = [(row.started_at, row.finished_at) for row in map(ended, jobs) if row.started_at and row.finished_at]
+    assert len(spans) == 2
+    return max(begin for begin, _ in spans) < min(end for _, end in spans)
+
+
+def soft_limit(pool: str) -> bool:
+    return str(send("soft").get(timeout=20)) == "interrupted"
+
+
+def hard_limit(pool: str) -> bool:
+    row = ended(send("hard"))
+    assert (row.state, row.error_type) in {("failed", "TimeLimitExceeded"), ("succeeded", "")}
+    return row.state == "failed"
+
+
+def silent_ends(pool: str) -> bool:
+    # Where nothing ends it, it has to be waited for.
+    job = send("silent", 60 if pool in SOME["end of a cancelled job that reports nothing"] else 6)
+    has_begun(job)
+    wait_until(lambda: Attempt.objects.filter(job_id=job.id).exists(), 20)
+    cancellation.request(job.id, "ada")
+    Job.objects.filter(pk=job.id).update(cancel_by="ada", cancel_at=timezone.now() - timedelta(hours=1))
+    ordered = termination.terminate_overdue()
+    row = ended(job)
+    assert (row.state == "cancelled") == (ordered == [job.id])
+    return row.state == "cancelled"
+
+
+def stack(pool: str) -> bool:
+    job = send("silent", 8)
+    has_begun(job)
+    wait_until(lambda: any(row["job"] == job.id for row in said().running), 20)
+    try:
+        text = orders.give(said().instance, "stack", job.id, seconds=7)["done"]
+    except orders.NoAnswer:
+        return False
+    finally:
+        assert job.get(timeout=20) == "slept"
+    return "in silent" in text
+
+
+def sizes(pool: str) -> bool:
+    if pool not in orders.SIZABLE:
+        return False
+    for what, number in (("grow", 3), ("shrink", 2)):
+        orders.give(said().instance, what, "1", seconds=10)
+        wait_until(lambda: said().concurrency == number, 20)  # noqa: B023 — asked at once
+    return True
+
+
+CHECKS = dict(zip(SOME, (at_once, soft_limit, hard_limit, silent_ends, stack, sizes), strict=True))
+
+
+@pytest.mark.parametrize("pool", sorted(GREEN))
+def test_a_worker_whose_greenlets_stand_still_is_no_lost_worker(pool, scratch):
+    with running(Recorder(), worker_of(scratch, pool)):
+        job, longest, stuck = send("computes", 12), 0.0, 0.0
+        has_begun(job)
+        while not (found := ended_now(job)):
+            worker = said()
+            longest, stuck = max(longest, worker.silent), max(stuck, worker.loop or 0.0)
+            time.sleep(0.2)
+        assert found.state == "succeeded"
+        assert longest < 10  # it would have been silent for twelve seconds
+        assert stuck > 4
+        wait_until(lambda: said().loop is None, 20, "it beats by itself again")
+
+
+def ended_now(job: AsyncResult) -> Job | None:
+    return Job.objects.filter(pk=job.id, finished_at__isnull=False).first()
+
+
+@pytest.mark.parametrize("pool", POOLS[1:])  # of prefork it is tried in many other places
+def test_what_a_killed_worker_ran_is_run_again_by_another(pool, scratch):
+    dying = worker_of(scratch, pool)
+    with running(Recorder()):
+        dying.start()
+        job = app.send_task("demo.wait", kwargs={"secs": 3}, queue="pools")
+        has_begun(job)
+        dying.kill()
+        with worker_of(scratch, pool):
+            assert ended(job).state == "succeeded"
+    states = Attempt.objects.filter(job_id=job.id).order_by("number").values_list("state", flat=True)
+    assert list(states) in (["lost", "succeeded"], ["retrying", "succeeded"])
+
+
+def test_the_documentation_has_the_same_table():
+    text = (Path(settings.BASE_DIR) / "docs/reference/pools.md").read_text()
+    head, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
+    ]
+    assert [re.sub("`", "", cell) for cell in head[1:]] == list(POOLS)
+    found = {
+        row[0]: {pool for pool, cell in zip(POOLS, row[1:], strict=True) if cell.startswith("yes")} for row in rows
+    }
+    assert {name: found[name] for name in SOME} == SOME
