@@ -10,10 +10,10 @@ from celery.schedules import ParseException
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from jobroom.schedules.exceptions import UnusableSchedule
-from jobroom.schedules.services import jitter, sun
+from jobroom.schedules.services import crontab_words, jitter, sun
 from jobroom.schedules.services.wallclock import WallClock
 
 # What Celery and its schedules raise when a row holds what is no schedule, or a date that never comes.
@@ -150,14 +150,17 @@ def run_after(row: PeriodicTask, schedule: Any, moment: datetime) -> datetime:
 
 def sentence(row: PeriodicTask) -> str:
     """Return when the schedule runs, in words."""
-    timed = row.scheduler
-    if timed is None:
+    if row.scheduler is None:
         return "never: it has no schedule"
     if row.clocked:
         return f"once, at {timezone.localtime(row.clocked.clocked_time):%Y-%m-%d %H:%M:%S %Z}"
     if row.solar:
         return sun.sentence(row.solar)
     try:
-        return str(timed.human_readable if row.crontab else timed)
+        return crontab_words.words(_wall_clock(row.crontab)) if row.crontab else _interval_words(row.interval)
     except UNUSABLE:
-        return str(timed)
+        return str(row.scheduler)
+
+
+def _interval_words(row: IntervalSchedule) -> str:
+    return f"every {row.every / 1e6:g} seconds" if row.period == IntervalSchedule.MICROSECONDS else str(row)

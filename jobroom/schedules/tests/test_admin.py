@@ -300,7 +300,7 @@ def test_the_timings_have_their_pages(admin_client, row):
     CrontabSchedule.objects.create(minute="*/15")
     ClockedSchedule.objects.create(clocked_time=timezone.now())
     for model, said in (
-        ("crontabschedule", "Every 15 minutes UTC"),
+        ("crontabschedule", "every 15 minutes (UTC)"),
         ("intervalschedule", "1 schedule"),
         ("clockedschedule", "0 schedules"),
         ("solarschedule", "0 solar events"),
