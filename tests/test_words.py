@@ -205,3 +205,13 @@ def test_no_module_is_long():
 def test_no_module_is_named_by_a_gerund():
     """A module's name says what it holds."""
     assert {name for name in modules() if name.endswith("ing.py")} == set(GERUNDS)
+
+
+def test_pages_without_rows_say_so_with_one_tag():
+    """`{% empty_state %}`; the page of an error 500 alone is made without tags, which may be what broke."""
+    written = [
+        str(path.relative_to(ROOT))
+        for path in ours((*PRODUCT, *OTHERS, "templates"), ".html")
+        if 'class="empty"' in path.read_text()
+    ]
+    assert written == ["templates/500.html"]
