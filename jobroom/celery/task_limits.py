@@ -14,6 +14,7 @@ A *group* is what counts together: `<limit>` or `<limit>:<key>` of a task, `queu
     turn:<group>:holders      sorted set: job → since when it has a place
     turn:<group>:people       sorted set: person → the number of their last turn; of those who wait
     turn:<group>:of:<person>  list of their jobs that wait
+    turn:<group>:gone         set, for a day: jobs that lost their place otherwise than by their run; they may lie in the list still
     turn:<group>:info         hash: most, what it is (task, key), number of the last turn, time of the next start (rate)
 
 A place is given back by the end of the run, by the recorder for jobs that ended otherwise, and by the recorder's rounds for
@@ -29,6 +30,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from celery import current_app, signals
+from celery.worker import state
 from kombu.utils.encoding import bytes_to_str
 
 from jobroom import foreign, redis
@@ -99,6 +101,8 @@ def hold_back(message: Any, app: Any) -> bool:
     task = app.tasks.get(headers.get("task")) if isinstance(headers, dict) else None
     queue = str((message.delivery_info or {}).get("routing_key") or "")
     if task is None or not (is_limited(task, queue) or is_gathered(task)):
+        return False
+    if headers.get("id") in state.revoked:  # Celery refuses it in a moment: it takes nobody's turn
         return False
     due = delayed.due_at(headers.get("eta"), app)
     try:
@@ -205,7 +209,7 @@ def release(jobs: Iterable[str]) -> int:
     if not ids or not redis.client().exists(redis.key("turns")):
         return 0
     return int(
-        redis.script(RELEASE)([], [settings.REDIS_PREFIX, time.time(), delayed.PARKED, *ids], client=redis.client())
+        redis.script(RELEASE)([], [settings.REDIS_PREFIX, time.time(), delayed.PARKED, 1, *ids], client=redis.client())
     )
 
 
@@ -215,7 +219,7 @@ def _ended(sender: Any, task_id: str, **_: Any) -> None:
     if request.is_eager or not is_limited(sender, queue):
         return
     try:
-        redis.evaluate(redis.script(RELEASE), [], [settings.REDIS_PREFIX, time.time(), delayed.PARKED, task_id])
+        redis.evaluate(redis.script(RELEASE), [], [settings.REDIS_PREFIX, time.time(), delayed.PARKED, 0, task_id])
     except (redis.Error, OSError) as error:
         logger.warning("The place of job %s is given back by the recorder: %s", task_id, error)
 

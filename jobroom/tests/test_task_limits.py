@@ -5,6 +5,7 @@ import time
 
 import pytest
 from celery import current_app
+from celery.worker import state
 
 from jobroom import redis
 from jobroom.celery import delayed, task_limits, turn_order
@@ -94,9 +95,10 @@ def test_a_place_goes_from_who_ends_to_who_waits_and_is_kept_by_who_comes_again(
         assert next_ones() == ["b"]
         assert task_limits.release(["a"]) == 0, "twice is the same as once"
         assert next_ones() == ["b"]
+        assert redis.client().rpop("default")
         assert starts(Message("scratch.limited", "b"))
         task_limits.release(["b", "c"])
-        assert next_ones() == ["c", "b"]
+        assert next_ones() == ["c"]
         task_limits.release(["c"])
         assert task_limits.groups() == []
 
@@ -160,6 +162,30 @@ def test_people_take_turns_and_each_keeps_their_order():
     assert [job for job in ran if job != "grace"] == [f"ada{number}" for number in range(6)]
     assert ran.index("grace") <= 3, ran
     assert task_limits.groups() == []
+
+
+def taken() -> str:
+    """Take the next message of the fair queue as a worker does, until one starts; return its job."""
+    while True:
+        headers = json.loads(str(redis.client().rpop("fair")))["headers"]
+        if starts(Message("demo.echo", headers["id"], person=headers["person"], queue="fair")):
+            return str(headers["id"])
+
+
+def test_places_are_taken_in_the_order_in_which_they_were_given_though_a_cancelled_job_lies_in_front(monkeypatch):
+    for job, person in (("a", "ada"), ("b", "bob"), ("a1", "ada"), ("b1", "bob"), ("mine", "cy")):
+        redis.client().lpush("fair", Message("demo.echo", job, person=person, queue="fair").raw)
+    assert taken() == "a"
+    assert next_ones("fair") == ["b"]
+    assert turn_order.let_be_next("mine", "fair") == "queue:fair"
+    task_limits.release(["a"])
+    assert next_ones("fair") == ["b", "mine"]
+    task_limits.release(["b"])  # cancelled: its message stays where it is, until a worker takes it
+    assert next_ones("fair") == ["b", "mine", "a1"]
+    monkeypatch.setattr(state, "revoked", {"b"})
+    assert redis.client().rpop("fair")
+    assert starts(Message("demo.echo", "b", person="bob", queue="fair")), "Celery refuses it: it takes no turn"
+    assert taken() == "mine"
 
 
 def test_while_redis_is_away_jobs_start(settings):

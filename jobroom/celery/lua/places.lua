@@ -4,14 +4,15 @@ local function id_of(raw)
   local headers = fine and type(message) == 'table' and message.headers
   return type(headers) == 'table' and type(headers.id) == 'string' and headers.id or nil
 end
--- Behind those that have their turn already, in front of all others.
+-- Behind those that have their turn already, in front of all others. Who had a turn and lost it unrun, such as by a cancel, may
+-- stand among them still: what stands behind must not fall back because of that.
 local function put(base, list, picked)
   local before = {}
   while true do
     local raw = redis.call('RPOP', list)
     if not raw then break end
     local id = id_of(raw)
-    if not id or not redis.call('ZSCORE', base .. ':holders', id) then
+    if not id or not (redis.call('ZSCORE', base .. ':holders', id) or redis.call('SISMEMBER', base .. ':gone', id) == 1) then
       redis.call('RPUSH', list, raw)
       break
     end

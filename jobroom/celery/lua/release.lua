@@ -1,14 +1,20 @@
--- ARGV: prefix, now, PARKED, jobs …. Gives back all places of the jobs; returns how many had some.
+-- ARGV: prefix, now, PARKED, whether they ended otherwise than by their run (1, 0), jobs …. Gives back all places of the jobs;
+-- returns how many had some. What ended otherwise may lie in its list still.
 -- @include places
 local P, now, found = ARGV[1], tonumber(ARGV[2]), 0
-for at = 4, #ARGV do
+for at = 5, #ARGV do
   local held = redis.call('HGET', P .. 'turns:held', ARGV[at])
   if held then
     found = found + 1
     redis.call('HDEL', P .. 'turns:held', ARGV[at])
     for group in string.gmatch(held, '[^\31]+') do
-      redis.call('ZREM', P .. 'turn:' .. group .. ':holders', ARGV[at])
-      fill(P, group, tonumber(redis.call('HGET', P .. 'turn:' .. group .. ':info', 'most') or '1'), now, tonumber(ARGV[3]))
+      local base = P .. 'turn:' .. group
+      redis.call('ZREM', base .. ':holders', ARGV[at])
+      if ARGV[4] == '1' then
+        redis.call('SADD', base .. ':gone', ARGV[at])
+        redis.call('EXPIRE', base .. ':gone', 86400)
+      end
+      fill(P, group, tonumber(redis.call('HGET', base .. ':info', 'most') or '1'), now, tonumber(ARGV[3]))
     end
   end
 end
