@@ -14,7 +14,8 @@ from kombu.exceptions import OperationalError
 from biosample.exceptions import InvalidTransition
 from biosample.forms import MOST as INLINE_LIMIT
 from biosample.forms import SENT
-from biosample.models import Annotation, Record, State, Submission
+from biosample.models import Annotation, Record, Submission
+from biosample.states import State
 from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Source
 from jobroom.tasks import enqueue

@@ -6,7 +6,8 @@ from typing import Any, cast
 from django import forms
 from django.forms.models import BaseInlineFormSet, inlineformset_factory
 
-from biosample.models import Record, State, Submission
+from biosample.models import Record, Submission
+from biosample.states import State
 from jobroom.users import User
 from jobroom.web.versions import FIELD, VersionedForm, version_of
 

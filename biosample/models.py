@@ -10,19 +10,7 @@ from django.utils import timezone
 
 from biosample.exceptions import InvalidTransition
 from biosample.querysets import AnnotationQuerySet, RecordQuerySet, SubmissionQuerySet
-
-
-class State(models.IntegerChoices):
-    """Where a submission or one of its records stands."""
-
-    WAITING = 0, "waiting"
-    LOADED = 1, "loaded"
-    SUBMITTED = 2, "submitted"
-    ERROR = 3, "error"
-    NEED_REVISION = 4, "need revision"
-    READY = 5, "ready"
-    COMPLETED = 6, "completed"
-
+from biosample.states import State
 
 # From which states each state can be reached; nothing leaves COMPLETED, because its accessions are public.
 REACHED_FROM: dict[State, frozenset[State]] = {

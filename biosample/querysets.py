@@ -3,8 +3,11 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from django.apps import apps
 from django.db import models
 from django.utils import timezone
+
+from biosample.states import State
 
 if TYPE_CHECKING:
     from biosample.models import Annotation, Record, Submission  # noqa: F401 — the models import this module
@@ -21,8 +24,6 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 
     def submitted(self) -> Self:
         """Return those whose status in USI is to be fetched, the one that waits longest first."""
-        from biosample.models import State
-
         return self.filter(state=State.SUBMITTED).order_by("changed_at", "pk")
 
     def mail_due(self, now: datetime | None = None) -> Self:
@@ -41,15 +42,14 @@ class RecordQuerySet(models.QuerySet["Record"]):
 
     def without_annotation(self, attribute: str, vocabulary: str, version: int) -> Self:
         """Return those whose value of `attribute` was not looked up in this version of the vocabulary, or in vain."""
-        from biosample.models import Annotation
-
-        done = Annotation.objects.filter(
+        annotations: Any = apps.get_model("biosample", "Annotation")
+        done = annotations.objects.filter(
             record=models.OuterRef("pk"),
             attribute=attribute,
             value=models.OuterRef(attribute),
             vocabulary=vocabulary,
             vocabulary_version=version,
-        ).exclude(outcome=Annotation.Outcome.FAILED)
+        ).exclude(outcome=annotations.Outcome.FAILED)
         return self.exclude(**{attribute: ""}).filter(~models.Exists(done))
 
 

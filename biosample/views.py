@@ -11,8 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from biosample import term_display
-from biosample.models import REACHED_FROM, Attribute, State, Submission
+from biosample.models import REACHED_FROM, Attribute, Submission
 from biosample.services import entry
+from biosample.states import State
 from jobroom.jobs.models import ACTIVE, Job
 from jobroom.jobs.policies import may_launch
 from jobroom.users import User

@@ -9,11 +9,11 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 from django.db.models import IntegerField
 
-from jobroom import conf, file_permissions, upgrade
+from jobroom import conf, file_permissions, private_names, upgrade
 from jobroom.locks.batch import Batch, batch_of
 from jobroom.locks.debounce import debounce_of
 from jobroom.locks.limit import limit_of
-from jobroom.resources.declaration import declared, suggestion
+from jobroom.resources.registry import declared, suggestion
 from jobroom.runner.preparation import PRIVATE_PROBLEM, PRIVATE_REMEDY
 
 # The releases of Celery with which the whole suite and the wheel in a project of its own were run. The wheel installs beside
@@ -24,6 +24,7 @@ TRIED = ("5.7",)
 def connect() -> None:
     """Register the checks; twice is the same as once."""
     register(tried_celery)
+    register(names_of_others)
     register(unregistered_tasks)
     register(misspelt_settings)
     register(resources_of_tasks)
@@ -47,6 +48,18 @@ def tried_celery(**kwargs: Any) -> list[CheckMessage]:
             hint=f'Install "celery~={TRIED[-1]}.0", or try your tasks here before you rely on them.',
             id="jobroom.W005",
         )
+    ]
+
+
+def names_of_others(**kwargs: Any) -> list[CheckMessage]:
+    """Say what is slower or left out where a release lacks a private name that is used here."""
+    return [
+        Warning(
+            f"{found.owner.replace(':', '.')} has no {found.name} in the installed release. {found.without}",
+            hint="Install a release that Jobroom was tried with: see docs/reference/supported-versions.md.",
+            id="jobroom.W008",
+        )
+        for found in private_names.missing()
     ]
 
 

@@ -20,9 +20,10 @@ from biosample.exceptions import (
     UsiNotConfigured,
     UsiUnavailable,
 )
-from biosample.models import Record, State, Submission
+from biosample.models import Record, Submission
 from biosample.services.mails import send_due_mails
 from biosample.services.verdicts import Verdict, judge
+from biosample.states import State
 from jobroom.exceptions import JobFailed
 
 if TYPE_CHECKING:

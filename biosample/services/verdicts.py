@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from biosample.models import State
+from biosample.states import State
 
 if TYPE_CHECKING:
     from biosample.usi import RemoteRecord, RemoteSubmission

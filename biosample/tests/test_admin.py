@@ -10,7 +10,8 @@ from django.urls import reverse
 from kombu.exceptions import OperationalError
 
 from biosample.admin import SubmissionAdmin
-from biosample.models import Record, State, Submission
+from biosample.models import Record, Submission
+from biosample.states import State
 
 pytestmark = pytest.mark.django_db
 LIST = reverse("admin:biosample_submission_changelist")

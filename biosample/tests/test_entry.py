@@ -8,7 +8,8 @@ from django.contrib.auth.models import Permission
 from django.http import QueryDict
 
 from biosample.forms import records_of
-from biosample.models import Record, State, Submission
+from biosample.models import Record, Submission
+from biosample.states import State
 from jobroom.audit.models import Act
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql]

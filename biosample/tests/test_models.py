@@ -6,7 +6,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
 
 from biosample.exceptions import InvalidTransition
-from biosample.models import REACHED_FROM, Record, State, Submission
+from biosample.models import REACHED_FROM, Record, Submission
+from biosample.states import State
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from biosample import services, usi
 from biosample.exceptions import UsiAccountRefused, UsiNotConfigured, UsiUnavailable
-from biosample.models import Record, State, Submission
+from biosample.models import Record, Submission
 from biosample.services.mails import shorten
 from biosample.services.verdicts import judge, judge_record
+from biosample.states import State
 from biosample.tests.usi_server import PASSWORD, sample
 from biosample.usi import RemoteRecord, RemoteSubmission
 from jobroom.exceptions import JobFailed

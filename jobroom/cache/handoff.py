@@ -16,7 +16,8 @@ from kombu.utils.json import dumps, loads
 from jobroom import events, truncation
 from jobroom.arguments.redaction import hide_in_json, seal_arguments
 from jobroom.cache import single_flight
-from jobroom.cache.single_flight import Answer, End, Entry
+from jobroom.cache.identity import Question
+from jobroom.cache.single_flight import Answer, End, Entry, Mode, Verdict
 from jobroom.celery.tracker import ASK, DISPATCH, source
 from jobroom.conf import settings
 from jobroom.current_task import get_current_task
@@ -141,6 +142,15 @@ def give_all(question: str, job: str, end: End, entries: list[Entry]) -> int:
         count += len(entries)
         entries = single_flight.done(question, job, [entry["job"] for entry in entries])
     return count
+
+
+def claim(asked: Question, job: str, entry: Entry, mode: Mode = "") -> Verdict:
+    """Do what `single_flight.claim` does, after the job has left what it asked before, if it did."""
+    verdict = single_flight.claim(asked, job, entry, mode)
+    while verdict.kind == "elsewhere":
+        leave(verdict.elsewhere, job)
+        verdict = single_flight.claim(asked, job, entry, mode)
+    return verdict
 
 
 def leave(question: str, job: str) -> Entry | None:

@@ -66,12 +66,13 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What becomes of a job: it leads (others wait for it), computes alone, waits for another one, or has its answer."""
+    """What becomes of a job: it leads (others wait for it), computes alone, waits for another one, has its answer, or is in a flight of before."""
 
-    kind: Literal["lead", "alone", "join", "answer"]
+    kind: Literal["lead", "alone", "join", "answer", "elsewhere"]
     leader: str = ""
     answer: Answer | None = None
     new: bool = False  # it leads since this moment
+    elsewhere: str = ""  # the question that it asked before its task had another version, and has to leave first
 
 
 def _run(source: str, *arguments: Any) -> Any:
@@ -177,7 +178,7 @@ def claim(asked: Question, job: str, entry: Entry, mode: Mode = "") -> Verdict:
     while True:
         verdict, *rest = _run(scripts.CLAIM, asked.key, job, dumps(entry), mode, "1" if asked.own else "")
         if verdict == "elsewhere":
-            return _moved(rest[0], asked, job, entry, mode)
+            return Verdict(verdict, elsewhere=rest[0])
         if verdict != "answer":
             return Verdict(
                 verdict, leader=rest[0] if verdict == "join" else "", new=verdict == "lead" and bool(rest[0])
@@ -186,14 +187,6 @@ def claim(asked: Question, job: str, entry: Entry, mode: Mode = "") -> Verdict:
         if answer.is_whole:
             return Verdict("answer", answer.job, answer)
         drop(asked.key)
-
-
-def _moved(old: str, asked: Question, job: str, entry: Entry, mode: Mode) -> Verdict:
-    """Claim after the job has left what it asked before: its task has another version now."""
-    from jobroom.cache import handoff  # noqa: PLC0415 — cache.handoff imports this module
-
-    handoff.leave(old, job)
-    return claim(asked, job, entry, mode)
 
 
 def conclude(question: str, job: str, end: End) -> list[Entry]:

@@ -78,7 +78,7 @@ def _asked(task: Any, args: Any, kwargs: Any) -> Question | None:
 def _kept(task: Any, asked: Question, mode: Mode) -> Answer | None:
     """Return the kept answer, None when the job is to compute."""
     request = task.request
-    verdict = single_flight.claim(asked, request.id, handoff.entry_of_message(request), mode)
+    verdict = handoff.claim(asked, request.id, handoff.entry_of_message(request), mode)
     if verdict.kind == "join":
         _wait(request, verdict)
     if verdict.new and not mode and (answer := single_flight.near(asked)) is not None:

@@ -14,7 +14,7 @@ next look, or for others to be sent with it. Of other jobs it is sent before the
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from kombu.transport import redis, virtual
 from kombu.utils.encoding import bytes_to_str
@@ -51,7 +51,7 @@ def waits_for_room() -> Iterator[None]:
 
 
 # What of kombu's own parts is used for that; a release without one of them takes its messages as kombu does.
-_CHANNEL = ("_brpop_start", "_brpop_read", "_flush_brpop_reauth", "_create_client", "_q_for_pri", "_in_poll")
+_CHANNEL = ("_brpop_start", "_brpop_read", "_flush_brpop_reauth", "_create_client", "_in_poll")
 SUPPORTED = all(hasattr(redis.Channel, name) for name in _CHANNEL) and hasattr(virtual.Transport, "_deliver")
 
 
@@ -72,13 +72,28 @@ class QoS(redis.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message, now or with the next look."""
-        take, delivered = getattr(self.channel, "take", None), cast("dict[str, Any]", self._delivered)
-        if take is not None and self.channel.active_queues and take.defers(delivered.get(delivery_tag)):
+        take = getattr(self.channel, "take", None)
+        if take is not None and self.channel.active_queues and take.defers(self._delivery(delivery_tag)):
             take.acknowledged.append(delivery_tag)
             virtual.QoS.ack(self, delivery_tag)
             return
         with waits_for_room():
             super().ack(delivery_tag)
+
+    def _delivery(self, delivery_tag: str) -> Any:
+        """Return the message of a tag; None where it is not with this channel."""
+        try:
+            return self.get(delivery_tag)
+        except KeyError:
+            return None
+
+
+def acknowledge(channel: Any, *tags: str) -> None:
+    """Forget that some worker has received these messages, in one transaction."""
+    with channel.conn_or_acquire() as client, client.pipeline() as pipe:
+        pipe.zrem(channel.unacked_index_key, *tags)
+        pipe.hdel(channel.unacked_key, *tags)
+        pipe.execute()
 
 
 class Take:
@@ -86,7 +101,7 @@ class Take:
 
     def __init__(self, channel: "Channel", *, on: bool) -> None:
         self.channel = channel
-        self.on = on and SUPPORTED and not channel.global_keyprefix
+        self.on = on and SUPPORTED and hasattr(channel, "_queue_cycle") and not channel.global_keyprefix
         self.busy = False
         self.noted = False  # the message that is being delivered is noted as unacknowledged already
         self.acknowledged: list[str] = []  # to be sent with the next look
@@ -123,7 +138,8 @@ class Take:
         """Send the script for these lists."""
         channel = self.channel
         if not self.digest:
-            self.digest = bytes_to_str(channel._create_client().script_load(source("jobroom.celery", "receive")))
+            with channel.conn_or_acquire() as client:
+                self.digest = bytes_to_str(client.script_load(source("jobroom.celery", "receive")))
         self.sent, self.acknowledged = self.acknowledged, []
         keys = [channel.unacked_key, channel.unacked_index_key, *keys]
         channel._in_poll = channel.client.connection
@@ -153,10 +169,8 @@ class Take:
         if not tags:
             return
         try:
-            with waits_for_room(), self.channel._create_client().pipeline() as pipe:
-                pipe.zrem(self.channel.unacked_index_key, *tags)
-                pipe.hdel(self.channel.unacked_key, *tags)
-                pipe.execute()
+            with waits_for_room():
+                acknowledge(self.channel, *tags)
         except BaseException:  # whatever it is goes on; the tags are sent with the next look
             self.acknowledged = tags + self.acknowledged
             raise
@@ -173,8 +187,27 @@ class Poller(redis.MultiChannelPoller):
 
     loop: Any = None  # the worker's event loop, if it has one
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: set[Channel] = set()
+
+    def add(self, channel: Any) -> None:
+        """Look for messages of this channel too."""
+        super().add(channel)
+        self.open.add(channel)
+
+    def discard(self, channel: Any) -> None:
+        """Look no more for messages of this channel."""
+        super().discard(channel)
+        self.open.discard(channel)
+
+    def close(self) -> None:
+        """Let go of all channels."""
+        super().close()
+        self.open.clear()
+
     def on_poll_start(self) -> None:
         """Begin a look."""
         super().on_poll_start()
-        for channel in self._channels:  # type: ignore[attr-defined]
+        for channel in self.open:
             channel.take.settle(self.loop)

@@ -71,6 +71,25 @@ def digest_of(text: bytes) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
+def list_key(channel: Any, queue: str, priority: int) -> str:
+    """Return the key of the list in which a queue's messages of a priority lie."""
+    if (of_kombu := getattr(channel, "_q_for_pri", None)) is not None:
+        return str(of_kombu(queue, priority))
+    step = channel.priority(priority)
+    return f"{queue}{channel.sep}{step}" if step else queue
+
+
+def _priority(channel: Any, message: Any) -> int:
+    """Return the priority of a message within the channel's bounds."""
+    if (of_kombu := getattr(channel, "_get_message_priority", None)) is not None:
+        return int(of_kombu(message, reverse=False))
+    try:
+        given = int(message["properties"]["priority"])
+    except (TypeError, ValueError, KeyError):
+        return int(channel.default_priority)
+    return int(max(min(given, channel.max_priority), channel.min_priority))
+
+
 class TurnLost(Exception):
     """Another process works on it by now: this one took too long."""
 
@@ -85,7 +104,7 @@ class Queues:
 
     def lists(self, queue: str) -> list[str]:
         """Return the keys of a queue, in the order in which they are emptied."""
-        return [self.channel._q_for_pri(queue, step) for step in self.channel.priority_steps]
+        return [list_key(self.channel, queue, step) for step in self.channel.priority_steps]
 
     def depths(self, queues: Iterable[str]) -> dict[str, list[int]]:
         """Return for each queue how many messages each of its lists has, in one round trip."""
@@ -226,9 +245,9 @@ class Queues:
                 queue.encode(),
                 plain[0],
             )
-            return self.channel._q_for_pri(queue, int(plain[0])), _ADDRESS.sub(lambda _: new, text)
+            return list_key(self.channel, queue, int(plain[0])), _ADDRESS.sub(lambda _: new, text)
         message = loads(text.decode())
-        key = self.channel._q_for_pri(queue, self.channel._get_message_priority(message, reverse=False))
+        key = list_key(self.channel, queue, _priority(self.channel, message))
         return key, _rewritten(message, queue, text)
 
     def moved(self, work: Work, most: int) -> list[str]:

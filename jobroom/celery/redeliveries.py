@@ -65,7 +65,7 @@ class Request(CeleryRequest):
         """
         try:
             super().__init__(message, *args, **kwargs)
-            message_check.check_call(*self._payload)  # type: ignore[attr-defined]
+            message_check.check_call(*getattr(self, "_payload", (self.args, self.kwargs, None)))
         except (InvalidTaskError, ContentDisallowed, DecodeError):
             raise
         except Exception as error:
@@ -167,7 +167,7 @@ class Request(CeleryRequest):
         lost = isinstance(getattr(error, "exc", error), WorkerLostError | SystemExit)
         return bool(
             lost
-            and not self._already_revoked  # type: ignore[attr-defined]
+            and not getattr(self, "_already_revoked", self.id in state.revoked)
             and self.task.acks_late
             and self.task.reject_on_worker_lost
             and not state.should_terminate

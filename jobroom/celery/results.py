@@ -16,6 +16,9 @@ from jobroom.celery import tracker
 from jobroom.conf import settings
 from jobroom.current_task import get_current_task
 
+# Characters of the longest text that Redis is given; it keeps no more bytes.
+LARGEST = 512 * 1024 * 1024
+
 
 def kept_result(job_id: str) -> AsyncResult[Any] | None:
     """Return what Celery keeps of a job's result; None in a project without a result backend, which cannot be asked."""
@@ -70,7 +73,7 @@ class ResultBackend(RedisBackend):
         if state != states.SUCCESS or request.ignore_result or self.url != settings.REDIS_URL:  # type: ignore[attr-defined]
             return False
         key, text = self._entry(task_id, self.encode_result(result, state), state, None, request)
-        if len(text) > self._MAX_STR_VALUE_SIZE:  # type: ignore[attr-defined]
+        if len(text) > LARGEST:
             return False
         return tracker.succeeded(request, result, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
 
@@ -82,7 +85,7 @@ class ResultBackend(RedisBackend):
         if state != states.SUCCESS or self.url != settings.REDIS_URL:  # type: ignore[attr-defined]
             return False
         key, text = self._entry(task_id, self.encode_result(result, state), state, None, None)
-        if len(text) > self._MAX_STR_VALUE_SIZE:  # type: ignore[attr-defined]
+        if len(text) > LARGEST:
             return False
         return events.write_end(task_id, end, events.Result(key, text, int(self.expires or 0)))  # type: ignore[attr-defined]
 
@@ -105,8 +108,8 @@ class ResultBackend(RedisBackend):
 
     def _meta(self, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
         """Return what Celery keeps of an end: the same, with fewer look-ups of its options and of the time zone."""
-        if self._extended:
-            return self._get_result_meta(result=result, state=state, traceback=traceback, request=request)  # type: ignore[attr-defined,no-any-return]
+        if self._extended and hasattr(self, "_get_result_meta"):
+            return self._get_result_meta(result=result, state=state, traceback=traceback, request=request)  # type: ignore[no-any-return]
         meta = {
             "status": state,
             "result": result,
@@ -147,5 +150,5 @@ class ResultBackend(RedisBackend):
         if execution is not None and execution.is_part:
             execution.stored = key, text  # with its end, in the same step
         else:
-            self._set_with_state(key, text, state)  # type: ignore[attr-defined]
+            self.set(key, text)
         return result

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from celery.canvas import _chain, chord
+from celery.canvas import chord
 from celery.exceptions import Ignore, Reject, Retry
+
+from jobroom.celery.signatures import is_chain
 
 # A pause between two attempts never grows beyond this, in seconds.
 LONGEST_PAUSE = 3600.0
@@ -26,6 +28,6 @@ def by_policy(task: Any, error: Exception, policy: list[float]) -> None:
 def bequeath(headers: dict[str, Any] | None, signature: Any) -> None:
     """Give the headers of a job to the last task of the signature that replaces it: that one keeps the job's id."""
     last = signature
-    while isinstance(last, _chain | chord):
-        last = last.tasks[-1] if isinstance(last, _chain) else last.body
+    while is_chain(last) or isinstance(last, chord):
+        last = last.tasks[-1] if is_chain(last) else last.body
     last.set(headers={**(headers or {}), **(last.options.get("headers") or {})})

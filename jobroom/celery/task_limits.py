@@ -170,7 +170,7 @@ def _waits(message: Any, group: str, most: int, interval: float, burst: int, wha
 
 def _text(message: Any) -> str:
     """Return what brings the message back: the broker's own text with its list where it came from Jobroom's Redis."""
-    popped = getattr(message.channel, "_popped", None)
+    popped = getattr(message.channel, "popped", None)
     if popped and _is_jobrooms(current_app):
         place, raw = (bytes_to_str(part) for part in popped)
         if message.headers["id"] in raw:

@@ -17,6 +17,7 @@ from kombu.utils.json import loads
 
 from jobroom import foreign
 from jobroom.celery import message_fetch, rejection
+from jobroom.celery.queue_messages import list_key
 from jobroom.conf import settings
 
 
@@ -25,7 +26,7 @@ class Channel(redis.Channel):
 
     QoS = message_fetch.QoS
     _kept: Any = None
-    _popped: Any = None  # queue and text of the message that was taken last
+    popped: Any = None  # queue and text of the message that was taken last
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,13 +56,13 @@ class Channel(redis.Channel):
             return
         queues = self._queue_cycle.consume(len(self.active_queues))  # type: ignore[attr-defined]
         if queues:
-            self.take.start([self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues])  # type: ignore[attr-defined]
+            self.take.start([list_key(self, queue, step) for step in self.priority_steps for queue in queues])
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         # Those that wait for messages own a connection, and kombu keeps them itself.
         if asynchronous:
             client = super()._create_client(asynchronous=True)  # type: ignore[misc]
-            client.set_response_callback("BRPOP", self._note_popped)
+            client.set_response_callback("BRPOP", self._note_taken)
             return client
         if (
             self._kept is None or self._kept.connection_pool is not self.pool
@@ -69,13 +70,13 @@ class Channel(redis.Channel):
             self._kept = super()._create_client()  # type: ignore[misc]
         return self._kept
 
-    def _note_popped(self, answer: Any, **_: Any) -> Any:
-        self._popped = answer
+    def _note_taken(self, answer: Any, **_: Any) -> Any:
+        self.popped = answer
         return answer
 
     def _brpop_read(self, **options: Any) -> Any:
         """Take a message; what is none at all is refused, and the worker goes on."""
-        self._popped = None
+        self.popped = None
         try:
             with message_fetch.waits_for_room():
                 if self.take.sent is not None:
@@ -83,9 +84,9 @@ class Channel(redis.Channel):
                 self.take.busy = self.take.on and time.monotonic() - self.take.began < message_fetch.AT_ONCE
                 return super()._brpop_read(**options)  # type: ignore[misc]
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            if not self._popped:
+            if not self.popped:
                 raise
-            queue, raw = (bytes_to_str(part) for part in self._popped)
+            queue, raw = (bytes_to_str(part) for part in self.popped)
             refused = rejection.RefusedMessage(
                 queue=queue.rsplit(self.sep, 1)[0], raw=raw[: 4 * rejection.HEAD], size=len(raw)
             )
@@ -96,16 +97,16 @@ class Channel(redis.Channel):
     def _script_read(self) -> bool:
         """Deliver what the script has taken; where there was nothing, wait for it."""
         try:
-            self._popped = self.take.read()
+            self.popped = self.take.read()
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()  # type: ignore[attr-defined]
-        if self._popped is None:
+        if self.popped is None:
             raise Empty
         try:
-            queue = self._popped[0].rsplit(self.sep, 1)[0]
+            queue = self.popped[0].rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)  # type: ignore[attr-defined]
-            self.connection._deliver(loads(self._popped[1]), queue)
+            self.connection._deliver(loads(self.popped[1]), queue)
         finally:
             self.take.noted = False
         return True

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobroom.arguments import Schema, schema_of
-from jobroom.arguments.redaction import HIDDEN, hide_arguments
+from jobroom.arguments.redaction import HIDDEN, hide_arguments, seal_arguments
 from jobroom.cache import Question, question
 from jobroom.jobs.gate import Checked
 
@@ -34,6 +34,12 @@ class Call:
     def plain(self) -> tuple[list[Any], dict[str, Any]]:
         """The arguments without secrets, for the history and its events."""
         return hide_arguments(self.task.run, self.args, self.kwargs)
+
+    @functools.cached_property
+    def sealed(self) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """The arguments with secrets sealed, for what others read on the way to the worker."""
+        args, kwargs = seal_arguments(self.task.run, self.args, self.kwargs)
+        return args, kwargs
 
     @functools.cached_property
     def has_secrets(self) -> bool:

@@ -242,7 +242,7 @@ def _send(call: Call, job: Job, dispatch: str = "") -> bool:
     launched = tracker.launched.set((job.pk, *call.plain))
     token = tracker.source.set(job.source)
     try:
-        call.task.apply_async(call.args, call.kwargs, **options)
+        call.task.apply_async(*call.sealed, **options)
     except OperationalError as error:
         logger.warning("Failed to publish job %s, the broker is unavailable: %s", job.pk, error)
         return False

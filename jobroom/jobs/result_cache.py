@@ -10,7 +10,6 @@ from typing import Any
 
 from jobroom import redis
 from jobroom.arguments import WrongArguments
-from jobroom.arguments.redaction import seal_arguments
 from jobroom.cache import Answer, handoff, keeps_answers
 from jobroom.cache import single_flight as flying
 from jobroom.cache.single_flight import Verdict
@@ -62,7 +61,7 @@ def joined(call: Call, job: Job, options: Mapping[str, Any]) -> bool:
     wanted = call.question
     if wanted is None:
         return False
-    kept_args, kept_kwargs = seal_arguments(task.run, call.args, call.kwargs)
+    kept_args, kept_kwargs = call.sealed
     entry = {
         "job": job.pk,
         "task": task.name,
@@ -73,7 +72,7 @@ def joined(call: Call, job: Job, options: Mapping[str, Any]) -> bool:
         "plain": True,
     }
     try:
-        return _follow(job, flying.claim(wanted, job.pk, entry, job.caching))  # type: ignore[arg-type] # one of Mode
+        return _follow(job, handoff.claim(wanted, job.pk, entry, job.caching))  # type: ignore[arg-type] # one of Mode
     except (redis.Error, OSError) as error:
         logger.warning("Job %s is published without a look at the result cache: %s", job.pk, error)
         return False

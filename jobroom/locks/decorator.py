@@ -118,10 +118,9 @@ def _own_request(exclusive: Callable[..., Any], args: tuple[Any, ...]) -> Any:
 
 def _leads_to(task: Any, exclusive: Callable[..., Any]) -> bool:
     """Return whether the task's run is `exclusive`, perhaps under other decorators or Celery's own retry."""
-    for start in (task.run, getattr(task, "_orig_run", None)):
-        function: Any = start
-        while function is not None:
-            if function is exclusive or getattr(function, "__func__", None) is exclusive:
-                return True
-            function = getattr(function, "__wrapped__", None)
+    function: Any = task.run
+    while function is not None:
+        if function is exclusive or getattr(function, "__func__", None) is exclusive:
+            return True
+        function = getattr(function, "__wrapped__", None)
     return False

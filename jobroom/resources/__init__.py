@@ -12,8 +12,9 @@ They are declared with `declaration`; `instance` is one object in one process, `
 """
 
 from jobroom.resources.access import allowed_here, current
-from jobroom.resources.declaration import Resource, declared, resource
+from jobroom.resources.declaration import Resource, resource
 from jobroom.resources.exceptions import ResourceError, ResourceNotHere, ResourceNotReady, UnknownResource
+from jobroom.resources.registry import declared
 
 __all__ = [
     "Resource",

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from jobroom.resources.declaration import find
 from jobroom.resources.exceptions import ResourceNotHere
 from jobroom.resources.instance import Held
+from jobroom.resources.registry import find
 
 # The resources of this process, in a worker those of its queues.
 held: dict[str, Held] = {}

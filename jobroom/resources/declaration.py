@@ -1,13 +1,13 @@
 """`@resource`: a loader with a name, the queues whose workers hold it, and its options."""
 
 import dataclasses
-import difflib
 import inspect
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar, cast
 
-from jobroom.resources.exceptions import UnknownResource
+from jobroom.resources.access import current
+from jobroom.resources.registry import declared
 
 T = TypeVar("T")
 
@@ -34,8 +34,6 @@ class Resource(Generic[T]):
 
     def get(self) -> T:
         """Return the object as this process has it; raise ResourceNotHere outside a worker, ResourceNotReady before it is loaded."""
-        from jobroom.resources.access import current  # noqa: PLC0415 — resources.access imports this module
-
         return cast("T", current(self.name))
 
     def load(self, version: str | None) -> T:
@@ -51,10 +49,6 @@ class Resource(Generic[T]):
     def description(self) -> str:
         """The first line of the loader's docstring."""
         return (inspect.getdoc(self.loader) or "").partition("\n")[0]
-
-
-# All resources of this process by name, also those that it never loads.
-declared: dict[str, Resource[Any]] = {}
 
 
 def _takes_version(loader: Callable[..., Any]) -> bool:
@@ -106,24 +100,6 @@ def resource(
 
 def _place(loader: Callable[..., Any]) -> str:
     return f"{loader.__module__}.{getattr(loader, '__qualname__', loader)}"
-
-
-def find(name: str) -> Resource[Any]:
-    """Return the declared resource; raise UnknownResource with the nearest name."""
-    if name in declared:
-        return declared[name]
-    raise UnknownResource(f"There is no resource {name}. {suggestion(name)}")
-
-
-def suggestion(name: str) -> str:
-    """Return "Did you mean …?" for a name that is not declared."""
-    close = difflib.get_close_matches(name, declared, n=1)
-    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(declared)) or 'none'}."
-
-
-def served_by(queues: Sequence[str]) -> list[Resource[Any]]:
-    """Return the resources that a worker of `queues` holds, in the order of their declaration."""
-    return [made for made in declared.values() if set(made.queues) & set(queues)]
 
 
 def marked_parameters(run: Callable[..., Any]) -> tuple[str, ...]:

@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobroom import foreign, truncation
 from jobroom.conf import settings
-from jobroom.resources.declaration import Resource
 from jobroom.resources.exceptions import ResourceNotReady
 from jobroom.resources.memory import resident
+
+if TYPE_CHECKING:
+    from jobroom.resources.declaration import Resource
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class Held:
     # One load at a time in a process.
     turn = threading.RLock()
 
-    def __init__(self, resource: Resource[Any], changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, resource: "Resource[Any]", changed: Callable[[], None] = lambda: None) -> None:
         """Take the resource, and whom to notify when anything that `describe` says has changed."""
         self.resource = resource
         self.changed = changed

@@ -44,7 +44,9 @@ class Child(asynpool.Worker):
     def _make_child_methods(self, *args: Any, **kwargs: Any) -> None:
         base: Any = super()
         base._make_child_methods(*args, **kwargs)
-        self.wait_for_job = self._unless_outdated(self.wait_for_job, self.inq._reader)
+        # Without billiard's pipe a child cannot look for both: it ends when the pool ends it.
+        if (reader := getattr(self.inq, "_reader", None)) is not None:
+            self.wait_for_job = self._unless_outdated(self.wait_for_job, reader)
 
     def _unless_outdated(self, receive: Callable[[], Any], reader: Any) -> Callable[[], Any]:
         def wait_for_job() -> Any:

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -24,9 +24,10 @@ from jobroom.conf import settings
 from jobroom.events import heartbeat
 from jobroom.resources import access
 from jobroom.resources.board import Board
-from jobroom.resources.declaration import Resource, served_by
+from jobroom.resources.declaration import Resource
 from jobroom.resources.gate import Gate
 from jobroom.resources.instance import Held, State
+from jobroom.resources.registry import served_by
 from jobroom.resources.report import together
 from jobroom.resources.upkeep import TICK, Keeper
 from jobroom.resources.warmup import warm_connections, warm_schemas
@@ -125,10 +126,11 @@ class WorkerResources:
 
     def _children(self) -> dict[int, list[dict[str, Any]]]:
         """Return what each living child says of its resources."""
-        pool = getattr(getattr(self.controller, "pool", None), "_pool", None)
-        if self.board is None or pool is None:
+        if self.board is None or getattr(self.controller, "pool", None) is None:
             return {}
-        return self.board.read({process.pid for process in list(pool._pool)})
+        with suppress(AttributeError):  # a pool that has not started has no processes
+            return self.board.read(set(self.controller.pool.info["processes"]))
+        return {}
 
     def describe(self) -> dict[str, Any]:
         """Return what the heartbeat reports: every resource once, and which queues wait for which."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery.beat import event_t
 from celery.schedules import schedstate
+from celery.utils.time import maybe_make_aware
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
@@ -31,11 +32,11 @@ _PRIORITY = 5  # Celery's events have one; it is the same for all
 class Agenda:
     """The schedules as they were read last, and the heap of the times at which they are asked."""
 
-    def __init__(self, app: Any, when: Callable[[RowEntry, float], float]) -> None:
+    def __init__(self, app: Any, adjust: Callable[[float], float | None]) -> None:
         self.app = app
         self.entries: dict[int, RowEntry] = {}
         self.heap: list[Any] = []  # Celery's event_t
-        self._when = when
+        self._adjust = adjust  # how much sooner Celery looks than is said
         self._left_out: dict[int, str] = {}
         # Where reading all rows has come to (an id); None while that is not under way.
         self._at: int | None = None
@@ -135,6 +136,10 @@ class Agenda:
         self._left_out.pop(row.pk, None)
         self.entries[row.pk] = entry
         self._push(entry, state)
+
+    def _when(self, entry: RowEntry, seconds: float) -> float:
+        """Return the time of the entry's clock in so many seconds, since the epoch."""
+        return float(maybe_make_aware(entry.default_now()).timestamp() + (self._adjust(seconds) or 0))
 
     def _push(self, entry: RowEntry, state: schedstate) -> None:
         moment = self._when(entry, 0 if state.is_due else state.next)

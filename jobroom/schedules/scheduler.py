@@ -61,7 +61,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     producer: ClassVar[None] = None
 
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
-        self._agenda = Agenda(app, self._when)
+        self._agenda = Agenda(app, self.adjust)
         self._merged = False
         self._seen: datetime | None = None
         # Schedules whose row is not what was read: another scheduler took their run, or a run of theirs was given back.

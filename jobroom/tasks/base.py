@@ -112,22 +112,22 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
         if request.id is not None:
             logger.debug("Request: %r", request)
 
-    def _get_request(self) -> Any:
+    def _current_request(self) -> Any:
         # Every progress call asks for it: Celery's stack is read where it lies, because its own way there takes 2 µs. It
         # cannot be had faster otherwise: USE_FAST_LOCALS, Celery's switch, mixes up the jobs of a pool of threads.
         try:
             local = self.request_stack._local  # type: ignore[attr-defined]
             return local.__storage__[local.__ident_func__()]["stack"][-1]
         except (AttributeError, KeyError, IndexError):
-            return self._get_request_slowly()
+            return self._request_of_celery()
 
-    def _get_request_slowly(self) -> Any:
+    def _request_of_celery(self) -> Any:
         # Celery binds a class-based task when the app is finalized; `run()` may be called on one before that.
         if getattr(self, "request_stack", None) is None:
             self.bind(self.app)
-        return super()._get_request()  # type: ignore[misc]
+        return super().request
 
-    request = property(_get_request)
+    request = property(_current_request)
 
     @property
     def __trace__(self) -> Any:

@@ -1,90 +1,135 @@
-"""Which private names of Celery and kombu are used: each is listed with what happens without it, and a new one fails."""
+"""Private names of other packages: each is in the list, there in the pinned releases, and can be missing."""
 
 import ast
 import importlib
+import inspect
+import json
+import pkgutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from celery import current_app
+from celery import chain, chord, current_app, group
 from celery.app.amqp import AMQP
-from celery.app.task import Task
-from celery.backends.redis import RedisBackend
-from celery.beat import Scheduler
-from celery.canvas import _chord  # type: ignore[attr-defined]
-from celery.concurrency.prefork import TaskPool
-from celery.worker import WorkController
-from celery.worker.request import Request
+from celery.schedules import crontab
+from celery.worker import state
 from kombu.transport import redis, virtual
+from rest_framework import serializers
 
 import jobroom
-from jobroom import current_task
-from jobroom.celery import message_fetch
+from jobroom import checks, current_task, private_names
+from jobroom.celery import message_fetch, queue_messages
 from jobroom.celery.message_fetch import Take
-from jobroom.tasks import BaseTask
+from jobroom.celery.redeliveries import Request
+from jobroom.celery.results import ResultBackend
+from jobroom.celery.signatures import is_chain
+from jobroom.jobs.kept_serializers import Kept
+from jobroom.private_names import NAMES
+from jobroom.resources import pool_process
+from jobroom.schedules.services import settings_schedules
 from jobroom.testing.tasks import made_task
+from jobroom.workers.broker import QoS
+from jobroom.workflows import canvas
+from jobroom.workflows.engine import effects
 
-# Names that are faster, or do more, than public ones. Without one of them Jobroom does what is said here.
-OPTIONAL = {
-    "_state": (current_task, "celery._state.get_current_task: the public proxy is asked"),
-    "_local": (Task, "a task's request is read by Celery's own method"),
-    "_get_request": (Task, "the property of Celery is used"),
-    "_create_task_sender": (AMQP, "messages for later go to a worker at once, as with Celery"),
-    "_brpop_start": (redis.Channel, "messages are taken as kombu takes them"),
-    "_flush_brpop_reauth": (redis.Channel, "messages are taken as kombu takes them"),
-    "_create_client": (redis.Channel, "messages are taken as kombu takes them"),
-    "_deliver": (virtual.Transport, "messages are taken as kombu takes them"),
-    "_process_task": (WorkController, "a request that cannot be handed to the pool is Celery's to deal with"),
-    "_quick_release": (WorkController, "the place of a request that failed is free after the next one"),
-    "_call_task_errbacks": (RedisBackend, "an errback that cannot be called is logged"),
-    "_get_result_meta": (RedisBackend, "asked for with `result_extended` alone"),
-    "_set_with_state": (RedisBackend, "Celery's own way to keep a result"),
-}
-# What reads a Redis broker, whose lists have no public interface, and beat, which computes its moments there: `jobroom.W005` warns of releases that were not tried.
-BROKER = {
-    "_q_for_pri": redis.Channel, "_get_message_priority": redis.Channel, "_remove_from_indices": redis.QoS,
-    "_channels": redis.MultiChannelPoller, "_delivered": virtual.QoS, "_queue_cycle": redis.Channel,
-    "_already_revoked": Request, "_payload": Request, "_unroll_body": _chord, "_pool": TaskPool,
-    "_when": Scheduler,
+ROOT = Path(jobroom.__file__).parent
+
+# What others document although it begins with an underscore, or what they tell a subclass to override.
+DOCUMENTED = {
+    "_meta", "_default_manager", "_state", "_request",  # Django, REST framework
+    "_replace", "_asdict", "_exit", "_current_frames",  # Python
 }  # fmt: skip
-# Made in `__init__`, not in the class.
-OF_INSTANCES = {
-    "_state",
-    "_local",
-    "_channels",
-    "_delivered",
-    "_queue_cycle",
-    "_already_revoked",
-    "_payload",
-    "_pool",
-    "_quick_release",
-}
-# Of Python, Django, REST framework, crontab's text, and our own from another module.
-OTHERS = {
-    "_MAX_STR_VALUE_SIZE", "_active_tick", "_asdict", "_current_frames", "_default_manager", "_exit", "_keys", "_meta", "_new",
-    "_orig_hour", "_orig_minute", "_reader", "_replace", "_request",
+# Names of our own classes, used by a module beside the one that has them.
+OURS = {
+    ("workflows/dictionaries", "_value"), ("workflows/dictionaries", "_returns"), ("workflows/dictionaries", "_keys"),
+    ("workflows/external_nodes", "_new"), ("workflows/subworkflow", "_new"), ("workflows/services", "_active_tick"),
+    ("workflows/dyrygent_compatibility", "_active_tick"), ("workflows/node_forms", "_answers"), ("workflows/node_forms", "_read"), ("workflows/nodes", "_waits"),
+    ("workflows/commands/workflow", "_"), ("schedules/receivers", "_schedules_restart"), ("celery/tracker", "_take"),
+    ("events/heartbeat", "_pool"),
 }  # fmt: skip
+BY_NAME = {"getattr", "hasattr", "setattr", "delattr", "attrgetter"}
 
 
-def private_names():
-    """Return the private names that the package takes from elsewhere: those that the module itself never defines."""
-    found = set()
-    for path in Path(jobroom.__file__).parent.rglob("*.py"):
-        if {"tests", "testing", "migrations"} & set(path.parts):
+def is_private(name):
+    return name in {"__storage__", "__ident_func__"} or (name.startswith("_") and not name.endswith("_"))
+
+
+def reaches(tree):
+    """Yield the private names that a module takes from what is not its own."""
+    nodes = list(ast.walk(tree))
+    own = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    own |= {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) and is_self(n.value)}
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            if is_private(node.attr) and (node.attr not in own or ast.unparse(node.value) in {"super()", "base"}):
+                yield node.attr
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            whole = f".{getattr(node, 'module', '')}"
+            yield from (a.name for a in node.names if is_private(a.name) or "._" in f"{whole}.{a.name}")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in BY_NAME:
+            yield from named(node.args)
+
+
+def is_self(node):
+    return isinstance(node, ast.Name) and node.id in {"self", "cls"}
+
+
+def named(arguments):
+    """Yield the private names among arguments of `getattr` and the like; of f"_one_{this}" its beginning."""
+    for said in arguments:
+        if isinstance(said, ast.Constant) and isinstance(said.value, str) and is_private(said.value):
+            yield said.value
+        elif isinstance(said, ast.JoinedStr) and getattr(said.values[0], "value", "").startswith("_"):
+            yield said.values[0].value
+
+
+def overridden():
+    """Yield the private methods of others that a class of ours replaces."""
+    for found in pkgutil.walk_packages(jobroom.__path__, "jobroom."):
+        if {"tests", "testing", "migrations"} & set(found.name.split(".")):
             continue
-        nodes = list(ast.walk(ast.parse(path.read_text())))
-        own = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-        own |= {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
-        used = {n.attr for n in nodes if isinstance(n, ast.Attribute) and n.attr.startswith("_")}
-        found |= {name for name in used - own if not name.endswith("__")}
-    return found
+        module = importlib.import_module(found.name)
+        for kind in vars(module).values():
+            if inspect.isclass(kind) and kind.__module__ == found.name:
+                for name, value in vars(kind).items():
+                    if is_private(name) and inspect.isfunction(value):
+                        others = [base for base in kind.__mro__[1:] if not base.__module__.startswith("jobroom")]
+                        if any(name in vars(base) and inspect.isfunction(vars(base)[name]) for base in others):
+                            yield found.name.removeprefix("jobroom.").replace(".", "/"), name
 
 
-def test_each_private_name_is_listed_and_there():
-    assert private_names() - OPTIONAL.keys() - BROKER.keys() - OTHERS == set()
-    owners = {name: owner for name, (owner, _) in OPTIONAL.items()} | BROKER
-    assert [name for name, owner in owners.items() if name not in OF_INSTANCES and not hasattr(owner, name)] == []
+def test_the_list_names_each_private_name_of_others_that_is_used():
+    found = set(overridden())
+    for path in ROOT.rglob("*.py"):
+        place = path.relative_to(ROOT).with_suffix("")
+        if {"tests", "testing", "migrations"} & set(place.parts):
+            continue
+        found |= {(place.as_posix(), name) for name in reaches(ast.parse(path.read_text()))}
+    listed = {(place, name.name) for name in NAMES for place in name.used_in.split(", ")}
+    assert {pair for pair in found if pair[1] not in DOCUMENTED} - OURS == listed
+
+
+def test_what_is_listed_is_there_in_the_pinned_releases():
+    assert private_names.missing() == checks.names_of_others() == []
+
+
+def test_a_name_that_is_gone_is_warned_of(monkeypatch):
+    monkeypatch.delattr(AMQP, "_create_task_sender")
+    (warning,) = checks.names_of_others()
+    assert "celery.app.amqp.AMQP has no _create_task_sender" in warning.msg
+    assert "messages for later go to a worker at once" in warning.msg
+
+
+def places(name):
+    return ", ".join(f"`{place}.py`" for place in name.used_in.split(", "))
+
+
+def test_the_reference_lists_them():
+    rows = [f"| `{n.name}` | `{n.owner.replace(':', '.')}` | {places(n)} | {n.without} |" for n in NAMES]
+    text = (ROOT.parent / "docs/reference/supported-versions.md").read_text()
+    section = text.partition("## Private names")[2].partition("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
 
 
 def test_without_its_fast_name_the_running_task_is_asked_by_the_public_one(monkeypatch):
@@ -107,20 +152,22 @@ def test_without_its_fast_name_the_running_task_is_asked_by_the_public_one(monke
             _task_stack.pop()
 
 
-def test_without_its_stack_a_request_is_read_by_celerys_own_method(monkeypatch):
+@pytest.mark.parametrize("stack", ["no _local", "no __storage__", "no __ident_func__"])
+def test_without_its_stack_a_request_is_read_by_celerys_public_property(monkeypatch, stack):
     def run(): ...
 
     with made_task(run, name="test.request") as task:
         task.push_request(id="a")
         try:
-            fast = task.request
-            monkeypatch.setattr(type(task), "request_stack", SimpleNamespace(top=fast), raising=False)
-            vars(task).pop("request_stack", None)
+            fast, local = task.request, SimpleNamespace(__storage__={}, __ident_func__=lambda: 1)
+            if stack.startswith("no __"):
+                delattr(local, stack[3:])
+            without = SimpleNamespace(top=fast) if stack == "no _local" else SimpleNamespace(top=fast, _local=local)
+            monkeypatch.setattr(task, "request_stack", without)
             assert task.request is fast
         finally:
             monkeypatch.undo()
             task.pop_request()
-    assert isinstance(task, BaseTask)
 
 
 @pytest.mark.parametrize("supported", [True, False])
@@ -128,4 +175,123 @@ def test_without_one_of_kombus_parts_messages_are_taken_as_kombu_takes_them(monk
     assert message_fetch.SUPPORTED
     monkeypatch.setattr(message_fetch, "SUPPORTED", supported)
     with current_app.connection_for_read() as connection:
-        assert Take(connection.default_channel, on=True).on is supported
+        channel = connection.default_channel
+        assert Take(channel, on=True).on is supported
+        monkeypatch.delattr(channel, "_queue_cycle")
+        assert not Take(channel, on=True).on
+
+
+def test_names_of_lists_and_priorities_are_kombus(monkeypatch):
+    with current_app.connection_for_read() as connection:
+        channel = connection.default_channel
+
+        def made():
+            messages = [{"properties": {"priority": given}} for given in (0, 4, "9", 77, -3, None, "x")] + [{}]
+            return (
+                [queue_messages.list_key(channel, "q", step) for step in range(10)],
+                [queue_messages._priority(channel, message) for message in messages],
+            )
+
+        fast = made()
+        monkeypatch.delattr(redis.Channel, "_q_for_pri")
+        monkeypatch.delattr(virtual.Channel, "_get_message_priority")
+        assert made() == fast
+
+
+def test_without_kombus_table_all_is_put_back_as_with_kombu(monkeypatch):
+    monkeypatch.setattr(state, "active_requests", [SimpleNamespace(message=SimpleNamespace(delivery_tag="a"))])
+    given_back = []
+    monkeypatch.setattr(message_fetch.QoS, "restore_unacked", lambda self, client=None: given_back.append(self))
+    qos = object.__new__(QoS)
+    qos.restore_unacked()
+    assert given_back == [qos]
+
+
+def test_without_its_table_a_request_knows_all_the_same_that_it_was_revoked(monkeypatch):
+    request = SimpleNamespace(id="r", task=SimpleNamespace(acks_late=True, reject_on_worker_lost=True))
+    lost = SystemExit()
+    assert Request._goes_back(request, lost)
+    monkeypatch.setattr(state, "revoked", {"r"})
+    assert not Request._goes_back(request, lost)
+
+
+@pytest.mark.parametrize(
+    "given", [{"minute": "*/20", "hour": "3,4"}, {"day_of_week": "mon-fri"}, {"day_of_month": "1"}]
+)
+def test_without_its_text_a_crontab_of_the_settings_names_the_same_moments(given):
+    def fields(row):
+        return {
+            name: getattr(crontab(**{name: getattr(row, name)}), name) for name in settings_schedules.CRONTAB_FIELDS
+        }
+
+    value = crontab(**given, app=current_app)
+    fast = settings_schedules._crontab(value)
+    for field in settings_schedules.CRONTAB_FIELDS:
+        delattr(value, f"_orig_{field}")
+    slow = settings_schedules._crontab(value)
+    assert fields(slow) == fields(fast)
+    assert slow.timezone == fast.timezone
+
+
+def test_a_serializer_that_keeps_its_context_elsewhere_is_made_for_each_row():
+    class Shown(serializers.Serializer):
+        name = serializers.SerializerMethodField()
+
+        def get_name(self, row):
+            return f"{row} {self.context['user']}"
+
+    class Elsewhere(Shown):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.kept = vars(self).pop("_context")
+
+        @property
+        def context(self):
+            return self.kept
+
+    kept = Kept()
+    for _ in range(2):
+        assert kept.shown(Elsewhere, 1, user="ada") == kept.shown(Shown, 1, user="ada") == {"name": "1 ada"}
+
+
+def test_without_billiards_pipe_a_pool_process_receives_as_billiard_does(monkeypatch):
+    def receive(): ...
+
+    def methods(self):
+        self.wait_for_job = receive
+
+    monkeypatch.setattr(pool_process.asynpool.Worker, "_make_child_methods", methods)
+    child = object.__new__(pool_process.Child)
+    child.inq = SimpleNamespace()
+    child._make_child_methods()
+    assert child.wait_for_job is receive
+
+
+def test_without_celerys_way_of_taking_it_apart_a_chord_stays_one_step(monkeypatch):
+    def run(*args): ...
+
+    with made_task(run) as task:
+        steps = [chord([task.s(), task.s()], chain(task.s(), group(task.s(), task.s()))), task.s()]
+        assert len(canvas._steps(steps)) == 3
+        monkeypatch.delattr(chord, "_unroll_body")
+        assert canvas._steps(steps) == steps
+        assert is_chain(task.s() | task.s())
+        assert not any(is_chain(one) for one in (task.s(), group(task.s()), steps[0], None))
+
+
+def test_without_celerys_way_errbacks_are_not_called_and_the_log_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(effects, "record", lambda workflow, node: {"i": "job", "f": [[]]})
+    monkeypatch.setattr(effects, "current_app", SimpleNamespace(backend=SimpleNamespace()))
+    effects.call_errbacks("w", "2/0")
+    assert "The errbacks of node 2 of workflow w could not be called" in caplog.text
+
+
+def test_without_its_extended_form_a_result_is_kept_all_the_same(monkeypatch):
+    backend = ResultBackend(app=current_app)
+    backend._extended = True
+    request = SimpleNamespace(group="g", parent_id="p")
+    extended = backend._meta(1, "SUCCESS", None, request)
+    monkeypatch.delattr("celery.backends.base.Backend._get_result_meta")
+    plain = backend._meta(1, "SUCCESS", None, request)
+    for key in ("status", "result", "traceback", "group_id", "parent_id"):
+        assert json.dumps(plain[key]) == json.dumps(extended[key])

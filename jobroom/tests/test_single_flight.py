@@ -27,7 +27,7 @@ def entry(job, **more):
 
 
 def claim(job, asked=None, mode=""):
-    verdict = single_flight.claim(asked or asking(), job, entry(job), mode)
+    verdict = handoff.claim(asked or asking(), job, entry(job), mode)
     return verdict.answer or (f"{verdict.kind} {verdict.leader}".strip())
 
 

@@ -29,7 +29,7 @@ class Message:
         self.payload: tuple[list[object], dict[str, object], dict[str, object]] = (list(args), {}, {})
         self.raw = json.dumps({"headers": self.headers, "body": "x"})
         self.channel = self
-        self._popped = (queue.encode(), self.raw.encode())
+        self.popped = (queue.encode(), self.raw.encode())
         self.acknowledged = False
 
     def ack(self) -> None:

@@ -110,12 +110,9 @@ class VersionedForm(forms.ModelForm):  # type: ignore[type-arg]
         # What formsets add to a form of an inline (the row, its parent, DELETE) is none of what it shows.
         return [name for name in self.base_fields if name != FIELD and name in self.fields]
 
-    def _clean_fields(self) -> None:
-        super()._clean_fields()  # type: ignore[misc]
-        self.cleaned_data.pop(FIELD, None)  # others take all of these for columns
-
     def clean(self) -> Any:
         """Compare with what is stored now; both are shown, and the next save is meant."""
+        self.cleaned_data.pop(FIELD, None)  # others take all of these for columns
         cleaned = super().clean()
         given = self.data.get(self.add_prefix(FIELD))
         stored = self._stored() if given and self.instance.pk else None

@@ -16,7 +16,7 @@ from kombu.utils.json import loads
 
 from jobroom.celery import delayed, message_fetch, transport
 from jobroom.celery.connections import pooled
-from jobroom.celery.queue_messages import Queues
+from jobroom.celery.queue_messages import Queues, list_key
 
 # Messages of a queue that are read at once when one of them is looked for.
 CHUNK = 500
@@ -64,7 +64,7 @@ class Broker:
 
     def drop(self, tag: str) -> None:
         """Acknowledge a message in the name of the worker that cannot do it any more."""
-        self.channel.qos._remove_from_indices(tag).execute()
+        message_fetch.acknowledge(self.channel, tag)
 
     def waiting(self, queue: str) -> Iterator[str]:
         """Yield the job of each message that waits in a queue, at every priority, the next one of each first.
@@ -72,7 +72,7 @@ class Broker:
         What is taken from the queue meanwhile moves the rest, away from where is read: nothing is left out.
         """
         for step in self.channel.priority_steps:
-            name, end = self.channel._q_for_pri(queue, step), -1
+            name, end = list_key(self.channel, queue, step), -1
             while texts := self.channel.client.lrange(name, end - CHUNK + 1, end):
                 yield from (str(loads(_text(text))["headers"].get("id")) for text in reversed(texts))
                 end -= CHUNK
@@ -90,7 +90,7 @@ class QoS(message_fetch.QoS):
         """Put back what does not run here; all of it when the worker stops."""
         # Their values: None or False when the worker goes on, else its exit status, which may be 0.
         flags: list[Any] = [state.should_stop, state.should_terminate]
-        delivered: Any = self._delivered
+        delivered: Any = getattr(self, "_delivered", None) or {}
         if all(flag is None or flag is False for flag in flags):
             for request in list(state.active_requests):
                 delivered.pop(request.message.delivery_tag, None)

@@ -8,8 +8,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from celery.canvas import Signature, _chain, chord, chunks, group, maybe_signature
+from celery.canvas import Signature, chord, chunks, group, maybe_signature
 
+from jobroom.celery.signatures import is_chain
 from jobroom.workflows.graph import Node, Ref
 
 # No result comes before.
@@ -75,7 +76,7 @@ class Reader:
     def _read(self, canvas: Any, before: Part, given: Given) -> Part:
         if isinstance(canvas, chunks):
             return self._group(canvas.group(), before, given)
-        if isinstance(canvas, _chain):
+        if is_chain(canvas):
             return self._chain(canvas, before, given)
         if isinstance(canvas, chord):
             return self._chord(canvas, before, given)
@@ -226,20 +227,21 @@ def _steps(steps: Sequence[Any]) -> list[Any]:
     for step in steps:
         before: Any = found[-1] if found else None
         if isinstance(before, chord) and _led_by_task(before.body) and isinstance(before.body.tasks[-1], group):
-            unrolled: Any = before
-            found[-1:] = unrolled._unroll_body()
+            # A release of Celery that does not take it apart has no such method.
+            unroll = getattr(before, "_unroll_body", None)
+            found[-1:] = [before] if unroll is None else unroll()
         found.append(step)
     return found
 
 
 def _own_args(canvas: Any) -> tuple[Any, ...]:
     """Return arguments that a chain, group or chord was called with; a signature's own are its node's."""
-    return tuple(canvas.args or ()) if isinstance(canvas, _chain | chord | group) else ()
+    return tuple(canvas.args or ()) if is_chain(canvas) or isinstance(canvas, chord | group) else ()
 
 
 def _led_by_task(body: Any) -> bool:
     """Return whether a chord's body is a chain that Celery takes apart where the chord is a step of a chain."""
-    return isinstance(body, _chain) and bool(body.tasks) and not isinstance(body.tasks[0], group)
+    return is_chain(body) and bool(body.tasks) and not isinstance(body.tasks[0], group)
 
 
 def _joined(first: Sequence[Any], *more: Sequence[Any]) -> tuple[Any, ...]:

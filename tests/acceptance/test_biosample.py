@@ -7,7 +7,8 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from biosample.models import State, Submission
+from biosample.models import Submission
+from biosample.states import State
 from biosample.tasks import FetchStatusTask
 from biosample.tests.usi_server import PASSWORD, USER, UsiServer, sample
 from jobroom.testing import wait_until

@@ -9,7 +9,7 @@ from typing import Annotated
 import pytest
 from django.core.management import call_command
 
-from jobroom.arguments import Schema
+from jobroom.arguments import Schema, encryption
 from jobroom.arguments.redaction import Secret
 from jobroom.celery import tracker
 from jobroom.jobs import calls, gate
@@ -31,7 +31,7 @@ WAYS = {
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Count how often the arguments are validated, looked through for what cannot be stored and for secrets, and keyed."""
+    """Count how often the arguments are validated, looked through for what cannot be stored and for secrets, keyed and sealed."""
     times: Counter[str] = Counter()
 
     def count(owner, name, step):
@@ -50,6 +50,7 @@ def counted(monkeypatch):
     count(calls, "hide_arguments", "secrets")
     count(tracker, "hide_arguments", "secrets")
     count(calls, "question", "question")
+    count(encryption, "seal", "sealed")
     return times
 
 
@@ -62,7 +63,7 @@ def test_each_step_is_done_once(way, counted, as_staff, empty_redis, django_capt
         counted.clear()
         with django_capture_on_commit_callbacks(execute=True):
             WAYS[way](as_staff)
-        assert counted == {"validated": 1, "storability": 1, "secrets": 1, "question": 1}
+        assert counted == {"validated": 1, "storability": 1, "secrets": 1, "question": 1, "sealed": 1}
     job = Job.objects.get()
     assert (job.state, job.kwargs["day"], job.kwargs["code"]) == (State.QUEUED, "2026-02-03", "••••••")
 

@@ -317,7 +317,8 @@ def _interval(every: timedelta) -> IntervalSchedule:
 
 
 def _crontab(value: crontab) -> CrontabSchedule:
-    given = {field: getattr(value, f"_orig_{field}") for field in CRONTAB_FIELDS}
+    # As it was written; where Celery does not keep that, the numbers that it means.
+    given = {field: getattr(value, f"_orig_{field}", getattr(value, field)) for field in CRONTAB_FIELDS}
     fields = {
         field: str(spec) if isinstance(spec, str | int) else ",".join(str(number) for number in sorted(spec))
         for field, spec in given.items()

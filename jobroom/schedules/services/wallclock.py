@@ -23,11 +23,11 @@ _Clock = tuple[int, int]
 class WallClock(TzAwareCrontab):  # type: ignore[misc]
     """A crontab in its own time zone that is right on the days when clocks go forward or back."""
 
-    def __init__(self, *args: Any, tz: tzinfo, **kwargs: Any) -> None:
-        super().__init__(*args, tz=tz, **kwargs)
+    def __init__(self, minute: Any = "*", hour: Any = "*", *args: Any, tz: tzinfo, **kwargs: Any) -> None:
+        super().__init__(minute, hour, *args, tz=tz, **kwargs)
         self._clock: list[_Clock] = sorted(product(self.hour, self.minute))
         self._times = frozenset(self._clock)
-        fields = (str(self._orig_minute), str(self._orig_hour))
+        fields = (str(minute), str(hour))
         #: whether it says how often it runs, and not at which times of the day
         self.is_frequent = len(self.hour) == 24 or any("*" in field or "/" in field for field in fields)
 

@@ -10,7 +10,7 @@ from django.db.models import Q
 from jobroom.conf import settings
 from jobroom.tasks.admin_mail import get_admin_emails
 from jobroom.users import User
-from jobroom.workers.doctor import SHOWN, Check, Found, error, ok, our_tasks, shortened, warning
+from jobroom.workers.doctor.findings import SHOWN, Check, Found, error, ok, our_tasks, shortened, warning
 
 # What kombu waits for an acknowledgement where no one says otherwise, in seconds.
 USUAL_VISIBILITY = 3600

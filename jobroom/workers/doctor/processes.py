@@ -10,7 +10,7 @@ from jobroom import redis
 from jobroom.celery import beat
 from jobroom.events import heartbeat
 from jobroom.jobs.gate import default_queue
-from jobroom.workers.doctor import Check, Found, error, ok, our_tasks, shortened, warning
+from jobroom.workers.doctor.findings import Check, Found, error, ok, our_tasks, shortened, warning
 from jobroom.workers.rescue import living_and_gone
 
 # Seconds by which a clock may be wrong: schedules and times to come are up to so much early or late.

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from jobroom import redis
 from jobroom.celery import beat
 from jobroom.workers import doctor
-from jobroom.workers.doctor import configuration, processes
+from jobroom.workers.doctor import configuration, findings, processes
 from jobroom.workers.tests.engine import worker
 from jobroom.workers.tests.test_probes import all_there
 
@@ -88,7 +88,7 @@ def test_admins_without_an_address(settings, django_user_model):
 
 
 def test_a_queue_of_a_task_that_no_one_serves():
-    queues = sorted({doctor.processes.default_queue(task) for task in doctor.our_tasks()})
+    queues = sorted({doctor.processes.default_queue(task) for task in findings.our_tasks()})
     worker("all@a/1", queues=queues)
     assert only(processes.queues).state == "ok"
     worker("all@a/1", queues=[queue for queue in queues if queue != "heavy"])
@@ -197,7 +197,7 @@ def test_the_worst_comes_first_and_decides_the_exit_code(capsys, settings):
 
 
 def test_warnings_count_with_strict_alone(monkeypatch):
-    monkeypatch.setattr(doctor, "examine", lambda: [doctor.warning("x", "y", "z")])
+    monkeypatch.setattr(doctor, "examine", lambda: [findings.warning("x", "y", "z")])
     call_command("doctor")
     with pytest.raises(SystemExit):
         call_command("doctor", strict=True)

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from celery import current_app
-from celery.canvas import Signature, _chain, chord, group
+from celery.canvas import Signature, chord, group
 from celery.utils import uuid
 from django.db import transaction
 
 from jobroom import redis
 from jobroom.celery.routes import queue_of
+from jobroom.celery.signatures import is_chain
 from jobroom.jobs.models import Job
 from jobroom.workflows.engine import keys, loader, scripts
 from jobroom.workflows.engine.keys import NODE_STATES, NodeState
@@ -35,7 +36,7 @@ def beside(workflow_id: str, node: str, signature: Any, *, send: bool) -> tuple[
     single signature, and redis errors.
     """
     signature = current_app.signature(signature)
-    if isinstance(signature, _chain | chord | group):
+    if is_chain(signature) or isinstance(signature, chord | group):
         raise TypeError(
             "Only a single signature can be added to a chord here. Give the job's place to a canvas: self.replace."
         )
