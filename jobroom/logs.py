@@ -2,7 +2,7 @@
 
 import logging
 
-from jobroom import foreign, truncation
+from jobroom import safe_text, truncation
 from jobroom.arguments.redaction import hide_in_text, running
 from jobroom.conf import settings
 from jobroom.control_characters import escaped
@@ -55,7 +55,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:  # noqa: BLE001 — the boundary: arguments of log lines are foreign code
-        return f"{foreign.text_of(record.msg)} (it cannot be written: {foreign.error_text(error)})"
+        return f"{safe_text.text_of(record.msg)} (it cannot be written: {safe_text.error_text(error)})"
 
 
 class ProbeFilter(logging.Filter):

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from jobroom import foreign, redis, truncation
+from jobroom import redis, safe_text, truncation
 from jobroom.exceptions import RedisUnavailable
 
 logger = logging.getLogger(__name__)
@@ -63,20 +63,20 @@ def isolated(chore: str, row: object) -> Iterator[None]:
     except AWAY:
         raise
     except Exception as error:  # the boundary: see above
-        logger.exception("%s: %s could not be processed, the others go on", chore, foreign.text_of(row))
+        logger.exception("%s: %s could not be processed, the others go on", chore, safe_text.text_of(row))
         note(chore, row, error)
 
 
 def note(chore: str, row: object, error: BaseException) -> None:
     """Count a fault of a chore."""
-    said = truncation.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", _LONGEST)
+    said = truncation.shorten(f"{safe_text.error_type(error)}: {safe_text.error_text(error)}", _LONGEST)
     with suppress(redis.Error, OSError):
         client = redis.client()
         before: Any = client.hget(_key(), chore)
         count = (json.loads(before)["count"] if before else 0) + 1
         fault = {
             "count": count,
-            "row": truncation.shorten(foreign.text_of(row), _LONGEST),
+            "row": truncation.shorten(safe_text.text_of(row), _LONGEST),
             "error": said,
             "at": time.time(),
         }

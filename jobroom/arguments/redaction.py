@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 
 from kombu.utils.json import dumps, loads
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.arguments import encryption
 from jobroom.conf import settings
 
@@ -85,7 +85,7 @@ def hide(value: Any, depth: int = 0, secrets: typing.AbstractSet[str] = frozense
 def _hidden_values(value: Mapping[Any, Any], depth: int, secrets: typing.AbstractSet[str]) -> dict[Any, Any]:
     return {
         (_without(k, secrets) if isinstance(k, str) else k): (
-            HIDDEN if is_secret_name(foreign.text_of(k)) else hide(v, depth + 1, secrets)
+            HIDDEN if is_secret_name(safe_text.text_of(k)) else hide(v, depth + 1, secrets)
         )
         for k, v in value.items()
     }
@@ -286,12 +286,12 @@ def _texts(value: Any, is_secret: bool, depth: int = 0) -> Iterator[str]:
         value, is_secret = _unsealed(value), True
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _texts(item, is_secret or is_secret_name(foreign.text_of(key)), depth + 1)
+            yield from _texts(item, is_secret or is_secret_name(safe_text.text_of(key)), depth + 1)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
             yield from _texts(item, is_secret, depth + 1)
     elif is_secret and value is not None and not isinstance(value, bool):
-        yield foreign.text_of(value)
+        yield safe_text.text_of(value)
 
 
 def secret_arguments(function: Callable[..., Any] | None, args: Any, kwargs: Any) -> list[str]:

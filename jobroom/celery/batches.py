@@ -25,7 +25,7 @@ from celery import signals
 from celery.exceptions import Ignore, Retry
 from kombu.utils.json import dumps, loads
 
-from jobroom import foreign, redis
+from jobroom import redis, safe_text
 from jobroom.arguments import encryption, redaction, schema_of
 from jobroom.arguments.redaction import hide_in_text
 from jobroom.celery import delayed, unavailable_services
@@ -153,7 +153,7 @@ def _failed(sender: Any, task_id: str, exception: BaseException, **_: Any) -> No
     if not isinstance(getattr(sender, "batch", None), Batch) or isinstance(exception, BatchFailed | Retry | Ignore):
         return
     try:
-        end_with([(task_id, "failed")], hide_in_text(foreign.error_text(exception))[:1000])
+        end_with([(task_id, "failed")], hide_in_text(safe_text.error_text(exception))[:1000])
     except (redis.Error, OSError) as error:
         logger.warning("The batch of job %s is ended by the recorder: %s", task_id, error)
 

@@ -18,7 +18,7 @@ from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-from jobroom import foreign, redis
+from jobroom import redis, safe_text
 from jobroom.celery import known_tasks, message_check, pauses, redeliveries, rejection, task_limits
 from jobroom.conf import settings
 from jobroom.events import heartbeat
@@ -52,7 +52,9 @@ class Consumer(CeleryConsumer):
             with suppress(AttributeError):
                 controller._quick_release()
             _forget(controller, request)
-            reason = f"The worker cannot hand it to its pool: {foreign.error_type(error)}: {foreign.error_text(error)}"
+            reason = (
+                f"The worker cannot hand it to its pool: {safe_text.error_type(error)}: {safe_text.error_text(error)}"
+            )
             rejection.refuse(rejection.read(request.message), kind="invalid", reason=reason)
             request.reject(requeue=False)
 
@@ -76,9 +78,11 @@ class Consumer(CeleryConsumer):
             except away:
                 raise
             except Exception as error:  # noqa: BLE001 — the boundary: see above
-                said = f"{foreign.error_type(error)}: {foreign.error_text(error)}"
+                said = f"{safe_text.error_type(error)}: {safe_text.error_text(error)}"
                 reason = (
-                    foreign.error_text(error) if isinstance(error, InvalidTaskError) else f"It cannot be read ({said})."
+                    safe_text.error_text(error)
+                    if isinstance(error, InvalidTaskError)
+                    else f"It cannot be read ({said})."
                 )
                 self._refuse(message, "invalid", reason, error)
             finally:
@@ -96,7 +100,7 @@ class Consumer(CeleryConsumer):
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Refuse a message that is no call of a task, or whose content type is not accepted."""
-        self._refuse(message, "invalid", foreign.error_text(exc), exc)
+        self._refuse(message, "invalid", safe_text.error_text(exc), exc)
         signals.task_rejected.send(sender=self, message=message, exc=exc)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
@@ -106,8 +110,10 @@ class Consumer(CeleryConsumer):
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Refuse a message whose content cannot be decoded."""
-        kind = foreign.text_of(message.content_type)
-        self._refuse(message, "undecodable", f"Its content ({kind}) cannot be decoded: {foreign.error_text(exc)}", exc)
+        kind = safe_text.text_of(message.content_type)
+        self._refuse(
+            message, "undecodable", f"Its content ({kind}) cannot be decoded: {safe_text.error_text(exc)}", exc
+        )
 
     def _refuse(self, message: Any, kind: str, reason: str, error: Exception | None = None) -> None:
         rejection.refuse(rejection.read(message), kind=kind, reason=reason, error=error)

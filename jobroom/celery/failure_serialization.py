@@ -10,7 +10,7 @@ from typing import Any
 
 from celery.exceptions import Ignore, Reject, Retry
 
-from jobroom import foreign, truncation
+from jobroom import safe_text, truncation
 from jobroom.conf import settings
 from jobroom.exceptions import TaskEscaped, TaskFailed
 
@@ -42,14 +42,14 @@ def _seal(info: Any) -> None:
         error.exc = None if error.exc is None else TaskFailed(_short(error.exc))
         safe: BaseException = Retry(error.message, error.exc, error.when, is_eager=error.is_eager)
     elif issubclass(kind, Reject):
-        safe = Reject(foreign.text_of(error.reason), requeue=bool(error.requeue))
+        safe = Reject(safe_text.text_of(error.reason), requeue=bool(error.requeue))
     elif issubclass(kind, Ignore):
         safe = Ignore(_short(error))
     else:
         safe = TaskFailed(_short(error))
     info.type, info.exception = type(safe), safe
-    info.traceback = truncation.shorten(foreign.text_of(info.traceback), settings.TRACEBACK_LIMIT)
+    info.traceback = truncation.shorten(safe_text.text_of(info.traceback), settings.TRACEBACK_LIMIT)
 
 
 def _short(error: BaseException) -> str:
-    return truncation.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", settings.ERROR_LIMIT)
+    return truncation.shorten(f"{safe_text.error_type(error)}: {safe_text.error_text(error)}", settings.ERROR_LIMIT)

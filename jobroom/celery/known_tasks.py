@@ -7,7 +7,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import NotRegistered
 
-from jobroom import foreign, redis
+from jobroom import redis, safe_text
 from jobroom.events import heartbeat
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def those_who_know(task: str) -> list[heartbeat.Worker]:
 
 def words(error: Any, task: str) -> str:
     """Return the text of an error of Celery's result; where a foreign worker did not know the task, what to do."""
-    text = foreign.error_text(error)
+    text = safe_text.error_text(error)
     if not isinstance(error, NotRegistered) or " knows the task " in text or " know the task " in text:
         return text
     return unknown_task(task, "")

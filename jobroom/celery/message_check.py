@@ -4,7 +4,7 @@ from typing import Any
 
 from celery.exceptions import InvalidTaskError
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.arguments import storable
 from jobroom.celery import payload_limits
 
@@ -41,8 +41,8 @@ def _are_limits(limits: Any) -> bool:
 def check_call(args: Any, kwargs: Any, embed: Any) -> None:
     """Raise InvalidTaskError when a decoded message is no call of a task."""
     if not isinstance(args, list | tuple):
-        raise InvalidTaskError(f"Its positional arguments are no list, but {foreign.class_name(args)}.")
+        raise InvalidTaskError(f"Its positional arguments are no list, but {safe_text.class_name(args)}.")
     if not isinstance(kwargs, dict):
-        raise InvalidTaskError(f"Its named arguments are no object, but {foreign.class_name(kwargs)}.")
+        raise InvalidTaskError(f"Its named arguments are no object, but {safe_text.class_name(kwargs)}.")
     if not isinstance(embed, dict | None):
-        raise InvalidTaskError(f"What it carries of its canvas is no object, but {foreign.class_name(embed)}.")
+        raise InvalidTaskError(f"What it carries of its canvas is no object, but {safe_text.class_name(embed)}.")

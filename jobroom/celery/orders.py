@@ -29,7 +29,7 @@ from typing import Any
 from celery import signals
 from celery.worker import control
 
-from jobroom import foreign, redis
+from jobroom import redis, safe_text
 from jobroom.celery import stacks
 from jobroom.events import heartbeat
 
@@ -93,7 +93,7 @@ class Listener(threading.Thread):
         try:
             done = {"done": _ACTIONS[action](self, argument)}
         except Exception as error:  # noqa: BLE001 — the boundary: who gave the order learns why it failed
-            done = {"error": foreign.error_text(error) or foreign.error_type(error)}
+            done = {"error": safe_text.error_text(error) or safe_text.error_type(error)}
         logger.info("Order %s %s: %s", action, argument or "", done.get("error", "done"))
         with self.client.pipeline() as pipe:
             key = redis.key("answers", str(order["token"]))

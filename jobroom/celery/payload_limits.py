@@ -11,7 +11,7 @@ from typing import Any
 from kombu import serialization
 from kombu.utils import json
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.conf import settings
 from jobroom.exceptions import UnsendableMessage
 
@@ -39,7 +39,7 @@ def _unreadable(text: str) -> str:
     try:
         json.loads(text)
     except Exception as error:  # noqa: BLE001 — the boundary: each mark has a reader of its own, also of other packages
-        said = f"{foreign.error_type(error)}: {foreign.error_text(error)}"
+        said = f"{safe_text.error_type(error)}: {safe_text.error_text(error)}"
         return f"It has an object with the keys __type__ and __value__, which Celery keeps for itself ({said}): rename them."
     return ""
 

@@ -10,7 +10,7 @@ from typing import Any
 from billiard.common import terminate_handler_fired  # type: ignore[attr-defined] # newer than the stubs
 from celery.exceptions import Ignore, Reject, Retry
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.events import green
 from jobroom.exceptions import OutOfMemory, TaskEscaped
 
@@ -32,4 +32,4 @@ def contain(error: BaseException, limit: float | None = None) -> None:
         raise OutOfMemory from error
     if isinstance(error, Exception) or terminate_handler_fired() or green.ends_greenlet(error, limit):
         return
-    raise TaskEscaped(f"The task raised {foreign.class_name(error)}: {foreign.text_of(error)}") from error
+    raise TaskEscaped(f"The task raised {safe_text.class_name(error)}: {safe_text.text_of(error)}") from error

@@ -10,7 +10,7 @@ from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import ContentDisallowed, DecodeError
 
-from jobroom import events, foreign, redis
+from jobroom import events, redis, safe_text
 from jobroom.celery import message_check, rejection, tracked
 from jobroom.conf import settings
 from jobroom.events import cancellation, heartbeat
@@ -69,7 +69,7 @@ class Request(CeleryRequest):
         except (InvalidTaskError, ContentDisallowed, DecodeError):
             raise
         except Exception as error:
-            said = f"{foreign.error_type(error)}: {foreign.error_text(error)}"
+            said = f"{safe_text.error_type(error)}: {safe_text.error_text(error)}"
             raise InvalidTaskError(f"It cannot be read ({said}).") from error
         heartbeat.received.add(self)
 
@@ -106,8 +106,8 @@ class Request(CeleryRequest):
 
     def _end_plainly(self, failure: BaseException, error: BaseException) -> None:
         """Record the failure with what is known, and let go of the message."""
-        said = foreign.error_text(getattr(failure, "exc", failure))
-        reason = f"{said} (Its end could not be reported: {foreign.error_type(error)}: {foreign.error_text(error)})"
+        said = safe_text.error_text(getattr(failure, "exc", failure))
+        reason = f"{said} (Its end could not be reported: {safe_text.error_type(error)}: {safe_text.error_text(error)})"
         rejection.refuse(rejection.read(self.message), kind="invalid", reason=reason)
         self.reject(requeue=False)
 
@@ -132,7 +132,7 @@ class Request(CeleryRequest):
     def _put_back(self, rejected: Reject) -> None:
         """Put back the message of a job that raised Reject(requeue=True), or end the job when it cannot, or must not, go back."""
         state.task_ready(self)
-        why = f": {foreign.text_of(rejected.reason)}" if rejected.reason else ""  # type: ignore[attr-defined]
+        why = f": {safe_text.text_of(rejected.reason)}" if rejected.reason else ""  # type: ignore[attr-defined]
         said = f"It raised Reject(requeue=True){why}. "
         if self.acknowledged:
             self._refuse(f"{said}Its message cannot go back, because it was acknowledged before the job ran. {_LATE}")

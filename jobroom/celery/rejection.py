@@ -9,7 +9,7 @@ from celery.app.task import Context
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
-from jobroom import events, foreign, truncation
+from jobroom import events, safe_text, truncation
 from jobroom.arguments import storable
 from jobroom.arguments.redaction import hide_arguments, hide_in_text
 from jobroom.conf import settings
@@ -49,7 +49,7 @@ def read(message: Any) -> RefusedMessage:
     """Return what can be read of a message; never raises."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     info = message.delivery_info if isinstance(message.delivery_info, dict) else {}
-    raw = message.body if isinstance(message.body, str | bytes) else foreign.repr_of(message.body)
+    raw = message.body if isinstance(message.body, str | bytes) else safe_text.repr_of(message.body)
     call = _call_of(message, len(raw))
     return RefusedMessage(
         job=_plain(headers.get("id")),

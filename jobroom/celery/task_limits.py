@@ -33,7 +33,7 @@ from celery import current_app, signals
 from celery.worker import state
 from kombu.utils.encoding import bytes_to_str
 
-from jobroom import foreign, redis
+from jobroom import redis, safe_text
 from jobroom.celery import batches, debounced, delayed
 from jobroom.conf import settings
 from jobroom.current_task import get_current_task
@@ -139,7 +139,7 @@ def _key_of(found: Any, message: Any, args: Any, kwargs: Any) -> str:
     try:
         return str(found.key_of(args, kwargs))
     except Exception as error:  # noqa: BLE001 — the boundary: the key is made by a function of the project, of whatever was sent
-        logger.warning("The key of job %s is not known: %s", message.headers.get("id"), foreign.error_text(error))
+        logger.warning("The key of job %s is not known: %s", message.headers.get("id"), safe_text.error_text(error))
         return ""
 
 

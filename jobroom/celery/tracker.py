@@ -16,7 +16,7 @@ from celery.exceptions import WorkerLostError
 from kombu.utils.encoding import safe_repr
 from kombu.utils.json import dumps
 
-from jobroom import events, foreign, redis, truncation
+from jobroom import events, redis, safe_text, truncation
 from jobroom.arguments.redaction import (
     HIDDEN,
     hide_arguments,
@@ -341,16 +341,16 @@ def raised(request: Any, exception: BaseException) -> BaseException:
 def _error(sender: Any, request: Any, exception: Any, einfo: Any, args: Any, kwargs: Any) -> dict[str, Any]:
     """Return what is recorded of an error: text, type, bases and traceback, without secrets and bounded."""
     error = raised(request, exception)
-    trace = foreign.text_of(einfo) if einfo is not None else ""
+    trace = safe_text.text_of(einfo) if einfo is not None else ""
     if trace and type(error) is not type(exception):
-        trace = foreign.traceback_of(error)
-    text, secrets = foreign.error_text(error), secrets_of(sender.run, args, kwargs or {}) | running()
+        trace = safe_text.traceback_of(error)
+    text, secrets = safe_text.error_text(error), secrets_of(sender.run, args, kwargs or {}) | running()
     _keep_whole(sender, request, text, trace, secrets)
     clean = functools.partial(hide_in_text, secrets=secrets)
     return {
         "error": truncation.shorten_clean(text, settings.ERROR_LIMIT, clean),
-        "error_type": foreign.error_type(error),
-        "error_bases": foreign.error_bases(error),
+        "error_type": safe_text.error_type(error),
+        "error_bases": safe_text.error_bases(error),
         "traceback": truncation.shorten_clean(trace, settings.TRACEBACK_LIMIT, clean),
     }
 
@@ -392,7 +392,7 @@ def _shown(result: Any, task: Any = None) -> str | None:
     try:
         text = dumps(result)
     except Exception:  # noqa: BLE001 — the boundary: the result's own `__json__` is foreign code
-        text = dumps(truncation.shorten(foreign.repr_of(result), settings.RESULT_LIMIT))
+        text = dumps(truncation.shorten(safe_text.repr_of(result), settings.RESULT_LIMIT))
     text = hide_in_json(text, running())
     limit = settings.RESULT_LIMIT
     return text if len(text) <= limit else dumps(truncation.shorten(text, limit))

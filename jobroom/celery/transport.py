@@ -15,7 +15,7 @@ from kombu.transport import TRANSPORT_ALIASES, redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.celery import message_fetch, rejection
 from jobroom.celery.queue_messages import list_key
 from jobroom.conf import settings
@@ -90,7 +90,7 @@ class Channel(redis.Channel):
             refused = rejection.RefusedMessage(
                 queue=queue.rsplit(self.sep, 1)[0], raw=raw[: 4 * rejection.HEAD], size=len(raw)
             )
-            reason = f"It is no message: {foreign.error_type(error)}: {foreign.error_text(error)}"
+            reason = f"It is no message: {safe_text.error_type(error)}: {safe_text.error_text(error)}"
             rejection.refuse(refused, kind="unreadable", reason=reason)
             return True
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from celery.exceptions import Ignore
 from django.db import InterfaceError, OperationalError
 
-from jobroom import events, foreign, redis, truncation
+from jobroom import events, redis, safe_text, truncation
 from jobroom.exceptions import RedisUnavailable
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def _ask(task: Any, question: Callable[[], T], here: tuple[Any, ...], aside: tup
             request = task.request
             if request.called_directly or request.is_eager:
                 raise
-            reason = truncation.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", SAID)
+            reason = truncation.shorten(f"{safe_text.error_type(error)}: {safe_text.error_text(error)}", SAID)
             if isinstance(error, aside):
                 _go_back(request, reason)
             logger.warning("Job %s does not start yet, because there is no answer: %s", request.id, reason)

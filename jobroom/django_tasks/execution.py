@@ -8,7 +8,7 @@ from typing import Any
 from celery.exceptions import Ignore, Reject, Retry
 from django.utils import timezone
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.current_task import get_current_task
 from jobroom.django_tasks import results
 from jobroom.django_tasks.framework import (
@@ -55,7 +55,7 @@ def execute(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> An
 
 def _error(error: BaseException) -> TaskError:
     return TaskError(
-        exception_class_path=results.importable(foreign.full_name(type(error))),
+        exception_class_path=results.importable(safe_text.full_name(type(error))),
         traceback="".join(traceback.format_exception(error)),
     )
 

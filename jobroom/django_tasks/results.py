@@ -9,7 +9,7 @@ from celery import states
 from django.db import DatabaseError
 from django.utils import timezone
 
-from jobroom import foreign, redis
+from jobroom import redis, safe_text
 from jobroom.celery.results import kept_result
 from jobroom.django_tasks.framework import (
     AnyResult,
@@ -122,9 +122,9 @@ def _plain(value: Any) -> Any:
         return normalize_json(value)
     except (TypeError, ValueError):
         return (
-            [foreign.repr_of(value)]
+            [safe_text.repr_of(value)]
             if isinstance(value, list)
-            else {name: foreign.repr_of(v) for name, v in value.items()}
+            else {name: safe_text.repr_of(v) for name, v in value.items()}
         )
 
 
@@ -162,7 +162,7 @@ def _errors(job: Job, attempts: Sequence[Attempt]) -> list[TaskError]:
     if not job.is_finished or (last is not None and last.error_type and last.state == job.state):
         return found
     kind = _NOT_RAISED.get(State(job.state), JobFailed)
-    return [*found, _error(foreign.full_name(kind), job.traceback or job.error)]
+    return [*found, _error(safe_text.full_name(kind), job.traceback or job.error)]
 
 
 def _error(path: str, text: str) -> TaskError:

@@ -38,7 +38,7 @@ from typing import Any
 
 from django.core.signals import setting_changed
 
-from jobroom import foreign, redis
+from jobroom import redis, safe_text
 from jobroom.arguments.redaction import hide, hide_in_text, is_suspect, running
 from jobroom.conf import settings
 from jobroom.lua_scripts import Value, source
@@ -66,7 +66,7 @@ _MARKS = {
     "file": "look",
 }
 # Made once: json.dumps makes one for each call that is not plain.
-_to_json = json.JSONEncoder(default=foreign.text_of, separators=(",", ":")).encode
+_to_json = json.JSONEncoder(default=safe_text.text_of, separators=(",", ":")).encode
 
 # What people read: written by tasks and by errors, which know the job's secrets. Arguments and results are plain already.
 _TEXTS = ("message", "stage", "obj", "name", "error", "traceback")

@@ -13,7 +13,7 @@ from celery import current_app
 from django.core.exceptions import FieldError, ValidationError
 from django.db.models import QuerySet
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.arguments import Parameter, WrongArguments, schema_of
 from jobroom.jobs.models import StoredFile
 
@@ -100,7 +100,7 @@ def _column(rows: QuerySet[Any], column: str, ids: set[str]) -> dict[str, float]
         return {str(pk): float(size) for pk, size in found if size is not None}
     except (FieldError, ValidationError, ValueError, TypeError, OverflowError) as error:
         name = rows.model._meta.verbose_name
-        logger.warning("The size of a %s cannot be read from %r: %s", name, column, foreign.error_text(error))
+        logger.warning("The size of a %s cannot be read from %r: %s", name, column, safe_text.error_text(error))
         return {}
 
 
@@ -112,7 +112,7 @@ def _asked(parameter: Parameter, values: Mapping[str, Any]) -> dict[str, float]:
         try:
             found[job] = float(parameter.argument.size(value))  # type: ignore[operator,misc]  # the caller has looked
         except Exception as error:  # noqa: BLE001 — the boundary: an author's function raises what it likes
-            problem = foreign.error_text(error)
+            problem = safe_text.error_text(error)
     if problem:
         logger.warning("The size of the argument %s is not known: %s", parameter.name, problem)
     return found

@@ -15,7 +15,7 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 from kombu.exceptions import EncodeError
 
-from jobroom import events, foreign, rounds
+from jobroom import events, rounds, safe_text
 from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.arguments.redaction import secret_arguments
 from jobroom.cache import Answer
@@ -247,7 +247,7 @@ def _send(call: Call, job: Job, dispatch: str = "") -> bool:
         logger.warning("Failed to publish job %s, the broker is unavailable: %s", job.pk, error)
         return False
     except EncodeError as error:
-        reason = f"It cannot be sent. {foreign.error_text(error)}"
+        reason = f"It cannot be sent. {safe_text.error_text(error)}"
         events.emit("finished", job.pk, state="failed", execution=None, error=reason, error_type="EncodeError")
         return True
     finally:

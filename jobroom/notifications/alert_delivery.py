@@ -13,7 +13,7 @@ from datetime import timedelta
 from django.db.models import F
 from django.utils import timezone
 
-from jobroom import absolute_urls, foreign, rounds, truncation
+from jobroom import absolute_urls, rounds, safe_text, truncation
 from jobroom.arguments.encryption import opened
 from jobroom.control_characters import escaped
 from jobroom.notifications import alerts, chats, submission, webhook_client
@@ -58,7 +58,7 @@ def _deliver(row: AlertDelivery) -> None:
     except (WrongAddress, MailError) as error:
         _ended(row, DeliveryState.FAILED, str(error))
     except Exception as error:  # noqa: BLE001 — the boundary: what a channel raises is shown with the rule
-        said = f"{foreign.error_type(error)}: {foreign.error_text(error)}"
+        said = f"{safe_text.error_type(error)}: {safe_text.error_text(error)}"
         if row.attempts > len(PAUSES):
             _ended(row, DeliveryState.FAILED, said)
             return

@@ -18,7 +18,7 @@ from typing import Any
 from django.core.mail.backends import smtp
 from django.core.mail.backends.base import BaseEmailBackend
 
-from jobroom import foreign, truncation
+from jobroom import safe_text, truncation
 from jobroom.notifications.content import StoredMessage, plain
 from jobroom.notifications.exceptions import ClaimLost
 from jobroom.notifications.models import Mail
@@ -161,7 +161,7 @@ def in_words(error: BaseException) -> str:
     """Return an error as the database keeps it; an answer of a mail server as the server gave it."""
     if isinstance(error, smtplib.SMTPResponseException) and isinstance(error.smtp_error, bytes):
         return _words((error.smtp_code, error.smtp_error))
-    return truncation.shorten(plain(f"{foreign.error_type(error)}: {foreign.error_text(error)}"), ANSWER)
+    return truncation.shorten(plain(f"{safe_text.error_type(error)}: {safe_text.error_text(error)}"), ANSWER)
 
 
 def _close(backend: smtp.EmailBackend) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from celery import current_app
 from kombu.utils.json import loads
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.arguments.redaction import hide, hide_arguments
 from jobroom.celery.queue_messages import Stored
 from jobroom.jobs.recorder.parse import moment
@@ -51,7 +51,7 @@ def decode(stored: Stored) -> Message:
     try:
         return _decoded(stored)
     except Exception as error:  # noqa: BLE001 — the boundary: whatever lies in a queue, its page must show the rest
-        said = f"{foreign.error_type(error)}: {foreign.error_text(error)}"
+        said = f"{safe_text.error_type(error)}: {safe_text.error_text(error)}"
         return Message(
             stored.position, stored.digest, len(stored.text), problem=f"It is no message of Celery ({said})."
         )
@@ -98,7 +98,7 @@ def _call(
         args, kwargs, embed = loads(text)
         plain, named = hide_arguments(getattr(current_app.tasks.get(task), "run", None), args, kwargs)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, binascii.Error) as error:
-        return [], {}, {}, f"Its content cannot be read ({foreign.error_type(error)})."
+        return [], {}, {}, f"Its content cannot be read ({safe_text.error_type(error)})."
     return plain, named, embed if isinstance(embed, dict) else {}, ""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jobroom import foreign, truncation
+from jobroom import safe_text, truncation
 from jobroom.conf import settings
 from jobroom.resources.exceptions import ResourceNotReady
 from jobroom.resources.memory import resident
@@ -153,7 +153,7 @@ class Held:
 
     def _failed(self, error: BaseException) -> None:
         self.attempts += 1
-        self.error = truncation.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", SAID)
+        self.error = truncation.shorten(f"{safe_text.error_type(error)}: {safe_text.error_text(error)}", SAID)
         pause = min(settings.RESOURCE_RETRY_MOST, settings.RESOURCE_RETRY * 2.0 ** (self.attempts - 1))
         self.retry_at = time.time() + pause
         self.refused, self.next_version = self.next_version, None
@@ -182,7 +182,7 @@ class Held:
         try:
             version = self.resource.current_version()
         except Exception as error:  # noqa: BLE001 — the boundary: the object in hand goes on
-            logger.warning("No one can tell the version of resource %s: %s", self.name, foreign.repr_of(error))
+            logger.warning("No one can tell the version of resource %s: %s", self.name, safe_text.repr_of(error))
             return
         if version != self.loaded.version:
             logger.info("Resource %s has version %s instead of %s", self.name, version, self.loaded.version)
@@ -195,7 +195,7 @@ class Held:
         try:
             answer = self.resource.health(self.loaded.value)
         except Exception as error:  # noqa: BLE001 — the boundary: that it raises is the answer
-            answer = f"{foreign.error_type(error)}: {foreign.error_text(error)}"
+            answer = f"{safe_text.error_type(error)}: {safe_text.error_text(error)}"
         if answer is False or (isinstance(answer, str) and answer):
             logger.error("Resource %s is unhealthy and is reloaded: %s", self.name, answer)
             self.loaded = None

@@ -13,7 +13,7 @@ from celery.result import AsyncResult
 from celery.utils import uuid
 from django.db import transaction
 
-from jobroom import foreign, truncation
+from jobroom import safe_text, truncation
 from jobroom.arguments import Argument, File, WrongArguments, schema_of
 from jobroom.arguments.redaction import seal_arguments, seal_signatures
 from jobroom.cache import Answer, Similar, identity, worker
@@ -224,7 +224,7 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Log the final failure in one line; hooks of subclasses call `super()` first."""
-        logger.error("Job %s (%s) failed: %s", task_id, self.name, truncation.shorten(foreign.repr_of(exc), LOGGED))
+        logger.error("Job %s (%s) failed: %s", task_id, self.name, truncation.shorten(safe_text.repr_of(exc), LOGGED))
 
 
 def enqueue(

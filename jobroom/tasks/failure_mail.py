@@ -26,7 +26,7 @@ from django.db import connections
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
-from jobroom import absolute_urls, events, foreign, redis, truncation
+from jobroom import absolute_urls, events, redis, safe_text, truncation
 from jobroom import signals as jobroom_signals
 from jobroom.arguments.redaction import hide_arguments, hide_in_text, running, secrets_of
 from jobroom.celery import tracker
@@ -85,9 +85,9 @@ def on_hook(task: Any, exception: BaseException, task_id: str, args: Any, kwargs
     if request is not None:
         request.failure_reported = True
     own = tracker.raised(request, exception)
-    if foreign.is_one_of(own, getattr(task, "no_mail_for", ())):
+    if safe_text.is_one_of(own, getattr(task, "no_mail_for", ())):
         return
-    trace = foreign.text_of(einfo) if einfo is not None and own is exception else ""
+    trace = safe_text.text_of(einfo) if einfo is not None and own is exception else ""
     exception = own
     # Outside a worker nothing else can report the same, and the caller wants to see the mail.
     at_once = request is None or bool(request.is_eager)
@@ -106,7 +106,7 @@ def on_signal(task: Any, task_id: str, exception: BaseException, einfo: Any) -> 
         return
     if request is not None and isinstance(exception, TimeLimitExceeded):
         _timed_out.append(task_id)
-    trace = foreign.text_of(einfo) if einfo is not None else ""
+    trace = safe_text.text_of(einfo) if einfo is not None else ""
     _notify(task, exception, task_id, getattr(request, "args", None), getattr(request, "kwargs", None), trace)
 
 
@@ -126,7 +126,7 @@ def report(task: Any, exception: BaseException, task_id: str, args: Any, kwargs:
 
 
 def _wants_mail(task: Any, exception: BaseException) -> bool:
-    return isinstance(task, NotifyAdminTaskMixin) and not foreign.is_one_of(exception, task.no_mail_for)
+    return isinstance(task, NotifyAdminTaskMixin) and not safe_text.is_one_of(exception, task.no_mail_for)
 
 
 def _request(task: Any, task_id: str) -> Any:
@@ -178,7 +178,7 @@ def compose(task: Any, exception: BaseException, task_id: str, args: Any, kwargs
         "subject": _subject(getattr(task, "action", None) or task.name),
         "body": "\n".join([*(f"{name + ':':<11}{value}" for name, value in lines), "", cause, "", detail]).rstrip()
         + "\n",
-        "fingerprint": _fingerprint(str(task.name), foreign.error_type(exception), str(place[-1:])),
+        "fingerprint": _fingerprint(str(task.name), safe_text.error_type(exception), str(place[-1:])),
     }
 
 
@@ -219,7 +219,7 @@ def _call(task: Any, args: Any, kwargs: Any) -> str:
     """Return the arguments as a call would be written, secrets hidden."""
     plain, named = hide_arguments(getattr(task, "run", None), args, kwargs)
     text = ", ".join(
-        [*map(foreign.repr_of, plain), *(f"{name}={foreign.repr_of(value)}" for name, value in named.items())]
+        [*map(safe_text.repr_of, plain), *(f"{name}={safe_text.repr_of(value)}" for name, value in named.items())]
     )
     return f"({_cut(text)})"
 
@@ -237,12 +237,12 @@ def _cause(exception: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception_only(exception)).strip()
     except Exception:  # noqa: BLE001 — the boundary: its notes are foreign code too
-        text = f"{foreign.error_type(exception)}: {foreign.error_text(exception)}"
+        text = f"{safe_text.error_type(exception)}: {safe_text.error_text(exception)}"
     return f"The job says that it failed: {text.partition(': ')[2]}" if isinstance(exception, JobFailed) else text
 
 
 def _trace(exception: BaseException) -> str:
-    return foreign.traceback_of(exception)
+    return safe_text.traceback_of(exception)
 
 
 def _shortened(trace: str) -> str:
@@ -344,8 +344,8 @@ def send(subject: str, body: str, job: str) -> tuple[str, str]:
         if send_mail_to_admins(subject, body, connection=direct()):
             return "sent", ""
     except Exception as error:  # noqa: BLE001 — the boundary: mail backends raise what they like
-        logger.error("The failure mail of job %s could not be sent: %s", job, foreign.repr_of(error))  # noqa: TRY400 — the reason is all
-        return "failed", truncation.shorten(f"{foreign.error_type(error)}: {foreign.error_text(error)}", LINE_LIMIT)
+        logger.error("The failure mail of job %s could not be sent: %s", job, safe_text.repr_of(error))  # noqa: TRY400 — the reason is all
+        return "failed", truncation.shorten(f"{safe_text.error_type(error)}: {safe_text.error_text(error)}", LINE_LIMIT)
     if get_admin_emails():
         return "failed", "The mail backend says that it sent nothing."
     logger.warning("The failure of job %s is not mailed: ADMINS is empty", job)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from jobroom import events, foreign, locks, truncation
+from jobroom import events, locks, safe_text, truncation
 from jobroom.conf import settings
 from jobroom.events import attachments
 from jobroom.events.cancellation import JobCancelled
@@ -44,7 +44,7 @@ class Reporter:
         self.send(self._state(current, total, message), now)
 
     def _state(self, current: float, total: float | None, message: str) -> dict[str, Any]:
-        text = truncation.shorten(foreign.text_of(message), settings.PROGRESS_MESSAGE_LIMIT)
+        text = truncation.shorten(safe_text.text_of(message), settings.PROGRESS_MESSAGE_LIMIT)
         return {"current": current, "total": total, "message": text, "stage": self.stage}
 
     def send(self, state: dict[str, Any], now: float) -> None:
@@ -117,7 +117,7 @@ class ProgressMixin:
             return
         reporter.flush()
         outer = (reporter.stage, reporter.base, reporter.span)
-        reporter.stage = truncation.shorten(foreign.text_of(name), settings.PROGRESS_MESSAGE_LIMIT)
+        reporter.stage = truncation.shorten(safe_text.text_of(name), settings.PROGRESS_MESSAGE_LIMIT)
         if of:
             reporter.base, reporter.span = reporter.stages / of, weight / of
         reporter.due = 0.0
@@ -136,10 +136,10 @@ class ProgressMixin:
         request = self.request
         execution = getattr(request, "execution", None)
         if execution is not None:
-            text, limit = foreign.text_of(message), settings.LOG_LINE_LIMIT
+            text, limit = safe_text.text_of(message), settings.LOG_LINE_LIMIT
             if len(text) > limit and attachments.wants_whole(self):
                 attachments.attach_text(request.id, execution, "log-line.txt", text)
-            named = None if obj is None else truncation.shorten(foreign.text_of(obj), OBJECT_LIMIT)
+            named = None if obj is None else truncation.shorten(safe_text.text_of(obj), OBJECT_LIMIT)
             data = {"execution": execution.id, "level": level, "message": truncation.shorten(text, limit), "obj": named}
             _, asked = events.write("log", request.id, data)
             if asked:

@@ -11,7 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery.utils.serialization import UnpickleableExceptionWrapper
 from django.core import mail
 
-from jobroom import events, foreign, redis
+from jobroom import events, redis, safe_text
 from jobroom.arguments.redaction import Secret
 from jobroom.cache import handoff
 from jobroom.tasks import BaseTask, JobFailed, NotifyAdminTaskMixin, admin_mail, failure_mail, outbox
@@ -250,7 +250,7 @@ def test_failures_that_are_no_news_are_known_by_the_names_of_their_bases():
         name = "Weigh with care"
         no_mail_for = Away  # one class, where others write a tuple
 
-    named = {"error_type": "Away", "error": "no answer", "error_bases": foreign.error_bases(Away())}
+    named = {"error_type": "Away", "error": "no answer", "error_bases": safe_text.error_bases(Away())}
     wrapped = UnpickleableExceptionWrapper(Away.__module__, Away.__qualname__, ())
     for task, error in (
         (Weighing3(), handoff.same_failed(named)),

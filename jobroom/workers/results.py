@@ -7,7 +7,7 @@ from celery import states
 from celery.exceptions import WorkerLostError
 from kombu.utils.json import dumps
 
-from jobroom import foreign, truncation
+from jobroom import safe_text, truncation
 from jobroom.celery import known_tasks
 from jobroom.celery.results import kept_result
 from jobroom.conf import settings
@@ -30,8 +30,8 @@ def known_end(job: Job) -> dict[str, Any] | None:
     return {
         "state": "lost" if isinstance(error, WorkerLostError | WorkerLost) else state,
         "error": truncation.shorten(known_tasks.words(error, job.task), settings.ERROR_LIMIT),
-        "error_type": foreign.error_type(error),
-        "traceback": truncation.shorten(foreign.text_of(found.traceback or ""), settings.TRACEBACK_LIMIT),
+        "error_type": safe_text.error_type(error),
+        "traceback": truncation.shorten(safe_text.text_of(found.traceback or ""), settings.TRACEBACK_LIMIT),
     }
 
 

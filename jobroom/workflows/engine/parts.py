@@ -5,7 +5,7 @@ from typing import Any
 
 from kombu.utils.json import dumps
 
-from jobroom import foreign
+from jobroom import safe_text
 from jobroom.celery import payload_limits
 from jobroom.workflows.engine.records import field
 from jobroom.workflows.graph import Path, Ref
@@ -57,12 +57,12 @@ def _part(value: Any, path: Path) -> str:
             else text
         )
     except Exception as error:  # noqa: BLE001 — the boundary: the result's own `__json__` is foreign code
-        return f"!A result that this node needs cannot be written as JSON: {foreign.error_text(error)}"
+        return f"!A result that this node needs cannot be written as JSON: {safe_text.error_text(error)}"
 
 
 def _kind(value: Any) -> str:
     if isinstance(value, dict):
-        return f"an object with {', '.join(map(foreign.text_of, list(value)[:10])) or 'no keys'}"
+        return f"an object with {', '.join(map(safe_text.text_of, list(value)[:10])) or 'no keys'}"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
-    return f"{type(value).__name__} {foreign.text_of(value)[:60]!r}"
+    return f"{type(value).__name__} {safe_text.text_of(value)[:60]!r}"

@@ -13,7 +13,7 @@ from celery.exceptions import WorkerLostError
 from django.utils import timezone
 from kombu.exceptions import KombuError
 
-from jobroom import foreign, redis, rounds, truncation
+from jobroom import redis, rounds, safe_text, truncation
 from jobroom.celery import known_tasks, redeliveries
 from jobroom.conf import settings as common_settings
 from jobroom.events import cancellation, consumer
@@ -121,13 +121,13 @@ def _word(
     event |= {"execution": execution or ELSEWHERE, "workflow": workflow_id, "node": node}
     result = meta.get("result")
     if node_state in keys.GOOD:
-        text = json.dumps(result, default=foreign.text_of)
+        text = json.dumps(result, default=safe_text.text_of)
         event |= {"result": text} if len(text) <= settings.RESULT_LIMIT else {}
     else:
-        trace = foreign.text_of(meta.get("traceback") or "")
+        trace = safe_text.text_of(meta.get("traceback") or "")
         words = known_tasks.words(result, record["t"])
         event |= {"error": truncation.shorten(words, common_settings.ERROR_LIMIT)}
-        event |= {"error_type": foreign.class_name(result)}
+        event |= {"error_type": safe_text.class_name(result)}
         event |= {"traceback": truncation.shorten(trace, common_settings.TRACEBACK_LIMIT)}
     return json.dumps(event)
 

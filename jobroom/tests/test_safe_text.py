@@ -9,7 +9,7 @@ import pytest
 from celery.exceptions import NotRegistered
 from celery.utils.serialization import get_pickleable_exception
 
-from jobroom import events, foreign, truncation
+from jobroom import events, safe_text, truncation
 from jobroom.celery import raised_errors, tracker
 from jobroom.exceptions import OutOfMemory, TaskEscaped
 from jobroom.testing.tasks import made_task
@@ -60,23 +60,23 @@ class BadError(Exception):
     ],
 )
 def test_there_is_always_a_text(value, text):
-    assert foreign.text_of(value) == text
+    assert safe_text.text_of(value) == text
 
 
 def test_there_is_always_a_representation():
-    assert foreign.repr_of(Raising()) == "<Raising whose __repr__ raised RuntimeError>"
-    assert foreign.repr_of([1]) == "[1]"
+    assert safe_text.repr_of(Raising()) == "<Raising whose __repr__ raised RuntimeError>"
+    assert safe_text.repr_of([1]) == "[1]"
 
 
 def test_an_error_names_its_class_and_its_bases():
-    assert foreign.error_bases(TwoWords("a", "b")) == [f"{__name__}.TwoWords", "ValueError", "Exception"]
+    assert safe_text.error_bases(TwoWords("a", "b")) == [f"{__name__}.TwoWords", "ValueError", "Exception"]
     wrapped = get_pickleable_exception(type("Local", (Exception,), {"__module__": "far.away"})("x"))
-    assert foreign.error_bases(wrapped) == ["far.away.Local"]
-    assert foreign.error_type(wrapped) == "Local"
+    assert safe_text.error_bases(wrapped) == ["far.away.Local"]
+    assert safe_text.error_type(wrapped) == "Local"
 
 
 def test_a_traceback_is_written_for_every_error():
-    assert "BadError" in foreign.traceback_of(BadError())
+    assert "BadError" in safe_text.traceback_of(BadError())
 
 
 @pytest.mark.parametrize("length", [0, 99, 100, 101, 5_000_000])
@@ -170,5 +170,5 @@ def test_what_ends_the_greenlet_of_a_job_is_let_through():
 
 
 def test_the_sentence_about_an_unknown_task_has_no_quotes():
-    assert foreign.error_text(NotRegistered("No worker knows it.")) == "No worker knows it."
-    assert foreign.error_text(KeyError("colour")) == "'colour'"
+    assert safe_text.error_text(NotRegistered("No worker knows it.")) == "No worker knows it."
+    assert safe_text.error_text(KeyError("colour")) == "'colour'"
