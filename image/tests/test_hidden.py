@@ -19,7 +19,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from image.tests.routes import routes
 from image.tests.world import TASK, send
-from jobroom import rounds
+from jobroom import housekeeping_loops
 from jobroom.jobs import catalogue, launches
 from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.tokens import new_token
@@ -333,7 +333,7 @@ def test_every_address_of_the_api_for_programs(world, way):
 def test_what_is_wrong_with_a_row_is_for_staff(world):
     """Probes are open to strangers, and the line about health stands on every page."""
     hidden = world.things["job_id"].pk
-    with rounds.isolated("sending what is due", f"job {hidden}"):
+    with housekeeping_loops.isolated("sending what is due", f"job {hidden}"):
         raise ValueError("hush")
     for role in ("anonymous", "nobody", "launcher", "clerk"):
         for address in ("/readyz", "/health/", "/health/line/"):

@@ -11,7 +11,7 @@ from celery.exceptions import WorkerLostError
 from kombu.exceptions import OperationalError
 from kombu.utils.json import dumps
 
-from jobroom import events, redis, rounds
+from jobroom import events, housekeeping_loops, redis
 from jobroom.arguments.redaction import seal_result
 from jobroom.cache import handoff, keeps_answers
 from jobroom.cache import single_flight as flying
@@ -42,7 +42,7 @@ def settle_all(ended: Iterable[tuple[str, str, str]]) -> None:
     asked = flying.with_question([job_id for job_id, _, _ in maybe])
     for job_id, task, state in maybe:
         if job_id in asked:
-            with rounds.isolated("handing on answers", f"job {job_id}"):
+            with housekeeping_loops.isolated("handing on answers", f"job {job_id}"):
                 settle(job_id, task, state)
 
 
@@ -110,7 +110,7 @@ def sweep(*, caught_up: bool = False) -> None:
     flights = flying.flights(YOUNG, MOST)
     leaders = Job.objects.without_bulk().in_bulk({flight.leader for flight in flights})
     for flight in flights:
-        with rounds.isolated("handing on answers", f"job {flight.leader}"):
+        with housekeeping_loops.isolated("handing on answers", f"job {flight.leader}"):
             _look_after(flight, leaders.get(flight.leader))
     _find_orphans()
 
@@ -136,7 +136,7 @@ def _find_orphans() -> None:
     """
     waiting = Job.objects.filter(state=State.QUEUED, workflow_id="").exclude(answer_of="").order_by("queued_at")
     for job in waiting[:MOST]:
-        with rounds.isolated("handing on answers", f"job {job.pk}"):
+        with housekeeping_loops.isolated("handing on answers", f"job {job.pk}"):
             _look_for(job)
 
 

@@ -15,7 +15,7 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 from kombu.exceptions import EncodeError
 
-from jobroom import events, rounds, safe_text
+from jobroom import events, housekeeping_loops, safe_text
 from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.arguments.redaction import secret_arguments
 from jobroom.cache import Answer
@@ -320,7 +320,7 @@ def send_due(*, until: datetime | None = None) -> int:
     held = _held_by_workers() if found else set()
     count = 0
     for job in found:
-        with rounds.isolated("sending what is due", f"job {job.pk}"):
+        with housekeeping_loops.isolated("sending what is due", f"job {job.pk}"):
             count += job.pk not in held and _send_one(job, now)
     return count
 

@@ -14,6 +14,7 @@ from django.urls import reverse
 from jobroom import redis
 from jobroom.events.consumer import Mark
 from jobroom.exceptions import RedisUnavailable
+from jobroom.housekeeping_loops import Every
 from jobroom.jobs import (
     cache_settlement,
     durations,
@@ -28,7 +29,6 @@ from jobroom.jobs.models import Job
 from jobroom.jobs.number_formats import number_of
 from jobroom.jobs.signals import attention_asked
 from jobroom.live.publish import publish, watched
-from jobroom.rounds import Every
 from jobroom.signals import cancel_asked, glance, housekeeping, jobs_recorded, start_asked
 from jobroom.users import User
 

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
-from jobroom import rounds
+from jobroom import housekeeping_loops
 from jobroom.arguments import WrongArguments
 from jobroom.jobs import control, policies
 from jobroom.jobs.exceptions import JobError, NotNow
@@ -135,7 +135,7 @@ def stop(*, group: str, who: str) -> str:
 def go_on(known_until: datetime | None = None) -> None:
     """Do the next step of all that are under way. The history knows all that happened before `known_until`."""
     for retry in StagedRetry.objects.filter(state=StagedState.RUNNING).select_related("by").order_by("touched_at"):
-        with rounds.isolated("retries in stages", f"cause {retry.group_id}"):
+        with housekeeping_loops.isolated("retries in stages", f"cause {retry.group_id}"):
             _step(retry, known_until or timezone.now())
 
 

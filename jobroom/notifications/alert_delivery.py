@@ -13,7 +13,7 @@ from datetime import timedelta
 from django.db.models import F
 from django.utils import timezone
 
-from jobroom import absolute_urls, rounds, safe_text, truncation
+from jobroom import absolute_urls, housekeeping_loops, safe_text, truncation
 from jobroom.arguments.encryption import opened
 from jobroom.control_characters import escaped
 from jobroom.notifications import alerts, chats, submission, webhook_client
@@ -39,7 +39,7 @@ def send_due() -> None:
     """Send what is due, each by itself: a channel that fails holds up no other."""
     rows = AlertDelivery.objects.filter(next_try__lte=timezone.now()).select_related("rule__owner", "rule__team")
     for row in rows.order_by("next_try")[:MOST]:
-        with rounds.isolated("sending alerts", f"notification {row.pk}"):
+        with housekeeping_loops.isolated("sending alerts", f"notification {row.pk}"):
             if _claimed(row):
                 _deliver(row)
 

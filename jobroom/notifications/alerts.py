@@ -20,7 +20,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from jobroom import absolute_urls, rounds
+from jobroom import absolute_urls, housekeeping_loops
 from jobroom.arguments import WrongArguments
 from jobroom.arguments.encryption import seal
 from jobroom.jobs import policies as job_policies
@@ -34,7 +34,7 @@ from jobroom.notifications.exceptions import NotNow, WrongAddress
 from jobroom.signals import acted
 from jobroom.users import User
 
-# Seconds between two rounds, and between two notifications of one rule.
+# Seconds between two housekeeping_loops, and between two notifications of one rule.
 PAUSE, GROUPED = 15.0, 60.0
 # Rules of one person, and days for which notifications are kept.
 MOST, KEPT = 50, 30
@@ -199,7 +199,7 @@ def look(now: datetime | None = None) -> None:
     """Look at all rules, and write down what is to be reported."""
     now = now or timezone.now()
     for rule in AlertRule.objects.select_related("owner").order_by("pk"):
-        with rounds.isolated("alerts", f"rule {rule.pk}"):
+        with housekeeping_loops.isolated("alerts", f"rule {rule.pk}"):
             if is_quiet(rule, now) or (rule.notified_at and now - rule.notified_at < timedelta(seconds=GROUPED)):
                 continue
             _look_at(rule, now)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from jobroom import rounds
+from jobroom import housekeeping_loops
 from jobroom.notifications import content, transport
 from jobroom.notifications.conf import settings
 from jobroom.notifications.exceptions import ClaimLost, MailError
@@ -94,7 +94,7 @@ def send_left(*, limit: int = 50) -> int:
                 "Mail %s was taken by no worker for %d s; it is sent from here", mail.pk, settings.MAIL_OVERDUE
             )
         tried = False
-        with rounds.isolated("sending mails", f"mail {mail.pk}"):
+        with housekeeping_loops.isolated("sending mails", f"mail {mail.pk}"):
             tried = deliver(mail=mail, by="recorder")
         if not tried:
             continue

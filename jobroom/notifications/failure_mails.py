@@ -11,7 +11,7 @@ from django.db import Error, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from jobroom import redis, rounds
+from jobroom import housekeeping_loops, redis
 from jobroom.events import heartbeat
 from jobroom.jobs.gate import default_queue
 from jobroom.notifications import content, delivery, submission
@@ -127,7 +127,7 @@ def collect() -> int:
     """
     taken, is_down = outbox.take(), False
     for entry in taken:
-        with rounds.isolated("sending mails", f"failure mail {entry.get('id')}"):
+        with housekeeping_loops.isolated("sending mails", f"failure mail {entry.get('id')}"):
             mail = _take_over(entry)
             if not (mail.is_ended or is_down):
                 # A mail that lies here beyond its lease has a sender that is dead, if it had one beside the queue.

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from jobroom import redis, signals
 from jobroom.exceptions import RedisUnavailable
+from jobroom.housekeeping_loops import Every
 from jobroom.notifications import alert_delivery, alerts, content, delivery, failure_mails, submission, tasks
-from jobroom.rounds import Every
 from jobroom.tasks import outbox
 
 logger = logging.getLogger(__name__)

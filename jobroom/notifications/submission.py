@@ -11,7 +11,7 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
 from django.utils import timezone
 
-from jobroom import rounds
+from jobroom import housekeeping_loops
 from jobroom.notifications import content
 from jobroom.notifications.conf import settings
 from jobroom.notifications.exceptions import KeyTaken, NotNow
@@ -152,7 +152,7 @@ def why_not_give_up(mail: Mail) -> str:
 def cancelled(*, job: str) -> None:
     """Give up the mail of a job that was cancelled."""
     for mail in Mail.objects.without_content().filter(job_id=job, state=State.WAITING):
-        with rounds.isolated("stopping mails", f"mail {mail.pk}"):
+        with housekeeping_loops.isolated("stopping mails", f"mail {mail.pk}"):
             mail.stop("the cancel of its job", "Its job was cancelled.")
 
 
@@ -169,7 +169,7 @@ def clean(days: float | None = None) -> int:
         while mails := list(old.exclude(state__in=[State.WAITING, State.SENDING])[:CHUNK]):
             Mail.objects.filter(pk__in=[mail.pk for mail in mails]).delete()
             for mail in mails:
-                with rounds.isolated("deleting old mails", f"mail {mail.pk}"):
+                with housekeeping_loops.isolated("deleting old mails", f"mail {mail.pk}"):
                     content.forget(mail)
             count += len(mails)
     _clean_files()
@@ -188,5 +188,5 @@ def _clean_files() -> None:
         known = {pk.hex for pk in Mail.objects.filter(pk__in=ids).values_list("pk", flat=True)}
         for stem, path in paths.items():
             if stem not in known:
-                with rounds.isolated("deleting old mails", path.name):
+                with housekeeping_loops.isolated("deleting old mails", path.name):
                     path.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from celery.utils.time import maybe_make_aware
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from jobroom import rounds
+from jobroom import housekeeping_loops
 from jobroom.schedules import services
 from jobroom.schedules.entries import RowEntry
 from jobroom.schedules.exceptions import UnusableSchedule
@@ -118,7 +118,7 @@ class Agenda:
 
     def _take(self, rows: list[PeriodicTask]) -> None:
         for row in services.repair_clock(rows):
-            with rounds.isolated("reading schedules", f"schedule {row.name}"):
+            with housekeeping_loops.isolated("reading schedules", f"schedule {row.name}"):
                 known = self.entries.get(row.pk)
                 if known is None or self._afresh or _content(known.model) != _content(row):
                     self._put(row)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from jobroom import rounds
+from jobroom import housekeeping_loops
 from jobroom.jobs import current_state
 from jobroom.jobs.models import ACTIVE, Job
 from jobroom.schedules import held_runs
@@ -43,7 +43,7 @@ class Backfills:
         found = list(Backfill.objects.filter(state=BackfillState.RUNNING).select_related("row", *related)[:MOST])
         self._not_before = time.monotonic() + (0 if found else IDLE)
         for backfill in found:
-            with rounds.isolated("sending backfills", str(backfill)):
+            with housekeeping_loops.isolated("sending backfills", str(backfill)):
                 self._advance(scheduler, backfill)
 
     def _advance(self, scheduler: "Scheduler", backfill: Backfill) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from celery.beat import SchedulingError
 from django.utils import timezone
 
-from jobroom import rounds
+from jobroom import housekeeping_loops
 from jobroom.schedules import services
 from jobroom.schedules.exceptions import UnusableSchedule
 from jobroom.schedules.models import Overlap, RunState, ScheduledRun
@@ -57,7 +57,7 @@ def job_id(run: ScheduledRun) -> str:
 def _sent(scheduler: "Scheduler", run: ScheduledRun) -> bool:
     """Return whether the run is dealt with, and the next one of its schedule may be looked at."""
     went = False
-    with rounds.isolated("sending runs that waited", f"schedule {run.row.name}"):
+    with housekeeping_loops.isolated("sending runs that waited", f"schedule {run.row.name}"):
         if not _is_put_off(run) and not _is_kept_waiting(run) and runs.take(run):
             went = deal_with(scheduler, run)
     return went

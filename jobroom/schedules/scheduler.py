@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from jobroom import redis, rounds
+from jobroom import housekeeping_loops, redis
 from jobroom.celery import beat
 from jobroom.schedules import services
 from jobroom.schedules.agenda import Agenda
@@ -157,7 +157,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     def is_due(self, entry: RowEntry) -> schedstate:
         """Return whether `entry` is due, and ours: the claim is part of the answer."""
         state = schedstate(False, FAULTY)
-        with rounds.isolated("sending schedules", f"schedule {entry.name}"):
+        with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
             state = state_of(entry)
         if not state.is_due:
             return state

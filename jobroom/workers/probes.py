@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobroom import conf, events, exhaustion, file_permissions, health, redis, rounds
+from jobroom import conf, events, exhaustion, file_permissions, health, housekeeping_loops, redis
 from jobroom.celery import beat
 from jobroom.events import consumer, heartbeat
 from jobroom.exceptions import RedisUnavailable
@@ -80,7 +80,7 @@ def _migrations() -> Part:
 
 def _rounds() -> Part:
     """Report rows that housekeeping could not process: nothing waits for them, so the site is ready all the same."""
-    found = rounds.faults()
+    found = housekeeping_loops.faults()
     if not found:
         return Part(ok=True, detail="Housekeeping met no error in the last day.")
     sentences = [f"{chore} could not process {fault['count']}" for chore, fault in found.items()]

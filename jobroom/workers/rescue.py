@@ -11,7 +11,7 @@ from typing import Any
 from celery import current_app
 from kombu.exceptions import KombuError
 
-from jobroom import events, redis, rounds
+from jobroom import events, housekeeping_loops, redis
 from jobroom.celery import redeliveries, rejection
 from jobroom.conf import settings as common_settings
 from jobroom.events import consumer, heartbeat
@@ -115,7 +115,7 @@ class Round:
         messages = self.broker.read([tag for tag in worker.tags if tag not in held])
         known = Job.objects.without_bulk().in_bulk({message.job for message in messages})
         for message in messages:
-            with rounds.isolated("rescue", f"message of job {message.job}"):
+            with housekeeping_loops.isolated("rescue", f"message of job {message.job}"):
                 self._settle(message, known.get(message.job))
         settled = {*self.report.put_back, *self.report.dropped}
         jobs = Job.objects.without_bulk().filter(state=State.RUNNING, instance=worker.instance).exclude(pk__in=settled)
@@ -140,7 +140,7 @@ class Round:
                 logger.warning("A round of rescue took too long: what it knows is old, the next one goes on")
                 return
             if self._no_one_can_have(message, noticed[message.tag]):
-                with rounds.isolated("rescue", f"message of job {message.job}"):
+                with housekeeping_loops.isolated("rescue", f"message of job {message.job}"):
                     self._settle(message, known.get(message.job))
 
     def _no_one_can_have(self, message: Message, since: float) -> bool:
@@ -230,7 +230,7 @@ class Round:
     def _safely_ended(self, job: Job) -> bool:
         """Return whether a job has ended; where no one can tell, as its result cannot be read, it has not."""
         ended = False
-        with rounds.isolated("rescue", f"job {job.pk}"):
+        with housekeeping_loops.isolated("rescue", f"job {job.pk}"):
             ended = self._ended(job)
         return ended  # noqa: RET504 — what is raised inside is noted there
 
@@ -251,7 +251,7 @@ class Round:
             waiting = jobs.keys() & set(self.broker.waiting(queue))
         elsewhere = self._held_now()
         for pk, job in jobs.items():
-            with rounds.isolated("rescue", f"job {pk}"):
+            with housekeeping_loops.isolated("rescue", f"job {pk}"):
                 if pk in waiting:
                     self._requeued(job, f"{self._reason(job)} It waits to be run again.")
                 elif pk not in elsewhere:

@@ -8,7 +8,7 @@ from celery import current_app
 from django.utils import timezone
 from kombu.exceptions import KombuError
 
-from jobroom import redis, rounds
+from jobroom import housekeeping_loops, redis
 from jobroom.events import green, heartbeat
 from jobroom.jobs.models import Job, State
 from jobroom.workers.conf import settings
@@ -43,7 +43,7 @@ def terminate_overdue() -> list[str]:
     pools = {worker.instance: worker.pool for worker in heartbeat.workers() if worker.alive}
     ended = []
     for job in overdue:
-        with rounds.isolated("ending cancelled jobs", f"job {job.pk}"):
+        with housekeeping_loops.isolated("ending cancelled jobs", f"job {job.pk}"):
             if pools.get(job.instance) in TERMINATING and _terminate(job):
                 ended.append(job.pk)
     return ended

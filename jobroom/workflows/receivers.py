@@ -8,7 +8,7 @@ from typing import Any
 from django.urls import reverse
 from kombu.exceptions import KombuError
 
-from jobroom import redis, rounds
+from jobroom import housekeeping_loops, redis
 from jobroom.jobs.signals import attention_asked
 from jobroom.signals import event_recorded, glance, housekeeping, nodes_changed
 from jobroom.users import User
@@ -56,7 +56,7 @@ def _nodes(nodes: Iterable[tuple[str, str, str, int]], **_: Any) -> None:
     for workflow_id, node, state, event in nodes:
         found[workflow_id][node] = NODE_STATES[state], event
     for workflow_id, changes in sorted(found.items()):
-        with rounds.isolated("recording workflows", f"workflow {workflow_id}"):
+        with housekeeping_loops.isolated("recording workflows", f"workflow {workflow_id}"):
             node_states = store.follow_jobs(workflow_id, changes)
             sweeper.confirm_ends(workflow_id, node_states)
             verification.proofs.forget(workflow_id)

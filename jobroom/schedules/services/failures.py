@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
-from jobroom import absolute_urls, rounds, truncation
+from jobroom import absolute_urls, housekeeping_loops, truncation
 from jobroom.jobs import current_state
 from jobroom.jobs.models import ACTIVE, Job, State
 from jobroom.schedules import audit
@@ -49,7 +49,7 @@ def look(failed: Collection[str]) -> None:
     backfilled = Backfill.objects.filter(row=OuterRef("pk"), state=BackfillState.RUNNING)
     rows = PeriodicTask.objects.filter(Q(enabled=True) | Exists(backfilled), name__in=names, policy__pause_after__gt=0)
     for row in rows.select_related("policy", "detail") if names else ():
-        with rounds.isolated("pausing schedules that fail", f"schedule {row.name}"):
+        with housekeeping_loops.isolated("pausing schedules that fail", f"schedule {row.name}"):
             jobs = failed_in_a_row(row, row.policy.pause_after)
             if jobs:
                 _pause(row, jobs)

@@ -9,7 +9,7 @@ from django.db.models import Min
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from jobroom import rounds
+from jobroom import housekeeping_loops
 from jobroom.arguments import WrongArguments
 from jobroom.schedules import audit
 from jobroom.schedules.exceptions import NotNow, UnusableSchedule
@@ -67,7 +67,7 @@ def resume_due() -> None:
     """Let the schedules run again whose pause has ended; of several schedulers one does it for each."""
     over = ScheduleDetail.objects.filter(paused_until__lte=timezone.now()).select_related("row")
     for detail in over:
-        with rounds.isolated("resuming schedules", f"schedule {detail.row.name}"), transaction.atomic():
+        with housekeeping_loops.isolated("resuming schedules", f"schedule {detail.row.name}"), transaction.atomic():
             _resume_due(detail)
 
 

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from django.db import DatabaseError, connection
 
-from jobroom import redis, rounds
+from jobroom import housekeeping_loops, redis
 from jobroom.celery import beat
 from jobroom.events import consumer
 from jobroom.runner import board
@@ -62,7 +62,7 @@ def test_ready_when_every_part_is_there(client):
 
 def test_a_row_that_a_round_left_alone_is_shown(client):
     all_there()
-    with rounds.isolated("rescue", "job j1"):
+    with housekeeping_loops.isolated("rescue", "job j1"):
         raise RuntimeError("odd")
     found = parts(client)["rounds"]
     assert found["ok"], "nothing waits for that row"

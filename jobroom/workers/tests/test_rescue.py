@@ -6,7 +6,7 @@ import pytest
 from celery import current_app
 from django.utils import timezone
 
-from jobroom import events, redis, rounds
+from jobroom import events, housekeeping_loops, redis
 from jobroom.events import consumer, heartbeat
 from jobroom.jobs.models import Attempt, Job, State
 from jobroom.signals import housekeeping
@@ -294,7 +294,7 @@ def test_a_job_whose_result_cannot_be_read_keeps_no_other_from_being_rescued():
     running_job("a", task=EARLY)
     running_job("b", task=EARLY)
     assert sorted(look().lost) == ["a", "b"]
-    assert "job a" in rounds.faults()["rescue"]["row"]
+    assert "job a" in housekeeping_loops.faults()["rescue"]["row"]
 
 
 def test_a_foreign_message_over_which_workers_vanish_is_a_dead_letter(settings):

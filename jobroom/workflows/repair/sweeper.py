@@ -13,7 +13,7 @@ from celery.exceptions import WorkerLostError
 from django.utils import timezone
 from kombu.exceptions import KombuError
 
-from jobroom import redis, rounds, safe_text, truncation
+from jobroom import housekeeping_loops, redis, safe_text, truncation
 from jobroom.celery import known_tasks, redeliveries
 from jobroom.conf import settings as common_settings
 from jobroom.events import cancellation, consumer
@@ -65,7 +65,7 @@ def sweep(*, caught_up: bool = False) -> int:
     seen = set()
     for stored in active:
         seen.add(stored.pk)
-        with rounds.isolated("looking after workflows", f"workflow {stored.pk}"):
+        with housekeeping_loops.isolated("looking after workflows", f"workflow {stored.pk}"):
             repaired += Round(stored).work()
     _watch.forget(seen)
     return repaired
@@ -80,7 +80,7 @@ def confirm_ends(workflow_id: str, node_states: Mapping[str, NodeState]) -> None
     known: Any = redis.client().hmget(keys.workflow(workflow_id, "s"), names)
     for node, node_state in zip(names, known, strict=True):
         if node_state is not None and node_state not in ENDED:
-            with rounds.isolated("looking after workflows", f"node {node} of workflow {workflow_id}"):
+            with housekeeping_loops.isolated("looking after workflows", f"node {node} of workflow {workflow_id}"):
                 _end(workflow_id, node, ended[node])
 
 
