@@ -25,7 +25,7 @@ from image.celery import app  # noqa: E402
 from jobroom import redis  # noqa: E402
 from jobroom.celery import queue_messages  # noqa: E402
 from jobroom.conf import settings  # noqa: E402
-from jobroom.queues import board, broker  # noqa: E402
+from jobroom.queues import broker, queue_rows  # noqa: E402
 from jobroom.queues.decoded import decode  # noqa: E402
 
 # Asks Redis without a pause, in a process of its own, and writes the longest wait in milliseconds when its input ends.
@@ -106,7 +106,7 @@ def pick(position: int) -> None:
 
 def page(start: int) -> None:
     """Read and decode a page of fifty messages, and the line of the queue."""
-    board.board("heavy")
+    queue_rows.rows("heavy")
     with broker.queues() as found:
         assert len([decode(stored) for stored in found.page("heavy", start, 50)]) == 50
 

@@ -174,13 +174,13 @@ def fill(meshes: list[Path]) -> None:
 
 def fill_rules(admin: Any) -> None:
     """Say what is expected of two tasks, and watch failures, a task and a queue."""
-    from jobroom.jobs import expectations
+    from jobroom.jobs import deadline_rules
     from jobroom.jobs.exceptions import NotNow
     from jobroom.notifications import alerts
 
     for task, times in (("Process asset", {"within": 1800}), ("demo.wait", {"within": 600, "silent": 120})):
         with contextlib.suppress(NotNow):  # it is said already
-            expectations.add(of="task", name=task, times=times, by=admin)
+            deadline_rules.add(of="task", name=task, times=times, by=admin)
     for rule in ({"what": "failure"}, {"what": "task", "of": "Process asset"}, {"what": "depth", "of": "heavy"}):
         alerts.add(given={**rule, "threshold": "500"}, by=admin)
 

@@ -16,7 +16,17 @@ class JobroomConfig(AppConfig):
         from django.utils.module_loading import autodiscover_modules
 
         from jobroom import checks
-        from jobroom.celery import batches, beat, delayed, install, known_tasks, orders, pauses, task_limits, tracker
+        from jobroom.celery import (
+            batches,
+            beat,
+            delayed,
+            install,
+            known_tasks,
+            pauses,
+            task_limits,
+            tracker,
+            worker_commands,
+        )
         from jobroom.events import heartbeat
         from jobroom.resources import worker as resources
         from jobroom.tasks import failure_mail
@@ -33,7 +43,7 @@ class JobroomConfig(AppConfig):
         heartbeat.connect()
         delayed.connect()
         pauses.connect()
-        orders.connect()
+        worker_commands.connect()
         task_limits.connect()
         batches.connect()
         resources.connect()

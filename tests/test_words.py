@@ -60,7 +60,7 @@ _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 STORED = {
     "jobroom/notifications",
     "jobroom/tasks/failure_mail.py",
-    "jobroom/jobs/tally_models.py",
+    "jobroom/jobs/count_models.py",
     "tests/acceptance/test_failure_mail.py",
 }
 # Files above the size that still have to be parted, and modules named by a gerund, with the reason.

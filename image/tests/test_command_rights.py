@@ -95,7 +95,7 @@ OUR_APPS = ("common", "jobroom", "ontology", "biosample", "assets", "text", "dem
 REFUSED = (
     "You may not",
     "Only ",
-    "Giving orders to workers needs",
+    "Giving commands to workers needs",
     "Changing queues",
 )  # how those are answered who see what they may not do
 GONE = (

@@ -11,7 +11,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from jobroom import conf, file_permissions
-from jobroom.runner import board, preparation
+from jobroom.runner import preparation, status_file
 from jobroom.runner.console import Console
 from jobroom.runner.installation import Installation, redis_part
 from jobroom.runner.part import Part
@@ -55,7 +55,7 @@ class Command(BaseCommand):
             with preparation.only_one(var) as lock:
                 remove = var / "run" / "redis-url"
                 supervisor = Supervisor(
-                    console, folder=settings.BASE_DIR, lock=lock.fileno(), remove=remove, board=board.path_in(var)
+                    console, folder=settings.BASE_DIR, lock=lock.fileno(), remove=remove, board=status_file.path_in(var)
                 )
                 with supervisor:
                     status = Session(

@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from jobroom.jobs import tally_rows
+from jobroom.jobs import count_rows
 from jobroom.jobs.duration_buckets import bucket_of
 from jobroom.jobs.models import DurationTally, State
 from jobroom.users import User
@@ -70,7 +70,7 @@ def _key(job: Any, at: datetime, what: str, seconds: float) -> Key:
 def add(changes: Mapping[Key, int]) -> None:
     """Add numbers, which may be negative, in as few statements as there are hundreds of keys."""
     moments = {(datetime.fromtimestamp(key.begin, UTC), *key[1:]): number for key, number in changes.items()}
-    tally_rows.add(DurationTally, _COLUMNS, moments)
+    count_rows.add(DurationTally, _COLUMNS, moments)
 
 
 # Put together, and forgotten --------------------------------------------------------------------------------------------
@@ -118,4 +118,4 @@ def forget_old() -> int:
 # Read -------------------------------------------------------------------------------------------------------------------
 def visible_to(user: User | AnonymousUser) -> QuerySet[DurationTally]:
     """Return what was counted of the jobs that the person may see."""
-    return tally_rows.visible_to(DurationTally.objects.all(), user)
+    return count_rows.visible_to(DurationTally.objects.all(), user)

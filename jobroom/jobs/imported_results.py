@@ -16,7 +16,7 @@ from jobroom import truncation
 from jobroom.arguments import redaction
 from jobroom.arguments.storable import plain
 from jobroom.conf import settings as limits
-from jobroom.jobs import tallies
+from jobroom.jobs import hourly_counts
 from jobroom.jobs.conf import settings
 from jobroom.jobs.models import ArchivedResult, Attempt, Job, Source, State
 from jobroom.jobs.recorder.parse import result_of_text
@@ -108,7 +108,7 @@ def _write(jobs: Sequence[Job]) -> None:
     with transaction.atomic():
         Job.objects.bulk_create(jobs)
         Attempt.objects.bulk_create(_attempt_of(job) for job in jobs if job.attempts)
-        tallies.add(Counter(key for job in jobs if (key := tallies.key_of(job))))
+        hourly_counts.add(Counter(key for job in jobs if (key := hourly_counts.key_of(job))))
 
 
 def job_of(row: ArchivedResult) -> Job:

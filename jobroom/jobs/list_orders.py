@@ -111,7 +111,7 @@ class FoundSorted:
 def look(
     search: Search, sort: Sort, *, most: int, seconds: float, after: SortedPlace | None, all_match: bool = False
 ) -> FoundSorted:
-    """Return the places of at most `most` jobs of a search after a place; no new window is begun after `seconds`.
+    """Return the places of at most `most` jobs of a search after a place; no new window is started after `seconds`.
 
     With `all_match` every job is known to match, so the first rows of the index are those of the page.
     """

@@ -15,12 +15,12 @@ from django.utils import timezone
 from jobroom.events import attachments
 from jobroom.jobs.access_models import Allowance, ApiToken, SignOut, TaskRule, check_rate
 from jobroom.jobs.archive_models import ArchivedResult
+from jobroom.jobs.count_models import DurationTally, HourTally
 from jobroom.jobs.failure_models import FailureCount, FailureGroup, GroupState
 from jobroom.jobs.lateness_models import Expectation, ExpectedOf, LateKind, Lateness
 from jobroom.jobs.personal_models import Preset, Profile
 from jobroom.jobs.querysets import HAS_STARTED, HAS_TAKEN, JobQuerySet, StoredFileQuerySet, Took
 from jobroom.jobs.staged_models import StagedJob, StagedOutcome, StagedRetry, StagedState
-from jobroom.jobs.tally_models import DurationTally, HourTally
 
 # Some tables are in modules of their own; Django and the rest of the project find all of them here.
 __all__ = [

@@ -23,7 +23,7 @@ from jobroom.jobs import (
     launches,
     rights_at_start,
     staged_retries,
-    watched_waits,
+    wait_reason_updates,
 )
 from jobroom.jobs.models import Job
 from jobroom.jobs.number_formats import number_of
@@ -91,8 +91,8 @@ def _roll_up(**_: Any) -> None:
         durations.roll_up()
 
 
-waits = Every(watched_waits.PAUSE)
-reasons = watched_waits.Reasons()
+waits = Every(wait_reason_updates.PAUSE)
+reasons = wait_reason_updates.Reasons()
 
 
 def _look_at_waits(**_: Any) -> None:

@@ -7,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 from django_celery_results.models import GroupResult
 
-from jobroom.jobs import durations, failures, files, tallies
+from jobroom.jobs import durations, failures, files, hourly_counts
 from jobroom.jobs.conf import settings
 from jobroom.jobs.models import FINISHED, ArchivedResult, Job
 
@@ -20,7 +20,7 @@ def cleanup_jobs(*, days: float | None = None, keep: int | None = None, notify: 
     Both default to the options JOBS_KEEP_DAYS and JOBS_KEEP_COUNT; 0 keeps all. `notify` hears the count so far.
     Rows go a chunk at a time, each in a transaction of its own, so no one waits for long.
     """
-    tallies.forget_old()
+    hourly_counts.forget_old()
     durations.forget_old()
     failures.forget_old()
     days = settings.KEEP_DAYS if days is None else days

@@ -1,7 +1,7 @@
 """Rechecks rights when a job starts long after it was launched: the rights of that moment decide.
 
 The machine acts in the name of a person here: a job was launched for later, its message did not go out while the broker
-was away, or was lost with Redis. What runs as a further attempt of the same message has begun, and is not asked again.
+was away, or was lost with Redis. What runs as a further attempt of the same message has started, and is not asked again.
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from jobroom.jobs import tallies
+from jobroom.jobs import hourly_counts
 from jobroom.jobs.bar_chart import HIGH, WIDE, frame
 from jobroom.jobs.models import State
 from jobroom.users import User
@@ -56,8 +56,8 @@ class Day:
 
 def day_of(user: User | AnonymousUser) -> Day:
     """Return what ended in the last day of the jobs that the user may see."""
-    first = tallies.hour_of(timezone.now()) - timedelta(hours=HOURS - 1)
-    rows = tallies.visible_to(user).filter(hour__gte=first).values_list("hour", "state")
+    first = hourly_counts.hour_of(timezone.now()) - timedelta(hours=HOURS - 1)
+    rows = hourly_counts.visible_to(user).filter(hour__gte=first).values_list("hour", "state")
     numbers: Counter[tuple[datetime, str]] = Counter()
     for hour, state, number in rows.annotate(sum=Sum("number")):
         numbers[hour, _KIND.get(State(state), "others")] += number

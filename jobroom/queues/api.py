@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from jobroom.jobs.api.base import ApiView
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
-from jobroom.queues import board, broker, held_locks, limits, operations, pauses, policies
+from jobroom.queues import broker, held_locks, limits, operations, pauses, policies, queue_rows
 from jobroom.queues.decoded import decode
 from jobroom.queues.exceptions import NotKnowable, NotThere, Refused
 from jobroom.queues.models import Pause
@@ -94,7 +94,7 @@ class QueueList(OperatorView):
     @extend_schema(operation_id="list_queues", responses={200: QueueData(many=True), **problems(401, 403, 503)})
     def get(self, request: Request) -> Response:
         """List every queue: what waits, since when, who takes it, and when it should be empty."""
-        return Response(QueueData(board.board(), many=True).data)
+        return Response(QueueData(queue_rows.rows(), many=True).data)
 
 
 class MessageList(OperatorView):

@@ -14,7 +14,7 @@ from jobroom.events import consumer, heartbeat
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs import metric_counters
 from jobroom.live import sockets
-from jobroom.queues import board, broker
+from jobroom.queues import broker, queue_rows
 from jobroom.workers import health, overview
 
 _PAIR = ("task", "queue")
@@ -94,7 +94,7 @@ def _queues() -> Iterator[Metric]:
     processes = GaugeMetricFamily("jobroom_queue_processes", "Processes that take from a queue.", labels=["queue"])
     paused = GaugeMetricFamily("jobroom_queue_paused", "Whether a queue is paused.", labels=["queue"])
     now = timezone.now()
-    for row in board.board():
+    for row in queue_rows.rows():
         if row.depth is not None:
             depth.add_metric([row.name], row.depth)
         age.add_metric([row.name], (now - row.oldest).total_seconds() if row.oldest else 0)

@@ -13,7 +13,7 @@ from jobroom import events, redis
 from jobroom.celery import queue_messages
 from jobroom.celery.connections import pooled
 from jobroom.celery.queue_messages import Queues, Work, new_work
-from jobroom.queues import board, broker
+from jobroom.queues import broker, queue_rows
 from jobroom.queues.exceptions import NotThere, Refused
 from jobroom.signals import acted
 
@@ -130,7 +130,7 @@ def act_on_one(kind: str, queue: str, position: int, digest: str, *, by: str, re
 
 
 def finish_all() -> None:
-    """Go on with what was begun; for a recorder's look, so it does little at once."""
+    """Go on with what was started; for a recorder's look, so it does little at once."""
     with broker.queues() as found:
         for work in found.works():
             _settle(found, work, A_LOOK)
@@ -200,7 +200,7 @@ def _check(queue: str, reason: str) -> None:
 def _check_target(queue: str, target: str) -> None:
     if target == queue:
         raise Refused("target", "Choose another queue than the one that the messages are in.")
-    known = board.names_known()
+    known = queue_rows.names_known()
     if target not in known:
         raise Refused("target", f"There is no queue called “{target}”. Known: {', '.join(known)}.")
 

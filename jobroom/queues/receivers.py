@@ -6,7 +6,7 @@ from typing import Any
 from jobroom.celery import batches, task_limits
 from jobroom.events import heartbeat
 from jobroom.jobs.models import Attempt
-from jobroom.queues import board, broker, limits, operations, pauses, samples
+from jobroom.queues import broker, limits, operations, pauses, queue_rows, samples
 from jobroom.queues.exceptions import NotKnowable
 from jobroom.signals import glance, housekeeping, jobs_recorded
 
@@ -34,7 +34,7 @@ def _finish(**_: Any) -> None:
 def _sample(**_: Any) -> None:
     try:
         workers = heartbeat.workers()
-        samples.take(broker.depths(board.names_known(workers)), workers)
+        samples.take(broker.depths(queue_rows.names_known(workers)), workers)
     except broker.AWAY as error:
         logger.warning("The lengths of the queues cannot be read: %s", error)
 

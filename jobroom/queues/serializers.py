@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from jobroom.queues.board import STATES
+from jobroom.queues.queue_rows import STATES
 
 
 class PauseData(serializers.Serializer[object]):

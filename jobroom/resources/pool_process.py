@@ -15,16 +15,16 @@ from billiard.pool import EX_RECYCLE
 from billiard.process import current_process
 from celery.concurrency import asynpool
 
-from jobroom.resources.board import Board
+from jobroom.resources.shared_state import SharedState
 
 # Seconds between two looks of an idle child at the generation.
 IDLE_LOOK = 1.0
 
-_board: Board | None = None
+_board: SharedState | None = None
 _generation = 0
 
 
-def note_fork(board: Board, generation: int) -> None:
+def note_fork(board: SharedState, generation: int) -> None:
     """Remember the generation that this child was forked with."""
     global _board, _generation
     _board, _generation = board, generation

@@ -19,16 +19,16 @@ from billiard import get_start_method
 from celery import signals
 from celery.concurrency import get_implementation
 
-from jobroom.celery import orders, pauses
+from jobroom.celery import pauses, worker_commands
 from jobroom.conf import settings
 from jobroom.events import heartbeat
 from jobroom.resources import access
-from jobroom.resources.board import Board
 from jobroom.resources.declaration import Resource
 from jobroom.resources.gate import Gate
 from jobroom.resources.instance import Held, State
 from jobroom.resources.registry import served_by
 from jobroom.resources.report import together
+from jobroom.resources.shared_state import SharedState
 from jobroom.resources.upkeep import TICK, Keeper
 from jobroom.resources.warmup import warm_connections, warm_schemas
 
@@ -47,7 +47,7 @@ class WorkerResources:
         self.planned = served_by(self.queues) if not self.forks or get_start_method() == "fork" else []
         own = [made for made in self.planned if not self.forks or self._by_fork(made)]
         self.own = {made.name: Held(made) for made in own}  # in this process
-        self.board = Board() if self.forks else None
+        self.board = SharedState() if self.forks else None
         self.generation = 0
         self.shown: dict[str, Any] = {}  # what children inherit now
         self.gate = Gate(self.app)
@@ -100,7 +100,7 @@ class WorkerResources:
     def begin(self, consumer: Any) -> None:
         """Go on with a consumer that is ready; after a lost connection it is a new one."""
         self.gate.consumer = consumer
-        orders.begin(self.gate, consumer)
+        worker_commands.begin(self.gate, consumer)
         if self.planned and not self.keeper.is_alive():
             self.keeper.start()
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from jobroom.runner import board
+from jobroom.runner import status_file
 from jobroom.runner.console import Console
 from jobroom.runner.part import Part, describe
 from jobroom.runner.reaper import Reaper
@@ -143,7 +143,7 @@ class Supervisor:
         now = {f"{part.name} {part.deaths} {part.process is None}": part.is_failing() for part in self.parts}
         if now != self.shown:
             self.shown = now
-            board.write(self.board, self.parts)
+            status_file.write(self.board, self.parts)
 
     def stop(self) -> None:
         """Stop all parts in order; every further signal goes on to the next, harder step. Twice is the same as once."""

@@ -21,10 +21,10 @@ from jobroom.resources import (
     declared,
     resource,
 )
-from jobroom.resources.board import SLOT, Board
 from jobroom.resources.gate import Gate
 from jobroom.resources.instance import Held, State
 from jobroom.resources.report import together
+from jobroom.resources.shared_state import SLOT, SharedState
 from jobroom.tasks import BaseTask
 from jobroom.testing.resources import use_resource
 
@@ -347,7 +347,7 @@ def test_a_loader_that_ends_the_process_is_a_failed_load(eager):
 
 
 def test_the_board_is_read_by_another_process():
-    board = Board()
+    board = SharedState()
     pid = os.fork()
     if pid == 0:
         board.write(3, os.getpid(), [{"name": "x", "error": ""}])
@@ -358,7 +358,7 @@ def test_the_board_is_read_by_another_process():
 
 
 def test_the_board_leaves_out_errors_that_do_not_fit():
-    board = Board()
+    board = SharedState()
     board.write(0, 7, [{"name": "x", "error": "e" * SLOT}])
     assert board.read({7}) == {7: [{"name": "x", "error": ""}]}
 

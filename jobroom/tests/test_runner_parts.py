@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jobroom.runner import board
 from jobroom.runner import part as parts
+from jobroom.runner import status_file
 from jobroom.runner.console import Console
 from jobroom.runner.installation import RECORDING, STORING, WORKING, Installation, redis_part
 from jobroom.runner.part import Part, describe
@@ -75,17 +75,17 @@ def test_a_long_life_makes_short_ones_forgotten(part):
 
 def test_the_board_names_the_parts_that_do_not_stay_up(part, tmp_path):
     path = tmp_path / "parts.json"
-    assert board.failing(path) == {}
+    assert status_file.failing(path) == {}
     part.started = time.monotonic()
     for _ in range(parts.MANY_DEATHS):
         part.died(-9)
-    board.write(path, [part])
-    [said] = board.failing(path).values()
+    status_file.write(path, [part])
+    [said] = status_file.failing(path).values()
     assert "it was killed by signal 9, 4 times in a row, and is started again in" in said
     gone = subprocess.Popen(["true"])
     gone.wait()
     path.write_text(path.read_text().replace(f'"supervisor": {os.getpid()}', f'"supervisor": {gone.pid}'))
-    assert board.failing(path) == {}, "that supervisor has ended"
+    assert status_file.failing(path) == {}, "that supervisor has ended"
 
 
 def test_a_status_is_given_in_words():

@@ -1,8 +1,8 @@
-"""All that an operator does to one worker, by one name each: orders that it carries out itself, and what is done about a silent one."""
+"""All that an operator does to one worker, by one name each: commands that it carries out itself, and what is done about a silent one."""
 
-from jobroom.workers import orders, silent
+from jobroom.workers import remote_control, silent
 
-WORDS = {**orders.WORDS, **silent.WORDS}
+WORDS = {**remote_control.WORDS, **silent.WORDS}
 
 
 def act(name: str, action: str, argument: str = "", *, by: str, reason: str = "") -> str:
@@ -15,11 +15,11 @@ def act(name: str, action: str, argument: str = "", *, by: str, reason: str = ""
         by: who does it, for the audit.
         reason: why.
 
-    Raises NoSuchWorker, and WrongOrder for what no worker knows or this one cannot do.
+    Raises NoSuchWorker, and WrongCommand for what no worker knows or this one cannot do.
 
     """
     if action == "hand_over":
         return silent.hand_over(name, argument.strip(), by=by, reason=reason)
     if action == "give_back":
         return silent.give_back(name, by=by, reason=reason)
-    return orders.give(name, action, argument, by=by, reason=reason)
+    return remote_control.give(name, action, argument, by=by, reason=reason)

@@ -1,4 +1,4 @@
-"""Workers over REST: the list, orders to one, the doctor, the stack of a job."""
+"""Workers over REST: the list, commands to one, the doctor, the stack of a job."""
 
 from django.http import Http404
 from drf_spectacular.utils import OpenApiResponse
@@ -13,8 +13,8 @@ from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
 from jobroom.jobs.models import Job
 from jobroom.jobs.serializers import Problem
-from jobroom.workers import acts, doctor, orders
-from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
+from jobroom.workers import acts, doctor, remote_control
+from jobroom.workers.exceptions import NoSuchWorker, WrongCommand
 from jobroom.workers.overview import overview
 from jobroom.workers.serializers import WorkerData
 
@@ -58,7 +58,7 @@ class Doctor(ApiView):
         return Response(FindingData(doctor.examine(), many=True).data)
 
 
-class Order(serializers.Serializer[object]):
+class Command(serializers.Serializer[object]):
     """What a worker is asked to do."""
 
     worker = serializers.CharField(max_length=255, help_text="Its name, such as default@host.")
@@ -87,19 +87,19 @@ class StackData(serializers.Serializer[object]):
 
 
 class Control(ApiView):
-    """Gives a worker an order."""
+    """Gives a worker a command."""
 
     permission_classes = (IsAdminUser,)
 
     @extend_schema(
-        operation_id="control_worker", request=Order, responses={200: Answer, **problems(400, 401, 403, 404, 503)}
+        operation_id="control_worker", request=Command, responses={200: Answer, **problems(400, 401, 403, 404, 503)}
     )
     def post(self, request: Request) -> Response:
-        """Order a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
+        """Tell a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
         by = person(request)
-        if not orders.may_operate(by):
+        if not remote_control.may_operate(by):
             raise PermissionDenied
-        given = Order(data=request.data)
+        given = Command(data=request.data)
         given.is_valid(raise_exception=True)
         said = given.validated_data
         try:
@@ -108,7 +108,7 @@ class Control(ApiView):
             )
         except NoSuchWorker as error:
             raise NotFound(str(error)) from error
-        except WrongOrder as error:
+        except WrongCommand as error:
             raise ValidationError({"argument": [str(error)]}) from error
         return Response({"detail": done})
 
@@ -122,12 +122,12 @@ class Stack(ApiView):
     def get(self, request: Request, job_id: str) -> Response:
         """Show where in its code a running job is now."""
         by = person(request)
-        if not orders.may_operate(by):
+        if not remote_control.may_operate(by):
             raise PermissionDenied
         job = Job.objects.visible_to(by).filter(pk=job_id).first()
         if job is None:
             raise Http404("There is no such job.")
         try:
-            return Response({"job": job.pk, "stack": orders.stack(job.pk)})
-        except (NoSuchWorker, WrongOrder) as error:
+            return Response({"job": job.pk, "stack": remote_control.stack(job.pk)})
+        except (NoSuchWorker, WrongCommand) as error:
             raise NotFound(str(error)) from error

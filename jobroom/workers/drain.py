@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from jobroom.celery import orders as given
+from jobroom.celery import worker_commands as given
 from jobroom.events import heartbeat
 from jobroom.events.heartbeat import Worker
 from jobroom.signals import acted
@@ -18,7 +18,7 @@ def living(names: Sequence[str] = ()) -> list[Worker]:
 
 
 def drain(names: Sequence[str], *, timeout: float, by: str, notify: Callable[[str], None]) -> list[Worker]:
-    """Order workers to take no more jobs and wait until they run none; return those that are not empty by then.
+    """Tell workers to take no more jobs and wait until they run none; return those that are not empty by then.
 
     Args:
         names: of the workers; none means all.
@@ -29,7 +29,7 @@ def drain(names: Sequence[str], *, timeout: float, by: str, notify: Callable[[st
     """
     end = time.monotonic() + timeout
     for worker in living(names):
-        order(worker, "quiet")
+        command(worker, "quiet")
     acted.send(sender=Worker, who=by, action="drained", kind="worker", target=", ".join(names) or "all workers")
     last = ""
     while busy := [worker for worker in living(names) if not is_empty(worker)]:
@@ -41,23 +41,23 @@ def drain(names: Sequence[str], *, timeout: float, by: str, notify: Callable[[st
         time.sleep(PAUSE)
         for worker in busy:
             if not worker.quiet:  # started meanwhile, or it had not heard
-                order(worker, "quiet")
+                command(worker, "quiet")
     return busy
 
 
 def undo(names: Sequence[str], *, by: str) -> int:
-    """Order quiet workers to take jobs again; return how many."""
+    """Tell quiet workers to take jobs again; return how many."""
     quiet = [worker for worker in living(names) if worker.quiet]
     for worker in quiet:
-        order(worker, "loud")
+        command(worker, "loud")
     acted.send(
         sender=Worker, who=by, action="ended the drain of", kind="worker", target=", ".join(names) or "all workers"
     )
     return len(quiet)
 
 
-def order(worker: Worker, action: str) -> None:
-    """Give an order without waiting for what follows: the heartbeat says that."""
+def command(worker: Worker, action: str) -> None:
+    """Give a command without waiting for what follows: the heartbeat says that."""
     try:
         given.give(worker.instance, action, seconds=1.0)
     except given.NoAnswer:

@@ -9,5 +9,5 @@ class NoSuchWorker(WorkerError):
     """There is no living worker of that name, or none that runs that job; the message says which."""
 
 
-class WrongOrder(WorkerError):
+class WrongCommand(WorkerError):
     """A worker cannot do that; the message says why, and what it can."""

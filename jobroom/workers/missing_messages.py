@@ -27,7 +27,7 @@ from jobroom.workers import broker
 from jobroom.workers.broker import Broker
 from jobroom.workers.conf import settings
 from jobroom.workers.results import known_end
-from jobroom.workers.watch import Watch
+from jobroom.workers.suspects import Suspects
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def round_of(mark: Mark) -> list[str]:
     """Deal with the jobs that have no message; return their ids. The history must have passed the mark."""
     client = redis.client()
     suspects = {job.pk: job for job in _without_message(_waiting_long(mark))}
-    watch = Watch(client, "message-less", redis.now(client), mark.at)
+    watch = Suspects(client, "message-less", redis.now(client), mark.at)
     if not suspects and not watch.since:
         return []
     gone = watch.confirmed(suspects)

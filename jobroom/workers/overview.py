@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobroom.anchors import anchor
-from jobroom.celery.orders import SIZABLE
+from jobroom.celery.worker_commands import SIZABLE
 from jobroom.events import heartbeat
 from jobroom.events.heartbeat import Worker
 from jobroom.jobs.models import Job, State
@@ -100,7 +100,7 @@ class WorkerRow:
 
     @property
     def answers(self) -> bool:
-        """Whether it takes orders."""
+        """Whether it takes commands."""
         return self.state not in {"silent", "starting"}
 
     @property

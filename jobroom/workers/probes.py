@@ -18,7 +18,7 @@ from jobroom.celery import beat
 from jobroom.events import consumer, heartbeat
 from jobroom.exceptions import RedisUnavailable
 from jobroom.health import Part
-from jobroom.runner import board
+from jobroom.runner import status_file
 from jobroom.workers.conf import settings
 from jobroom.workers.overview import unserved
 from jobroom.workers.rescue import living_and_gone
@@ -37,7 +37,7 @@ def ready() -> dict[str, Part]:
     parts = {"database": _ask(_database), "migrations": _ask(_migrations), "redis": _ask(_redis)}
     parts["disk"] = _ask(_disk)
     folder = file_permissions.folder()
-    if folder is not None and board.path_in(folder).exists():
+    if folder is not None and status_file.path_in(folder).exists():
         parts["parts"] = _ask(_parts)
     parts |= {name: _ask(probe) for name, probe in health.probes.items()}
     if not parts["redis"].ok:
@@ -99,7 +99,7 @@ def _disk() -> Part:
 
 def _parts() -> Part:
     folder = file_permissions.folder()
-    failing = board.failing(board.path_in(folder)) if folder is not None else {}
+    failing = status_file.failing(status_file.path_in(folder)) if folder is not None else {}
     if failing:
         return Part(ok=False, detail=" ".join(f"{name} {sentence}." for name, sentence in failing.items()))
     return Part(ok=True, detail="All stay up.")

@@ -25,7 +25,7 @@ from jobroom.workers import broker
 from jobroom.workers.broker import Broker, Message
 from jobroom.workers.conf import settings
 from jobroom.workers.results import known_end
-from jobroom.workers.watch import Watch
+from jobroom.workers.suspects import Suspects
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Round:
         if self.broker is None:
             return
         held = {tag for worker in self.living for tag in worker.tags}
-        watch = Watch(self.client, "message", self.now, self.mark.at)
+        watch = Suspects(self.client, "message", self.now, self.mark.at)
         # A suspicion is about one receipt: the worker that has received the message since then must be given the time to say so.
         tags = {f"{tag} {time!r}": tag for tag, time in self.broker.receipts().items() if tag not in held}
         noticed = {tags[name]: watch.since[name] for name in watch.confirmed(tags)}
@@ -206,7 +206,7 @@ class Round:
             if heartbeat.has_heartbeat(job.instance) and not self._is_held(job)
         }
         settled = {*self.report.put_back, *self.report.dropped}  # by their messages, a moment ago
-        watch = Watch(self.client, "job", self.now, self.mark.at)
+        watch = Suspects(self.client, "job", self.now, self.mark.at)
         jobs = [
             suspects[name]
             for name in watch.confirmed(suspects)

@@ -8,9 +8,9 @@ from jobroom import redis
 from jobroom.events import consumer, heartbeat
 from jobroom.events.heartbeat import Worker
 from jobroom.signals import acted
-from jobroom.workers import broker, orders
+from jobroom.workers import broker, remote_control
 from jobroom.workers.conf import settings
-from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
+from jobroom.workers.exceptions import NoSuchWorker, WrongCommand
 from jobroom.workers.rescue import BEHIND, Round, living_and_gone
 
 WORDS = {
@@ -22,30 +22,30 @@ WORDS = {
 def hand_over(name: str, to: str, *, by: str, reason: str = "") -> str:
     """Let a living worker take the queues of a silent one that no other serves; return what happened in a sentence.
 
-    Raises NoSuchWorker, and WrongOrder where there is nothing to take over, or it cannot.
+    Raises NoSuchWorker, and WrongCommand where there is nothing to take over, or it cannot.
     """
     worker = max(_silent(name), key=lambda one: one.started)  # the newest of its name
     served = {queue for other in heartbeat.workers() if other.takes_jobs for queue in other.queues}
     wanted = [queue for queue in worker.queues if queue not in served]
     if not wanted:
-        raise WrongOrder(f"Other workers take from all queues of {name}.")
-    said = [orders.give(to, "add", queue, by=by, reason=reason or f"{name} is silent") for queue in wanted]
+        raise WrongCommand(f"Other workers take from all queues of {name}.")
+    said = [remote_control.give(to, "add", queue, by=by, reason=reason or f"{name} is silent") for queue in wanted]
     return " ".join(said)
 
 
 def give_back(name: str, *, by: str, reason: str = "") -> str:
     """Give back what a silent worker holds, and forget it; return what happened in a sentence.
 
-    A job that ran in it and may run twice is run again, another one is lost. Raises NoSuchWorker, and WrongOrder where its broker
+    A job that ran in it and may run twice is run again, another one is lost. Raises NoSuchWorker, and WrongCommand where its broker
     gives back by itself, or the history is behind and does not know yet what has ended.
     """
     found = _silent(name)
     if consumer.lag().seconds >= BEHIND:
-        raise WrongOrder("The history is behind, so it is not known which jobs have ended. Try again in a moment.")
+        raise WrongCommand("The history is behind, so it is not known which jobs have ended. Try again in a moment.")
     living, _ = living_and_gone(heartbeat.workers())
     with broker.connect() as connection:
         if connection is None:
-            raise WrongOrder("Its broker gives back by itself what it held; nothing is to be done here.")
+            raise WrongCommand("Its broker gives back by itself what it held; nothing is to be done here.")
         one = Round(redis.client(), connection, living, found)
         for worker in found:
             one.give_back(worker)

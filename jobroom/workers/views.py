@@ -19,11 +19,11 @@ from jobroom.jobs.models import Job
 from jobroom.jobs.views.actions import SeeOther, next_of
 from jobroom.users import User
 from jobroom.web.staff import staff_only
-from jobroom.workers import acts, doctor, health, orders, probes
+from jobroom.workers import acts, doctor, health, probes, remote_control
 from jobroom.workers.exceptions import WorkerError
 from jobroom.workers.overview import overview
 
-NEEDS = "Giving orders to workers needs the permission “Can change queues, messages, pauses, workers and locks”."
+NEEDS = "Giving commands to workers needs the permission “Can change queues, messages, pauses, workers and locks”."
 
 
 @require_safe
@@ -89,8 +89,8 @@ def workers(request: HttpRequest) -> HttpResponse:
         )
     context = {
         "found": found,
-        "pending": orders.pending(),
-        "may_operate": orders.may_operate(cast("User", request.user)),
+        "pending": remote_control.pending(),
+        "may_operate": remote_control.may_operate(cast("User", request.user)),
         "rendered_at": timezone.now(),
     }
     return render(request, "jobroom/workers/workers.html", context)
@@ -99,8 +99,8 @@ def workers(request: HttpRequest) -> HttpResponse:
 @staff_only
 @require_POST
 def control(request: HttpRequest) -> HttpResponse:
-    """Order a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
-    if not orders.may_operate(cast("User", request.user)):
+    """Tell a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
+    if not remote_control.may_operate(cast("User", request.user)):
         raise PermissionDenied(NEEDS)
     said = {name: plain(request.POST.get(name, ""))[:500] for name in ("worker", "action", "argument", "reason")}
     by = request.user.get_username()
@@ -119,12 +119,12 @@ def control(request: HttpRequest) -> HttpResponse:
 @require_safe
 def stack(request: HttpRequest, job_id: str) -> HttpResponse:
     """Show where in its code a running job is now."""
-    if not orders.may_operate(cast("User", request.user)):
+    if not remote_control.may_operate(cast("User", request.user)):
         raise PermissionDenied(NEEDS)
     job = get_object_or_404(Job.objects.visible_to(cast("User", request.user)), pk=job_id.replace("\x00", ""))
     context = {"job": job, "rendered_at": timezone.now()}
     try:
-        return render(request, "jobroom/workers/stack.html", {**context, "stack": orders.stack(job.pk)})
+        return render(request, "jobroom/workers/stack.html", {**context, "stack": remote_control.stack(job.pk)})
     except WorkerError as error:
         return render(request, "jobroom/workers/stack.html", {**context, "problem": str(error)})
     except (redis.Error, OSError):

@@ -358,8 +358,8 @@ def resume(
         stored, {State(stored.state)}, State.RUNNING, "Someone was faster.",
         node_states=stored.node_states, counts=stored.counts, **fields,
     )  # fmt: skip
-    begun = {name.partition(".")[0] for name in kept}
-    items = {name: count for name, count in snapshot.items.items() if name in begun}
+    started = {name.partition(".")[0] for name in kept}
+    items = {name: count for name, count in snapshot.items.items() if name in started}
     before, snapshot = snapshot, dataclasses.replace(snapshot, node_states=kept, items=items)
     try:
         resumption.want_again(graph, before, kept)

@@ -5,7 +5,7 @@ A Celery app may import `jobroom.workflows.workflows` before the models are ther
 
 from django.dispatch import Signal
 
-# A workflow is to be written into the database and begun. Arguments: workflow (Workflow, frozen), launch (dict, the keyword
+# A workflow is to be written into the database and started. Arguments: workflow (Workflow, frozen), launch (dict, the keyword
 # arguments of `services.start`). The receiver raises WorkflowException where that is not possible.
 workflow_sent = Signal()
 

@@ -1,4 +1,4 @@
-"""An operator pauses, gives workers orders, and sees them do it: with real workers."""
+"""An operator pauses, gives workers remote_control, and sees them do it: with real workers."""
 
 import re
 from collections import Counter
@@ -16,8 +16,8 @@ from jobroom.jobs.models import FINISHED, Job
 from jobroom.queues import operations, pauses
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker
-from jobroom.workers import drain, orders
-from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
+from jobroom.workers import drain, remote_control
+from jobroom.workers.exceptions import NoSuchWorker, WrongCommand
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 NODE = "operated@test"
@@ -39,7 +39,7 @@ def _as_it_was(worker):
     for kind, name in held.current():
         held.remove(kind, name)
     if said().quiet:
-        orders.give(NODE, "loud", by="grace")
+        remote_control.give(NODE, "loud", by="grace")
 
 
 def said(name: str = NODE) -> heartbeat.Worker:
@@ -81,47 +81,47 @@ def test_a_paused_task_waits_and_others_go_on(worker):
 
 
 def test_a_quiet_worker_takes_nothing_until_it_is_asked_to(worker):
-    assert "its heartbeat says that it has" in orders.give(NODE, "quiet", by="grace")
+    assert "its heartbeat says that it has" in remote_control.give(NODE, "quiet", by="grace")
     job = echo()
     assert (said().quiet, said().queues, said().takes_jobs) == (True, ["default"], False)
     # The worker may have asked for one more message before it was asked: that one comes back to the queue.
     wait_until(lambda: redis.client().llen("default") == 1, 20)
     assert not job.ready()
-    assert "its heartbeat says that it has" in orders.give(NODE, "loud", by="grace")
+    assert "its heartbeat says that it has" in remote_control.give(NODE, "loud", by="grace")
     assert job.get(timeout=20) == "x"
 
 
 def test_the_pool_grows_and_shrinks_and_uses_what_it_has(worker):
-    assert "its heartbeat says that it has" in orders.give(NODE, "grow", "1", by="grace")
+    assert "its heartbeat says that it has" in remote_control.give(NODE, "grow", "1", by="grace")
     assert said().concurrency == 3
     jobs = [app.send_task("demo.wait", kwargs={"secs": 8}, queue="default") for _ in range(3)]
     wait_until(lambda: len(said().running) == 3, 40)
     assert [job.get(timeout=20) for job in jobs]
-    assert "its heartbeat says that it has" in orders.give(NODE, "shrink", "1", by="grace")
+    assert "its heartbeat says that it has" in remote_control.give(NODE, "shrink", "1", by="grace")
     assert said().concurrency == 2
-    with pytest.raises(WrongOrder, match="keeps at least one"):
-        orders.give(NODE, "shrink", "2", by="grace")
+    with pytest.raises(WrongCommand, match="keeps at least one"):
+        remote_control.give(NODE, "shrink", "2", by="grace")
 
 
 def test_a_worker_consumes_one_more_queue_and_gives_it_up(worker):
     job = echo("gpu")
-    orders.give(NODE, "add", "gpu", by="grace")
+    remote_control.give(NODE, "add", "gpu", by="grace")
     assert job.get(timeout=20) == "x"
-    assert "its heartbeat says that it has" in orders.give(NODE, "cancel", "gpu", by="grace")
+    assert "its heartbeat says that it has" in remote_control.give(NODE, "cancel", "gpu", by="grace")
     assert said().queues == ["default"]
     with pytest.raises(NoSuchWorker):
-        orders.give("nobody@test", "quiet", by="grace")
+        remote_control.give("nobody@test", "quiet", by="grace")
 
 
 def test_the_stack_of_a_running_job_says_where_it_is(worker):
     job = wait_job(3)
-    text = orders.stack(job.id)
+    text = remote_control.stack(job.id)
     assert "demo/tasks.py" in text
     assert "in wait" in text
     assert job.get(timeout=20)  # asking did it no harm
     wait_until(lambda: job.id not in said().held, 20)
     with pytest.raises(NoSuchWorker):
-        orders.stack(job.id)
+        remote_control.stack(job.id)
 
 
 def test_a_drain_waits_for_what_runs_and_takes_nothing_more(worker):
@@ -168,12 +168,12 @@ def test_threads_show_their_stack_and_end_when_they_are_asked_to(worker):
     with Worker(name="threads", pool="threads", queues="heavy", concurrency=2) as threads:
         job = app.send_task("demo.wait", kwargs={"secs": 3}, queue="heavy")
         wait_until(lambda: said("threads@test").running, 20)
-        text = orders.stack(job.id)
+        text = remote_control.stack(job.id)
         assert "time.sleep" in text or "in wait" in text
-        with pytest.raises(WrongOrder, match="cannot change its size"):
-            orders.give("threads@test", "grow", "1", by="grace")
-        orders.give("threads@test", "stop", by="grace")
+        with pytest.raises(WrongCommand, match="cannot change its size"):
+            remote_control.give("threads@test", "grow", "1", by="grace")
+        remote_control.give("threads@test", "stop", by="grace")
         wait_until(lambda: threads.popen.poll() is not None, 30)
         assert job.get(timeout=5)
     pauses.resume("queue", "default", by="grace")
-    assert orders.pending() == {}
+    assert remote_control.pending() == {}

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from image.celery import app
 from jobroom import events, redis
-from jobroom.celery import orders
+from jobroom.celery import worker_commands
 from jobroom.events import cancellation, heartbeat
 from jobroom.events.green import POOLS as GREEN
 from jobroom.jobs.models import Attempt, Job, LogLine, StoredFile
@@ -203,8 +203,8 @@ def stack(pool: str) -> bool:
     has_begun(job)
     wait_until(lambda: any(row["job"] == job.id for row in said().running), 20)
     try:
-        text = orders.give(said().instance, "stack", job.id, seconds=7)["done"]
-    except orders.NoAnswer:
+        text = worker_commands.give(said().instance, "stack", job.id, seconds=7)["done"]
+    except worker_commands.NoAnswer:
         return False
     finally:
         assert job.get(timeout=20) == "slept"
@@ -212,10 +212,10 @@ def stack(pool: str) -> bool:
 
 
 def sizes(pool: str) -> bool:
-    if pool not in orders.SIZABLE:
+    if pool not in worker_commands.SIZABLE:
         return False
     for what, number in (("grow", 3), ("shrink", 2)):
-        orders.give(said().instance, what, "1", seconds=10)
+        worker_commands.give(said().instance, what, "1", seconds=10)
         wait_until(lambda: said().concurrency == number, 20)  # noqa: B023 — asked at once
     return True
 

@@ -8,7 +8,7 @@ from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobroom.jobs import expectations
+from jobroom.jobs import deadline_rules
 from jobroom.jobs.api.base import ApiView
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
@@ -51,12 +51,12 @@ class DeadlineList(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Add a deadline, a usual duration or a longest silence of a task or schedule that has none yet."""
-        expectations.check_right(person(request))
+        deadline_rules.check_right(person(request))
         given = NewDeadline(data=request.data)
         given.is_valid(raise_exception=True)
         data = given.validated_data
-        times = {name: data.get(name) for name in expectations.TIMES}
-        row = expectations.add(of=data["of"], name=data["name"], times=times, by=person(request))
+        times = {name: data.get(name) for name in deadline_rules.TIMES}
+        row = deadline_rules.add(of=data["of"], name=data["name"], times=times, by=person(request))
         return Response(DeadlineRow(row).data, status=status.HTTP_201_CREATED)
 
 
@@ -71,5 +71,5 @@ class DeadlineView(ApiView):
         row = Expectation.objects.filter(pk=expectation_id).first()
         if row is None:
             raise Http404("There is no such deadline.")
-        expectations.drop(row=row, by=person(request))
+        deadline_rules.drop(row=row, by=person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -6,7 +6,7 @@ from django.core.management import BaseCommand, CommandParser
 
 from jobroom.arguments import WrongArguments
 from jobroom.control_characters import escaped
-from jobroom.jobs import expectations, terminal
+from jobroom.jobs import deadline_rules, terminal
 from jobroom.jobs.exceptions import NotAllowed, NotNow
 from jobroom.jobs.models import Expectation, ExpectedOf
 from jobroom.users import User
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             terminal.write_json([{"of": row.of, "name": row.name, **_times(row)} for row in rows])
             return
         for row in rows:
-            self.stdout.write(escaped(f"{row}: {expectations.said(row)}"))
+            self.stdout.write(escaped(f"{row}: {deadline_rules.said(row)}"))
         if not rows:
             self.stdout.write("Nothing is expected.")
 
@@ -69,19 +69,19 @@ def _about(parts: Any, name: str, text: str) -> CommandParser:
 
 
 def _times(row: Expectation) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in expectations.TIMES}
+    return {name: getattr(row, name) for name in deadline_rules.TIMES}
 
 
 def _add(by: User | None, options: dict[str, Any]) -> str:
-    times = {name: options[name] for name in expectations.TIMES}
-    row = expectations.add(of=options["of"], name=options["name"], times=times, by=by)
-    return f"Expected of the {row}: {expectations.said(row)}."
+    times = {name: options[name] for name in deadline_rules.TIMES}
+    row = deadline_rules.add(of=options["of"], name=options["name"], times=times, by=by)
+    return f"Expected of the {row}: {deadline_rules.said(row)}."
 
 
 def _drop(by: User | None, options: dict[str, Any]) -> str:
-    expectations.check_right(by)
+    deadline_rules.check_right(by)
     row = Expectation.objects.filter(of=options["of"], name=options["name"]).first()
     if row is None:
         raise NotNow(f"Nothing is expected of the {options['of']} {options['name']}.")
-    expectations.drop(row=row, by=by)
+    deadline_rules.drop(row=row, by=by)
     return f"Nothing more is expected of the {row}."

@@ -10,7 +10,7 @@ from typing import TypeVar
 from django.db import transaction
 from django.utils import timezone
 
-from jobroom.jobs import durations, failures, tallies
+from jobroom.jobs import durations, failures, hourly_counts
 from jobroom.jobs.models import FINISHED, Attempt, Job, LogLine, StoredFile
 from jobroom.jobs.recorder import archive, rows
 from jobroom.jobs.recorder.job_state import conclude
@@ -127,19 +127,19 @@ def _save(lives: list[Life]) -> None:
     LogLine.objects.bulk_create(_flat(life.lines for life in lives), ignore_conflicts=True)
     StoredFile.objects.bulk_create([file for life in lives for file in life.files], ignore_conflicts=True)
     archive.write([life.job for life in lives if life.job.is_finished])
-    tallies.add(_counted(lives))
+    hourly_counts.add(_counted(lives))
     durations.add(_timed(lives))
     _count_failures(lives)
 
 
-def _counted(lives: Iterable[Life]) -> Counter[tallies.Key]:
+def _counted(lives: Iterable[Life]) -> Counter[hourly_counts.Key]:
     """Return what the ends of a batch change in the tallies; one that is corrected moves from its old place."""
-    found: Counter[tallies.Key] = Counter()
+    found: Counter[hourly_counts.Key] = Counter()
     for life in lives:
-        now = tallies.key_of(life.job)
+        now = hourly_counts.key_of(life.job)
         if now is None:
             continue
-        before = tallies.key_of(rows.Before(life.job)) if life.before in FINISHED else None
+        before = hourly_counts.key_of(rows.Before(life.job)) if life.before in FINISHED else None
         _move(found, before, now)
     return found
 

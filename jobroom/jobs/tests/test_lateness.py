@@ -14,7 +14,7 @@ from django.utils import timezone
 from jobroom import events
 from jobroom.arguments import WrongArguments
 from jobroom.audit.models import Act
-from jobroom.jobs import expectations, lateness
+from jobroom.jobs import deadline_rules, lateness
 from jobroom.jobs.exceptions import NotAllowed, NotNow
 from jobroom.jobs.models import Expectation, Job, Lateness, State
 from jobroom.jobs.receivers import _late_jobs
@@ -199,7 +199,7 @@ def test_each_hears_of_their_own_jobs_alone(ada, as_ada, staff):
 def test_saying_it_needs_the_right_and_is_kept_in_the_audit(staff, client):
     clerk = User.objects.create_user("clerk", is_staff=True)
     with pytest.raises(NotAllowed, match="Can say when"):
-        expectations.add(of="task", name="demo.echo", times={"within": 5}, by=clerk)
+        deadline_rules.add(of="task", name="demo.echo", times={"within": 5}, by=clerk)
     client.force_login(clerk)
     assert client.post("/deadlines/", {"of": "task", "name": "demo.echo", "within": "60"}).status_code == 403
     clerk.user_permissions.add(Permission.objects.get(codename="expect"))
@@ -210,7 +210,7 @@ def test_saying_it_needs_the_right_and_is_kept_in_the_audit(staff, client):
     assert (wrong.status_code, "no task called" in wrong.content.decode()) == (400, True)
     assert "Silent: Give whole seconds" in wrong.content.decode()
     with pytest.raises(NotNow, match="already"):
-        expectations.add(of="task", name="demo.echo", times={"within": 5}, by=staff)
+        deadline_rules.add(of="task", name="demo.echo", times={"within": 5}, by=staff)
     assert client.post(f"/deadlines/{row.pk}/drop/").status_code == 303
     acts = Act.objects.order_by("pk").values_list("who", "action", "kind", "target")
     assert list(acts) == [
@@ -230,7 +230,7 @@ def test_saying_it_needs_the_right_and_is_kept_in_the_audit(staff, client):
 )
 def test_what_makes_no_sense_names_the_field(given, field):
     with pytest.raises(WrongArguments) as wrong:
-        expectations.add(**given, by=None)
+        deadline_rules.add(**given, by=None)
     assert list(wrong.value.errors) == [field]
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.utils import timezone
 
-from jobroom.jobs import recent_failures, tallies, throughput
+from jobroom.jobs import hourly_counts, recent_failures, throughput
 from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.signals import attention_asked, coming_asked
 
@@ -39,7 +39,7 @@ def test_hours_hold_what_ended_in_them(staff):
     # Launched long ago, ended in this hour: counted where it ended.
     ended(6, State.SUCCEEDED, timedelta(minutes=1), created_at=timezone.now() - timedelta(days=3))
     Job.objects.create(pk="7", task="demo.echo", state=State.RUNNING)
-    tallies.recount(timezone.now() - timedelta(hours=30))
+    hourly_counts.recount(timezone.now() - timedelta(hours=30))
     day = throughput.day_of(staff)
     assert day.numbers == {"succeeded": 2, "failed": 2, "others": 1}
     assert len(day.hours) == 24
@@ -55,7 +55,7 @@ def test_hours_hold_what_ended_in_them(staff):
 def test_each_person_sees_their_own_day(staff, ada):
     ended(1, owner=ada)
     ended(2)
-    tallies.recount(timezone.now() - timedelta(hours=30))
+    hourly_counts.recount(timezone.now() - timedelta(hours=30))
     assert throughput.day_of(ada).total == 1
     assert throughput.day_of(staff).total == 2
     group = Group.objects.create(name="readers")

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from jobroom import redis
 from jobroom.anchors import anchor
 from jobroom.celery import pauses
-from jobroom.jobs import watched_waits
+from jobroom.jobs import wait_reason_updates
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.number_formats import clock
 from jobroom.jobs.tests.test_queue_position import queue, worker
@@ -117,9 +117,9 @@ def test_the_holder_of_a_lock_is_named_to_who_may_see_it(job, boss, owner):
 
 def test_pages_that_are_open_hear_of_another_reason_and_of_nothing_else(job, monkeypatch):
     heard: list[str] = []
-    monkeypatch.setattr(watched_waits, "watched_of", lambda kind: [job.pk, "unknown"])
-    monkeypatch.setattr(watched_waits, "publish", lambda messages: heard.extend(topic for topic, _ in messages))
-    reasons = watched_waits.Reasons()
+    monkeypatch.setattr(wait_reason_updates, "watched_of", lambda kind: [job.pk, "unknown"])
+    monkeypatch.setattr(wait_reason_updates, "publish", lambda messages: heard.extend(topic for topic, _ in messages))
+    reasons = wait_reason_updates.Reasons()
 
     def look() -> list[str]:
         heard.clear()
@@ -157,6 +157,6 @@ def test_the_locks_of_all_jobs_are_asked_for_in_one_round_trip(monkeypatch):
         monkeypatch.setattr(
             type(redis.client()), "pipeline", lambda self, **options: pipelines.append("") or whole(**options)
         )
-        found = watched_waits._holders(jobs)
+        found = wait_reason_updates._holders(jobs)
     assert {name: holder.job for name, holder in found.items()} == {"press7": "holder"}
     assert len(pipelines) == 1

@@ -11,14 +11,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from jobroom.arguments import WrongArguments
-from jobroom.jobs import catalogue, expectations, policies
+from jobroom.jobs import catalogue, deadline_rules, policies
 from jobroom.jobs.exceptions import NotAllowed, NotNow
 from jobroom.jobs.models import Expectation, ExpectedOf
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.users import User
 from jobroom.web.staff import staff_only
 
-_FIELDS = ("of", "name", *expectations.TIMES)
+_FIELDS = ("of", "name", *deadline_rules.TIMES)
 
 
 @staff_only
@@ -31,7 +31,7 @@ def deadlines(request: HttpRequest) -> HttpResponse:
     wrong: dict[str, list[str]] = {}
     if request.method == "POST":
         try:
-            row = expectations.add(of=given["of"], name=given["name"], times=_times(given), by=user)
+            row = deadline_rules.add(of=given["of"], name=given["name"], times=_times(given), by=user)
         except NotAllowed as reason:
             raise PermissionDenied(str(reason)) from reason
         except NotNow as reason:
@@ -39,14 +39,14 @@ def deadlines(request: HttpRequest) -> HttpResponse:
         except WrongArguments as found:
             wrong = found.errors
         else:
-            messages.success(request, f"Expected of the {row}: {expectations.said(row)}.")
+            messages.success(request, f"Expected of the {row}: {deadline_rules.said(row)}.")
             return SeeOther(reverse("jobroom:jobs:deadlines"))
     context = {
-        "rows": [(row, expectations.said(row)) for row in Expectation.objects.order_by("of", "name")],
+        "rows": [(row, deadline_rules.said(row)) for row in Expectation.objects.order_by("of", "name")],
         "kinds": ExpectedOf.choices,
         "tasks": catalogue.tracked_names(),
         "given": given,
-        "fields": [(name, _LABELS[name], given[name], wrong.get(name, [])) for name in expectations.TIMES],
+        "fields": [(name, _LABELS[name], given[name], wrong.get(name, [])) for name in deadline_rules.TIMES],
         "wrong": wrong,
         "may": policies.may_expect(user),
     }
@@ -61,7 +61,7 @@ _LABELS = {
 
 
 def _times(given: dict[str, Any]) -> dict[str, Any]:
-    return {n: int(given[n]) if given[n].isascii() and given[n].isdigit() else given[n] for n in expectations.TIMES}
+    return {n: int(given[n]) if given[n].isascii() and given[n].isdigit() else given[n] for n in deadline_rules.TIMES}
 
 
 @staff_only
@@ -70,7 +70,7 @@ def drop(request: HttpRequest, expectation_id: int) -> HttpResponse:
     """Delete it."""
     row = get_object_or_404(Expectation, pk=expectation_id)
     try:
-        expectations.drop(row=row, by=cast("User", request.user))
+        deadline_rules.drop(row=row, by=cast("User", request.user))
         messages.success(request, f"Nothing more is expected of the {row}.")
     except NotAllowed as reason:
         raise PermissionDenied(str(reason)) from reason

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandParser
 
 from jobroom.jobs import terminal as jobs_terminal
-from jobroom.queues import board, operations, terminal
+from jobroom.queues import operations, queue_rows, terminal
 from jobroom.queues.serializers import QueueData
 
 
@@ -30,11 +30,11 @@ class Command(BaseCommand):
         with terminal.sentences():
             if options["action"] == "list":
                 terminal.check_may_see(options["user"])
-                self._list(board.board(), as_json=options["json"])
+                self._list(queue_rows.rows(), as_json=options["json"])
             else:
                 self._act(options)
 
-    def _list(self, rows: list[board.QueueRow], *, as_json: bool) -> None:
+    def _list(self, rows: list[queue_rows.QueueRow], *, as_json: bool) -> None:
         if as_json:
             jobs_terminal.write_json(QueueData(rows, many=True).data)
             return

@@ -15,7 +15,7 @@ from jobroom.audit.models import Act
 from jobroom.celery import task_limits
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.queue_position import waiting
-from jobroom.queues import board, limits
+from jobroom.queues import limits, queue_rows
 from jobroom.signals import jobs_recorded
 from jobroom.testing.tasks import made_task
 from jobroom.tests.test_task_limits import Message, next_ones, nothing, starts
@@ -163,7 +163,7 @@ def test_no_number_of_jobs_beside_the_broker_costs_more_questions(django_assert_
     for kind, key in (("limit", "turns:parked"), ("batch", "batch:waits"), ("debounce", "debounce:waits")):
         redis.client().hset(redis.key(*key.split(":")), mapping={f"{kind}-{number}": "g" for number in range(3000)})
     with django_assert_max_num_queries(10):
-        row = next(row for row in board.board() if row.name == "default")
+        row = next(row for row in queue_rows.rows() if row.name == "default")
     assert row.held_words == "1,000+ for a batch, 1,000+ for a last call, 1,000+ for a limit"
 
 

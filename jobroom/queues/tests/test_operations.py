@@ -11,7 +11,7 @@ from jobroom.audit.models import Act
 from jobroom.celery import queue_messages
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.recorder import Recorder
-from jobroom.queues import board, broker, operations
+from jobroom.queues import broker, operations, queue_rows
 from jobroom.queues.decoded import decode
 from jobroom.queues.exceptions import NotThere, Refused
 from jobroom.workers import broker as held
@@ -198,11 +198,11 @@ def test_what_is_no_message_is_shown_with_the_reason(raw):
 def test_the_board_says_in_which_queue_messages_wait_for_a_worker_that_is_not_there():
     (job, _) = send(2, "heavy")
     record()
-    rows = {row.name: row for row in board.board()}
+    rows = {row.name: row for row in queue_rows.rows()}
     assert (rows["heavy"].state, rows["heavy"].depth, rows["heavy"].is_bad) == ("unserved", 2, True)
     assert rows["heavy"].oldest == Job.objects.get(pk=job).queued_at
     assert (rows["default"].state, rows["default"].depth) == ("idle", 0)
-    assert board.board()[0].name == "heavy"
+    assert queue_rows.rows()[0].name == "heavy"
 
 
 def test_two_processes_never_deal_with_the_same_messages():

@@ -110,7 +110,7 @@ def test_the_api_does_what_the_pages_do(operator):
 
 
 def test_a_worker_that_does_not_answer_is_said_not_to_have_done_it(operator, monkeypatch):
-    monkeypatch.setattr("jobroom.workers.orders.PATIENCE", 0.2)
+    monkeypatch.setattr("jobroom.workers.remote_control.PATIENCE", 0.2)
     worker("w@test/1")
     said = text_of(operator.post("/workers/control/", {"worker": "w@test", "action": "quiet"}, follow=True))
     assert "has not said yet" in said
@@ -159,7 +159,7 @@ def test_the_holder_of_a_lock_is_cancelled_from_the_page_of_locks(operator):
 
 
 def test_a_queue_without_a_worker_is_given_to_one_on_its_own_page(operator, monkeypatch):
-    monkeypatch.setattr("jobroom.workers.orders.PATIENCE", 0.2)
+    monkeypatch.setattr("jobroom.workers.remote_control.PATIENCE", 0.2)
     assert "Let it take this queue" not in text_of(operator.get("/queues/of/heavy/")), "no worker runs"
     worker("w@test/1", queues=["default"])
     assert "Let it take this queue" in text_of(operator.get("/queues/of/heavy/"))
@@ -170,7 +170,7 @@ def test_a_queue_without_a_worker_is_given_to_one_on_its_own_page(operator, monk
 
 
 def test_a_silent_worker_is_replaced_from_its_row(operator, monkeypatch):
-    monkeypatch.setattr("jobroom.workers.orders.PATIENCE", 0.2)
+    monkeypatch.setattr("jobroom.workers.remote_control.PATIENCE", 0.2)
     worker("gone@test/1", silent=60.0, queues=["heavy"])
     assert "Hand over" not in text_of(operator.get("/workers/")), "no other runs"
     worker("w@test/1", queues=["default"])
@@ -187,7 +187,7 @@ def test_a_silent_worker_is_replaced_from_its_row(operator, monkeypatch):
 
 
 def test_the_queues_of_the_newest_of_its_name_are_handed_over(operator, monkeypatch):
-    monkeypatch.setattr("jobroom.workers.orders.PATIENCE", 0.2)
+    monkeypatch.setattr("jobroom.workers.remote_control.PATIENCE", 0.2)
     worker("gone@test/1", silent=90.0, queues=["older"], started=1.0)
     worker("gone@test/2", silent=60.0, queues=["heavy"], started=2.0)
     worker("gone@test/0", silent=95.0, queues=["oldest"], started=0.5)

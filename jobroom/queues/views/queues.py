@@ -11,7 +11,7 @@ from jobroom.arguments.storable import plain
 from jobroom.celery import pauses as held
 from jobroom.celery.queue_messages import DEEPEST
 from jobroom.jobs.models import Job
-from jobroom.queues import board, broker, operations, pauses, policies
+from jobroom.queues import broker, operations, pauses, policies, queue_rows
 from jobroom.queues.decoded import decode
 from jobroom.queues.exceptions import NotKnowable, NotThere, QueueError
 from jobroom.queues.views.base import act, text
@@ -28,7 +28,7 @@ def queue_list(request: HttpRequest) -> HttpResponse:
     """Show every queue: what waits, since when, who takes it, and when it should be empty."""
     context = {"may_operate": policies.may_operate(request.user), "rendered_at": timezone.now()}
     try:
-        rows, paused = board.board(), list(held.current().values())
+        rows, paused = queue_rows.rows(), list(held.current().values())
     except broker.AWAY:
         return render(request, "jobroom/queues/queues.html", {**context, "away": True}, status=503)
     bad = sum(row.is_bad for row in rows)
@@ -44,11 +44,11 @@ def queue(request: HttpRequest, name: str) -> HttpResponse:
     name, start = plain(name)[:255], _start(request)
     context = {"name": name, "may_operate": policies.may_operate(request.user), "rendered_at": timezone.now()}
     try:
-        row = board.board(name)[0]
+        row = queue_rows.rows(name)[0]
         context |= {
             "row": row,
-            "takers": board.takers(name),
-            "targets": [other for other in board.names_known() if other != name],
+            "takers": queue_rows.takers(name),
+            "targets": [other for other in queue_rows.names_known() if other != name],
         }
         with broker.queues() as found:
             shown = [decode(stored) for stored in found.page(name, start, PAGE)]

@@ -7,7 +7,7 @@ from django.core.management import BaseCommand, CommandParser
 
 from jobroom import redis
 from jobroom.jobs import terminal
-from jobroom.workers import drain, orders
+from jobroom.workers import drain, remote_control
 
 
 class Command(BaseCommand):
@@ -28,9 +28,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Drain; exit with 1 when a worker is not empty in time, with its jobs named."""
         by = terminal.person(options["user"])
-        if by is not None and not orders.may_operate(by):
+        if by is not None and not remote_control.may_operate(by):
             terminal.refuse(
-                "Giving orders to workers needs the permission “Can change queues, messages, pauses, workers and locks”.",
+                "Giving commands to workers needs the permission “Can change queues, messages, pauses, workers and locks”.",
                 1,
             )
         who = by.get_username() if by is not None else f"{getpass.getuser()} (command line)"

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from jobroom import housekeeping_loops, redis
 from jobroom.celery import beat
 from jobroom.events import consumer
-from jobroom.runner import board
+from jobroom.runner import status_file
 from jobroom.workers import probes
 from jobroom.workers.tests.engine import worker
 
@@ -73,7 +73,7 @@ def test_a_row_that_a_round_left_alone_is_shown(client):
 
 def test_a_part_that_does_not_stay_up_is_named(client, settings):
     all_there()
-    path = board.path_in(settings.VAR)
+    path = status_file.path_in(settings.VAR)
     path.parent.mkdir(parents=True, exist_ok=True)
     row = {"runs": False, "failing": True, "deaths": 5, "last": "was killed by signal 9", "again_at": 0}
     path.write_text(json.dumps({"supervisor": os.getpid(), "parts": {"beat": row}}))

@@ -12,7 +12,7 @@ from jobroom.jobs.models import Attempt, Job, State
 from jobroom.signals import housekeeping
 from jobroom.workers import receivers, rescue, silent
 from jobroom.workers.broker import connect
-from jobroom.workers.exceptions import WrongOrder
+from jobroom.workers.exceptions import WrongCommand
 from jobroom.workers.tests.engine import receive, received, reported, unacknowledged, waiting, worker
 
 pytestmark = [
@@ -327,5 +327,5 @@ def test_what_a_silent_worker_holds_goes_back_at_once_when_someone_says_that_it_
 def test_nothing_is_given_back_while_the_history_is_behind(monkeypatch):
     worker(DEAD, silent=60)
     monkeypatch.setattr("jobroom.workers.silent.consumer.lag", lambda: consumer.Lag(9, 60.0))
-    with pytest.raises(WrongOrder, match="history is behind"):
+    with pytest.raises(WrongCommand, match="history is behind"):
         silent.give_back("default@test", by="grace", reason="x")

@@ -28,7 +28,7 @@ from jobroom.workflows.engine.keys import ENDED, NodeState
 from jobroom.workflows.engine.parts import parts_of, parts_of_item
 from jobroom.workflows.exceptions import WorkflowException
 from jobroom.workflows.models import State, StoredWorkflow
-from jobroom.workflows.repair.watch import Seen, Watch
+from jobroom.workflows.repair.suspects import Seen, Suspects
 from jobroom.workflows.workflows import Workflow
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def sweep(*, caught_up: bool = False) -> int:
         seen.add(stored.pk)
         with housekeeping_loops.isolated("looking after workflows", f"workflow {stored.pk}"):
             repaired += Round(stored).work()
-    _watch.forget(seen)
+    _suspects.forget(seen)
     return repaired
 
 
@@ -172,7 +172,7 @@ def _send_again(workflow_id: str, node: str, node_state: NodeState) -> None:
     logger.warning("Node %s of workflow %s is sent again", node, workflow_id)
 
 
-_watch = Watch()
+_suspects = Suspects()
 
 
 class Round:
@@ -226,7 +226,7 @@ class Round:
 
     def _end_unknown(self, state: str) -> bool:
         """The engine has ended it, and the word of it was lost: report it to the database again, after it had time to arrive."""
-        if f"end:{state}" not in _watch.update(self.stored.pk, {f"end:{state}": state}):
+        if f"end:{state}" not in _suspects.update(self.stored.pk, {f"end:{state}": state}):
             return False
         store.ended(self.stored.pk, {"state": state, "at": redis.now(), "epoch": self.stored.epoch, "result": None})
         return True
@@ -239,7 +239,7 @@ class Round:
             and len(node_states) >= self.stored.total
         ):
             return False
-        if "cancelled" not in _watch.update(f"{self.stored.pk}:c", {"cancelled": "c"}):
+        if "cancelled" not in _suspects.update(f"{self.stored.pk}:c", {"cancelled": "c"}):
             return False
         services.settle_cancelled(self.stored)
         return True
@@ -251,7 +251,7 @@ class Round:
     def _unsent(self) -> bool:
         """Send messages that a killed worker should have sent to another broker."""
         names: Any = self.client.smembers(keys.workflow(self.stored.pk, "o"))
-        waiting = _watch.update(f"{self.stored.pk}:o", {str(name): "o" for name in names})
+        waiting = _suspects.update(f"{self.stored.pk}:o", {str(name): "o" for name in names})
         for node in waiting:
             effects.send(self.stored.pk, node)
         return bool(waiting)
@@ -265,7 +265,7 @@ class Round:
             if node_state
             in {NodeState.QUEUED, NodeState.RUNNING, NodeState.EXPANDING, NodeState.APPROVAL, NodeState.EVENT}
         }
-        quiet = _watch.update(self.stored.pk, open_nodes)
+        quiet = _suspects.update(self.stored.pk, open_nodes)
         by_state: dict[str, list[str]] = {}
         for node, seen in quiet.items():
             by_state.setdefault(seen.node_state, []).append(node)

@@ -1,10 +1,10 @@
 """Commands to one worker process and its answers, over a list in Redis, whichever the broker is.
 
-A thread of the main process waits at the list `orders:<instance>`, and puts the answer to each order into `answers:<token>`.
+A thread of the main process waits at the list `orders:<instance>`, and puts the answer to each command into `answers:<token>`.
 It does not depend on the loop that receives jobs, so also a solo worker in the middle of a job, or one whose loop stands
 still, says what it is doing. What changes the consumer or the pool is done in that loop.
 
-| order   | argument | done                                                                    |
+| command | argument | done                                                                    |
 |---------|----------|-------------------------------------------------------------------------|
 | quiet   |          | it takes no more jobs; what it runs goes on                             |
 | loud    |          | it takes jobs again                                                     |
@@ -43,16 +43,16 @@ SIZABLE = frozenset({"prefork", "processes", "gevent", "eventlet"})
 
 
 class NoAnswer(Exception):
-    """The worker did not answer in time; the order may be carried out all the same."""
+    """The worker did not answer in time; the command may be carried out all the same."""
 
 
 def list_key(instance: str) -> str:
-    """Return the key of the list of orders to a worker process."""
+    """Return the key of the list of commands to a worker process."""
     return redis.key("orders", instance)
 
 
 def give(instance: str, action: str, argument: Any = None, *, seconds: float = 5.0) -> dict[str, Any]:
-    """Give a worker process an order and return its answer, a dictionary with `done` or `error`; raise NoAnswer."""
+    """Give a worker process a command and return its answer, a dictionary with `done` or `error`; raise NoAnswer."""
     token = uuid.uuid4().hex
     client, answers = redis.client(), redis.key("answers", token)
     with client.pipeline() as pipe:
@@ -67,17 +67,17 @@ def give(instance: str, action: str, argument: Any = None, *, seconds: float = 5
 
 
 class Listener(threading.Thread):
-    """Takes orders in a worker's main process, over a connection of its own."""
+    """Takes commands in a worker's main process, over a connection of its own."""
 
     def __init__(self, gate: Any, consumer: Any) -> None:
-        super().__init__(name="orders", daemon=True)
+        super().__init__(name="commands", daemon=True)
         self.gate = gate
         self.consumer = consumer
         self.client = redis.connect()
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        """Take orders until asked to stop; while Redis is away there are none."""
+        """Take commands until asked to stop; while Redis is away there are none."""
         while not self.stopped.is_set():
             try:
                 found: Any = self.client.blpop([list_key(heartbeat.instance())], timeout=LONGEST_WAIT)
@@ -85,18 +85,18 @@ class Listener(threading.Thread):
                     self._answer(json.loads(found[1]))
             except (redis.Error, OSError):
                 self.stopped.wait(LONGEST_WAIT)
-            except Exception:  # the boundary: an order that cannot be read must not end the thread
-                logger.exception("An order could not be taken")
+            except Exception:  # the boundary: a command that cannot be read must not end the thread
+                logger.exception("A command could not be taken")
 
-    def _answer(self, order: dict[str, Any]) -> None:
-        action, argument = order["action"], order.get("argument")
+    def _answer(self, command: dict[str, Any]) -> None:
+        action, argument = command["action"], command.get("argument")
         try:
             done = {"done": _ACTIONS[action](self, argument)}
-        except Exception as error:  # noqa: BLE001 — the boundary: who gave the order learns why it failed
+        except Exception as error:  # noqa: BLE001 — the boundary: who gave the command learns why it failed
             done = {"error": safe_text.error_text(error) or safe_text.error_type(error)}
-        logger.info("Order %s %s: %s", action, argument or "", done.get("error", "done"))
+        logger.info("Command %s %s: %s", action, argument or "", done.get("error", "done"))
         with self.client.pipeline() as pipe:
-            key = redis.key("answers", str(order["token"]))
+            key = redis.key("answers", str(command["token"]))
             pipe.rpush(key, json.dumps(done))
             pipe.expire(key, KEPT)
             pipe.execute()
@@ -190,7 +190,7 @@ _listener: Listener | None = None
 
 
 def begin(gate: Any, consumer: Any) -> None:
-    """Take orders from now on; with a consumer that is made again after a lost connection, go on with that one."""
+    """Take commands from now on; with a consumer that is made again after a lost connection, go on with that one."""
     global _listener  # noqa: PLW0603 — one worker a process
     if _listener is None:
         _listener = Listener(gate, consumer)
@@ -205,5 +205,5 @@ def _end(**_: Any) -> None:
 
 def connect() -> None:
     """Connect to the worker's life; twice is the same as once."""
-    signals.celeryd_after_setup.connect(stacks.prepare, dispatch_uid="jobroom.celery.orders.stacks")
-    signals.worker_shutdown.connect(_end, dispatch_uid="jobroom.celery.orders")
+    signals.celeryd_after_setup.connect(stacks.prepare, dispatch_uid="jobroom.celery.worker_commands.stacks")
+    signals.worker_shutdown.connect(_end, dispatch_uid="jobroom.celery.worker_commands")

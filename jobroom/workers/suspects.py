@@ -16,7 +16,7 @@ def key() -> str:
     return redis.key("rescue", "suspects")
 
 
-class Watch:
+class Suspects:
     """The suspects of one kind, `message` or `job`, each with the time on Redis's clock when it was first noticed."""
 
     def __init__(self, client: redis.Client, kind: str, now: float, known: float | None = None) -> None:

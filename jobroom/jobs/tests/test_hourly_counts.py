@@ -7,7 +7,7 @@ import pytest
 from django.db.models import Sum
 from django.utils import timezone
 
-from jobroom.jobs import retention, tallies
+from jobroom.jobs import hourly_counts, retention
 from jobroom.jobs.models import FINISHED, HourTally, Job
 from jobroom.jobs.recorder import writer
 from jobroom.jobs.tests.events import BEGINNING, finished, queued, record, started
@@ -22,7 +22,7 @@ def numbers():
 
 
 def hour(seconds):
-    return tallies.hour_of(datetime.fromtimestamp(BEGINNING + seconds, tz=UTC))
+    return hourly_counts.hour_of(datetime.fromtimestamp(BEGINNING + seconds, tz=UTC))
 
 
 def test_an_end_counts_in_its_hour_and_once():
@@ -62,7 +62,7 @@ def test_tallies_agree_with_the_jobs_in_whatever_batches_they_come(seed, ada):
         writer.write(events[:size])
         events = events[size:]
     kept = numbers()
-    tallies.recount(datetime.fromtimestamp(BEGINNING, tz=UTC) - timedelta(hours=1))
+    hourly_counts.recount(datetime.fromtimestamp(BEGINNING, tz=UTC) - timedelta(hours=1))
     assert kept == numbers()
     assert sum(kept.values()) == Job.objects.filter(state__in=FINISHED).count()
 
@@ -71,13 +71,13 @@ def test_what_another_job_answered_is_not_counted(ada):
     now = timezone.now()
     Job.objects.create(id="a", task="t", state="succeeded", finished_at=now, answer_of="b")
     Job.objects.create(id="c", task="t", state="succeeded", finished_at=now, owner=ada)
-    tallies.recount(now)
+    hourly_counts.recount(now)
     assert list(HourTally.objects.values_list("task", "owner_id", "number")) == [("t", ada.pk, 1)]
 
 
 def test_old_tallies_go_with_the_old_jobs():
-    old = tallies.hour_of(timezone.now() - tallies.KEPT - timedelta(hours=2))
+    old = hourly_counts.hour_of(timezone.now() - hourly_counts.KEPT - timedelta(hours=2))
     HourTally.objects.create(hour=old, task="t", state="failed", number=1)
-    HourTally.objects.create(hour=tallies.hour_of(timezone.now()), task="t", state="failed", number=1)
+    HourTally.objects.create(hour=hourly_counts.hour_of(timezone.now()), task="t", state="failed", number=1)
     retention.cleanup_jobs(days=0, keep=0)
     assert HourTally.objects.count() == 1

@@ -88,14 +88,14 @@ def names_known(workers: list[Worker] | None = None) -> list[str]:
     return sorted(found)
 
 
-def board(only: str = "") -> list[QueueRow]:
+def rows(only: str = "") -> list[QueueRow]:
     """Return all queues, those that need someone first; or `only` one. Raises the errors of the broker and of Redis."""
     workers = heartbeat.workers()
     names = [only] if only else names_known(workers)
     depths, since, paused = broker.depths(names), _oldest(names), pauses.current()
     speeds, (held, held_more) = samples.rates(), _held()
     living = [worker for worker in workers if worker.alive]
-    rows = [
+    found = [
         _row(
             name,
             depths.get(name),
@@ -108,7 +108,7 @@ def board(only: str = "") -> list[QueueRow]:
         for name in names
     ]
     order = list(STATES)
-    return sorted(rows, key=lambda row: (order.index(row.state) if row.depth or row.paused else 9, row.name))
+    return sorted(found, key=lambda row: (order.index(row.state) if row.depth or row.paused else 9, row.name))
 
 
 def takers(queue: str) -> list[str]:

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class HourTally(models.Model):
-    """How many jobs of one task and owner ended in one hour, and how. The recorder keeps it: see `jobroom.jobs.tallies`."""
+    """How many jobs of one task and owner ended in one hour, and how. The recorder keeps it: see `jobroom.jobs.hourly_counts`."""
 
     hour = models.DateTimeField(help_text="When it began.")
     task = models.CharField(max_length=255)

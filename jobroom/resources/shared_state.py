@@ -17,7 +17,7 @@ _HEAD = struct.Struct("<IIQ")  # length, checksum, process id
 _NUMBER = struct.Struct("<Q")
 
 
-class Board:
+class SharedState:
     """One slot a child, and the generation of what children inherit."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ class Seen:
     missing: int = 0
 
 
-class Watch:
+class Suspects:
     """Remembers from round to round for how long nodes have been in their state."""
 
     def __init__(self) -> None:

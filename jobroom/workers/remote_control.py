@@ -1,4 +1,4 @@
-"""Orders to workers (quiet, stop, grow, shrink, queues), confirmed by the worker's heartbeat.
+"""Commands to workers (quiet, stop, grow, shrink, queues), confirmed by the worker's heartbeat.
 
 The hash `orders:pending` in Redis keeps what was asked and not seen yet; the page of workers shows it until it is.
 """
@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable
 
 from jobroom import redis
-from jobroom.celery import orders
-from jobroom.celery.orders import NoAnswer
+from jobroom.celery import worker_commands
+from jobroom.celery.worker_commands import NoAnswer
 from jobroom.events import heartbeat
 from jobroom.events.heartbeat import Worker
 from jobroom.signals import acted
 from jobroom.users import User
-from jobroom.workers.exceptions import NoSuchWorker, WrongOrder
+from jobroom.workers.exceptions import NoSuchWorker, WrongCommand
 
-# Seconds that the answer, and what follows in the heartbeat, is waited for; and for which an order is shown.
+# Seconds that the answer, and what follows in the heartbeat, is waited for; and for which a command is shown.
 PATIENCE, SHOWN = 4.0, 3600.0
 # Most processes by which a pool is changed at once.
 MOST = 64
@@ -35,7 +35,7 @@ WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Pending:
-    """An order that a worker has not been seen to have carried out."""
+    """A command that a worker has not been seen to have carried out."""
 
     instance: str
     worker: str
@@ -58,22 +58,22 @@ class Pending:
 
 
 def may_operate(user: User) -> bool:
-    """Return whether the user may give orders to workers."""
+    """Return whether the user may give commands to workers."""
     return user.is_active and user.is_staff and user.has_perm("jobroom_queues.operate")
 
 
 def key() -> str:
-    """Return the key of the hash of orders that were not seen yet."""
+    """Return the key of the hash of commands that were not seen yet."""
     return redis.key("orders", "pending")
 
 
 def give(name: str, action: str, argument: str = "", *, by: str, reason: str = "") -> str:
-    """Give a worker an order, wait a few seconds until its heartbeat shows it, and return what happened in a sentence.
+    """Give a worker a command, wait a few seconds until its heartbeat shows it, and return what happened in a sentence.
 
-    Raises NoSuchWorker, and WrongOrder for one that no worker knows or this one cannot carry out.
+    Raises NoSuchWorker, and WrongCommand for one that no worker knows or this one cannot carry out.
     """
     worker = _living(name)
-    pending = _order(worker, action, argument.strip(), by)
+    pending = _command(worker, action, argument.strip(), by)
     redis.client().hset(key(), pending.field, json.dumps(dataclasses.asdict(pending)))
     problem = _given(worker, pending)
     if problem is None:
@@ -91,7 +91,7 @@ def give(name: str, action: str, argument: str = "", *, by: str, reason: str = "
         outcome=said,
     )
     if problem is not None:
-        raise WrongOrder(said)
+        raise WrongCommand(said)
     return said
 
 
@@ -102,28 +102,28 @@ def _living(name: str) -> Worker:
     return found[0]
 
 
-def _order(worker: Worker, action: str, argument: str, by: str) -> Pending:
+def _command(worker: Worker, action: str, argument: str, by: str) -> Pending:
     if action not in WORDS:
-        raise WrongOrder(f"A worker takes these orders: {', '.join(WORDS)}.")
+        raise WrongCommand(f"A worker takes these commands: {', '.join(WORDS)}.")
     expected = 0
     if action in {"grow", "shrink"}:
         number = int(argument) if argument.isascii() and argument.isdigit() else 0
         if not 1 <= number <= MOST:
-            raise WrongOrder(f"Say by how many processes, from 1 to {MOST}.")
+            raise WrongCommand(f"Say by how many processes, from 1 to {MOST}.")
         expected = worker.concurrency + (number if action == "grow" else -number)
         if expected < 1:
-            raise WrongOrder(
+            raise WrongCommand(
                 f"It has {worker.concurrency} processes and keeps at least one; ask it to be quiet instead."
             )
     if action in {"add", "cancel"} and not 0 < len(argument) <= 255:
-        raise WrongOrder("Name the queue, in at most 255 characters.")
+        raise WrongCommand("Name the queue, in at most 255 characters.")
     return Pending(worker.instance, worker.name, action, argument, expected, by, time.time())
 
 
 def _given(worker: Worker, pending: Pending) -> str | None:
-    """Give the order; return what the worker has against it, None where it has nothing."""
+    """Give the command; return what the worker has against it, None where it has nothing."""
     try:
-        answer = orders.give(worker.instance, pending.action, pending.argument, seconds=PATIENCE)
+        answer = worker_commands.give(worker.instance, pending.action, pending.argument, seconds=PATIENCE)
     except NoAnswer:
         return None  # shown until it is seen
     return str(answer["error"]) if "error" in answer else None
@@ -139,7 +139,7 @@ def _followed(pending: Pending) -> str:
     return f"{pending.worker} was asked to {pending.words}, and its heartbeat says that it has."
 
 
-# What a heartbeat says when an order has been carried out.
+# What a heartbeat says when a command has been carried out.
 _SEEN: dict[str, Callable[[Worker, Pending], bool]] = {
     "quiet": lambda worker, _: worker.quiet,
     "loud": lambda worker, _: not worker.quiet,
@@ -165,24 +165,24 @@ def pending() -> dict[str, list[Pending]]:
         return {}
     workers, found = heartbeat.workers(), dict[str, list[Pending]]()
     for field, text in texts.items():
-        order = Pending(**json.loads(text))
-        if _is_seen(order, workers) or time.time() - order.at > SHOWN:
+        command = Pending(**json.loads(text))
+        if _is_seen(command, workers) or time.time() - command.at > SHOWN:
             redis.client().hdel(key(), field)
         else:
-            found.setdefault(order.instance, []).append(order)
+            found.setdefault(command.instance, []).append(command)
     return found
 
 
 def stack(job: str) -> str:
-    """Return the stack of a job that runs; raise NoSuchWorker or WrongOrder, which say why there is none."""
+    """Return the stack of a job that runs; raise NoSuchWorker or WrongCommand, which say why there is none."""
     workers = [worker for worker in heartbeat.workers() if worker.alive]
     worker = next((w for w in workers if job in w.held or any(row["job"] == job for row in w.running)), None)
     if worker is None:
         raise NoSuchWorker("No living worker says that it runs this job.")
     try:
-        answer = orders.give(worker.instance, "stack", job, seconds=PATIENCE)
+        answer = worker_commands.give(worker.instance, "stack", job, seconds=PATIENCE)
     except NoAnswer as error:
-        raise WrongOrder(f"{worker.name} does not answer: {error}") from error
+        raise WrongCommand(f"{worker.name} does not answer: {error}") from error
     if "error" in answer:
-        raise WrongOrder(str(answer["error"]))
+        raise WrongCommand(str(answer["error"]))
     return str(answer["done"])

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from jobroom.jobs import tally_rows
+from jobroom.jobs import count_rows
 from jobroom.jobs.models import FINISHED, HourTally, Job
 from jobroom.users import User
 
@@ -45,12 +45,12 @@ def key_of(job: Any) -> Key | None:
 
 def add(changes: Counter[Key]) -> None:
     """Add numbers, which may be negative, in as few statements as there are hundreds of keys."""
-    tally_rows.add(HourTally, _COLUMNS, changes)
+    count_rows.add(HourTally, _COLUMNS, changes)
 
 
 def visible_to(user: User | AnonymousUser) -> QuerySet[HourTally]:
     """Return the tallies of the jobs that the person may see."""
-    return tally_rows.visible_to(HourTally.objects.all(), user)
+    return count_rows.visible_to(HourTally.objects.all(), user)
 
 
 def recount(since: datetime) -> None:
