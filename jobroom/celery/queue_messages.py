@@ -192,7 +192,7 @@ class Queues:
         return False
 
     def works(self) -> list[Work]:
-        """Return what was begun and is not finished, the oldest first."""
+        """Return what was started and is not finished, the oldest first."""
         texts = self.client.hvals(works_key())
         return sorted((Work(**json.loads(text)) for text in texts), key=lambda work: work.at)
 

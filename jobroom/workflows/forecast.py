@@ -117,16 +117,16 @@ def _node_left(now: Now, node: Node, usual: float | None, moment: datetime) -> f
         return 0.0
     if node.waits_outside:
         return None
-    share, begun = now.running.get(node.index), now.started.get(node.index)
-    if share is not None and share >= 0.05 and begun is not None:
-        spent = (moment - begun).total_seconds()
+    share, started = now.running.get(node.index), now.started.get(node.index)
+    if share is not None and share >= 0.05 and started is not None:
+        spent = (moment - started).total_seconds()
         return max(0.0, spent / share - spent)
     if usual is None:
         return None
     if node.kind == Kind.FAN_OUT:
         items = now.items.get(node.index)
         return None if items is None else usual * (items.total - items.ended)
-    return max(0.0, usual - (moment - begun).total_seconds()) if begun is not None else usual
+    return max(0.0, usual - (moment - started).total_seconds()) if started is not None else usual
 
 
 def _rough(seconds: float) -> str:

@@ -21,5 +21,5 @@ def quick_repairs(settings):
     """Begin with nothing in Redis and nothing seen, and repair what is wrong at the first look."""
     settings.JOBROOM = settings.JOBROOM | {"WORKFLOWS_SILENT_AFTER": 0.0}
     redis.client().flushdb()
-    sweeper._watch.seen.clear()
+    sweeper._suspects.seen.clear()
     verification.proofs.done.clear()

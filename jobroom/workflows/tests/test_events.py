@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _empty_redis():
     redis.client().flushdb()
-    sweeper._watch.seen.clear()
+    sweeper._suspects.seen.clear()
 
 
 def payment(*, catch: bool = False, timeout: float | None = None, bare: bool = False, **launch: Any) -> Hand:

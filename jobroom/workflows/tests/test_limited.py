@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _empty_redis():
     redis.client().flushdb()
-    sweeper._watch.seen.clear()
+    sweeper._suspects.seen.clear()
 
 
 def limited(count: int = 5, most: int = 2) -> Hand:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _empty_redis():
     redis.client().flushdb()
-    sweeper._watch.seen.clear()
+    sweeper._suspects.seen.clear()
 
 
 @pytest.fixture
@@ -571,13 +571,13 @@ def test_what_waits_for_another_broker_is_remembered_between_rounds(monkeypatch)
     monkeypatch.setattr(sweeper.effects, "send", lambda workflow_id, node: sent.append((workflow_id, node)))
     sweeper.sweep()
     assert not sent, "nothing is believed at first sight"
-    sweeper._watch.seen[f"{hand.id}:o"]["0"].since -= sweeper.settings.SILENT_AFTER
+    sweeper._suspects.seen[f"{hand.id}:o"]["0"].since -= sweeper.settings.SILENT_AFTER
     sweeper.sweep()
     assert sent == [(hand.id, "0")]
     hand.take_one().whole()
     hand.record()
     sweeper.sweep()
-    assert not sweeper._watch.seen, "of a workflow that has ended nothing stays"
+    assert not sweeper._suspects.seen, "of a workflow that has ended nothing stays"
 
 
 def test_a_workflow_that_redis_forgot_is_made_again(patient):
