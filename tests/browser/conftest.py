@@ -30,8 +30,10 @@ from jobroom.testing.tiers import chromium
 PORTS = range(20_000, 32_000)
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
-# Playwright's own five seconds are short for a server, a worker and a browser on two processors.
-expect.set_options(timeout=20_000)
+# Milliseconds that a fact on a page is waited for. Playwright's own five seconds are short for a server, a worker and a browser
+# on two processors; a machine that stands still for a while has to be waited for, and no test takes longer for it.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 
 
 def _answers(url: str) -> bool:
@@ -79,7 +81,7 @@ def page(browser, site) -> Iterator[Page]:
     page = context.new_page()
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE)
     log_in_at_once(page, site, grace)
     yield page
     context.close()
@@ -187,6 +189,7 @@ def pages(browser) -> Iterator[Pages]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         proxy: ProxySettings = {"server": f"http://127.0.0.1:{server.server_port}"}
         context = browser.new_context(base_url=f"http://{Pages.HOST}", viewport=DESKTOP, proxy=proxy)
+        context.set_default_timeout(PATIENCE)
         context.route_web_socket(re.compile(".*"), lambda socket: None)
         Handler.pages = Pages(context.new_page())
         yield Handler.pages

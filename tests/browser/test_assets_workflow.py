@@ -83,7 +83,7 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         pictures(page, "failed")
         workflow_id = page.url.split("/workflows/")[1].split("/")[0]
         wait_until(
-            lambda: StoredWorkflow.objects.get(pk=workflow_id).node_states == "sssfsb", 30, "the database has it all"
+            lambda: StoredWorkflow.objects.get(pk=workflow_id).node_states == "sssfsb", 90, "the database has it all"
         )
         before = runs(workflow_id)
 
@@ -101,7 +101,7 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         expect(page.locator("a.node.state-succeeded")).to_have_count(6)
         pictures(page, "succeeded")
         wait_until(
-            lambda: StoredWorkflow.objects.get(pk=workflow_id).node_states == "ssssss", 30, "the database has it all"
+            lambda: StoredWorkflow.objects.get(pk=workflow_id).node_states == "ssssss", 90, "the database has it all"
         )
     after = runs(workflow_id)
     nodes = {str(node.index): node.key for node in StoredWorkflow.objects.get(pk=workflow_id).read_graph().nodes}

@@ -44,7 +44,7 @@ def test_a_refresh_keeps_a_note_that_is_typed_and_not_focused(page):
     expect(page.get_by_label("Note", exact=True)).to_have_value("why this was launched")
     expect(page.get_by_label("Tags, separated by commas")).to_have_value("one, two")
     page.get_by_role("button", name="Keep").click()
-    wait_until(lambda: Job.objects.get().note == "why this was launched", 20, "the note is kept")
+    wait_until(lambda: Job.objects.get().note == "why this was launched", 60, "the note is kept")
 
 
 def test_running_for_and_waiting_for_go_on_without_any_event(page):
@@ -142,6 +142,8 @@ def test_the_list_of_jobs_goes_by_keys(page):
     page.keyboard.press("Escape")
     for key in "jjk":
         page.keyboard.press(key)
+    expect(page.locator("tr.marked .job-link")).to_be_focused()
+    refreshed(page, "jobs")
     expect(page.locator("tr.marked .job-link")).to_be_focused()
     page.keyboard.press("/")
     expect(page.get_by_label("Search")).to_be_focused()

@@ -23,9 +23,9 @@ def test_the_page_of_a_job_follows_it_to_its_end(page):
     page.evaluate("window.untouched = true")
     expect(page.get_by_text("Quarter")).to_be_visible()
     record(event(4, "log", execution="a", level="info", message="A line of the log"))
-    expect(page.get_by_text("A line of the log")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("A line of the log")).to_be_visible()
     record(finished(5, state="failed", error="It broke", traceback="Traceback here"))
-    expect(page.locator(".heading .state-failed")).to_be_visible(timeout=30_000)
+    expect(page.locator(".heading .state-failed")).to_be_visible()
     page.get_by_text("Traceback", exact=True).click()
     expect(page.get_by_text("Traceback here")).to_be_visible()
     assert page.evaluate("window.untouched"), "the page was loaded again"
@@ -34,7 +34,7 @@ def test_the_page_of_a_job_follows_it_to_its_end(page):
 def test_lists_follow_the_database_and_filter_by_address(page):
     expect(page.get_by_text("No job yet")).to_be_visible()
     record(queued(1))
-    expect(page.get_by_role("link", name="add")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("link", name="add")).to_be_visible()
     page.get_by_label("Search").fill("nothing like it")
     page.get_by_label("Search").press("Enter")
     expect(page.get_by_text("No job matches")).to_be_visible()

@@ -54,7 +54,7 @@ def test_the_smoke_test_below_a_path(room, browser):
     expect(page).to_have_url(re.compile(f"{PREFIX}/jobs/[0-9a-f-]{{36}}/"))
     page.evaluate("window.untouched = true")
     expect(page.locator("html[data-live=on]")).to_be_attached()
-    expect(page.locator(".heading .state-succeeded")).to_be_visible(timeout=60_000)
+    expect(page.locator(".heading .state-succeeded")).to_be_visible()
     assert page.evaluate("window.untouched"), "the page was loaded again"
 
     page.locator("a.brand").click()

@@ -178,3 +178,23 @@ def test_a_change_of_state_is_said_and_an_error_has_the_focus(pages, client, gra
     pages.fetched(client, "/tasks/demo.count_words/", {"text": ""})
     page.goto("/tasks/demo.count_words/")
     expect(page.get_by_text("To change before it can start")).to_be_focused()
+
+
+def test_a_press_is_a_click_whatever_the_page_learns_meanwhile(pages, client, grace):
+    ended("j", grace, state=State.RUNNING, finished_at=None)
+    page = pages.show(client, "/jobs/j/")
+    Job.objects.update(state=State.SUCCEEDED, finished_at=timezone.now())
+    pages.answers["/jobs/j/"] = (200, client.get("/jobs/j/").content, "text/html; charset=utf-8")
+    page.get_by_text("Note and tags…").hover()
+    page.mouse.down()
+    page.evaluate("document.querySelector('#job').before = true")
+    for _ in range(2):
+        with page.expect_response("**/jobs/j/"):
+            page.evaluate(
+                """import(document.querySelector('script[src*="main"]').src).then((main) => main.refreshNow("job"))"""
+            )
+    assert page.evaluate("document.querySelector('#job').before"), "it was taken from under the finger"
+    page.mouse.up()
+    expect(page.get_by_label("Note", exact=True)).to_be_visible()
+    expect(page.locator("h1 + .state")).to_have_text("Succeeded")
+    expect(page.get_by_label("Note", exact=True)).to_be_visible()

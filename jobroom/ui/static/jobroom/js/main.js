@@ -48,6 +48,22 @@ function opened(region) {
   return [...region.querySelectorAll("details[open][id]")].map((details) => details.id);
 }
 
+// What a pointer is pressed on: a press and its release are a click only while both are on the same element.
+let pressed = null;
+const release = () => setTimeout(() => (pressed = null)); // after its click
+addEventListener("pointerdown", (event) => (pressed = event.target), true);
+addEventListener("pointerup", release, true);
+addEventListener("pointercancel", release, true);
+addEventListener("blur", release);
+
+/** Returns a selector by which an element is found again in a page that was loaded afresh, "" where nothing tells it apart. */
+function placeOf(element) {
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  if (element.matches("a[href]")) return `a[href="${CSS.escape(element.getAttribute("href"))}"]`;
+  const form = element.matches("button") && element.closest("form[action]");
+  return form ? `form[action="${CSS.escape(form.getAttribute("action"))}"] button` : "";
+}
+
 /** Replaces the region by the one of a freshly loaded page, unless it is in use; what was typed into it stays. */
 async function refresh(region) {
   const typing = document.activeElement?.matches("input, select, textarea") && region.contains(document.activeElement);
@@ -58,14 +74,18 @@ async function refresh(region) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.getElementById(region.id);
   if (!next) throw new Error("The page has changed");
+  if (pressed && region.contains(pressed)) {
+    refreshNow(region.id); // once it is released
+    return region;
+  }
   for (const id of opened(region)) next.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
   const ticked = new Set([...region.querySelectorAll("[data-bulk] input[type=checkbox]:checked")].map((box) => box.value));
   for (const box of next.querySelectorAll("[data-bulk] input[type=checkbox]")) box.checked = ticked.has(box.value);
   if (!keepForms(region, next)) return region; // what was typed has no place in the new page: it is kept
-  const focused = region.contains(document.activeElement) ? document.activeElement?.id : "";
+  const focused = region.contains(document.activeElement) ? placeOf(document.activeElement) : "";
   if (region.dataset.source) next.dataset.source = region.dataset.source;
   region.replaceWith(next);
-  if (focused) document.getElementById(focused)?.focus();
+  if (focused) next.querySelector(focused)?.focus({ preventScroll: true });
   // Who does not see the page hears that its state has changed; the region itself is another element now.
   const said = document.querySelector("[data-said]");
   if (said && document.title !== page.title) said.textContent = page.title;
