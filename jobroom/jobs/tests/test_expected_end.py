@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
 from django.utils import timezone
 
 from jobroom.jobs import estimates
@@ -11,13 +10,6 @@ from jobroom.jobs.models import Job, State
 from jobroom.jobs.templatetags.jobroom_jobs import expected
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _nothing_remembered():
-    cache.clear()
-    yield
-    cache.clear()
 
 
 def ran(task: str, *seconds: float) -> None:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from django.core.cache import cache
 
 from jobroom import redis
 from jobroom.jobs import terminal
@@ -12,13 +11,6 @@ from jobroom.jobs.queue_position import waiting
 from jobroom.jobs.tests.test_queue_position import done, queue, running, worker
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_remembered():
-    cache.clear()
-    yield
-    cache.clear()
 
 
 def place():

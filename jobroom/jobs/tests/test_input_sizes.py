@@ -7,7 +7,6 @@ from typing import Annotated
 
 import pytest
 from django.contrib.auth.models import Group
-from django.core.cache import cache
 from django.db import models
 from django.utils import timezone
 
@@ -18,13 +17,6 @@ from jobroom.jobs.pools import Busy
 from jobroom.testing.tasks import made_task
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _nothing_remembered():
-    cache.clear()
-    yield
-    cache.clear()
 
 
 def approx(seconds: float):

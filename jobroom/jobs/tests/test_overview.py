@@ -6,7 +6,6 @@ from html import unescape
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
 from django.utils import timezone
 
 from jobroom.jobs import hourly_counts, recent_failures, throughput
@@ -14,13 +13,6 @@ from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.signals import attention_asked, coming_asked
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
-
-
-@pytest.fixture(autouse=True)
-def _forget():
-    cache.clear()
-    yield
-    cache.clear()
 
 
 def ended(pk, state=State.SUCCEEDED, ago=timedelta(minutes=1), **fields):

@@ -17,13 +17,6 @@ from jobroom.jobs.queue_position import Waiting, waiting
 pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.usefixtures("empty_redis")]
 
 
-@pytest.fixture(autouse=True)
-def _nothing_remembered():
-    cache.clear()
-    yield
-    cache.clear()
-
-
 def worker(name: str, queues: list[str], concurrency: int = 1, *, silent: float = 0.0, **more) -> None:
     """Let a worker have said that it lives, `silent` seconds ago."""
     instance = f"{name}@host/1-2"

@@ -6,7 +6,6 @@ from datetime import UTC, timedelta
 from typing import Annotated
 
 import pytest
-from django.core.cache import cache
 from django.utils import timezone
 
 from image.celery import app
@@ -16,13 +15,6 @@ from jobroom.jobs.models import Job, LogLine, Profile, State
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
 AT = datetime.datetime(2026, 1, 31, 22, 30, 5, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _forget():
-    cache.clear()
-    yield
-    cache.clear()
 
 
 @pytest.fixture

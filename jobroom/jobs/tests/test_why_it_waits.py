@@ -21,13 +21,6 @@ from jobroom.locks import ExclusiveLock
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
 
 
-@pytest.fixture(autouse=True)
-def _nothing_remembered():
-    cache.clear()
-    yield
-    cache.clear()
-
-
 @pytest.fixture
 def boss():
     return User.objects.create_superuser("boss")
