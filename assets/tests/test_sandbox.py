@@ -79,7 +79,7 @@ def test_too_much_time_is_said_and_nothing_stays_behind(cube, tmp_path, settings
     began = time.monotonic()
     with pytest.raises(AssetFailed, match="took longer"):
         sandbox.run("pictures", cube, "ply", tmp_path)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 45
     assert children() == []
 
 

@@ -223,7 +223,7 @@ def test_a_slow_answer_ends_in_time(client, server, settings):
     began = time.monotonic()
     with usi.Client() as impatient, pytest.raises(UsiUnavailable, match="in time"):
         impatient.submission("sub-1")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 28, "it would be there after thirty seconds"
 
 
 def test_a_trickling_answer_ends_in_time(client, server, settings):

@@ -47,7 +47,7 @@ def _candidates() -> Iterator[tuple[str, str]]:
 
 def _version(path: str) -> tuple[int, ...]:
     try:
-        out = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        out = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return (0,)
     found = re.search(r"v=(\d+)\.(\d+)\.(\d+)", out)

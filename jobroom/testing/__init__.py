@@ -12,7 +12,7 @@ SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 0.25
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], seconds: float = 60.0, what: str = "") -> T:
     """Return the first truthy answer of `condition`; fail after `seconds`. Tests wait for facts, not for time.
 
     The pauses grow with what a question costs and with how long it was waited: who waits leaves the processor to what is waited for.

@@ -172,7 +172,7 @@ class Worker(Process):
     def start(self) -> "Worker":
         """Start it and wait for its heartbeat."""
         super().start()
-        wait_until(self._beats, 60, f"{self.name} is up\n{self.log}")
+        wait_until(self._beats, 120, f"{self.name} is up\n{self.log}")
         return self
 
     def _wait_for_end(self, seconds: float) -> None:
@@ -209,7 +209,7 @@ class Recorder(Process):
 
 
 def completed(
-    *argv: str, env: Mapping[str, str] | None = None, typed: str = "", seconds: float = 90
+    *argv: str, env: Mapping[str, str] | None = None, typed: str = "", seconds: float = 180
 ) -> "subprocess.CompletedProcess[str]":
     """Run `python *argv` (`-m …` or `-c …`) from a warm server to its end; return its status and what it printed.
 

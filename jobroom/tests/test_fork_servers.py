@@ -114,7 +114,7 @@ os.kill(os.getpid(), 9)
     with Process("python", [sys.executable, "-c", code], warm=False) as parent:
         assert parent.popen.wait(120) == -signal.SIGKILL, parent.log
     child = int(parent.log.split()[-1])
-    wait_until(lambda: not is_there(child), 30, "the child ends with the tests that wanted it")
+    wait_until(lambda: not is_there(child), 60, "the child ends with the tests that wanted it")
 
 
 def is_there(pid):

@@ -195,7 +195,7 @@ def test_the_probe_asks_until_the_answer_is_200(site):
         missing.update(probe.missing)
         return probe.turn()
 
-    wait_until(ready, 20)
+    wait_until(ready, 60)
     assert missing == {"web", "beat (silent)"}
     assert site.hosts == ["example.org"] * 2
     assert probe.missing == []
@@ -205,15 +205,15 @@ def test_the_probe_never_waits_for_a_silent_site():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         probe = Probe(silent.getsockname(), "localhost")
         begun = time.monotonic()
-        for _ in range(10):
+        for _ in range(100):
             assert not probe.turn()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 40, "not for half a second, a hundred times"
         probe.close()
 
 
 def test_a_site_that_is_not_up_yet_is_missing_its_web():
     probe = Probe(("127.0.0.1", free_port()), "localhost")
-    wait_until(lambda: probe.turn() or "refused" in probe.missing[0].lower(), 20)
+    wait_until(lambda: probe.turn() or "refused" in probe.missing[0].lower(), 60)
     assert not probe.ready
 
 

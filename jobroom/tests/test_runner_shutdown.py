@@ -46,7 +46,7 @@ def start(said):
 
 
 def finish(stopper):
-    wait_until(stopper.step, 20)
+    wait_until(stopper.step, 60)
 
 
 def test_a_gentle_process_gets_one_signal(start):
@@ -99,20 +99,19 @@ def test_the_leftovers_of_a_session_go_with_their_leader(start, said):
     assert exists(left)
     finish(Stopper({parent.pid: StopPlan(0, 10)}))
     parent.wait()
-    wait_until(lambda: not exists(left), 10)
+    wait_until(lambda: not exists(left), 60)
 
 
 def test_a_zombie_does_not_count_as_running():
     child = subprocess.Popen(["true"])
-    wait_until(lambda: not exists(child.pid), 10)
+    wait_until(lambda: not exists(child.pid), 60)
     child.wait()
     assert exists(os.getpid())
 
 
-def test_nothing_to_stop_takes_no_time():
-    begun = time.monotonic()
+def test_nothing_to_stop_takes_no_time(monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"slept for {seconds} s"))
     assert Stopper({}).step()
-    assert time.monotonic() - begun < 1
 
 
 def test_the_reaper_knows_what_is_left():

@@ -76,7 +76,7 @@ def supervised(tmp_path):
         if each.process.poll() is None:
             each.process.kill()
             each.process.wait()
-        wait_until(each.is_gone, 30, f"nothing is left\n{each.log.read_text()}")
+        wait_until(each.is_gone, 60, f"nothing is left\n{each.log.read_text()}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -100,7 +100,7 @@ def test_a_killed_part_is_started_again(supervised):
 def test_a_part_that_does_not_stay_up_harms_no_other(supervised):
     it = supervised(SLEEP, "sys.exit('no such thing')")
     healthy = it.wait_for(0)
-    wait_until(lambda: it.log.read_text().count("part1    | no such thing") >= 4, 30)
+    wait_until(lambda: it.log.read_text().count("part1    | no such thing") >= 4, 60)
     lines = it.log.read_text()
     assert "part1 does not stay up" in lines
     assert "everything else goes on" in lines
@@ -130,29 +130,29 @@ def test_a_part_killed_many_times_harms_no_other(supervised):
 def test_nothing_outlives_a_killed_supervisor(supervised):
     it = supervised(SLEEP, SLEEP)
     it.wait_for(0), it.wait_for(1)
-    wait_until(lambda: it.words("reaper"), 10)
+    wait_until(lambda: it.words("reaper"), 60)
     os.killpg(it.process.pid, signal.SIGKILL)
     it.process.wait()
-    wait_until(it.is_gone, 30)
+    wait_until(it.is_gone, 60)
     assert not (it.folder / "url").exists()
 
 
 def test_a_killed_reaper_is_replaced_by_one_that_knows_all(supervised):
     it = supervised(SLEEP)
     part = it.wait_for(0)
-    [reaper] = wait_until(lambda: it.words("reaper"), 10)
+    [reaper] = wait_until(lambda: it.words("reaper"), 60)
     os.kill(int(reaper), signal.SIGKILL)
-    wait_until(lambda: "another stands by" in it.log.read_text(), 30)
+    wait_until(lambda: "another stands by" in it.log.read_text(), 60)
     it.process.kill()
     it.process.wait()
-    wait_until(lambda: not exists(part), 30)
+    wait_until(lambda: not exists(part), 60)
 
 
 def test_impatience_goes_on_to_the_next_signal(supervised):
     it = supervised("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', 0); " + SLEEP)
-    wait_until(lambda: it.words("part0    | deaf"), 30)
+    wait_until(lambda: it.words("part0    | deaf"), 60)
     it.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: "stopping" in it.log.read_text(), 10)
+    wait_until(lambda: "stopping" in it.log.read_text(), 60)
     it.process.send_signal(signal.SIGINT)
     assert it.process.wait(4) == 0, "the part had five seconds of its own"
     assert "part0 did not stop: killing it" in it.log.read_text()

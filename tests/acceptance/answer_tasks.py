@@ -31,6 +31,14 @@ def slow(self: Any, gate: str) -> str:
     return text
 
 
+@app.task(name="answers.twice", cache_for=600, acks_late=True)
+def twice(gate: str) -> str:
+    """Answer once the file `gate` is there; it may run twice."""
+    while not Path(gate).exists():
+        time.sleep(0.05)
+    return Path(gate).read_text()
+
+
 @app.task(bind=True, name="answers.recalculated", cache_for=600)
 def recalculated(self: Any, number: int) -> list[Any]:
     """Answer with what the earlier answer was."""

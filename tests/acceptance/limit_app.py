@@ -58,14 +58,14 @@ def four() -> None:
     redis.line().rpush("drained", time.time())
 
 
-@app.task(name="limits: save", debounce=Debounce(5, at_most=30, key="{document}"), acks_late=True)
+@app.task(name="limits: save", debounce=Debounce(20, at_most=120, key="{document}"), acks_late=True)
 def save(document: str) -> str:
     """Note which call has run."""
     redis.client().rpush("saved", document)
     return document
 
 
-@app.task(name="limits: index", batch=Batch(5, seconds=5), acks_late=True)
+@app.task(name="limits: index", batch=Batch(5, seconds=20), acks_late=True)
 def index(numbers: list[int], paths: list[str] = [""]) -> list[int]:  # noqa: B006 — the default of one call
     """Note how many calls have run together, once a file exists; a number below zero fails."""
     redis.client().rpush("indexed", len(numbers))

@@ -41,7 +41,7 @@ app.tasks.register(Hold)  # type: ignore[arg-type]  # Celery makes the object it
 
 
 @app.task(name="locks: pid", bind=True, acks_late=True)
-@exclusive_task("Pid", "pid {path}", ttl=2)
+@exclusive_task("Pid", "pid {path}", ttl=20)
 def pid(self: Any, path: str) -> int:
     """Write down who runs, then run until someone makes the file."""
     write_whole(Path(path + ".pid"), str(os.getpid()))

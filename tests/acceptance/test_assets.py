@@ -195,7 +195,7 @@ def test_a_job_whose_worker_was_killed_runs_again_to_success(owner):
             job = process(asset, faces=1000)
             wait_until(lambda: asset.results.filter(kind=Kind.REPAIRED).exists() and children_at_work(), 120)
             first.kill()
-            wait_until(lambda: not children_at_work(), 30, "the reading process ends with its worker")
+            wait_until(lambda: not children_at_work(), 60, "the reading process ends with its worker")
         with heavy():
             done = finished(job)
     assert (done.state, done.error, done.attempts) == (State.SUCCEEDED, "", 2)
@@ -210,7 +210,7 @@ def test_a_cancelled_job_leaves_no_process_and_no_folder(owner):
         wait_until(children_at_work, 120)
         cancellation.request(job, "ada")
         done = finished(job, 60)
-        wait_until(lambda: not children_at_work(), 30)
+        wait_until(lambda: not children_at_work(), 60)
         after = finished(process(add(owner, "box.ply", trimesh.creation.box().export(file_type="ply"))))
         assert worker.popen is not None
         assert worker.popen.poll() is None

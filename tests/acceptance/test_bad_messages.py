@@ -91,10 +91,10 @@ def test_no_message_takes_its_worker_along():
         good.append(demo.add.delay(1, 2).id)
         jobs = [*BAD, "pickled"]
         wait_until(lambda: all(state_of(job) == State.SUCCEEDED for job in good), 60, worker.log[-3000:])
-        wait_until(lambda: {job: state_of(job) for job in jobs} == dict.fromkeys(jobs, State.FAILED), 30)
-        wait_until(lambda: DeadLetter.objects.count() >= len(jobs) + 17, 30)
+        wait_until(lambda: {job: state_of(job) for job in jobs} == dict.fromkeys(jobs, State.FAILED), 60)
+        wait_until(lambda: DeadLetter.objects.count() >= len(jobs) + 17, 60)
         assert worker.popen.poll() is None
-        wait_until(lambda: client.hlen("unacked") == 0, 20)
+        wait_until(lambda: client.hlen("unacked") == 0, 60)
     assert all(Job.objects.get(pk=job).error for job in jobs)
     assert "nested deeper" in Job.objects.get(pk="deep").error
     assert Job.objects.get(pk="unknown").error.startswith(
@@ -117,7 +117,7 @@ def test_what_cannot_travel_is_not_published():
 def test_a_chord_ends_when_one_of_its_messages_is_refused():
     with running(Recorder()), Worker(concurrency=1):
         result = chord([demo.add.s(1, 2), app.signature("probe.renamed_away", args=(1,))])(demo.add.si(1, 1))
-        wait_until(lambda: result.state == "FAILURE", 30)
+        wait_until(lambda: result.state == "FAILURE", 60)
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def test_a_message_over_which_workers_die_is_not_tried_for_ever(settings):
                 )
                 if worker.popen.poll() is None:
                     good = demo.add.delay(1, 2).id
-                    wait_until(lambda: state_of(good) == State.SUCCEEDED, 30)  # noqa: B023
+                    wait_until(lambda: state_of(good) == State.SUCCEEDED, 60)  # noqa: B023
                     break
     assert deaths == 3
     assert state_of("poison") == State.FAILED

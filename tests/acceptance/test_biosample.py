@@ -54,9 +54,9 @@ def test_a_worker_brings_submissions_up_to_date_and_notifies_the_owner():
         usi.add("slow", sample("animal_1", "Processing"))
         usi.fail("/api/submissions/done", "status", status=503, headers={"Retry-After": "0"})
         with Worker(queues="default,email", env=pointing_at(usi)) as worker:
-            first = FetchStatusTask().delay().get(timeout=30)
-            second = FetchStatusTask().delay().get(timeout=30)
-            (mail,) = wait_until(lambda: texts(mails), 30)  # it takes the queue of the mails
+            first = FetchStatusTask().delay().get(timeout=60)
+            second = FetchStatusTask().delay().get(timeout=60)
+            (mail,) = wait_until(lambda: texts(mails), 60)  # it takes the queue of the mails
             log = worker.log
     assert first["summary"] == "3 checked: 1 completed, 1 need revision, 1 running. Mails to owners: 1."
     assert second["summary"] == "1 checked: 1 running."
@@ -75,7 +75,7 @@ def test_an_outage_is_ridden_out_by_trying_the_job_again(goats):
         usi.fail("/api/", "status", status=503, times=4)
         with Worker(env=pointing_at(usi), concurrency=1):  # one process, so that the token is kept
             job = FetchStatusTask().delay()
-            assert job.get(timeout=30)["completed"] == 1
+            assert job.get(timeout=60)["completed"] == 1
     # Two attempts of the job met four faults each, the third one was answered.
     assert usi.asked("/auth") == 4 + 1
     goats.refresh_from_db()
@@ -88,7 +88,7 @@ def test_a_run_killed_in_the_middle_leaves_nothing_that_stops_the_next(goats):
         usi.fail("by-submission", "slow", body="60")
         with Worker(env=pointing_at(usi), name="first") as worker:
             FetchStatusTask().delay()
-            wait_until(lambda: usi.asked("by-submission"), 30, "USI is asked")
+            wait_until(lambda: usi.asked("by-submission"), 60, "USI is asked")
             worker.kill()
         with Worker(env=pointing_at(usi), name="second"):
             wait_until(ran, 60, "a run that gets the lock")
@@ -98,5 +98,5 @@ def test_a_run_killed_in_the_middle_leaves_nothing_that_stops_the_next(goats):
 
 def ran() -> dict[str, Any] | None:
     """Run the task once; return its result, None if the lock was busy."""
-    answer = FetchStatusTask().delay().get(timeout=30)
+    answer = FetchStatusTask().delay().get(timeout=60)
     return None if answer == "Fetch USI status already running!" else answer

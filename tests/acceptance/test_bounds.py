@@ -41,7 +41,7 @@ def test_megabytes_are_bounded_in_the_history_on_the_page_and_in_the_workers_log
     with running(Recorder()), Worker(concurrency=1, env=scratch.env) as worker:
         ids = [app.send_task(f"scratch.tasks.{name}", ["a" * MEGA]).id for name in ("loud", "quiet")]
         wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.FAILED).count() == 2, 60, worker.log[-3000:])
-        wait_until(lambda: StoredFile.objects.filter(job_id=ids[0]).count() == 2, 30)
+        wait_until(lambda: StoredFile.objects.filter(job_id=ids[0]).count() == 2, 60)
     loud, quiet = (Job.objects.get(pk=pk) for pk in ids)
     for job in (loud, quiet):
         assert "bytes left out" in job.error

@@ -284,7 +284,7 @@ def test_no_secret_is_written_anywhere(settings, admin_user, caplog):
     client.force_login(admin_user)
     env = {"ADMINS": "Ada <ada@example.org>", "CANARY": canaries.new("returned")}
     with running(heard := Heard(), Recorder(env)):
-        wait_until(lambda: "psubscribe" in heard.log, 30)
+        wait_until(lambda: "psubscribe" in heard.log, 60)
         send_all(canaries, client, admin_user)
         wait_until(lambda: consumer.lag().entries == 0, 60)
         looked_for(canaries, everything_in_redis(), everything_in_the_database(), waiting_messages(client))

@@ -15,6 +15,7 @@ from jobroom.jobs.tokens import new_token
 from jobroom.live.tests.frames import messages
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, completed, running
+from jobroom.testing.tasks import made_task
 
 QUICK = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.impatient_settings", "IMAGE_EXTRA_APPS": "tests.acceptance.deaf"}
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
@@ -64,18 +65,19 @@ class Socket:
 
     async def __aenter__(self):
         await self.wire.send_input({"type": "websocket.connect"})
-        assert (await self.wire.receive_output(timeout=20))["type"] == "websocket.accept"
+        assert (await self.wire.receive_output(timeout=60))["type"] == "websocket.accept"
         return self
 
     async def __aexit__(self, *_):
         await self.wire.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.wire.wait(timeout=20)
+        await self.wire.wait(timeout=60)
 
     async def watch(self, topic):
         await self.wire.send_input({"type": "websocket.receive", "text": json.dumps({"subscribe": topic})})
         while True:
-            for message in messages((await self.wire.receive_output(timeout=40))["text"]):
-                yield message
+            for message in messages((await self.wire.receive_output(timeout=60))["text"]):
+                if message["type"] != "beat":  # a sign of life, on a machine that took its time
+                    yield message
 
 
 async def watch_to_the_end(token, job_id):
@@ -93,8 +95,13 @@ async def watch_to_the_end(token, job_id):
 async def test_a_launch_waits_for_its_result_and_many_of_them_hold_no_one_up(engine, token):
     code, done = await launch(token, "demo.add", 30, x=1, y=2)
     assert (code, done["state"], done["content"]["result"]) == (200, "succeeded", 3)
-    code, left = await launch(token, "demo.wait", 0.2, secs=3)
+
+    def heard(): ...  # in the worker it waits for a listener
+
+    with made_task(heard, name="deaf.heard"):
+        code, left = await launch(token, "deaf.heard", 0.2)
     assert (code, set(left)) == (202, {"id", "state", "url"})
+    redis.client().set("deaf:listens", 1)
     code, failed = await launch(token, "demo.fail", 30, message="no")
     assert (code, failed["state"], failed["content"]["error"]) == (200, "failed", "no")
     answers = await asyncio.gather(*(launch(token, "demo.add", 40, x=n, y=0) for n in range(12)))
@@ -145,6 +152,6 @@ def test_a_file_goes_in_by_command_and_comes_out_as_a_result(engine, tmp_path):
     source.write_text("one two")
     done = manage("launch", "deaf.shout", "--arg", f"text={source}", "--follow", "--json")
     assert done.returncode == 0, done.stderr
-    (made,) = wait_until(lambda: list(StoredFile.objects.exclude(job_id="")), 30)
+    (made,) = wait_until(lambda: list(StoredFile.objects.exclude(job_id="")), 60)
     assert (made.name, made.path.read_text()) == ("loud.txt", "ONE TWO")
     assert json.loads(done.stdout)["result"] == "words.txt"

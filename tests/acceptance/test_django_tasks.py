@@ -47,8 +47,8 @@ def test_a_worker_runs_functions_of_the_framework(django_user_model):
         wait_until(lambda: functions.fails.get_result(again_id).attempts == 2, 60)
         again = ended(functions.fails.get_result(again_id))
         inner = ended(functions.double.get_result(found["chain"].return_value))
-        child = wait_until(lambda: Job.objects.filter(pk=inner.id, state="succeeded").first(), 30)
-        reported = wait_until(lambda: Job.objects.filter(pk=found["context"].id, state="succeeded").first(), 30)
+        child = wait_until(lambda: Job.objects.filter(pk=inner.id, state="succeeded").first(), 60)
+        reported = wait_until(lambda: Job.objects.filter(pk=found["context"].id, state="succeeded").first(), 60)
 
     values = {name: one.return_value for name, one in found.items() if one.status == TaskResultStatus.SUCCESSFUL}
     assert values == {

@@ -145,7 +145,7 @@ def test_killing_beat_six_times_a_minute_harms_no_other(room):
             killed += 1
         time.sleep(0.2)
     assert killed >= 6
-    wait_until(lambda: not room.parts()["parts"]["ok"], 20)
+    wait_until(lambda: not room.parts()["parts"]["ok"], 60)
     assert "beat does not stay up" in room.parts()["parts"]["detail"]
     assert room.process.poll() is None
     assert processes(room) == before
@@ -165,7 +165,7 @@ def pages_say(room, what, remedy):
     """See that pages are there, and that the line which each of them shows says what is wrong and what to do."""
     for page in ("/", "/jobs/", "/workers/", "/health/", "/healthz"):
         assert room.ask(page)[0] == 200, page
-    line = wait_until(lambda: what in (text := room.ask("/health/line/")[1]) and text, 30)
+    line = wait_until(lambda: what in (text := room.ask("/health/line/")[1]) and text, 60)
     assert remedy in line
     assert "Start Redis" not in line
     assert room.process.poll() is None
@@ -185,7 +185,7 @@ def test_a_redis_without_memory_is_named_and_stops_nothing(room):
     with room.redis() as server:
         server.config_set("maxmemory", "1mb")
         try:
-            wait_until(lambda: "maxmemory" in room.parts()["redis"]["detail"], 30)
+            wait_until(lambda: "maxmemory" in room.parts()["redis"]["detail"], 60)
             wait_until(lambda: re.search("Heartbeat: Redis is unavailable: .*is out of memory", room.log), 60)
             kept = launch_in_trouble(room, "maxmemory")
             pages_say(room, "Redis is out of memory", "Raise its maxmemory")
@@ -227,7 +227,7 @@ def test_a_full_disk_is_named_and_stops_nothing(room):
             pages_say(room, "0.0 GB of 0 GB are free", "Free space, or enlarge the disk")
         finally:
             filler.unlink()
-            wait_until(lambda: server.config_set("appendonly", "yes"), 30)
+            wait_until(lambda: server.config_set("appendonly", "yes"), 60)
     goes_on(room, before)
     assert len(room.jobs()) == known + kept + 1
     wait_until(lambda: {room.job(each) for each in sent} == {("succeeded", 1)}, 120)

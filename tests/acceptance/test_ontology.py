@@ -118,4 +118,4 @@ def test_what_is_loaded_leaves_nothing_in_the_working_folder(ada, settings):
     with Recorder(), Worker(queues="heavy", concurrency=1):
         finished(load("tiny", TINY, ada))
         folder = Path(settings.VAR) / "ontology"
-        wait_until(lambda: list(folder.iterdir()) == [], 20, "the job reports its end before it leaves its folder")
+        wait_until(lambda: list(folder.iterdir()) == [], 60, "the job reports its end before it leaves its folder")

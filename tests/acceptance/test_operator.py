@@ -1,8 +1,10 @@
-"""An operator pauses, gives workers remote_control, and sees them do it: with real workers."""
+"""An operator pauses, sends workers commands, and sees them do it: with real workers."""
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -18,6 +20,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker
 from jobroom.workers import drain, remote_control
 from jobroom.workers.exceptions import NoSuchWorker, WrongCommand
+from tests.acceptance import gated
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 NODE = "operated@test"
@@ -27,14 +30,16 @@ NODE = "operated@test"
 def worker(django_db_setup):
     """One worker for all tests: each leaves it as it was."""
     redis.client().flushdb()
-    with Worker(name="operated", concurrency=2) as running:
+    with Worker(name="operated", concurrency=2, app=gated.APP) as running:
         wait_until(lambda: not said().starting, 60)
         yield running
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was(worker):
-    """Leave nothing paused, whatever a test has done."""
+def _as_it_was(worker, monkeypatch):
+    """Be patient with the worker's answers, and leave nothing paused, whatever a test has done."""
+    monkeypatch.setattr(remote_control, "PATIENCE", 9.0)  # within that of a connection to Redis
+    monkeypatch.setattr(pauses, "PATIENCE", 60.0)
     yield
     for kind, name in held.current():
         held.remove(kind, name)
@@ -46,26 +51,40 @@ def said(name: str = NODE) -> heartbeat.Worker:
     return next(found for found in heartbeat.workers() if found.name == name and found.alive)
 
 
+def done(action: str, argument: str = "") -> None:
+    """Give the worker an order, and wait until its heartbeat says that it has carried it out."""
+    assert remote_control.give(NODE, action, argument, by="grace").startswith(f"{NODE} was asked to")
+    wait_until(lambda: not remote_control.pending(), 60)
+
+
 def echo(queue: str = "default") -> AsyncResult:
     return app.send_task("demo.echo", ["x"], queue=queue)
 
 
-def wait_job(seconds: float) -> AsyncResult:
-    job = app.send_task("demo.wait", kwargs={"secs": seconds}, queue="default")
-    wait_until(lambda: any(row["job"] == job.id for row in said().running), 20)
-    return job
+@pytest.fixture
+def go(tmp_path) -> Iterator[Path]:
+    """Return the file that ends jobs of `at_work`, which are ended whatever happens."""
+    yield tmp_path / "go"
+    (tmp_path / "go").touch()
+
+
+def at_work(go: Path, number: int = 1, node: str = NODE, queue: str = "default") -> list[AsyncResult]:
+    """Return so many jobs that a worker says it runs, until the file exists."""
+    jobs = [app.send_task(gated.NAME, [str(go)], queue=queue) for _ in range(number)]
+    wait_until(lambda: {job.id for job in jobs} <= {row["job"] for row in said(node).running}, 60)
+    return jobs
 
 
 def test_a_paused_queue_stays_paused_for_a_worker_that_is_started_later(worker):
     assert "Not confirmed" not in pauses.pause("queue", "default", by="grace", reason="deploy")
-    wait_until(lambda: said().paused == ["default"], 30)  # one that is just starting has not said so yet
+    wait_until(lambda: said().paused == ["default"], 60)  # one that is just starting has not said so yet
     job = echo()
     with Worker(name="later", concurrency=1) as later:
-        wait_until(lambda: said("later@test").paused == ["default"], 20)
-        wait_until(lambda: redis.client().llen("default") == 1, 20)  # one that was asked for already comes back
+        wait_until(lambda: said("later@test").paused == ["default"], 60)
+        wait_until(lambda: redis.client().llen("default") == 1, 60)  # one that was asked for already comes back
         assert not job.ready()
         assert "Not confirmed" not in pauses.resume("queue", "default", by="grace")
-        assert job.get(timeout=20) == "x"
+        assert job.get(timeout=60) == "x"
         later.stop()
     assert held.current() == {}
 
@@ -73,31 +92,31 @@ def test_a_paused_queue_stays_paused_for_a_worker_that_is_started_later(worker):
 def test_a_paused_task_waits_and_others_go_on(worker):
     pauses.pause("task", "demo.echo", by="grace", reason="bug")
     jobs = [echo(), echo()]
-    assert app.send_task("demo.give", [3], queue="default").get(timeout=20) == 3
+    assert app.send_task("demo.give", [3], queue="default").get(timeout=60) == 3
     assert not any(job.ready() for job in jobs)
     assert redis.client().llen("default") == 0
     pauses.resume("task", "demo.echo", by="grace")
-    assert [job.get(timeout=20) for job in jobs] == ["x", "x"]
+    assert [job.get(timeout=60) for job in jobs] == ["x", "x"]
 
 
 def test_a_quiet_worker_takes_nothing_until_it_is_asked_to(worker):
-    assert "its heartbeat says that it has" in remote_control.give(NODE, "quiet", by="grace")
+    done("quiet")
     job = echo()
     assert (said().quiet, said().queues, said().takes_jobs) == (True, ["default"], False)
     # The worker may have asked for one more message before it was asked: that one comes back to the queue.
-    wait_until(lambda: redis.client().llen("default") == 1, 20)
+    wait_until(lambda: redis.client().llen("default") == 1, 60)
     assert not job.ready()
-    assert "its heartbeat says that it has" in remote_control.give(NODE, "loud", by="grace")
-    assert job.get(timeout=20) == "x"
+    done("loud")
+    assert job.get(timeout=60) == "x"
 
 
-def test_the_pool_grows_and_shrinks_and_uses_what_it_has(worker):
-    assert "its heartbeat says that it has" in remote_control.give(NODE, "grow", "1", by="grace")
+def test_the_pool_grows_and_shrinks_and_uses_what_it_has(worker, go):
+    done("grow", "1")
     assert said().concurrency == 3
-    jobs = [app.send_task("demo.wait", kwargs={"secs": 8}, queue="default") for _ in range(3)]
-    wait_until(lambda: len(said().running) == 3, 40)
-    assert [job.get(timeout=20) for job in jobs]
-    assert "its heartbeat says that it has" in remote_control.give(NODE, "shrink", "1", by="grace")
+    jobs = at_work(go, 3)
+    go.touch()
+    assert [job.get(timeout=60) for job in jobs] == ["gated"] * 3
+    done("shrink", "1")
     assert said().concurrency == 2
     with pytest.raises(WrongCommand, match="keeps at least one"):
         remote_control.give(NODE, "shrink", "2", by="grace")
@@ -105,35 +124,38 @@ def test_the_pool_grows_and_shrinks_and_uses_what_it_has(worker):
 
 def test_a_worker_consumes_one_more_queue_and_gives_it_up(worker):
     job = echo("gpu")
-    remote_control.give(NODE, "add", "gpu", by="grace")
-    assert job.get(timeout=20) == "x"
-    assert "its heartbeat says that it has" in remote_control.give(NODE, "cancel", "gpu", by="grace")
+    done("add", "gpu")
+    assert job.get(timeout=60) == "x"
+    done("cancel", "gpu")
     assert said().queues == ["default"]
     with pytest.raises(NoSuchWorker):
         remote_control.give("nobody@test", "quiet", by="grace")
 
 
-def test_the_stack_of_a_running_job_says_where_it_is(worker):
-    job = wait_job(3)
+def test_the_stack_of_a_running_job_says_where_it_is(worker, go):
+    (job,) = at_work(go)
     text = remote_control.stack(job.id)
-    assert "demo/tasks.py" in text
-    assert "in wait" in text
-    assert job.get(timeout=20)  # asking did it no harm
-    wait_until(lambda: job.id not in said().held, 20)
+    assert "acceptance/gated.py" in text
+    assert "in work" in text
+    go.touch()
+    assert job.get(timeout=60) == "gated"  # asking did it no harm
+    wait_until(lambda: job.id not in said().held, 60)
     with pytest.raises(NoSuchWorker):
         remote_control.stack(job.id)
 
 
-def test_a_drain_waits_for_what_runs_and_takes_nothing_more(worker):
-    said_lines, job = [], wait_job(6)
+def test_a_drain_waits_for_what_runs_and_takes_nothing_more(worker, go):
+    said_lines: list[str] = []
+    (job,) = at_work(go)
     (busy,) = drain.drain([NODE], timeout=0.5, by="grace", notify=said_lines.append)
     assert [row["job"] for row in busy.running] == [job.id]
     assert said_lines[0].startswith(f"Waiting: {NODE} runs 1")
     late = echo()
-    assert drain.drain([NODE], timeout=30, by="grace", notify=said_lines.append) == []
+    go.touch()
+    assert drain.drain([NODE], timeout=90, by="grace", notify=said_lines.append) == []
     assert job.ready()
     assert drain.undo([NODE], by="grace") == 1
-    assert late.get(timeout=20) == "x"
+    assert late.get(timeout=60) == "x"
 
 
 def test_a_purge_under_load_ends_what_it_takes_and_nothing_else(worker):
@@ -150,7 +172,7 @@ def test_a_purge_under_load_ends_what_it_takes_and_nothing_else(worker):
         removed = []
         try:
             for _ in range(3):
-                counts = wait_until(lambda: sum(found := operations.preview("default")) and found, 30, "messages wait")
+                counts = wait_until(lambda: sum(found := operations.preview("default")) and found, 60, "messages wait")
                 text = operations.purge("default", counts, by="grace", reason="too many")
                 removed.append(int(re.match(r"Removed (\d+) message", text)[1]))
         finally:
@@ -163,17 +185,16 @@ def test_a_purge_under_load_ends_what_it_takes_and_nothing_else(worker):
     assert redis.client().llen("default") == 0
 
 
-def test_threads_show_their_stack_and_end_when_they_are_asked_to(worker):
+def test_threads_show_their_stack_and_end_when_they_are_asked_to(worker, go):
     pauses.pause("queue", "default", by="grace", reason="the other worker is meant")
-    with Worker(name="threads", pool="threads", queues="heavy", concurrency=2) as threads:
-        job = app.send_task("demo.wait", kwargs={"secs": 3}, queue="heavy")
-        wait_until(lambda: said("threads@test").running, 20)
-        text = remote_control.stack(job.id)
-        assert "time.sleep" in text or "in wait" in text
+    with Worker(name="threads", pool="threads", queues="heavy", concurrency=2, app=gated.APP) as threads:
+        (job,) = at_work(go, node="threads@test", queue="heavy")
+        assert "in work" in remote_control.stack(job.id)
+        go.touch()
         with pytest.raises(WrongCommand, match="cannot change its size"):
             remote_control.give("threads@test", "grow", "1", by="grace")
         remote_control.give("threads@test", "stop", by="grace")
-        wait_until(lambda: threads.popen.poll() is not None, 30)
-        assert job.get(timeout=5)
+        wait_until(lambda: threads.popen.poll() is not None, 60)
+        assert job.get(timeout=60) == "gated"
     pauses.resume("queue", "default", by="grace")
     assert remote_control.pending() == {}

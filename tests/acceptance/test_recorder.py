@@ -49,7 +49,7 @@ def test_every_end_is_in_the_database():
             "skips": State.SKIPPED,
             "reports": State.SUCCEEDED,
         }
-        wait_until(lambda: consumer.lag().entries == 0, 30)
+        wait_until(lambda: consumer.lag().entries == 0, 60)
     assert (jobs["succeeds"].result, jobs["succeeds"].args, jobs["succeeds"].label) == (6, [3], "3")
     assert (jobs["fails"].error_type, jobs["fails"].error) == ("ValueError", "no 3")
     assert "raise ValueError" in jobs["fails"].traceback
@@ -92,8 +92,8 @@ def test_the_recorder_ends_at_once_and_well():
         wait_until(lambda: redis.client().exists("image:events"), 60)
         began = time.monotonic()
         recorder.popen.send_signal(signal.SIGTERM)
-        assert recorder.popen.wait(20) == 0
-        assert time.monotonic() - began < 10
+        assert recorder.popen.wait(60) == 0
+        assert time.monotonic() - began < 30
         assert "Traceback" not in recorder.log
 
 

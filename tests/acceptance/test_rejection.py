@@ -35,8 +35,8 @@ def test_messages_that_go_back_are_bounded():
         wait_until(lambda: [state_of(job) for job in (few, good)] == [State.SUCCEEDED] * 2, 60)
         wait_until(lambda: [state_of(job) for job in (endless, early)] == [State.FAILED] * 2, 60)
         wait_until(lambda: together.state == "FAILURE", 60)
-        wait_until(lambda: redis.client().hlen("unacked") == 0, 20)
-        wait_until(lambda: DeadLetter.objects.filter(kind="rejected").count() == 3, 20)
+        wait_until(lambda: redis.client().hlen("unacked") == 0, 60)
+        wait_until(lambda: DeadLetter.objects.filter(kind="rejected").count() == 3, 60)
     assert [runs(few), runs(endless), runs(early)] == [4, 101, 1]
     job = Job.objects.get(pk=endless)
     assert "the machine is busy" in job.error

@@ -22,6 +22,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.brokers import broker
 from jobroom.testing.processes import Beat, Recorder, Worker
 from jobroom.workers.rescue import rescue
+from tests.acceptance import gated
 from tests.acceptance.scratch import ScratchApp
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
@@ -64,10 +65,10 @@ def running(ids: list[str]) -> list[Attempt]:
 def stopped_at_work(ids: list[str]) -> Attempt:
     """Suspend a pool process while it runs one of the jobs, and return the attempt: one that has just ended is no victim."""
     while True:
-        victim = wait_until(lambda: running(ids), 30)[0]
+        victim = wait_until(lambda: running(ids), 60)[0]
         assert victim.pid
         os.kill(victim.pid, signal.SIGSTOP)
-        wait_until(lambda: consumer.lag().entries == 0, 30)
+        wait_until(lambda: consumer.lag().entries == 0, 60)
         if Attempt.objects.filter(pk=victim.pk, state=State.RUNNING).exists():
             return victim
         os.kill(victim.pid, signal.SIGCONT)
@@ -98,18 +99,18 @@ def test_twenty_jobs_survive_their_worker_with_the_times_of_production():
     with Recorder():
         with Worker(concurrency=4) as first:
             ids = twenty(1.0)
-            wait_until(lambda: len(running(ids)) == 4, 30)
+            wait_until(lambda: len(running(ids)) == 4, 60)
             first.kill_main()
-            wait_until(lambda: not is_there(first.pid), 30, "the pool's processes end with their worker")
-        began = time.monotonic()
+            wait_until(lambda: not is_there(first.pid), 60, "the pool's processes end with their worker")
+        died = timezone.now()
         with Worker(concurrency=4):
-            wait_until(lambda: all_succeeded(ids), 60)
-            assert time.monotonic() - began < 60
-            wait_until(lambda: not leftovers(), 30)
+            wait_until(lambda: all_succeeded(ids), 90)
+            wait_until(lambda: not leftovers(), 60)
     interrupted = Job.objects.filter(pk__in=ids, attempts=2)
     assert interrupted.count() == 4
     for job in interrupted:
         before, after = job.attempt_set.order_by("number")
+        assert before.finished_at - died < timedelta(seconds=60), "noticed within a minute"
         assert (before.state, before.error_type) == (State.RETRYING, "WorkerLost")
         assert (after.state, after.error) == (State.SUCCEEDED, "")
 
@@ -120,7 +121,7 @@ def test_twenty_jobs_survive_a_pool_process():
         victim = stopped_at_work(ids)
         os.kill(victim.pid, signal.SIGKILL)
         wait_until(lambda: all_succeeded(ids), 60)
-        wait_until(lambda: not leftovers(), 30)
+        wait_until(lambda: not leftovers(), 60)
     assert sorted(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == [1] * (COUNT - 1) + [2]
     assert Attempt.objects.get(pk=victim.pk).error_type == "WorkerLost"
 
@@ -129,7 +130,7 @@ def test_twenty_jobs_survive_the_recorder():
     with Worker(concurrency=4):
         with Recorder() as recorder:
             ids = twenty(0.2)
-            wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).exists(), 30)
+            wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).exists(), 60)
             recorder.kill()
         with Recorder():
             wait_until(lambda: all_succeeded(ids), 60)
@@ -146,7 +147,7 @@ def test_twenty_jobs_survive_beat():
             killed_at = last_beat_tick() or 0.0
             wait_until(lambda: (last_beat_tick() or 0.0) > killed_at, 60)
             wait_until(lambda: all_succeeded(ids), 60)
-            wait_until(lambda: not leftovers(), 30)
+            wait_until(lambda: not leftovers(), 60)
     assert set(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == {1}
 
 
@@ -187,7 +188,7 @@ def launch(*seconds: float) -> list[str]:
 def test_twenty_jobs_survive_redis_and_none_runs_twice(persistent, quick):
     with Recorder(), Worker(concurrency=2):
         ids = launch(*[0.5] * COUNT)
-        wait_until(lambda: len(running(ids)) == 2, 30)
+        wait_until(lambda: len(running(ids)) == 2, 60)
         persistent.kill()
         persistent.start()
         rescued_until(lambda: all_succeeded(ids))
@@ -195,13 +196,15 @@ def test_twenty_jobs_survive_redis_and_none_runs_twice(persistent, quick):
     assert set(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == {1}
 
 
-def test_a_job_that_ends_while_redis_is_away_does_not_run_again(persistent, quick):
-    with Recorder(), Worker(concurrency=1, env={"LOG_LEVEL": "DEBUG"}) as worker:
-        (job,) = launch(3.0)
-        wait_until(lambda: running([job]), 30)
-        assert f"Task demo.wait[{job}] succeeded" not in worker.log, "Redis dies while the job runs"
+def test_a_job_that_ends_while_redis_is_away_does_not_run_again(persistent, quick, tmp_path):
+    with Recorder(), Worker(concurrency=1, app=gated.APP, env={"LOG_LEVEL": "DEBUG"}) as worker:
+        job = app.send_task(gated.NAME, [str(tmp_path / "go")], ignore_result=True).id
+        wait_until(lambda: running([job]), 60)
         persistent.kill()
-        wait_until(lambda: f"Task demo.wait[{job}] succeeded" in worker.log, 30, "it ends, and no one can be notified")
+        (tmp_path / "go").touch()
+        wait_until(
+            lambda: f"Task {gated.NAME}[{job}] succeeded" in worker.log, 60, "it ends, and no one can be notified"
+        )
         persistent.start()
         rescued_until(lambda: all_succeeded([job]))
         rescued_until(lambda: not leftovers())
@@ -210,15 +213,18 @@ def test_a_job_that_ends_while_redis_is_away_does_not_run_again(persistent, quic
     assert Job.objects.get(pk=job).attempts == 1
 
 
-def test_a_cut_connection_starts_no_second_run(quick):
+def test_a_cut_connection_starts_no_second_run(quick, tmp_path):
     client = redis.client()
-    with Recorder(), Worker(concurrency=2) as worker:
-        job = demo.wait.delay(4.0)
-        wait_until(lambda: running([job.id]), 30)
+    with Recorder(), Worker(concurrency=2, app=gated.APP) as worker:
+        job = app.send_task(gated.NAME, [str(tmp_path / "go")])
+        wait_until(lambda: running([job.id]), 60)
         for connection in client.client_list():
             if connection["cmd"] == "brpop":
                 client.client_kill_filter(_id=connection["id"])
-        wait_until(lambda: "Trying to re-establish" in worker.log, 20)
+        wait_until(lambda: "Trying to re-establish" in worker.log, 60)
+        cut = time.monotonic()
+        rescued_until(lambda: time.monotonic() - cut > 3)  # in which it would be believed to be no one's
+        (tmp_path / "go").touch()
         rescued_until(lambda: all_succeeded([job.id]))
         rescued_until(lambda: not leftovers())
     assert Job.objects.get(pk=job.id).attempts == 1
@@ -229,11 +235,11 @@ def test_a_job_that_may_not_run_twice_is_lost_once_and_mailed_once(quick, settin
     with Recorder():
         with Worker(concurrency=1) as first:
             job = demo.ignores_time_limit.apply_async((60,), time_limit=90, soft_time_limit=80)
-            wait_until(lambda: running([job.id]), 30)
+            wait_until(lambda: running([job.id]), 60)
             first.kill()
         with Worker(concurrency=1):
             rescued_until(lambda: states([job.id]) == {State.LOST: 1})
-            wait_until(lambda: mailoutbox, 20)
+            wait_until(lambda: mailoutbox, 60)
             after = demo.echo.delay()
             rescued_until(lambda: all_succeeded([after.id]))
             rescued_until(lambda: not leftovers())
@@ -249,13 +255,13 @@ def test_a_job_that_waits_for_its_time_in_a_killed_worker_runs_at_that_time(quic
         with Worker(concurrency=1) as first:
             job = demo.echo.apply_async(countdown=14)
             due = timezone.now() + timedelta(seconds=14)
-            wait_until(lambda: any(job.id in worker.held for worker in heartbeat.workers()), 30)
+            wait_until(lambda: any(job.id in worker.held for worker in heartbeat.workers()), 60)
             first.kill()
         with Worker(concurrency=1):
             rescued_until(lambda: all_succeeded([job.id]))
     started = Job.objects.get(pk=job.id).started_at
     assert started is not None
-    assert -0.5 < (started - due).total_seconds() < 10
+    assert -0.5 < (started - due).total_seconds() < 40  # its time is due on a machine that stands still for a while too
 
 
 DEADLY = """
@@ -279,8 +285,8 @@ def test_a_job_that_kills_every_process_is_given_up_with_one_mail(tmp_path, sett
         job = app.send_task("scratch.deadly")
         wait_until(lambda: states([job.id]) in ({State.FAILED: 1}, {State.LOST: 1}), 60)
         after = demo.echo.delay()
-        wait_until(lambda: all_succeeded([after.id]), 30)
-        wait_until(lambda: not leftovers(), 30)
+        wait_until(lambda: all_succeeded([after.id]), 60)
+        wait_until(lambda: not leftovers(), 60)
     found = Job.objects.get(pk=job.id)
     assert found.attempts == 3
     assert "not run again" in found.error
@@ -288,17 +294,18 @@ def test_a_job_that_kills_every_process_is_given_up_with_one_mail(tmp_path, sett
     assert len([text for text in mails if job.id in text]) == 1
 
 
-def test_a_worker_that_is_asked_to_hurry_puts_its_jobs_back_at_once():
+def test_a_worker_that_is_asked_to_hurry_puts_its_jobs_back_at_once(tmp_path):
     with Recorder():
-        with Worker(concurrency=1) as first:
-            job = demo.wait.delay(2.0)
-            wait_until(lambda: running([job.id]), 30)
+        with Worker(concurrency=1, app=gated.APP) as first:
+            job = app.send_task(gated.NAME, [str(tmp_path / "go")])
+            wait_until(lambda: running([job.id]), 60)
             os.kill(first.pid, signal.SIGQUIT)
-            wait_until(lambda: first.popen and first.popen.poll() is not None, 30)
+            wait_until(lambda: first.popen and first.popen.poll() is not None, 60)
             assert leftovers() == {"queue": 1}
             assert heartbeat.workers() == []
-        with Worker(concurrency=1):
-            wait_until(lambda: all_succeeded([job.id]), 30)
+        (tmp_path / "go").touch()
+        with Worker(concurrency=1, app=gated.APP):
+            wait_until(lambda: all_succeeded([job.id]), 60)
     runs = [(a.state, a.error, a.worker) for a in Attempt.objects.filter(job_id=job.id).order_by("number")]
     assert [state for state, _, _ in runs] == [State.LOST, State.SUCCEEDED], runs
 
@@ -316,20 +323,21 @@ def test_a_worker_reports_what_waits_for_a_rate_limit(tmp_path):
     )
     with Worker(concurrency=1, env=scratch.env):
         first, second = app.send_task("scratch.rare"), app.send_task("scratch.rare")
-        assert first.get(timeout=30) == "done"
-        wait_until(lambda: heartbeat.workers()[0].held == [second.id], 30)
+        assert first.get(timeout=60) == "done"
+        wait_until(lambda: heartbeat.workers()[0].held == [second.id], 60)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
-def test_a_worker_reports_what_it_holds(pool, settings):
-    settings.JOBROOM = settings.JOBROOM | {"HELD_AT_MOST": 120.0}
-    with Worker(concurrency=1, pool=pool) as process:
-        later = demo.echo.apply_async(countdown=60)
-        wait_until(lambda: later.id in heartbeat.workers()[0].held, 30)
-        now = demo.wait.delay(5)
-        wait_until(lambda: heartbeat.workers()[0].held == sorted([later.id, now.id]), 30)
+def test_a_worker_reports_what_it_holds(pool, settings, tmp_path):
+    settings.JOBROOM = settings.JOBROOM | {"HELD_AT_MOST": 1200.0}
+    with Worker(concurrency=1, pool=pool, app=gated.APP) as process:
+        later = demo.echo.apply_async(countdown=600)
+        wait_until(lambda: later.id in heartbeat.workers()[0].held, 60)
+        now = app.send_task(gated.NAME, [str(tmp_path / "go")])
+        wait_until(lambda: heartbeat.workers()[0].held == sorted([later.id, now.id]), 60)
         assert len(heartbeat.workers()[0].tags) == 2
-        now.get(timeout=30)
-        wait_until(lambda: heartbeat.workers()[0].held == [later.id], 30)
+        (tmp_path / "go").touch()
+        now.get(timeout=60)
+        wait_until(lambda: heartbeat.workers()[0].held == [later.id], 60)
         process.stop()
         assert heartbeat.workers() == []

@@ -18,11 +18,13 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), p
 
 DOZE = """
     import time
+    from pathlib import Path
     from celery.worker.control import Panel
 
     @Panel.register
-    def doze(state, seconds=1.0):
-        time.sleep(seconds)  # as a library would that blocks the loop
+    def doze(state, path):
+        while not Path(path).exists():  # as a library would that blocks the loop
+            time.sleep(0.05)
         return "slept"
 """
 
@@ -51,44 +53,47 @@ def wait_for(ids: list[str]) -> None:
     wait_until(lambda: Job.objects.filter(pk__in=ids, state=State.SUCCEEDED).count() == len(ids), 60)
 
 
-def test_a_loop_that_stands_still_is_seen(worker, settings):
+def test_a_loop_that_stands_still_is_seen(worker, settings, tmp_path):
     settings.JOBROOM = settings.JOBROOM | {"LOOP_TIMEOUT": 3.0}
-    wait_until(lambda: seen().loop is not None and seen().loop < 3, 30, "the loop turns")
-    app.control.broadcast("doze", arguments={"seconds": 12.0})
-    wait_until(lambda: seen().stuck and seen().alive, 30, "the heartbeat goes on and says that the loop does not")
-    job = demo.echo.delay("x").id
-    found = wait_until(lambda: place(job), 30, "it is recorded")
-    assert found.held_up.startswith("seen@test lives but receives no jobs")
-    problems = " ".join(overview().problems)
-    assert "seen@test lives, but receives no jobs" in problems
-    assert "1 job waits in the queue default, and its worker seen@test receives no jobs." in problems
+    wait_until(lambda: seen().loop is not None and seen().loop < 3, 60, "the loop turns")
+    app.control.broadcast("doze", arguments={"path": str(tmp_path / "awake")})
+    try:
+        wait_until(lambda: seen().stuck and seen().alive, 60, "the heartbeat goes on and says that the loop does not")
+        job = demo.echo.delay("x").id
+        found = wait_until(lambda: place(job), 60, "it is recorded")
+        assert found.held_up.startswith("seen@test lives but receives no jobs")
+        problems = " ".join(overview().problems)
+        assert "seen@test lives, but receives no jobs" in problems
+        assert "1 job waits in the queue default, and its worker seen@test receives no jobs." in problems
+    finally:
+        (tmp_path / "awake").touch()
     wait_for([job])
-    wait_until(lambda: not seen().stuck, 30)
+    wait_until(lambda: not seen().stuck, 60)
     assert Job.objects.get(pk=job).attempts == 1
 
 
 def test_what_a_rate_limit_holds_back_is_held_also_when_the_limit_changes(worker):
-    app.control.rate_limit("demo.echo", "20/m", reply=True, timeout=20, limit=1)
+    app.control.rate_limit("demo.echo", "20/m", reply=True, timeout=60, limit=1)
     ids = [demo.echo.delay(str(n)).id for n in range(3)]
-    limited = wait_until(lambda: seen().limited.get("demo.echo"), 30)
+    limited = wait_until(lambda: seen().limited.get("demo.echo"), 60)
     assert limited["rate"] == "20/m"
-    held = wait_until(lambda: Job.objects.filter(pk__in=limited["jobs"], state=State.QUEUED).first(), 30)
+    held = wait_until(lambda: Job.objects.filter(pk__in=limited["jobs"], state=State.QUEUED).first(), 60)
     if (found := place(held.pk)) is not None:  # else it has been started since
         assert found.limit in {"", "20/m of demo.echo"}
     app.control.rate_limit(
-        "demo.echo", "30/m", reply=True, timeout=20, limit=1
+        "demo.echo", "30/m", reply=True, timeout=60, limit=1
     )  # Celery forgets who waits for the old one
     wait_for(ids)
-    app.control.rate_limit("demo.echo", "0", reply=True, timeout=20, limit=1)
+    app.control.rate_limit("demo.echo", "0", reply=True, timeout=60, limit=1)
     assert set(Job.objects.filter(pk__in=ids).values_list("attempts", flat=True)) == {1}
     assert "is back in queue" not in worker.log
 
 
 def test_a_busy_process_is_named(worker):
-    first = demo.wait.apply_async([6.0], time_limit=60)
-    wait_until(lambda: [row["job"] for row in seen().running] == [first.id], 30, "the heartbeat names it")
+    first = demo.wait.apply_async([15.0], time_limit=600)
+    wait_until(lambda: [row["job"] for row in seen().running] == [first.id], 60, "the heartbeat names it")
     second = demo.echo.delay("x").id
-    found = wait_until(lambda: place(second), 30)
+    found = wait_until(lambda: place(second), 60)
     assert found.in_front.startswith(f"demo.wait ({first.id[:8]}), running for")
     assert "at most" in found.in_front
     wait_for([first.id, second])

@@ -36,7 +36,7 @@ def test_a_job_for_later_runs_once_the_database_answers(admin_user, tmp_path):
             run_after=timezone.now() + timedelta(seconds=1),
         )  # fmt: skip
         wait_until(lambda: worker.log.count(f"Job {job.pk} goes back to its queue") >= 2, 60)
-        wait_until(lambda: Job.objects.get(pk=job.pk).state in {State.QUEUED, State.RUNNING}, 30)
+        wait_until(lambda: Job.objects.get(pk=job.pk).state in {State.QUEUED, State.RUNNING}, 60)
         away.symlink_to(database.parent)
         wait_until(lambda: Job.objects.get(pk=job.pk).state == State.SUCCEEDED, 60, worker.log[-3000:])
     done = Job.objects.get(pk=job.pk)

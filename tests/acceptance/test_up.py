@@ -52,7 +52,7 @@ class Up:
         return self.log_path.read_text()
 
     def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
             return answer.status, json.load(answer)
 
     def ready(self):

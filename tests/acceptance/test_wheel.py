@@ -109,7 +109,7 @@ def _new_database(server: str) -> str:
 @pytest.fixture(scope="module")
 def ada(shop):
     """Someone in a browser, logged in by the project's own page."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{shop.port}", follow_redirects=True, timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{shop.port}", follow_redirects=True, timeout=60) as client:
         wait_until(lambda: _answers(client), 60, "the site is up")
         page = client.get("/room/")
         assert page.url.path == "/admin/login/", "the project's own login is asked"

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from celery import group
@@ -90,6 +91,13 @@ def sleep(seconds: float, value: Any = None) -> Any:
     """Sleep, then return the value."""
     time.sleep(seconds)
     return value
+
+
+@task("gated", acks_late=True)
+def gated(path: str) -> None:
+    """Work until the file exists."""
+    while not Path(path).exists():
+        time.sleep(0.02)
 
 
 @task("note")

@@ -35,7 +35,7 @@ def test_no_message_takes_its_worker_along(rabbitmq_url):
         good.append(demo.add.delay(1, 2).id)
         jobs = [*bad, "pickled"]
         wait_until(lambda: all(state_of(job) == State.SUCCEEDED for job in good), 60)
-        wait_until(lambda: {job: state_of(job) for job in jobs} == dict.fromkeys(jobs, State.FAILED), 30)
-        wait_until(lambda: DeadLetter.objects.count() == len(jobs) + 2, 30)
+        wait_until(lambda: {job: state_of(job) for job in jobs} == dict.fromkeys(jobs, State.FAILED), 60)
+        wait_until(lambda: DeadLetter.objects.count() == len(jobs) + 2, 60)
         assert worker.popen.poll() is None
     assert all(Job.objects.get(pk=job).error for job in jobs)

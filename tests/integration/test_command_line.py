@@ -61,7 +61,7 @@ def test_words_that_are_no_text_are_refused(capsys):
 def test_a_database_without_tables_says_what_to_run(tmp_path):
     url = {"DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3", "REDIS_URL": "redis://127.0.0.1:1/0"}
     process = _start(["manage.py", "jobs"], tmp_path, stdout=subprocess.PIPE, env=url)
-    shown, said = process.communicate(timeout=50)
+    shown, said = process.communicate(timeout=90)
     assert (process.returncode, shown) == (1, b"")
     assert b"manage.py migrate" in said
     assert b"Traceback" not in said
@@ -72,7 +72,7 @@ def test_a_closed_pipe_ends_a_command_as_it_ends_others(tmp_path):
     os.close(read)
     process = _start(["manage.py", "tasks"], tmp_path, stdout=write)
     os.close(write)
-    _, said = process.communicate(timeout=50)
+    _, said = process.communicate(timeout=90)
     assert (process.returncode, said) == (141, b"")
 
 
@@ -89,5 +89,5 @@ def test_ctrl_c_ends_a_command_with_130(tmp_path):
     process = _start(["-c", script], tmp_path, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"here\n"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=90)
     assert (process.returncode, said) == (130, b"")

@@ -30,6 +30,7 @@ SLOW = 120.0  # at the beginning of a run nine processes warm up beside the brok
 
 TASKS = """
     import time
+    from pathlib import Path
 
     from image.celery import app
     from jobroom.tasks import BaseTask, NotifyAdminTaskMixin, exclusive_task
@@ -41,13 +42,19 @@ TASKS = """
         return f"Hello {name}"
 
 
+    @app.task(name="scratch.gated", acks_late=True)
+    def gated(path):
+        while not Path(path).exists():
+            time.sleep(0.02)
+        return "fetched"
+
+
     class FetchStatusTask(NotifyAdminTaskMixin, BaseTask):
         name = "Fetch status"
 
         @exclusive_task(task_name="Fetch status", lock_id="FetchStatus")
-        def run(self, seconds=0):
-            time.sleep(seconds)
-            return "fetched"
+        def run(self, path):
+            return gated(path)
 
 
     app.tasks.register(FetchStatusTask)
@@ -108,14 +115,15 @@ def running_attempts(ids: list[str]) -> int:
     return Attempt.objects.filter(job__in=ids, state=State.RUNNING).count()
 
 
-def test_the_contract_holds(env):
+def test_the_contract_holds(env, tmp_path):
     with Worker(concurrency=2, env=env) as worker:
         assert app.send_task("scratch.tasks.hello", ["Ada"]).get(timeout=SLOW) == "Hello Ada"
         assert chain(demo.add.s(1, 4), demo.add.s(10), demo.mul.s(7)).delay().get(timeout=SLOW) == 105
 
-        first = app.send_task("Fetch status", [5])
+        first = app.send_task("Fetch status", [str(tmp_path / "go")])
         wait_until(lambda: redis.client().keys(redis.key("lock", "*")), SLOW)
-        assert app.send_task("Fetch status").get(timeout=SLOW) == "Fetch status already running!"
+        assert app.send_task("Fetch status", [""]).get(timeout=SLOW) == "Fetch status already running!"
+        (tmp_path / "go").touch()
         assert first.get(timeout=SLOW) == "fetched"
 
         turns: list[Any] = [app.send_task("scratch.patient", [1]) for _ in range(2)]
@@ -130,16 +138,17 @@ def test_the_contract_holds(env):
     assert "Ignoring disable_prefetch" not in worker.log
 
 
-def test_jobs_survive_their_worker_and_rescue_does_no_harm(env, settings, mailoutbox):
+def test_jobs_survive_their_worker_and_rescue_does_no_harm(env, settings, mailoutbox, tmp_path):
     settings.JOBROOM = settings.JOBROOM | {"WORKERS_RESCUE_MARGIN": 1.0}
     settings.JOBROOM = settings.JOBROOM | {"WORKERS_REPLACED_AFTER": 4.5}
     settings.ADMINS = [("Ada", "ada@example.org")]
     with Recorder(env=env):
         with Worker(concurrency=3, env=env) as first:
             fragile = demo.ignores_time_limit.apply_async((60,), time_limit=90, soft_time_limit=80).id
-            ids = [demo.wait.delay(3.0).id for _ in range(6)]
+            ids = [app.send_task("scratch.gated", [str(tmp_path / "go")]).id for _ in range(6)]
             wait_until(lambda: running_attempts([fragile, *ids]) == 3, SLOW)
             first.kill()
+        (tmp_path / "go").touch()
         with Worker(concurrency=3, env=env):
             wait_until(lambda: (rescue(), states(ids) == {State.SUCCEEDED: 6})[1], SLOW)
             wait_until(lambda: (rescue(), states([fragile]) == {State.LOST: 1})[1], SLOW)

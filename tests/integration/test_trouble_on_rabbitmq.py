@@ -76,7 +76,7 @@ def test_an_emptied_queue_of_rabbitmq_leaves_no_job_queued(worker, env):
         with suspended(worker):
             ids = launched(8)  # some of them are the worker's already
             bound = (demo.echo.s("a") | demo.echo.si("b")).apply_async().parent.id
-            wait_until(lambda: Job.objects.filter(pk__in=[*ids, bound], queued_event__gt=0).count() == 9, 30)
+            wait_until(lambda: Job.objects.filter(pk__in=[*ids, bound], queued_event__gt=0).count() == 9, 60)
             purge()
         wait_until(lambda: are_known(ids), 60)
         wait_until(lambda: Job.objects.filter(pk=bound, state__in=[State.LOST, State.SUCCEEDED]).exists(), 60)

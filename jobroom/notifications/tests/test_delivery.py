@@ -146,6 +146,17 @@ def test_no_answer_to_the_content_is_unknown_and_not_sent_again(through_smtp, si
     assert attempts(mail) == [Outcome.UNKNOWN]
 
 
+def test_a_server_that_says_nothing_is_given_up_and_tried_later(through_smtp, settings):
+    mail = posted()
+    with mail_server(answers={"connect": ["silence"]}) as server:
+        through_smtp(server.port)
+        settings.EMAIL_TIMEOUT = 0.2
+        delivery.deliver(mail=mail, by="w", job="j1")
+        server.speak.set()
+    assert (mail.state, attempts(mail)) == (State.WAITING, [Outcome.LATER])
+    assert "timed out" in mail.error
+
+
 def test_a_mail_that_may_arrive_twice_is_sent_again(through_smtp):
     mail = posted(headers={content.MAY_REPEAT: "yes"})
     with mail_server(answers={"content": ["hang up"]}) as server:
