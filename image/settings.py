@@ -151,6 +151,9 @@ JOBROOM = {
     # Who may read /metrics besides staff: those who have the token, or everyone.
     "METRICS_TOKEN": env.text("METRICS_TOKEN"),
     "METRICS_OPEN": env.boolean("METRICS_OPEN", default=False),
+    # Spans for OpenTelemetry, and where the page of a job finds its trace.
+    "TRACING": env.boolean("TRACING", default=False),
+    "TRACE_URL": env.text("TRACE_URL"),
 }
 
 # Django's own tasks (`@task`) run as jobs too, where Django or its backport has them.

@@ -24,6 +24,7 @@ class JobroomConfig(AppConfig):
             known_tasks,
             pauses,
             task_limits,
+            traces,
             tracker,
             worker_commands,
         )
@@ -38,6 +39,7 @@ class JobroomConfig(AppConfig):
         autodiscover_modules("tasks")
         checks.connect()
         beat.connect()
+        traces.connect()  # its receivers come first: those of the tracker find the span
         tracker.connect()
         known_tasks.connect()
         heartbeat.connect()

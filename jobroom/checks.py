@@ -10,6 +10,7 @@ from django.db import connections
 from django.db.models import IntegerField
 
 from jobroom import conf, file_permissions, private_names, upgrade
+from jobroom.celery import traces
 from jobroom.locks.batch import Batch, batch_of
 from jobroom.locks.debounce import debounce_of
 from jobroom.locks.limit import limit_of
@@ -33,6 +34,7 @@ def connect() -> None:
     register(numbered_users)
     register(unserved_resources)
     register(pool_of_settings)
+    register(tracing_settings)
     register(old_tables, Tags.database)
 
 
@@ -93,6 +95,25 @@ def pool_of_settings(**kwargs: Any) -> list[CheckMessage]:
             id="jobroom.W007",
         )
     ]
+
+
+def tracing_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Name what keeps traces, or the links to them, from coming about."""
+    found: list[CheckMessage] = []
+    if conf.settings.TRACING and not traces.is_installed():
+        hint = "pip install 'django-jobroom[tracing]' where jobs are launched and run, or leave TRACING out."
+        found.append(
+            Error(
+                "TRACING is on, and Celery's instrumentation for OpenTelemetry is not installed.",
+                hint=hint,
+                id="jobroom.E008",
+            )
+        )
+    address = conf.settings.TRACE_URL
+    if address and not (address.startswith(("https://", "http://")) and "{trace_id}" in address):
+        hint = 'Write "https://traces.example.org/trace/{trace_id}".'
+        found.append(Error(f"TRACE_URL is {address!r}, and no address of a trace.", hint=hint, id="jobroom.E009"))
+    return found
 
 
 def data_folder(**kwargs: Any) -> list[CheckMessage]:

@@ -135,6 +135,10 @@ class CommonSettings(JobroomSettings):
     QUEUES: list[str] = computed(_default_queue)
     # Names of tasks whose jobs are not recorded, `*` for any characters: ("other_app.*", "thumbnails.make").
     UNTRACKED: tuple[str, ...] = ()
+    # Whether jobs make spans for OpenTelemetry (needs django-jobroom[tracing]), and the address of a trace for the page of
+    # its job: "https://traces.example.org/trace/{trace_id}".
+    TRACING: bool = False
+    TRACE_URL: str = ""
     # Where people find the site, for links in mails: scheme and host, and its path where it lies below one.
     SITE_URL: str = "http://127.0.0.1:8000"
     # The mail backend that sends in the end, where EMAIL_BACKEND only puts mails into the queue.

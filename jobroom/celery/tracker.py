@@ -14,18 +14,11 @@ from typing import Any
 from celery import Task, current_app, signals, states
 from celery.exceptions import WorkerLostError
 from kombu.utils.encoding import safe_repr
-from kombu.utils.json import dumps
 
 from jobroom import events, redis, safe_text, truncation
-from jobroom.arguments.redaction import (
-    HIDDEN,
-    hide_arguments,
-    hide_in_json,
-    hide_in_text,
-    returns_secret,
-    running,
-    secrets_of,
-)
+from jobroom.arguments.redaction import hide_arguments, hide_in_text, running, secrets_of
+from jobroom.celery import traces
+from jobroom.celery.recorded_results import shown
 from jobroom.celery.task_secrets import forget_secrets, know_secrets, open_secrets
 from jobroom.celery.tracked import is_left_out, is_tracked
 from jobroom.conf import settings
@@ -175,6 +168,7 @@ def _queued(
         **({"owner": headers["owner"]} if schedule and headers.get("owner") else {}),
         **({"dispatch": headers[DISPATCH]} if headers.get(DISPATCH) else {}),
         **({"bound": True} if _is_bound(headers, body) else {}),
+        **traces.queued(headers, routing_key),
         **arguments,
     )
 
@@ -198,6 +192,7 @@ def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: 
         "queue": delivery.get("routing_key") or "",
         "may_rerun": bool(sender.acks_late),
         **({"dispatch": request.dispatch} if getattr(request, DISPATCH, None) else {}),
+        **traces.started(sender, request),
         **unseen,
     }
     _ask_start(sender, request.execution, task_id, started)
@@ -255,7 +250,7 @@ def _succeed(task_id: str, execution: Execution, result: Any, kept: events.Resul
     task: Any = get_current_task()
     answer = execution.answer or {}
     state = execution.outcome or "succeeded"
-    return _finish(task_id, execution, state, kept, result=_shown(result, task), holder=execution.holder, **answer)
+    return _finish(task_id, execution, state, kept, result=shown(result, task), holder=execution.holder, **answer)
 
 
 def succeeded(request: Any, result: Any, kept: events.Result) -> bool:
@@ -291,17 +286,21 @@ def _failed(
     **_: Any,
 ) -> None:
     """Sent in the pool process for what the task raised, in the worker's main process when that process is gone."""
-    if (is_tracked(sender) or events.is_part(sender.request)) and not sender.request.is_eager:
+    recorded = (is_tracked(sender) or events.is_part(sender.request)) and not sender.request.is_eager
+    if recorded or traces.is_on():
         execution = execution_of(sender.request)
         answer = (execution.answer if execution else None) or {}
         state = "lost" if isinstance(exception, WorkerLostError | WorkerLost) else "failed"
         error = _error(sender, sender.request, exception, einfo, args, kwargs)
-        _finish(task_id, execution, state, **error, **answer)
+        traces.failed(sender, exception, error)
+        if recorded:
+            _finish(task_id, execution, state, **error, **answer)
     run_failed.send(sender=type(sender), task=sender, task_id=task_id, exception=exception, einfo=einfo)
 
 
 def _retrying(sender: Task[Any, Any], request: Any, reason: Any, einfo: Any = None, **_: Any) -> None:
-    if request.is_eager or not (is_tracked(sender) or events.is_part(request)):
+    recorded = (is_tracked(sender) or events.is_part(request)) and not request.is_eager
+    if not (recorded or traces.is_on()):
         return
     execution = execution_of(request)
     cause = getattr(reason, "exc", None) or reason
@@ -311,7 +310,9 @@ def _retrying(sender: Task[Any, Any], request: Any, reason: Any, einfo: Any = No
         "eta": reason.humanize() if hasattr(reason, "humanize") else None,
         **_error(sender, request, cause, einfo, request.args, request.kwargs),
     }
-    _write(execution, "retrying", request.id, retrying)
+    traces.retried(retrying)
+    if recorded:
+        _write(execution, "retrying", request.id, retrying)
 
 
 def _revoked(sender: Task[Any, Any], request: Any, terminated: bool, expired: bool, **_: Any) -> None:
@@ -381,18 +382,3 @@ def _finish(
 def _write(execution: Execution | None, event_type: str, job: str, data: dict[str, Any]) -> bool:
     write = events.write if execution is None or execution.write is None else execution.write
     return write(event_type, job, data)[0]
-
-
-def _shown(result: Any, task: Any = None) -> str | None:
-    """Return the result as the JSON text that is recorded; what is no JSON, or too long, as a text about it."""
-    if result is None:
-        return None
-    if returns_secret(getattr(task, "run", None)):
-        return dumps(HIDDEN)
-    try:
-        text = dumps(result)
-    except Exception:  # noqa: BLE001 — the boundary: the result's own `__json__` is foreign code
-        text = dumps(truncation.shorten(safe_text.repr_of(result), settings.RESULT_LIMIT))
-    text = hide_in_json(text, running())
-    limit = settings.RESULT_LIMIT
-    return text if len(text) <= limit else dumps(truncation.shorten(text, limit))

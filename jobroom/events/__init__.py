@@ -5,8 +5,8 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | type       | further keys                                                                                        |
 |------------|-----------------------------------------------------------------------------------------------------|
 | `queued`   | task, args, kwargs (secrets hidden), queue, eta, retries, priority, source, schedule, parent, root   |
-|            | (+ owner, the id of the person whose schedule it is; dispatch; bound: more hangs on its message)     |
-| `started`  | task, retries, execution, worker, instance, pid, queue, may_rerun, dispatch (+ args, kwargs if never `queued`) |
+|            | (+ owner, the id of the person whose schedule it is; dispatch; bound: more hangs on its message; traceparent: its trace) |
+| `started`  | task, retries, execution, worker, instance, pid, queue, may_rerun, dispatch, traceparent (+ args, kwargs if never `queued`) |
 | `progress` | execution, current, total, message, stage, fraction (0 to 1, None when unknown)                      |
 | `log`      | execution, level, message, obj                                                                       |
 | `file`     | execution, file (its id), name, size, sha256, content_type: the job made a file                      |

@@ -20,7 +20,7 @@ from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.arguments.redaction import secret_arguments
 from jobroom.cache import Answer
 from jobroom.cache.handoff import HEADER
-from jobroom.celery import task_limits, tracker
+from jobroom.celery import task_limits, traces, tracker
 from jobroom.current_task import get_current_task
 from jobroom.events import heartbeat
 from jobroom.jobs import completion, gate, limits, result_cache, rights_at_start
@@ -118,7 +118,7 @@ def launch_call(
     later_than_now = run_after if run_after is not None and run_after > timezone.now() else None
     call = Call(found, args, kwargs)
     job = _new_job(call, later_than_now)
-    job.queue, job.priority, job.facts = queue or default_queue(found), priority, dict(facts or {})
+    job.queue, job.priority, job.facts = queue or default_queue(found), priority, job.facts | dict(facts or {})
     job.source = Source.CODE
     current: Any = get_current_task()
     if current is not None and (request := current.request).id:
@@ -139,6 +139,7 @@ def _new_job(call: Call, run_after: datetime | None) -> Job:
         label=label_of(call.schema, plain_args, plain_kwargs),
         run_after=run_after,
         queued_at=None if run_after else timezone.now(),
+        facts={"trace": {"event": 0, "header": header}} if (header := traces.current()) else {},
         may_rerun=bool(call.task.acks_late),
         state=State.SCHEDULED if run_after else State.QUEUED,
     )
@@ -239,10 +240,12 @@ def _send(call: Call, job: Job, dispatch: str = "") -> bool:
         options["eta"] = job.run_after
     if retries := job.facts.get("retries"):
         options["retries"] = retries
+    header = job.facts.get("trace", {}).get("header", "")
     launched = tracker.launched.set((job.pk, *call.plain))
     token = tracker.source.set(job.source)
     try:
-        call.task.apply_async(*call.sealed, **options)
+        with traces.continued(header):
+            call.task.apply_async(*call.sealed, **options)
     except OperationalError as error:
         logger.warning("Failed to publish job %s, the broker is unavailable: %s", job.pk, error)
         return False

@@ -12,6 +12,8 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from jobroom.celery import traces
+from jobroom.conf import settings as jobroom_settings
 from jobroom.events import attachments
 from jobroom.jobs.access_models import Allowance, ApiToken, SignOut, TaskRule, check_rate
 from jobroom.jobs.archive_models import ArchivedResult
@@ -249,6 +251,12 @@ class Job(models.Model):
     def is_superseded(self) -> bool:
         """Whether it was skipped because a later call took its place, and not for a lock."""
         return self.state == State.SKIPPED and " superseded by job " in (self.result or "")
+
+    @property
+    def trace_url(self) -> str:
+        """The address of its trace; empty where there is none, or no `TRACE_URL`."""
+        trace = traces.trace_of(self.facts.get("trace", {}).get("header", ""))
+        return jobroom_settings.TRACE_URL.replace("{trace_id}", trace) if trace else ""
 
     @property
     def runtime(self) -> timedelta | None:

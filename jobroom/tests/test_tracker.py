@@ -11,6 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from jobroom import events
 from jobroom.arguments.redaction import HIDDEN, Secret
 from jobroom.celery import tracker
+from jobroom.celery.recorded_results import shown
 from jobroom.celery.tracker import Execution
 
 
@@ -134,9 +135,9 @@ def test_a_failure_does_not_reveal_its_secrets(sent):
 
 def test_a_long_result_is_cut_and_says_so(settings):
     settings.JOBROOM = settings.JOBROOM | {"RESULT_LIMIT": 50}
-    assert "bytes left out" in tracker._shown("x" * 100)
-    assert tracker._shown(None) is None
-    assert tracker._shown(object()).startswith('"<object')
+    assert "bytes left out" in shown("x" * 100)
+    assert shown(None) is None
+    assert shown(object()).startswith('"<object')
 
 
 def test_a_revoked_job_says_why(sent):

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from jobroom import redis
 from jobroom.arguments.redaction import hide, seal_leaves
+from jobroom.celery import traces
 from jobroom.conf import settings as jobs_settings
 from jobroom.jobs import limits
 from jobroom.jobs.models import FINISHED as JOB_FINISHED
@@ -116,12 +117,14 @@ def begin_frozen(workflow: Workflow, request: Any, *, owner: User | None) -> Non
 
 
 def _options(workflow: Workflow) -> dict[str, Any]:
-    return {
+    header = traces.begin(f"launch/{workflow.name or 'workflow'}", workflow=workflow.id)
+    options = {
         "workflow": workflow.workflow_options,
         "tasks": workflow.tasks_options,
         "external": list(workflow.external),
         "max_processing_time": workflow.max_processing_time,
     }
+    return {**options, traces.HEADER: header} if header else options
 
 
 def _begin(stored: StoredWorkflow, graph: Graph, *, skipped: bool) -> None:

@@ -1,11 +1,26 @@
 """Tasks with every end, for a worker of `test_recorder`; `celery -A tests.acceptance.recorded_tasks`."""
 
+import os
+from pathlib import Path
 from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
 from image.celery import app
 from jobroom.tasks import BaseTask, exclusive_task
 
 __all__ = ["app"]
+
+if path := os.environ.get("SPANS"):
+    # One line for each span, from all processes of the pool.
+    lines = Path(path).open("a", buffering=1)  # noqa: SIM115 — until the process ends
+    provider = TracerProvider()
+    provider.add_span_processor(
+        SimpleSpanProcessor(ConsoleSpanExporter(out=lines, formatter=lambda span: span.to_json(indent=None) + "\n"))
+    )
+    trace.set_tracer_provider(provider)
 
 
 @app.task(name="recorded.succeeds")

@@ -1,5 +1,6 @@
 """Real workers run jobs, a real recorder keeps the database."""
 
+import json
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from celery import current_app, signature
 from django_celery_results import models as results
 
 from jobroom import events, redis
+from jobroom.celery import traces
 from jobroom.events import consumer
 from jobroom.jobs.models import Attempt, Job, State
 from jobroom.runner import redis_server
@@ -36,10 +38,13 @@ def finished(job_id: str) -> Any:
     return wait_until(lambda: next((j for j in Job.objects.filter(pk=job_id) if j.is_finished), None), 60)
 
 
-def test_every_end_is_in_the_database():
-    with redis_lock("recorded-skips") as mine, running(Worker(app=APP), Recorder()):
+def test_every_end_is_in_the_database_and_all_attempts_in_one_trace(tmp_path):
+    spans, trace = tmp_path / "spans", "a" * 32
+    worker = Worker(app=APP, env={"TRACING": "1", "SPANS": str(spans)})
+    with redis_lock("recorded-skips") as mine, running(worker, Recorder()):
         assert mine
-        ids = {name: send(name, 3) for name in ("succeeds", "fails", "retries", "skips", "reports")}
+        ids = {name: send(name, 3) for name in ("succeeds", "fails", "skips", "reports")}
+        ids["retries"] = send("retries", 3, headers={"traceparent": f"00-{trace}-{'b' * 16}-01"})
         jobs = {name: finished(pk) for name, pk in ids.items()}
         states = {name: job.state for name, job in jobs.items()}
         assert states == {
@@ -57,6 +62,14 @@ def test_every_end_is_in_the_database():
     assert jobs["retries"].attempts == 3
     attempts = Attempt.objects.filter(job=ids["retries"]).order_by("number")
     assert [(a.number, a.state) for a in attempts] == [(1, "retrying"), (2, "retrying"), (3, "succeeded")]
+    of_job = [
+        span for span in map(json.loads, spans.read_text().splitlines()) if span["context"]["trace_id"] == f"0x{trace}"
+    ]
+    runs = [span["attributes"] for span in of_job if span["name"] == "run/recorded.retries"]
+    assert sorted((run["jobroom.job"], run["jobroom.attempt"]) for run in runs) == [
+        (ids["retries"], n) for n in (1, 2, 3)
+    ]
+    assert traces.trace_of(jobs["retries"].facts["trace"]["header"]) == trace
     reported = Job.objects.get(pk=ids["reports"])
     assert [line.message for line in reported.log_lines.all()] == ["0", "1", "2"]
     assert (reported.progress["current"], reported.progress["total"], reported.fraction) == (3, 3, 1.0)

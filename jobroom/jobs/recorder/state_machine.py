@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from jobroom.celery import traces
 from jobroom.conf import settings as limits
 from jobroom.exceptions import WorkerLost
 from jobroom.jobs.models import Attempt, Job, LogLine, State, StoredFile
@@ -67,6 +68,7 @@ def _queued(life: Life, event: Event) -> None:
         life.owner = event.number("owner")
     if (first or not job.label) and data.get("args") is not None:
         _keep_arguments(job, data)
+    _keep_trace(job, event)
     if _queues(job, event):
         job.queued_event, job.queued_at = event.seq, event.at
         job.queue = _queue_after(job, event) or job.queue
@@ -102,6 +104,13 @@ def _queues(job: Job, event: Event) -> bool:
     return queues
 
 
+def _keep_trace(job: Job, event: Event) -> None:
+    """Note the trace of the newest message that the job was sent with."""
+    header = traces.header_of(event.data.get(traces.HEADER))
+    if header and event.seq >= job.facts.get("trace", {}).get("event", 0):
+        job.facts = {**job.facts, "trace": {"event": event.seq, "header": header}}
+
+
 def _keep_message(job: Job, data: dict[str, Any]) -> None:
     """Note what is not among the columns and is needed to send the message once more."""
     said = {"retries": data.get("retries") or 0, "bound": bool(data.get("bound"))}
@@ -122,6 +131,7 @@ def _started(life: Life, event: Event) -> None:
     job.task = job.task or event.text("task")
     job.queue = job.queue or event.text("queue")
     job.may_rerun = bool(event.data.get("may_rerun"))
+    _keep_trace(job, event)
     if not job.label and event.data.get("args") is not None:
         _keep_arguments(job, event.data)
     if attempt.started_event is not None and attempt.started_event <= event.seq:

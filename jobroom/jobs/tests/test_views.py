@@ -335,3 +335,17 @@ def test_a_database_that_is_behind_says_so(as_staff, monkeypatch):
 def test_pages_open_without_redis(as_staff, settings):
     settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://127.0.0.1:1/0"}
     assert "Redis does not answer" in text(as_staff.get("/jobs/"))
+
+
+def test_the_page_of_a_job_leads_to_its_newest_trace(client, ada, settings):
+    """Of a trace that someone keeps; whatever order its events are recorded in."""
+    settings.JOBROOM = {**settings.JOBROOM, "TRACE_URL": "https://traces.example.org/trace/{trace_id}"}
+    first, last = (f"00-{digit * 32}-{'b' * 16}-01" for digit in "ac")
+    record(queued(1, traceparent=first), started(3, traceparent=last), queued(2, traceparent=first))
+    Job.objects.update(owner=ada)
+    client.force_login(ada)
+    assert f'href="https://traces.example.org/trace/{"c" * 32}"' in text(client.get("/jobs/job/"))
+    record(started(4, "b", traceparent=last[:-1] + "0"))
+    assert "traces.example.org" not in text(client.get("/jobs/job/"))
+    settings.JOBROOM = {**settings.JOBROOM, "TRACE_URL": ""}
+    assert "<dt>Trace</dt>" not in text(client.get("/jobs/job/"))

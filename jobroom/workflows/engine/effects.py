@@ -12,6 +12,7 @@ from celery.exceptions import ChordError
 from kombu.utils.json import loads
 
 from jobroom import redis
+from jobroom.celery import traces
 from jobroom.workflows import exports
 from jobroom.workflows.conf import settings
 from jobroom.workflows.engine import keys, scripts
@@ -60,28 +61,29 @@ def send(workflow_id: str, node: str) -> None:
     common = json.loads("{" + str(redis.client().hget(keys.workflow(workflow_id), "common")) + "}")
     _, _, number = node.partition(".")
     limits = head.pop("timelimit", None) or [None, None]
-    current_app.send_task(
-        head.pop("task"),
-        args,
-        kwargs,
-        task_id=found["i"] + (f".{number}" if number else ""),
-        queue=found["n"],
-        priority=found["p"],
-        time_limit=limits[0],
-        soft_time_limit=limits[1],
-        link=embed.get("callbacks"),
-        link_error=embed.get("errbacks"),
-        root_id=common.get("root_id"),
-        ignore_result=head.pop("ignore_result", False),
-        countdown=found.get("z"),
-        eta=head.pop("eta", None),
-        expires=head.pop("expires", found.get("v")),
-        headers={
-            **{k: v for k, v in head.items() if k not in {"retries", "shadow"}},
-            "workflow": workflow_id,
-            "node": node,
-        },
-    )
+    with traces.continued(common.get(traces.HEADER)):
+        current_app.send_task(
+            head.pop("task"),
+            args,
+            kwargs,
+            task_id=found["i"] + (f".{number}" if number else ""),
+            queue=found["n"],
+            priority=found["p"],
+            time_limit=limits[0],
+            soft_time_limit=limits[1],
+            link=embed.get("callbacks"),
+            link_error=embed.get("errbacks"),
+            root_id=common.get("root_id"),
+            ignore_result=head.pop("ignore_result", False),
+            countdown=found.get("z"),
+            eta=head.pop("eta", None),
+            expires=head.pop("expires", found.get("v")),
+            headers={
+                **{k: v for k, v in head.items() if k not in {"retries", "shadow"}},
+                "workflow": workflow_id,
+                "node": node,
+            },
+        )
     redis.client().srem(keys.workflow(workflow_id, "o"), node)
 
 

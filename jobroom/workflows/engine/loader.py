@@ -11,6 +11,7 @@ from kombu.transport.redis import Channel
 from kombu.utils.encoding import bytes_to_str
 
 from jobroom import events, redis
+from jobroom.celery import traces
 from jobroom.celery.results import ResultBackend, seconds_kept
 from jobroom.conf import settings
 from jobroom.jobs.models import Job
@@ -115,7 +116,7 @@ def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
         "paused": int(stored.state == "PAUSED" and stored.cancel_at is None),
         "cancelled": int(stored.cancel_at is not None),
         **asked(stored),
-        "common": f'"root_id":{json.dumps(stored.pk)},"parent_id":null,"origin":"workflow","workflow":{json.dumps(stored.pk)}',
+        "common": json.dumps(_common(stored))[1:-1],
         "owner": json.dumps(stored.owner_id),
         "handler": "" if graph.on_failure is None else graph.on_failure,
         "finalizer": "" if graph.finalizer is None else graph.finalizer,
@@ -125,6 +126,13 @@ def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
         "resultkey": bytes_to_str(backend.get_key_for_task(stored.pk)) if ours else "",
         "resultttl": seconds_kept(),
     }
+
+
+def _common(stored: StoredWorkflow) -> dict[str, Any]:
+    """Return the headers that the messages of all nodes have; one trace holds them all."""
+    headers = {"root_id": stored.pk, "parent_id": None, "origin": "workflow", "workflow": stored.pk}
+    header = stored.options.get(traces.HEADER)
+    return {**headers, traces.HEADER: header} if header else headers
 
 
 def asked(stored: StoredWorkflow) -> dict[str, str]:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from jobroom import redis
-from jobroom.celery import delayed
+from jobroom.celery import delayed, traces
 from jobroom.events import cancellation
 from jobroom.jobs.models import Job
 from jobroom.testing import wait_until
@@ -423,6 +423,18 @@ def test_a_late_word_of_an_earlier_life_changes_nothing():
     assert hand.stored().state == State.RUNNING
     hand.take_one().whole()
     assert hand.stored().state == State.SUCCESS
+
+
+def test_one_trace_holds_all_nodes_also_after_a_resume(monkeypatch):
+    header = f"00-{'a' * 32}-{'b' * 16}-01"
+    monkeypatch.setattr(traces, "begin", lambda name, **_: header)
+    hand = chain_of(2)
+    run = hand.take_one()
+    assert run.headers["traceparent"] == header
+    run.whole("failed")
+    services.resume(hand.stored(), by=None)
+    hand.take_one().whole()
+    assert hand.take_one().headers["traceparent"] == header
 
 
 def test_a_resumed_workflow_that_redis_forgets_does_not_take_results_of_its_earlier_life():
