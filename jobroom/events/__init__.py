@@ -7,7 +7,7 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | `queued`   | task, args, kwargs (secrets hidden), queue, eta, retries, priority, source, schedule, parent, root   |
 |            | (+ owner, the id of the person whose schedule it is; dispatch; bound: more hangs on its message; traceparent: its trace) |
 | `started`  | task, retries, execution, worker, instance, pid, queue, may_rerun, dispatch, traceparent (+ args, kwargs if never `queued`) |
-| `progress` | execution, current, total, message, stage, fraction (0 to 1, None when unknown)                      |
+| `progress` | execution, current, total, message, stage, fraction (0 to 1, None when unknown), memory (bytes)      |
 | `log`      | execution, level, message, obj                                                                       |
 | `file`     | execution, file (its id), name, size, sha256, content_type: the job made a file                      |
 | `waiting`  | execution, lock, holder: the job went back to its queue until the lock is free                       |

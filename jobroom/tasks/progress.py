@@ -1,8 +1,10 @@
 """Progress and log lines of a running job, throttled; an error in them never fails the job."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from jobroom import events, locks, safe_text, truncation
@@ -15,6 +17,18 @@ T = TypeVar("T")
 
 # Characters of what a log line is about, which is a column.
 OBJECT_LIMIT = 255
+
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_MEMORY = Path("/proc/self/statm")
+
+
+def memory() -> int | None:
+    """Return the bytes that this process has in memory; None where the system does not say."""
+    try:
+        return int(_MEMORY.read_bytes().split()[1]) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 class Reporter:
@@ -56,7 +70,7 @@ class Reporter:
         total = state["total"]
         part = min(1.0, max(0.0, state["current"] / total)) if total else None
         fraction = self.base + self.span * part if part is not None else (self.base or None)
-        data = {"execution": self.execution.id, "fraction": fraction, **state}
+        data = {"execution": self.execution.id, "fraction": fraction, "memory": memory(), **state}
         _, asked = events.write("progress", self.job, data)
         if asked:
             self.execution.cancelled = asked

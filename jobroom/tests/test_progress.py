@@ -46,6 +46,7 @@ def test_the_first_and_the_last_state_always_go_out(job, sent):
     states = sent()
     assert (states[0]["current"], states[0]["fraction"]) == (0, 0.0)
     assert (states[-1]["current"], states[-1]["fraction"]) == (1000, 1.0)
+    assert states[0]["memory"] is None or states[0]["memory"] > 1_000_000
     assert len(states) < 20
 
 

@@ -7,14 +7,13 @@ must agree.
 """
 
 import dataclasses
-import json
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 from jobroom.celery import traces
 from jobroom.conf import settings as limits
 from jobroom.exceptions import WorkerLost
+from jobroom.jobs import labels
 from jobroom.jobs.models import Attempt, Job, LogLine, State, StoredFile
 from jobroom.jobs.recorder import rows
 from jobroom.jobs.recorder.parse import Event, moment, result_of, state_of
@@ -35,6 +34,7 @@ class Life:
     touched: set[str] = dataclasses.field(default_factory=set)
     dropped: list[Attempt] = dataclasses.field(default_factory=list)
     owner: int | None = None  # whose schedule launched it, if the event says so; no one has looked whether they exist
+    labelled: bool = False  # whether its label was made of what it was sent with
     lines: list[LogLine] = dataclasses.field(default_factory=list)
     files: list[StoredFile] = dataclasses.field(default_factory=list)
     results: dict[int, Any] = dataclasses.field(default_factory=dict)  # answers of other jobs, by their events
@@ -67,7 +67,7 @@ def _queued(life: Life, event: Event) -> None:
     if first and job.owner_id is None and data.get("owner") is not True:
         life.owner = event.number("owner")
     if (first or not job.label) and data.get("args") is not None:
-        _keep_arguments(job, data)
+        _keep_arguments(life, data)
     _keep_trace(job, event)
     if _queues(job, event):
         job.queued_event, job.queued_at = event.seq, event.at
@@ -118,12 +118,13 @@ def _keep_message(job: Job, data: dict[str, Any]) -> None:
         job.facts = {**job.facts, **said}
 
 
-def _keep_arguments(job: Job, data: dict[str, Any]) -> None:
+def _keep_arguments(life: Life, data: dict[str, Any]) -> None:
+    job = life.job
     args, kwargs = data.get("args") or [], data.get("kwargs") or {}
     if (job.args, job.kwargs) == (args, kwargs):
         return  # a launch has named what the ids in them stand for
     job.args, job.kwargs = args, kwargs
-    job.label = label(job.args, job.kwargs)
+    job.label, life.labelled = labels.of_recorded(job.task, args, kwargs), True
 
 
 def _started(life: Life, event: Event) -> None:
@@ -133,7 +134,7 @@ def _started(life: Life, event: Event) -> None:
     job.may_rerun = bool(event.data.get("may_rerun"))
     _keep_trace(job, event)
     if not job.label and event.data.get("args") is not None:
-        _keep_arguments(job, event.data)
+        _keep_arguments(life, event.data)
     if attempt.started_event is not None and attempt.started_event <= event.seq:
         return
     attempt.started_event, attempt.started_at = event.seq, event.at
@@ -161,6 +162,7 @@ def _progress(life: Life, event: Event) -> None:
             "event": event.seq,
             "at": event.at.timestamp(),
             **{key: event.data.get(key) for key in keys},
+            **({"memory": memory} if (memory := event.number("memory")) else {}),
         }
 
 
@@ -267,20 +269,3 @@ _APPLY = {
     "finished": _ended,
     "moved": _moved,
 }
-
-
-_LABEL = 120
-_WORD = 40
-
-
-def label(args: Iterable[Any], kwargs: dict[str, Any]) -> str:
-    """Return the arguments in one short line."""
-    words = [_word(value) for value in args] + [f"{name}={_word(value)}" for name, value in kwargs.items()]
-    text = ", ".join(words)
-    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
-
-
-def _word(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = " ".join(text.split())
-    return text if len(text) <= _WORD else f"{text[: _WORD - 1]}…"

@@ -10,7 +10,8 @@ from typing import TypeVar
 from django.db import transaction
 from django.utils import timezone
 
-from jobroom.jobs import durations, failures, hourly_counts
+from jobroom import housekeeping_loops
+from jobroom.jobs import durations, failures, hourly_counts, labels
 from jobroom.jobs.models import FINISHED, Attempt, Job, LogLine, StoredFile
 from jobroom.jobs.recorder import archive, rows
 from jobroom.jobs.recorder.job_state import conclude
@@ -57,6 +58,7 @@ def write(events: Sequence[Event]) -> list[Change]:
             life.job.fingerprint = failures.fingerprint_of(life.job)
         _give_owners(lives.values())
         _save(list(lives.values()))
+    _name_arguments(lives.values())
     return [
         _change(life)
         for life in lives.values()
@@ -118,6 +120,21 @@ def _give_owners(lives: Iterable[Life]) -> None:
         life.job.owner_id = life.owner
         if not life.is_new:  # of rows that are there the recorder writes everything but this
             Job.objects.filter(pk=life.job.pk, owner=None).update(owner=life.owner)
+
+
+def _name_arguments(lives: Iterable[Life]) -> None:
+    """Write into labels what rows and files are called whose ids code has sent; of jobs whose owner may see them.
+
+    After the commit: what models of others raise is no fault of the history.
+    """
+    jobs = [life.job for life in lives if life.labelled and life.job.owner_id and labels.has_ids(life.job.task)]
+    owners = User.objects.in_bulk({job.owner_id for job in jobs}) if jobs else {}
+    called: labels.Names = {}
+    for job in jobs:
+        with housekeeping_loops.isolated("naming arguments", f"job {job.pk}"):
+            text = labels.with_names(job, owners[job.owner_id], called)
+            if text != job.label and Job.objects.filter(pk=job.pk, label=job.label).update(label=text):
+                job.label = text
 
 
 def _save(lives: list[Life]) -> None:

@@ -43,5 +43,23 @@ def test_names_stand_for_rows_and_files_and_defaults_are_left_out(staff):
 
 
 def test_what_was_sent_by_code_says_its_arguments(staff):
-    job = record(queued(1, job="code", task="scratch.label", args=[], kwargs={"group": 7}))
-    assert job.label == "group=7"
+    job = record(queued(1, job="code", task="scratch.label", args=[7, None, 5000, "", "y"], kwargs={}))
+    assert job.label == "group=7, note=y"
+    unfit = record(queued(2, job="unfit", task="scratch.label", args=[], kwargs={"grupp": 7}))
+    assert unfit.label == "grupp=7"
+    unknown = record(queued(3, job="unknown", task="scratch.elsewhere", args=[7], kwargs={"a": 1}))
+    assert unknown.label == "7, a=1"
+
+
+def test_files_of_a_node_are_named_if_its_owner_may_see_them(staff, ada):
+    stored = files.store(SimpleUploadedFile("bunny.ply", b"ply"), ada)
+    sent = {"group": 7, "file": str(stored.pk)}
+    mine = record(queued(1, job="mine", task="scratch.label", owner=ada.pk, args=[], kwargs=sent))
+    assert mine.label == "group=7, file=bunny.ply"
+    other = files.store(SimpleUploadedFile("other.ply", b"ply"), staff)
+    sent = {"group": 7, "file": str(other.pk)}
+    foreign = record(queued(2, job="foreign", task="scratch.label", owner=ada.pk, args=[], kwargs=sent))
+    assert foreign.label == f"group=7, file={other.pk}"
+    # What is said twice changes nothing.
+    again = record(queued(1, job="mine", task="scratch.label", owner=ada.pk, args=[], kwargs=mine.kwargs))
+    assert again.label == mine.label

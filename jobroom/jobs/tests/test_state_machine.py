@@ -8,10 +8,11 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobroom.jobs.labels import label
 from jobroom.jobs.models import FINISHED, Job, State
 from jobroom.jobs.recorder.job_state import conclude
 from jobroom.jobs.recorder.parse import Event
-from jobroom.jobs.recorder.state_machine import Life, label
+from jobroom.jobs.recorder.state_machine import Life
 from jobroom.jobs.tests.events import BEGINNING, event, finished, queued, retrying, started
 
 # What may follow what. A finished job lives again when it is queued or started again: a retry by hand, a message
