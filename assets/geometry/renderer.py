@@ -23,6 +23,7 @@ _LIGHT = np.array([-0.42, 0.56, 0.71])
 _FILL = np.array([0.75, 0.1, 0.65])
 _SUN = np.array([-0.35, 0.9, 0.3])  # throws the shadow, whatever the camera looks at
 _SHADOW = 0.32  # how dark it is, of 1
+_FADED = 0.16  # of the picture's width: so near to the border it ends softly
 _EDGE = 0.62  # what is left of the light on an edge
 _STEP = 0.02  # a jump in depth, of the mesh's size, that is drawn as an edge
 
@@ -161,6 +162,7 @@ class _View:
         dark[self.hit] = 1  # so that the soft rim does not fade before it reaches the mesh
         soft = Image.fromarray((dark.reshape(self.side, self.side) * 255 * _SHADOW).astype(np.uint8))
         soft = soft.filter(ImageFilter.GaussianBlur(self.side * 0.008))
+        soft = Image.fromarray((np.asarray(soft) * _fading(self.side)).astype(np.uint8))
         return Image.merge("RGBA", [Image.new("L", soft.size, 0)] * 3 + [soft])
 
 
@@ -180,6 +182,14 @@ def _bends(depth: Floats, facing: Floats, axis: int) -> NDArray[np.bool_]:
     edge[tuple(here)] |= found & (one >= two)
     edge[tuple(there)] |= found & (two > one)
     return edge
+
+
+def _fading(side: int) -> Floats:
+    """Return how much of a shadow is left at each pixel: none at the picture's border, which would cut it off."""
+    inside = np.minimum(np.arange(side), np.arange(side)[::-1]) / (_FADED * side)
+    line = inside.clip(0, 1)
+    line = line * line * (3 - 2 * line)
+    return np.asarray(line[:, None] * line[None, :])
 
 
 def _brightness(directions: Floats) -> Floats:

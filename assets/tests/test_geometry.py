@@ -179,6 +179,15 @@ def test_the_shadow_lies_on_the_ground_beside_the_mesh(cube):
     assert shadow.sum() > 100
 
 
+def test_a_shadow_ends_before_the_border_of_the_picture():
+    if not rays.available():
+        pytest.skip("no wheel of Embree for this machine: pictures have no shadow")
+    pole = trimesh.creation.box(extents=(0.2, 1, 0.2))
+    for view in ("top", "corner"):
+        alpha = np.asarray(renderer.Studio(pole).picture(view, 128))[:, :, 3]
+        assert max(alpha[0].max(), alpha[-1].max(), alpha[:, 0].max(), alpha[:, -1].max()) < 8
+
+
 def test_a_ball_is_shaded_smoothly_and_a_cube_has_edges(cube):
     ball = trimesh.creation.icosphere(subdivisions=2)  # 320 triangles: flat ones would show
     tones = np.asarray(renderer.Studio(ball).picture("front", 128))[54:74, 54:74, 1].astype(int)

@@ -10,9 +10,10 @@ from typing import Any
 from celery import current_app
 from django.db import connection
 
+from jobroom.arguments import schema_of
 from jobroom.cache.identity import kept_seconds
 from jobroom.celery.tracked import is_tracked
-from jobroom.jobs import history, policies
+from jobroom.jobs import history, labels, policies
 from jobroom.jobs.gate import default_queue
 from jobroom.jobs.history import Lately
 from jobroom.jobs.models import Job
@@ -117,6 +118,14 @@ def named_arguments(job: Job) -> list[tuple[str, Any]]:
     names = _parameters(task.run) if task is not None else ()
     numbered = [(names[n] if n < len(names) else f"{n + 1}.", value) for n, value in enumerate(job.args)]
     return numbered + list(job.kwargs.items())
+
+
+def arguments_seen_by(user: User, job: Job) -> list[tuple[str, Any, str]]:
+    """Return name and value of the job's arguments, and for ids of rows and files what they are called."""
+    named = named_arguments(job)
+    task = current_app.tasks.get(job.task)
+    called = labels.names_of(schema_of(task), named, user) if task is not None else {}
+    return [(name, value, called.get(name, "")) for name, value in named]
 
 
 @functools.lru_cache(maxsize=2048)

@@ -4,13 +4,14 @@ import datetime
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from jobroom import locks
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs import lateness
 from jobroom.jobs.models import Job, State
-from jobroom.jobs.number_formats import percent
+from jobroom.jobs.number_formats import duration, percent
 from jobroom.jobs.why_it_waits import why
 from jobroom.locks import Broken
 
@@ -62,6 +63,25 @@ def instead_of(jobs: Iterable[Job]) -> dict[str, Stead]:
 def _from_cache(job: Job) -> Stead:
     of = "another job" if job.likeness is None else f"a near-duplicate ({percent(job.likeness)})"
     return Stead("From cache", f"The answer of {of}", "cache")
+
+
+def last_report(job: Job) -> str:
+    """Return what the process of a lost job said last: when, how far it was, and its memory; empty where it said nothing."""
+    said = job.progress or {}
+    if job.state != State.LOST or said.get("execution") != job.execution or "at" not in said:
+        return ""
+    before = (
+        f" {duration(ended.timestamp() - said['at'])} before its end was noticed" if (ended := job.finished_at) else ""
+    )
+    far = f" it was at {percent(said['fraction'])}" if said.get("fraction") is not None else ""
+    memory = f" its process used {filesizeformat(said['memory'])} of memory" if said.get("memory") else ""
+    what = " and".join(filter(None, (far, memory)))
+    return f"When it last reported,{before}{',' if before else ''}{what}." if what else ""
+
+
+def killed_by_signal(job: Job) -> bool:
+    """Return whether its process was ended by the signal that the system sends when memory runs out."""
+    return job.state == State.LOST and "SIGKILL" in job.error
 
 
 def locks_taken_from(job: Job) -> list[Broken]:

@@ -37,6 +37,11 @@ class Field:
     is_code: bool = False
     fields: "Sequence[Field]" = ()
 
+    @property
+    def words(self) -> str:
+        """The name as people read it; as it is written stands in the JSON below."""
+        return self.name.replace("_", " ").strip() or self.name
+
 
 @dataclasses.dataclass(frozen=True)
 class Shown:

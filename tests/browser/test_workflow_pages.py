@@ -1,7 +1,10 @@
 """A workflow in a real browser, with a real worker: watched, resumed, decided, without loading the page again."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from jobroom import redis
@@ -141,12 +144,18 @@ def test_following_ends_when_someone_moves_the_picture(page):
 @pytest.mark.parametrize("query", ["", "?tab=timeline", "?tab=grid", "?tab=nodes", "?tab=result", "?node=k1"])
 def test_pages_fit_a_phone_in_light_and_dark(page, query):
     stored = store(chain(6), "sfbbbb", name="a-word-without-a-place-to-break-" * 5, state="FAILURE")
+    since = timezone.now() - timedelta(minutes=12, seconds=34)
+    StoredWorkflow.objects.filter(pk=store(chain(3), "rbb", name="goes-on").pk).update(started_at=since)
     page.set_viewport_size(PHONE)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for path in (f"/workflows/{stored.pk}/{query}", "/workflows/"):
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+            # What a frame cuts off makes no page wider.
+            ends = "[...document.querySelectorAll('.rows td')].map((cell) => cell.getBoundingClientRect().right)"
+            assert max(page.evaluate(ends), default=0) <= PHONE["width"]
+        expect(page.locator(".who-name")).to_be_visible()
 
 
 def test_a_comment_in_the_making_is_not_taken_away(page):

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from jobroom.jobs.explanations import facts
+from jobroom.jobs.explanations import facts, last_report
 from jobroom.jobs.models import Job, State
 from jobroom.locks import ExclusiveLock, break_lock
 
@@ -60,3 +60,21 @@ def test_a_holder_whose_lock_was_broken_sees_it_on_its_page(admin_client, capsys
     Job.objects.update(state=State.SUCCEEDED)
     assert sentence in _texts(Job.objects.get())
     assert "goes on" not in _texts(Job.objects.get())
+
+
+def test_a_killed_job_shows_how_far_it_was_and_how_much_memory_it_had(db, as_staff):
+    at = timezone.now()
+    said = {"event": 3, "at": at.timestamp() - 3, "execution": "a", "fraction": 0.4, "memory": 850_000_000}
+    job = Job(
+        id="killed", task="demo.killed", state=State.LOST, execution="a", progress=said, finished_at=at,
+        error="Worker exited prematurely: signal 9 (SIGKILL) Job: 1.", error_type="WorkerLostError",
+    )  # fmt: skip
+    job.save(force_insert=True)
+    words = "When it last reported, 3.0 s before its end was noticed, it was at 40% and its process used 810.6\xa0MB of memory."
+    assert last_report(job) == words
+    page = as_staff.get(job.get_absolute_url()).content.decode()
+    assert words in page
+    assert "when memory runs out" in page
+    # What an attempt before it said is not about this one, and some say nothing of memory.
+    assert last_report(Job(state=State.LOST, execution="b", progress=said)) == ""
+    assert last_report(Job(state=State.LOST, execution="a", progress={**said, "memory": None, "fraction": None})) == ""

@@ -17,7 +17,17 @@ from django.views.decorators.http import require_safe
 from jobroom.arguments import schema_of
 from jobroom.events import consumer
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs import catalogue, comparison, labels, lateness, policies, queues, results, throughput, time_window
+from jobroom.jobs import (
+    catalogue,
+    comparison,
+    explanations,
+    lateness,
+    policies,
+    queues,
+    results,
+    throughput,
+    time_window,
+)
 from jobroom.jobs import recent_failures as failure_causes
 from jobroom.jobs.filters import JobFilter, counts, jobs_at
 from jobroom.jobs.models import Job, State, StoredFile
@@ -162,14 +172,6 @@ def log(request: HttpRequest, job_id: str) -> HttpResponseBase:
     return answer
 
 
-def _arguments(found: Job, user: User) -> list[tuple[str, Any, str]]:
-    """Return name, value, and for ids of rows and files what they are called."""
-    named = catalogue.named_arguments(found)
-    task = current_app.tasks.get(found.task)
-    called = labels.names_of(schema_of(task), named, user) if task is not None else {}
-    return [(name, value, called.get(name, "")) for name, value in named]
-
-
 @login_required
 @never_cache
 @require_safe
@@ -198,7 +200,7 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
             "split": beside.frame.split(found.traceback) if beside and beside.frame else None,
             "shown": results.shown(found.result, files) if readable and found.result is not None else None,
             "may_act": policies.may_cancel(user, found),
-            "arguments": _arguments(found, user) if readable else [],
+            "arguments": catalogue.arguments_seen_by(user, found) if readable else [],
             "attempts": list(found.attempt_set.order_by("-number")[:ATTEMPTS]),
             "lines": lines[LINES - 1 :: -1] if len(lines) > LINES else lines[::-1],
             "more_lines": len(lines) > LINES,
@@ -207,6 +209,9 @@ def job(request: HttpRequest, job_id: str) -> HttpResponse:
             "holder": related.get(found.holder),
             "parent": related.get(found.parent_id),
             "files": [(file, results.is_picture(file), results.mesh_kind(file)) for file in files],
+            "last_report": explanations.last_report(found),
+            "killed": explanations.killed_by_signal(found),
+            "pictures_first": readable and any(results.is_picture(file) for file in files),
             "has_meshes": readable and any(results.mesh_kind(file) for file in files),
             "computing": related.get(found.answer_of),
             # The second condition is that of the index.

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from django_celery_beat.models import PeriodicTask
 
 from jobroom.jobs import policies as job_policies
-from jobroom.jobs.catalogue import named_arguments
+from jobroom.jobs.catalogue import arguments_seen_by
 from jobroom.jobs.filters import JobFilter
 from jobroom.jobs.models import Job
 from jobroom.schedules import policies, services
@@ -23,6 +23,7 @@ from jobroom.schedules.page_pause import PauseForm
 from jobroom.schedules.services import backfills, calendars, coming_runs
 from jobroom.schedules.services import runs as run_rows
 from jobroom.schedules.views.lookup import person, schedule_or_404
+from jobroom.users import User
 
 # Next runs, and latest jobs, that the page of one schedule shows.
 RUNS, JOBS = 10, 10
@@ -59,7 +60,7 @@ def show(request: HttpRequest, found: PeriodicTask, wrong: PauseForm | None = No
         "runs": (runs := row.upcoming(RUNS)),
         "left_out": row.left_out([run.at for run in runs]),
         "clock_changes": coming_runs.at_clock_changes(found, runs),
-        "arguments": _arguments(found),
+        "arguments": _arguments(found, user),
         "known": found.task in current_app.tasks,
         "may_launch": job_policies.may_launch(user, found.task),
         "jobs": JobFilter({"schedule": found.name}, user, JOBS).rows,
@@ -76,10 +77,10 @@ def show(request: HttpRequest, found: PeriodicTask, wrong: PauseForm | None = No
     return render(request, "jobroom/schedules/schedule.html", context, status=422 if wrong else 200)
 
 
-def _arguments(row: Any) -> list[tuple[str, Any]]:
-    """Return the arguments of the schedule's jobs by name; none where they cannot be read."""
+def _arguments(row: Any, user: User) -> list[tuple[str, Any, str]]:
+    """Return the arguments of the schedule's jobs as their pages show them; none where they cannot be read."""
     try:
         args, kwargs, _ = services.message(row)
     except UnusableSchedule:
         return []
-    return named_arguments(Job(task=row.task, args=args, kwargs=kwargs))
+    return arguments_seen_by(user, Job(task=row.task, args=args, kwargs=kwargs))
