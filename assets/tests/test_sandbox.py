@@ -34,9 +34,10 @@ def test_files_are_made_in_the_folder(cube, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     options = {"name": "cube.glb", "format": "glb"}
-    assert sandbox.run("convert", cube, "ply", out, options)["files"] == ["cube.glb"]
+    with sandbox.reader(out) as child:
+        assert child.run("convert", cube, "ply", options)["files"] == ["cube.glb"]
+        pictures = child.run("pictures", cube, "ply", {"pixels": 64})["files"]
     assert (out / "cube.glb").read_bytes()[:4] == b"glTF"
-    pictures = sandbox.run("pictures", cube, "ply", out, {"pixels": 64})["files"]
     assert pictures == ["front.png", "side.png", "top.png", "corner.png"]
     assert all((out / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for name in pictures)
 

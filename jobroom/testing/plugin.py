@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from jobroom.runner.redis_server import PrivateServer
-from jobroom.testing import dying_with_us
+from jobroom.testing import compilation, dying_with_us
+
+# Before anything large is imported.
+_turn = compilation.turn()
 
 # Settings are read when pytest-django loads, which is before any fixture: therefore at import.
 for _name in (
@@ -59,6 +62,16 @@ def pytest_configure() -> None:
     PBKDF2PasswordHasher.iterations = 1
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Have one process compile what all would compile, where a whole run begins in a fresh clone."""
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        files = [file for name in config.getini("testpaths") for file in (config.rootpath / name).rglob("test_*.py")]
+        if compilation.needed(files):
+            folder = compilation.begin()
+            config.add_cleanup(lambda: compilation.end(folder))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     """Have tests that start nothing give a Redis that refuses no time to come back: no one starts it again."""
@@ -78,6 +91,8 @@ def pytest_collection_finish() -> None:
     Looking at all of it takes half a second, again and again; and what tests leave is small, so it is looked for less often:
     a twentieth of all tests went into looking at what twenty thousand new objects were.
     """
+    if _turn is not None:
+        _turn.end()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
