@@ -192,17 +192,23 @@ def _loaded(number: str) -> Detector:
     return load(version(int(number)))
 
 
+@functools.lru_cache(maxsize=1)
+def _learned_at_first(path: Path) -> tuple[Trained, Source]:
+    """Learn from the sentences that come with the product; always the same comes of it."""
+    messages = message_files.labelled(path)
+    examples = trainer.divided(examples_of(messages))
+    folds = list(trainer.cross_validated(examples.learned))
+    model = trainer.fitted(examples.learned)
+    trained = Trained(model, recipes.DEFAULT, examples, folds, trainer.judged(model, examples.held_out))
+    return trained, Source(path.name, message_files.digest(path), len(messages))
+
+
 def first_version() -> SpamModel:
     """Train the first version from the sentences that come with the product, and promote it.
 
     Several workers may do it at once: the number of a version is unique, so one of them wins and the others use its row.
     """
-    messages = message_files.labelled(FIRST_DATA)
-    examples = trainer.divided(examples_of(messages))
-    folds = list(trainer.cross_validated(examples.learned))
-    model = trainer.fitted(examples.learned)
-    trained = Trained(model, recipes.DEFAULT, examples, folds, trainer.judged(model, examples.held_out))
-    source = Source(FIRST_DATA.name, message_files.digest(FIRST_DATA), len(messages))
+    trained, source = _learned_at_first(FIRST_DATA)
     try:
         with transaction.atomic():
             if SpamModel.objects.exists():

@@ -7,12 +7,13 @@ Entries without a group stand in the bar, the others below the word of their gro
 """
 
 import dataclasses
-from collections.abc import Iterator
+import functools
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.apps import apps
-from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.conf import settings
+from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
 
 if TYPE_CHECKING:
     # Apps name their entries before there are models.
@@ -90,9 +91,15 @@ def _entries() -> list[Entry]:
     return sorted(found, key=lambda entry: (GROUPS.index(entry.group), entry.order, entry.label))
 
 
-def _addresses(name: str) -> Iterator[str]:
-    """Yield the address of that name, unless the project does not serve that page."""
+def _addresses(name: str) -> tuple[str, ...]:
+    """Return the address of that name, or nothing where the project does not serve that page."""
+    return _looked_up(name, get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
+
+
+@functools.lru_cache(maxsize=1024)
+def _looked_up(name: str, urlconf: str, prefix: str) -> tuple[str, ...]:
+    """Look an address up once: every page shows all of them. `prefix` is what `reverse` puts before it."""
     try:
-        yield reverse(name)
+        return (reverse(name, urlconf=urlconf),)
     except NoReverseMatch:
-        return
+        return ()
