@@ -1,5 +1,6 @@
 """What is done to meshes, on shapes whose answers are known."""
 
+import platform
 import zipfile
 
 import numpy as np
@@ -160,6 +161,12 @@ def test_pictures_of_real_scans(tmp_path, shared_mesh):
     assert picture.shape == (128, 128, 4)
     assert 0.05 < (picture[:, :, 3] > 0).mean() < 0.9
     assert picture[:, :, 0].std() > 5
+
+
+def test_pictures_are_made_by_embree_where_it_has_a_wheel(cube):
+    if (platform.system(), platform.machine()) not in {("Linux", "x86_64"), ("Darwin", "arm64")}:
+        pytest.skip("no wheel of Embree for this machine: there is the depth buffer alone")
+    assert renderer.Studio(cube).scene is not None
 
 
 def test_rays_and_the_depth_buffer_see_the_same(cube, monkeypatch):

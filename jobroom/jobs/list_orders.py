@@ -154,14 +154,24 @@ def _along_index(
             places += _matching(search, sort, text, values, most=most - len(places))
             if len(places) >= most:
                 return FoundSorted(places, places[-1])
-            # Of the index alone, and so without reading a row.
-            last = next(iter(rows.values_list(*(key for key, _ in sort.keys))[left - 1 : left]), None)
+            last = _last(sort, rows, left)
             if last is not None:
                 break
             left -= rows.values("pk")[:left].count()
         if last is None or time.monotonic() >= over:
             return FoundSorted(places, last)
         after = last
+
+
+def _last(sort: Sort, rows: JobQuerySet, number: int) -> SortedPlace | None:
+    """Return the place of the row of that number, None where there are fewer.
+
+    The window stands in the statement: of `LIMIT 1 OFFSET 999` alone SQLite, once it has statistics, reads and sorts the whole table.
+    """
+    names = [key for key, _ in sort.keys]
+    inner, values = rows.values(*names)[:number].query.sql_with_params()
+    text = f"SELECT {', '.join(names)} FROM ({inner}) AS {_TABLE} ORDER BY {_written_order(sort)} LIMIT 1 OFFSET {number - 1}"  # noqa: S608 — names of columns, statement by Django
+    return next(_fetched(sort, text, values), None)
 
 
 def _branches(sort: Sort, after: SortedPlace | None) -> Iterator[JobQuerySet]:
@@ -191,14 +201,23 @@ def _matching(
         later, places = _compiled(_rows_of(sort).filter(_is_after(sort, after)).query.where)
         where, asked = f"({where}) AND ({later})", [*asked, *places]
     names = [key for key, _ in sort.keys]
-    order = ", ".join(f"{key} {'DESC' if down else 'ASC'}" for key, down in sort.keys)
     # The window bears the table's name, as in `jobroom.jobs.search`: its plan is always the index of the order.
     text = (
         f"SELECT {', '.join(names)} FROM ({inner}) AS {_TABLE} WHERE {where} "  # noqa: S608 — names of columns, conditions by Django
-        f"ORDER BY {order} LIMIT {most}"
+        f"ORDER BY {_written_order(sort)} LIMIT {most}"
     )
+    yield from _fetched(sort, text, [*values, *asked])
+
+
+def _written_order(sort: Sort) -> str:
+    return ", ".join(f"{key} {'DESC' if down else 'ASC'}" for key, down in sort.keys)
+
+
+def _fetched(sort: Sort, text: str, values: Sequence[Any]) -> Iterator[SortedPlace]:
+    """Yield the places that a statement selects, as Django reads their columns."""
+    names = [key for key, _ in sort.keys]
     with connection.cursor() as cursor:
-        cursor.execute(text, [*values, *asked])
+        cursor.execute(text, values)
         fetched = cursor.fetchall()
     known: list[Expression | Any] = [
         Took() if name == "took" else Job._meta.get_field(name).get_col(_TABLE)  # type: ignore[union-attr]

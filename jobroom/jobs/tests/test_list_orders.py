@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobroom.jobs import list_orders
@@ -104,6 +105,11 @@ def test_each_order_goes_along_its_index(history, staff, name, index):
             plan = branch[:9].explain()
             assert index in plan, plan
             assert "TEMP B-TREE" not in plan, plan
+            with CaptureQueriesContext(connection) as asked:
+                list_orders._last(sort, branch, 5)
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {asked.captured_queries[0]['sql']}")
+                assert index in str(cursor.fetchall())
 
 
 def test_heads_lead_to_the_order_and_back(as_staff, history):
