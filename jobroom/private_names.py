@@ -40,7 +40,7 @@ NAMES = (
     PrivateName("kombu.transport.redis:Channel", "_brpop_read", "celery/transport", f"{AS_KOMBU} What is no message at all stops the worker."),
     PrivateName("kombu.transport.redis:Channel", "_flush_brpop_reauth", "celery/transport", AS_KOMBU),
     PrivateName("kombu.transport.redis:Channel", "_in_poll", "celery/message_fetch", AS_KOMBU),
-    PrivateName("kombu.transport.redis:Channel", "_brpop_sent_at", "celery/message_fetch", "Kombu does not look at when a message was asked for, and nothing is to be told.", of_instances=True),
+    PrivateName("kombu.transport.redis:Channel", "_brpop_sent_at", "celery/message_fetch", "Kombu does not look at when a message was asked for, and no one is to be notified.", of_instances=True),
     PrivateName("kombu.transport.redis:Channel", "_queue_cycle", "celery/transport, celery/message_fetch", AS_KOMBU, of_instances=True),
     PrivateName("kombu.transport.redis:Channel", "_create_client", "celery/transport", "Each command of a channel has a client of its own, which is slower."),
     PrivateName("kombu.transport.redis:Channel", "_connparams", "celery/transport", "A publish waits for a broker that stands still as long as the system does."),

@@ -102,7 +102,7 @@ def hold_back(message: Any, app: Any) -> bool:
     queue = str((message.delivery_info or {}).get("routing_key") or "")
     if task is None or not (is_limited(task, queue) or is_gathered(task)):
         return False
-    if headers.get("id") in state.revoked:  # Celery refuses it in a moment: it takes nobody's turn
+    if headers.get("id") in state.revoked:  # Celery refuses it in a moment: it takes no one's turn
         return False
     due = delayed.due_at(headers.get("eta"), app)
     try:

@@ -35,7 +35,7 @@ from jobroom.workflows.engine import effects
 
 ROOT = Path(jobroom.__file__).parent
 
-# What others document although it begins with an underscore, or what they tell a subclass to override.
+# What others document although it begins with an underscore, or what a subclass is asked to override.
 DOCUMENTED = {
     "_meta", "_default_manager", "_state", "_request",  # Django, REST framework
     "_replace", "_asdict", "_exit", "_current_frames",  # Python

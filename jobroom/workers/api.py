@@ -95,7 +95,7 @@ class Control(ApiView):
         operation_id="control_worker", request=Command, responses={200: Answer, **problems(400, 401, 403, 404, 503)}
     )
     def post(self, request: Request) -> Response:
-        """Tell a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
+        """Order a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
         by = person(request)
         if not remote_control.may_operate(by):
             raise PermissionDenied

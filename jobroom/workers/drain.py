@@ -18,7 +18,7 @@ def living(names: Sequence[str] = ()) -> list[Worker]:
 
 
 def drain(names: Sequence[str], *, timeout: float, by: str, notify: Callable[[str], None]) -> list[Worker]:
-    """Tell workers to take no more jobs and wait until they run none; return those that are not empty by then.
+    """Order workers to take no more jobs and wait until they run none; return those that are not empty by then.
 
     Args:
         names: of the workers; none means all.
@@ -46,7 +46,7 @@ def drain(names: Sequence[str], *, timeout: float, by: str, notify: Callable[[st
 
 
 def undo(names: Sequence[str], *, by: str) -> int:
-    """Tell quiet workers to take jobs again; return how many."""
+    """Order quiet workers to take jobs again; return how many."""
     quiet = [worker for worker in living(names) if worker.quiet]
     for worker in quiet:
         command(worker, "loud")

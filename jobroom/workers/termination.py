@@ -50,7 +50,7 @@ def terminate_overdue() -> list[str]:
 
 
 def _terminate(job: Job) -> bool:
-    """Tell the job's worker to end the process of its current attempt; again after another grace if it goes on."""
+    """Order the job's worker to end the process of its current attempt; again after another grace if it goes on."""
     mark = redis.key("terminated", job.pk, job.execution)
     if not redis.client().set(mark, 1, nx=True, px=int(1000 * max(1.0, settings.CANCEL_GRACE))):
         return False

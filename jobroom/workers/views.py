@@ -99,7 +99,7 @@ def workers(request: HttpRequest) -> HttpResponse:
 @staff_only
 @require_POST
 def control(request: HttpRequest) -> HttpResponse:
-    """Tell a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
+    """Order a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
     if not remote_control.may_operate(cast("User", request.user)):
         raise PermissionDenied(NEEDS)
     said = {name: plain(request.POST.get(name, ""))[:500] for name in ("worker", "action", "argument", "reason")}
