@@ -11,6 +11,7 @@ from django.utils import timezone
 from jobroom.jobs import hourly_counts, recent_failures, throughput
 from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.signals import attention_asked, coming_asked
+from jobroom.jobs.views import pages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
 
@@ -112,3 +113,18 @@ def test_someone_new_is_offered_three_real_tasks(as_staff, as_ada):
     assert len(offered) == 3
     for address in offered:
         assert as_ada.get(address).status_code == 200
+
+
+def test_a_job_that_ends_while_the_page_is_made_does_not_run(as_staff, monkeypatch):
+    for number in range(2):
+        Job.objects.create(id=f"goes-on-{number}", task="demo.wait", state=State.RUNNING, started_at=timezone.now())
+    fetch = pages.jobs_at
+
+    def jobs_later(places):
+        Job.objects.filter(pk="goes-on-1").update(state=State.SUCCEEDED, finished_at=timezone.now())
+        return fetch(places)
+
+    monkeypatch.setattr(pages, "jobs_at", jobs_later)
+    shown = as_staff.get("/").context
+    assert [job.pk for job in shown["running"]] == ["goes-on-0"]
+    assert {job.pk for job in shown["latest"]} == {"goes-on-0", "goes-on-1"}

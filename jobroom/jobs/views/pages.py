@@ -73,9 +73,9 @@ def _newest(user: User, lists: Mapping[str, Sequence[str]]) -> dict[str, list[Jo
         for name, states in lists.items()
     }
     jobs = jobs_at(itertools.chain.from_iterable(sought.values()))
-    return {
-        name: [jobs[at] for at in sorted(places, reverse=True) if at in jobs][:SHORT] for name, places in sought.items()
-    }
+    found = {name: [jobs[at] for at in sorted(places, reverse=True) if at in jobs] for name, places in sought.items()}
+    # One may have gone on since its place was found, and would stand under the wrong heading.
+    return {name: [job for job in found[name] if {"", job.state} & set(lists[name])][:SHORT] for name in lists}
 
 
 @login_required
