@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from jobroom.testing import postgresql, rabbitmq
+from jobroom.testing import patience, postgresql, rabbitmq
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -149,3 +149,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a CI run that skipped a tier."""
     if in_ci() and skipped_tiers() and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool:
+    """Give a test more time on a busy machine, as `wait_until` does."""
+    import pytest_timeout  # only where it is installed
+
+    pytest_timeout.pytest_timeout_set_timer(item, settings._replace(timeout=settings.timeout * patience()))
+    return True

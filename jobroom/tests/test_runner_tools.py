@@ -5,13 +5,16 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import pytest_timeout
 from django.conf import settings
 
 from common.management.commands import lint
 from common.management.commands import test as test_command
+from jobroom import testing
 from jobroom.runner import settings_reference
 from jobroom.testing import postgresql, rabbitmq, tiers
 
@@ -287,3 +290,17 @@ def test_the_image_does_not_run_as_root():
     [user] = [line.split()[1] for line in lines if line.startswith("USER ")]
     assert user.isdigit()
     assert int(user) > 0
+
+
+def test_a_busy_machine_gets_more_time(monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (3.0 * (os.cpu_count() or 1), 0.0, 0.0))
+    end = time.monotonic() + 0.2
+    assert testing.wait_until(lambda: time.monotonic() > end, 0.1)
+    with pytest.raises(AssertionError, match=r"not within \d+ s: the moon"):
+        testing.wait_until(lambda: False, 0.01, "the moon")
+    given = []
+    monkeypatch.setattr("pytest_timeout.pytest_timeout_set_timer", lambda item, settings: given.append(settings))
+    assert tiers.pytest_timeout_set_timer(None, pytest_timeout.Settings(60, "signal", False, False))
+    assert given[0].timeout == 180
+    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 0.0, 0.0))
+    assert testing.patience() == 1
