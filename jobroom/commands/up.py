@@ -24,6 +24,11 @@ NOT_YET = 20.0
 REDIS_TRIES = 3
 
 
+def _base() -> Path:
+    """Return the project's folder: of its settings, as `startproject` writes them, else where the command is given."""
+    return Path(getattr(settings, "BASE_DIR", "") or Path.cwd())
+
+
 class Command(BaseCommand):
     """Run everything: Redis if none is configured, web server, workers, beat and recorder."""
 
@@ -42,7 +47,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, start, look after, stop; exit with 0 after Ctrl-C or SIGTERM, with 1 after a failure."""
-        var = Path(getattr(settings, "VAR", Path(settings.BASE_DIR) / "var"))
+        var = Path(getattr(settings, "VAR", _base() / "var"))
         file_permissions.set_umask()
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not options["no_color"]
         console = Console(sys.stdout, colour=colour)
@@ -55,7 +60,7 @@ class Command(BaseCommand):
             with preparation.only_one(var) as lock:
                 remove = var / "run" / "redis-url"
                 supervisor = Supervisor(
-                    console, folder=settings.BASE_DIR, lock=lock.fileno(), remove=remove, board=status_file.path_in(var)
+                    console, folder=_base(), lock=lock.fileno(), remove=remove, board=status_file.path_in(var)
                 )
                 with supervisor:
                     status = Session(
@@ -88,7 +93,7 @@ class Session:
             if self.supervisor.asked_to_stop:
                 return 0
             room = Installation(
-                settings.BASE_DIR, self.host, self.port, conf.settings.QUEUES, self.grace, environment, *project()
+                _base(), self.host, self.port, conf.settings.QUEUES, self.grace, environment, *project()
             )
             for part in room.parts():
                 self.supervisor.start(part)
@@ -121,7 +126,7 @@ class Session:
 
     def _start_redis(self) -> tuple[PrivateServer, Part]:
         server = PrivateServer(self.var / "redis")
-        part = redis_part(server.command(), settings.BASE_DIR)
+        part = redis_part(server.command(), _base())
         self.supervisor.start(part)
         return server, part
 

@@ -24,6 +24,8 @@ from jobroom.users import User
 MOST_AT_ONCE = 400
 # A name that Celery or a programmer made; any other is for people already.
 _IDENTIFIER = re.compile(r"[\w.]+")
+# Of our own tasks: in the project of others they are no one's first choice.
+OWN_APP = "jobroom"
 
 
 @dataclasses.dataclass(slots=True)
@@ -46,6 +48,11 @@ class TaskEntry:
     lately: Lately = dataclasses.field(default_factory=Lately)
     schedules: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # when it runs by itself, address
     steps: "list[TaskEntry]" = dataclasses.field(default_factory=list)  # that the page folds below it
+
+    @property
+    def place(self) -> tuple[bool, str, str]:
+        """Where it stands in a list for people: by app and title, Jobroom's own chores after all others."""
+        return self.app == OWN_APP, self.app, self.title.lower()
 
 
 def entries() -> list[TaskEntry]:

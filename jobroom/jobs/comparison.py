@@ -93,7 +93,7 @@ def _text(values: dict[str, Any], name: str) -> str:
 
 def own_frame(traceback: str) -> Frame | None:
     """Return the deepest frame of a traceback that is in the project's code and in no library; None where none is."""
-    base = str(settings.BASE_DIR) if hasattr(settings, "BASE_DIR") else ""
+    base = str(getattr(settings, "BASE_DIR", ""))
     best = next(iter(reversed(failures.own_frames(traceback))), None)
     if best is None:
         return None

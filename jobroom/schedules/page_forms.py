@@ -98,7 +98,7 @@ class TimingForm(forms.Form):
         """When it runs, as `services.notation` reads it."""
         values = self.cleaned_data
         if values.get("kind") == "every":
-            return f"every {values.get('every') or 1} {values.get('period') or 'hours'}"
+            return notation.every(values.get("every") or 1, values.get("period") or "hours")
         if values.get("kind") == "solar":
             return f"{values.get('event')} at {values.get('latitude')}, {values.get('longitude')}"
         if values.get("kind") == "once":

@@ -1,7 +1,12 @@
 """Options fall through to Django's settings, and misspelt ones are found."""
 
+import ast
+from pathlib import Path
+
+from django.conf import global_settings
 from django.test import override_settings
 
+import jobroom
 from assets.conf import AssetSettings
 from jobroom import checks
 from jobroom.conf import AppSettings, CommonSettings, settings
@@ -56,3 +61,19 @@ def test_a_misspelt_setting_gets_a_suggestion():
 
 def test_our_own_settings_are_all_known():
     assert checks.misspelt_settings() == []
+
+
+def taken_for_granted(path):
+    """Return settings that a module reads as attributes of Django's settings, and that Django itself has no default for."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    imported = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "django.conf"]
+    called = {a.asname or a.name for node in imported for a in node.names if a.name == "settings"}
+    read = [node for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) in called]
+    given = {*vars(global_settings), "SETTINGS_MODULE", "ROOT_URLCONF"}  # no project runs without these two
+    return [f"{path.name}:{node.lineno} {node.attr}" for node in read if node.attr.isupper() and node.attr not in given]
+
+
+def test_no_setting_is_taken_for_granted_that_a_project_need_not_have():
+    """A fresh project has no CELERY_BEAT_SCHEDULE: to read it as an attribute broke the page that sets a schedule there."""
+    files = [path for path in Path(jobroom.__file__).parent.rglob("*.py") if not {"tests", "testing"} & set(path.parts)]
+    assert [found for path in files for found in taken_for_granted(path)] == []

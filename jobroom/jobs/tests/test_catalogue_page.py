@@ -37,6 +37,15 @@ def test_pinned_and_recent_tasks_come_first_and_once(as_staff, staff):
     assert headings(as_staff.get("/tasks/").content.decode())[0] == "Lately"
 
 
+def test_what_keeps_jobroom_tidy_comes_after_the_tasks_of_the_project(as_staff):
+    """In a project of others its own tasks are what anyone looks for; in the choice for a schedule too."""
+    assert headings(as_staff.get("/tasks/").content.decode())[-1] == "Of Jobroom itself"
+    names = re.findall(r'<option value="([^"]+)"', as_staff.get("/schedules/new/").content.decode())
+    ours = [name.startswith("jobroom.") for name in names]
+    assert True in ours
+    assert ours == sorted(ours)
+
+
 def test_who_may_only_look_gets_no_button(as_ada, ada):
     group = Group.objects.create(name="viewers")
     ada.groups.add(group)

@@ -118,7 +118,7 @@ def _first_choices(user: User) -> list[catalogue.TaskEntry]:
     tasks = current_app.tasks
     scheduled = {entry.get("task") for entry in current_app.conf.beat_schedule.values()}
     # What runs by itself is nothing to begin with, nor is what keeps Jobroom itself tidy.
-    chores = {task.title for task in catalogue.entries() if task.name in scheduled or task.app == "jobroom"}
+    chores = {task.title for task in catalogue.entries() if task.name in scheduled or task.app == catalogue.OWN_APP}
     open_ones = [
         task
         for task in catalogue.entries()

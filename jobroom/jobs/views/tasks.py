@@ -32,7 +32,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
     user = cast("User", request.user)  # login_required has seen to it
     q = request.GET.get("q", "")[:100]
     tasks = [task for task in catalogue.open_to(user) if _matches(task, q.lower().split())]
-    tasks.sort(key=lambda task: (task.app, task.title.lower()))
+    tasks.sort(key=lambda task: task.place)
     pinned = _pinned(user)
     context = {
         "tasks": tasks,
@@ -87,6 +87,10 @@ def _recent(user: User) -> list[str]:
     return list(dict.fromkeys(own[:LOOKED_AT]))[:RECENT]
 
 
+def _heading(app: str) -> str:
+    return "Of Jobroom itself" if app == catalogue.OWN_APP else app
+
+
 def _groups(
     tasks: Sequence[TaskEntry], pinned: Sequence[str], recent: Sequence[str]
 ) -> list[tuple[str, list[TaskEntry]]]:
@@ -96,5 +100,5 @@ def _groups(
     lately = [by_name[name] for name in recent if name in by_name and name not in pinned]
     shown = {task.name for task in (*first, *lately)}
     rest = [task for task in tasks if task.name not in shown]
-    by_app = [(app, list(members)) for app, members in groupby(rest, key=lambda task: task.app)]
+    by_app = [(_heading(app), list(members)) for app, members in groupby(rest, key=lambda task: task.app)]
     return [(title, group) for title, group in [("Pinned", first), ("Lately", lately), *by_app] if group]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
+from celery import current_app
 from django.db import IntegrityError, transaction
 from django_celery_beat.models import PeriodicTask
 
@@ -102,7 +102,7 @@ def _free_name(wanted: str) -> str:
     """Return the name, with a number where it is taken."""
     wanted = wanted if len(wanted) <= _NAME - 6 else wanted[: _NAME - 6]
     taken = set(PeriodicTask.objects.filter(name__startswith=wanted).values_list("name", flat=True))
-    taken.update(settings.CELERY_BEAT_SCHEDULE)
+    taken.update(_of_settings())
     return next(name for n in range(1, len(taken) + 2) if (name := wanted if n == 1 else f"{wanted} {n}") not in taken)
 
 
@@ -126,8 +126,14 @@ def _headers(by: User) -> str:
     return json.dumps({"owner": by.pk})
 
 
+def _of_settings() -> Mapping[str, Any]:
+    """Return the schedules of the settings by name, whatever they are called there; most projects have none."""
+    entries: Mapping[str, Any] = current_app.conf.beat_schedule or {}
+    return entries
+
+
 def _check_free(name: str) -> None:
-    if name and (name in settings.CELERY_BEAT_SCHEDULE or PeriodicTask.objects.filter(name=name).exists()):
+    if name and (name in _of_settings() or PeriodicTask.objects.filter(name=name).exists()):
         raise _taken(name)
 
 

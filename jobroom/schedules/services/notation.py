@@ -66,10 +66,15 @@ def read(text: str, zone: tzinfo | None = None) -> Timing:
     return _moment(text, zone) if _MOMENT.fullmatch(text) else _crontab(text, zone)
 
 
+def every(number: int, unit: str) -> str:
+    """Return an interval as people write it: “every hour”, “every 15 minutes”; `unit` is of many."""
+    return f"every {unit.removesuffix('s')}" if number == 1 else f"every {number} {unit}"
+
+
 def written(row: PeriodicTask) -> str:
     """Return when a stored schedule runs as people write it; empty for what cannot be written in one line."""
     if row.interval:
-        return f"every {row.interval.every} {row.interval.period}"
+        return every(row.interval.every, row.interval.period)
     if row.crontab:
         return " ".join(str(getattr(row.crontab, column)) for column in FIELDS.values())
     if row.solar:

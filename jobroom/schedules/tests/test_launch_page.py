@@ -132,3 +132,11 @@ def test_the_database_keeps_the_owner_of_a_schedule(ada):
     assert job.owner == ada
     assert record(queued(2, job="other", schedule="Greet", owner=ada.pk + 1000)).owner is None
     assert record(queued(3, job="third", schedule="Greet", owner=True)).owner is None
+
+
+def test_a_project_whose_settings_name_no_schedules_saves_one_without_a_name(admin_client, settings):
+    """As `startproject` writes settings; and what runs each hour is called so."""
+    del settings.CELERY_BEAT_SCHEDULE
+    given = {"schedule-kind": "every", "schedule-every": "1", "schedule-period": "hours", "text": "x"}
+    assert admin_client.post("/schedules/new/?task=demo.echo", given).status_code == 303
+    assert [row.name for row in PeriodicTask.objects.filter(task="demo.echo")] == ["demo.echo every hour"]

@@ -42,7 +42,7 @@ def new(request: HttpRequest) -> HttpResponse:
     name = request.GET.get("task", "")
     if not name:
         tasks = [task for task in catalogue.entries() if policies.may_launch(person(request), task.name)]
-        return render(request, "jobroom/schedules/choose.html", {"tasks": tasks}, status=200)
+        return render(request, "jobroom/schedules/choose.html", {"tasks": sorted(tasks, key=lambda task: task.place)})
     task = task_or_404(request, name)
     if not policies.may_launch(person(request), name):
         raise Http404("There is no such task, or you may not launch it.")
