@@ -36,6 +36,7 @@ NAMES = (
     PrivateName("celery.schedules:crontab", "_orig_", "schedules/services/settings_schedules", "A crontab of the settings becomes a row with all its numbers written out: the same moments.", of_instances=True),
     PrivateName("billiard.pool:Worker", "_make_child_methods", "resources/pool_process", "A pool process keeps an outdated resource until the pool ends it."),
     PrivateName("billiard.queues:_SimpleQueue", "_reader", "resources/pool_process", "A pool process keeps an outdated resource until the pool ends it.", of_instances=True),
+    PrivateName("opentelemetry.instrumentation.celery:CeleryInstrumentor", "_trace_failure", "celery/traces", "Nothing is traced, as errors would be sent with the secrets in them, and the log says so."),
     PrivateName("kombu.transport.redis:Channel", "_brpop_start", "celery/transport", AS_KOMBU),
     PrivateName("kombu.transport.redis:Channel", "_brpop_read", "celery/transport", f"{AS_KOMBU} What is no message at all stops the worker."),
     PrivateName("kombu.transport.redis:Channel", "_flush_brpop_reauth", "celery/transport", AS_KOMBU),

@@ -8,6 +8,7 @@ loaded; a header that someone else's tracing has put into a message is kept with
 import contextlib
 import importlib
 import importlib.util
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from celery import signals
 
 from jobroom.conf import settings
+
+logger = logging.getLogger(__name__)
 
 HEADER = "traceparent"
 # Version, trace, span, flags, of which the last bit says that the trace is kept: https://www.w3.org/TR/trace-context/
@@ -45,13 +48,19 @@ def connect() -> None:
     global _trace, _context, _propagator  # noqa: PLW0603 — loaded only where it is wanted
     if is_on() or not settings.TRACING or not is_installed():
         return
+    instrumentor = importlib.import_module(_INSTRUMENTATION).CeleryInstrumentor()
+    as_it_is = getattr(instrumentor, "_trace_failure", None)
+    if as_it_is is None:
+        logger.error(
+            "Nothing is traced: this release of the instrumentation would send errors with the secrets in them."
+        )
+        return
     _trace, _context, propagation = (importlib.import_module(name) for name in _PARTS)
     _propagator = propagation.TraceContextTextMapPropagator()
-    instrumentor = importlib.import_module(_INSTRUMENTATION).CeleryInstrumentor()
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument()
     # It would send the error as it is; `failed` gives the span what the history shows.
-    signals.task_failure.disconnect(instrumentor._trace_failure)
+    signals.task_failure.disconnect(as_it_is)
 
 
 def disconnect() -> None:

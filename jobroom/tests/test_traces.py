@@ -7,6 +7,7 @@ import pytest
 from celery import Celery, current_app, signals
 from celery.app.trace import build_tracer
 from opentelemetry import trace
+from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -154,3 +155,12 @@ def test_a_missing_extra_is_named(settings):
         traces.connect()
     assert "pip install 'django-jobroom[tracing]'" in message.hint
     assert not traces.is_on()
+
+
+def test_without_the_receiver_that_is_replaced_nothing_is_traced_and_the_log_says_so(settings, monkeypatch, caplog):
+    settings.JOBROOM = {**settings.JOBROOM, "TRACING": True}
+    monkeypatch.delattr(CeleryInstrumentor, "_trace_failure")
+    traces.connect()
+    assert not traces.is_on()
+    assert not CeleryInstrumentor().is_instrumented_by_opentelemetry
+    assert "Nothing is traced" in caplog.text
