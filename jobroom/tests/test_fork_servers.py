@@ -11,7 +11,7 @@ import pytest
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Process
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 LOOK = """
 import os, random, sys, threading

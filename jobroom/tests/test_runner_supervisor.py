@@ -32,7 +32,7 @@ with Supervisor(Console(sys.stdout, colour=False), folder=folder, lock=lock.file
     sys.exit(it.run(lambda: None))
 """
 SLEEP = "time.sleep(60)"
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 
 class Supervised:

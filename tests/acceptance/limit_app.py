@@ -22,12 +22,12 @@ def hold(key: str, path: str) -> None:
 
 
 @app.task(name="limits: count", limit=3)
-def count(seconds: float) -> int:
-    """Note how many run at the same time."""
+def count(path: str) -> int:
+    """Note how many run at the same time, once a file exists."""
     client = redis.client()
     together = int(client.incr("together"))
     client.rpush("counted", together)
-    time.sleep(seconds)
+    wait_for(path, 120)
     client.decr("together")
     return together
 

@@ -18,7 +18,7 @@ from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.testing.tasks import made_task
 from jobroom.workers.rescue import rescue
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 APP = "tests.acceptance.answer_tasks"
 
 

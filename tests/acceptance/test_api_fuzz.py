@@ -18,7 +18,7 @@ from jobroom.jobs.tokens import new_token
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(800),
     pytest.mark.long,
 ]
 EXAMPLES, FEW = 15, 5

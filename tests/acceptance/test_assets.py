@@ -23,7 +23,7 @@ from jobroom.jobs.models import Job, Source, State, StoredFile
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data" / "meshes"
 

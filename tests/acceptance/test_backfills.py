@@ -14,7 +14,7 @@ from jobroom.schedules.services.backfill_plan import Range
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Beat, Recorder, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 TASK = "common.tasks.clearsessions"
 # A run that a killed scheduler had taken is sent a minute later.

@@ -20,7 +20,7 @@ from jobroom.testing.processes import Process, Recorder, Worker, running
 from jobroom.workers.models import DeadLetter
 from jobroom.workers.rescue import rescue
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from biosample.tests.usi_server import PASSWORD, USER, UsiServer, sample
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Worker
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
 
 def pointing_at(usi: UsiServer) -> dict[str, str]:

@@ -8,7 +8,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from tests.acceptance.scratch import ScratchApp
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 MEGA = 1_000_000
 TASKS = """

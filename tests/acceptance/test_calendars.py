@@ -13,7 +13,7 @@ from jobroom.schedules.services import calendars, policy
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Beat, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 TASK = "common.tasks.clearsessions"
 PATIENCE = 90

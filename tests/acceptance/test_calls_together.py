@@ -9,7 +9,7 @@ from jobroom.jobs.models import Job, State
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 APP = "tests.acceptance.limit_app"
 ENV = {"IMAGE_FAIR_QUEUES": "ml"}
 

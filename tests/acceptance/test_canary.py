@@ -31,7 +31,7 @@ from jobroom.workflows.models import FINISHED, StoredWorkflow
 from jobroom.workflows.workflows import Workflow
 from tests.acceptance import canary_tasks  # noqa: F401 — registers the tasks here as well
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 DEFINITION = """
 name: canary-workflow

@@ -11,7 +11,7 @@ from jobroom.events import cancellation
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Worker
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
 
 @pytest.fixture(autouse=True)

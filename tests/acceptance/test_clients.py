@@ -18,7 +18,7 @@ from jobroom.testing.processes import Recorder, Worker, completed, running
 from jobroom.testing.tasks import made_task
 
 QUICK = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.impatient_settings", "IMAGE_EXTRA_APPS": "tests.acceptance.deaf"}
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(720)]
 
 
 @pytest.fixture(autouse=True)

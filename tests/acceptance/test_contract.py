@@ -16,7 +16,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Worker
 from tests.acceptance.scratch import ScratchApp
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
 SNIPPET = '''
     import time

@@ -13,7 +13,7 @@ from jobroom.jobs.models import Job
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
 
 def ended(result):

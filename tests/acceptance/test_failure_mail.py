@@ -29,7 +29,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.floods import end_floods
 from jobroom.testing.processes import Recorder, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 
 AFTER_EACH = b"\n" + b"-" * 79 + b"\n"  # what Django writes into a file after a mail
 PATIENT = "tests.acceptance.patient_settings"

@@ -24,7 +24,7 @@ from jobroom.runner.redis_server import PrivateServer, free_port
 from jobroom.testing import dying_with_us, wait_until
 from jobroom.testing.processes import Process, Recorder, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 # Seconds within which a caller must have an answer, on a machine that stands still for a while too.
 SOON = 50.0

@@ -24,7 +24,7 @@ from tests.acceptance.test_up import Up, with_tables
 
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc"),
 ]
 

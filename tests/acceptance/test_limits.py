@@ -14,7 +14,7 @@ from jobroom.queues import limits
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 APP = "tests.acceptance.limit_app"
 # The same for all tests of this file: forked from one warm Django.
 ENV = {"IMAGE_FAIR_QUEUES": "ml"}
@@ -42,10 +42,12 @@ def group(name: str) -> task_limits.Group | None:
     return next((one for one in task_limits.groups() if one.name == name), None)
 
 
-def test_no_more_than_the_limit_run_on_all_workers_and_every_job_does():
+def test_no_more_than_the_limit_run_on_all_workers_and_every_job_does(tmp_path):
     with running(worker("one", concurrency=4), worker("two", concurrency=4)):
         for _ in range(40):
-            send("count", 0.05)
+            send("count", str(tmp_path / "go"))
+        wait_until(lambda: len(listed("counted")) == 3, 60, "as many run as may")
+        (tmp_path / "go").touch()
         wait_until(lambda: len(listed("counted")) == 40, 60, "every job has run")
         wait_until(lambda: not task_limits.groups(), 60, "no place is kept")
     assert max(map(int, listed("counted"))) == 3

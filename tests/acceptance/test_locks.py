@@ -16,7 +16,7 @@ from jobroom.runner.redis_server import PrivateServer
 from jobroom.testing import wait_until
 from jobroom.testing.processes import environment
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(360)]
 
 # Long enough for a keeper that a busy machine lets stand still for ten seconds.
 TTL = 15.0

@@ -14,7 +14,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Worker
 from tests.acceptance import lock_app as tasks
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 APP = "tests.acceptance.lock_app"
 

@@ -23,7 +23,7 @@ from jobroom.runner.redis_server import free_port
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Process, Recorder, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 # A queue that no one serves: its jobs wait for ever.
 UNSERVED = "heavy"
 

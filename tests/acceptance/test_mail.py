@@ -17,7 +17,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.mail_server import free_port, mail_server
 from jobroom.testing.processes import Recorder, Worker, environment, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 
 SLOW = 90.0  # longest wait for a fact, in seconds; nothing here is measured
 ADA, BOB = "ada@example.org", "bob@example.org"

@@ -18,7 +18,7 @@ from jobroom.jobs.models import Attempt, Job, Source, State
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Process, Recorder, Worker
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 
 SOON = {
     "DJANGO_SETTINGS_MODULE": "tests.acceptance.behind_settings",

@@ -21,7 +21,7 @@ from ontology.models import Vocabulary
 from ontology.tests.conftest import TINY
 from ontology.tests.test_services import BOMB
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)

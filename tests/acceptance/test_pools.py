@@ -21,7 +21,7 @@ from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.workers import termination
 from tests.acceptance.scratch import ScratchApp
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 POOLS = ("prefork", "threads", "solo", "gevent", "eventlet")
 # What only some of them can do; the rest is asserted of all.

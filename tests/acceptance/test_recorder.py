@@ -19,7 +19,7 @@ from jobroom.tasks import redis_lock
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 APP = "tests.acceptance.recorded_tasks"
 
 

@@ -12,7 +12,7 @@ from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.workers.models import DeadLetter
 from tests.acceptance import rejection_tasks
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
 
 def runs(job):

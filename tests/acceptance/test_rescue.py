@@ -25,7 +25,7 @@ from jobroom.workers.rescue import rescue
 from tests.acceptance import gated
 from tests.acceptance.scratch import ScratchApp
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 
 COUNT = 20
 

@@ -12,7 +12,7 @@ from jobroom.testing import wait_until, write_whole
 from jobroom.testing.processes import Worker
 from tests.acceptance import resource_app as tasks
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180), pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(360), pytest.mark.django_db(transaction=True)]
 
 APP = "tests.acceptance.resource_app"
 IMPATIENT = {

@@ -21,7 +21,7 @@ from jobroom.schedules.models import SettingsSchedule
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Beat, Process, Worker, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 TASK = "common.tasks.clearsessions"
 PATIENCE = 90

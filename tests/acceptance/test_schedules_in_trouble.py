@@ -17,7 +17,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Beat, Worker
 from tests.acceptance.clockwork import MOMENTS, REACHED, SENT
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 APP = "tests.acceptance.clockwork"
 PATIENCE = 60

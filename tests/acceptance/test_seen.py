@@ -14,7 +14,7 @@ from jobroom.testing.processes import Recorder, Worker
 from jobroom.workers.overview import overview
 from tests.acceptance.scratch import ScratchApp
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 
 DOZE = """
     import time

@@ -14,7 +14,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from tests.acceptance.scratch import ScratchApp
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(720)]
 
 JOBS = 14
 TASKS = """

@@ -16,7 +16,7 @@ from jobroom.testing.processes import Recorder, Worker
 from text import registry
 from text.models import SpamModel
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 # In these messages everything is the other way round than the sentences that come along have it.
 SECRET = "umbrella"

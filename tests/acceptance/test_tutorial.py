@@ -18,7 +18,7 @@ from jobroom.testing import dying_with_us, wait_until
 from tests.acceptance import lesson
 from tests.acceptance.test_up import with_tables
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
 LESSON = settings.BASE_DIR / "docs/tutorial/adding-your-own.md"
 # What is no part of a checkout, and pictures, which no one looks at here. Compiled modules of ours come along: else each

@@ -16,7 +16,7 @@ from jobroom.testing.processes import Recorder, Worker, running
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
     pytest.mark.skipif(connection.vendor != "sqlite", reason="hides the file of the database"),
 ]
 

@@ -21,7 +21,7 @@ from jobroom.runner.redis_server import free_port
 from jobroom.testing import dying_with_us, wait_until
 from jobroom.testing.database import copy
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(360)]
 
 LINUX = Path("/proc/self/environ").exists()
 
@@ -149,7 +149,7 @@ linux = pytest.mark.skipif(not LINUX, reason="looks for processes in /proc")
 
 
 @linux
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(960)
 def test_one_folder_is_served_restarted_stopped_in_order_killed_and_started_again(up):
     """One story with three starts, and a second installation beside the first: a start costs ten seconds of a processor."""
     it = up("--grace", "0.5", empty=True, IMAGE_QUEUES="default,ml", LOG_LEVEL="DEBUG")

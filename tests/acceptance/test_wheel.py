@@ -22,7 +22,7 @@ from tests.acceptance import wheel_environments as environments
 from tests.acceptance import wheel_guides as guides
 from tests.acceptance.wheel_project import Shop
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200), pytest.mark.xdist_group("wheel")]
 
 MAIL, PASSWORD = "ada@example.org", "correct horse"
 

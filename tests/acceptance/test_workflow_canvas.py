@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.xdist_group("canvas"),
     pytest.mark.django_db,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 SLOW = 60.0

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.xdist_group("elsewhere"),
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
 ]
 
 SLOW = 90.0

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.xdist_group("faults"),
     pytest.mark.django_db(transaction=True, serialized_rollback=False),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
 ]
 
 SLOW = 60.0

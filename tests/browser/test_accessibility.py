@@ -16,7 +16,7 @@ from jobroom.jobs.models import Attempt, Job, LogLine, Profile, State
 from jobroom.testing.tasks import made_task
 from tests.browser.conftest import DESKTOP, PHONE
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(580)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(1160)]
 
 AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text()
 RUN = """async (rules) => {

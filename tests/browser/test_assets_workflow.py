@@ -19,7 +19,7 @@ from jobroom.workflows.definitions import registry
 from jobroom.workflows.models import StoredWorkflow
 from tests.browser.conftest import DESKTOP, PHONE
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(800)]
 
 PATIENCE = 180_000
 SHARED = Path(settings.BASE_DIR).parent / "shared" / "data" / "meshes" / "bunny.ply"

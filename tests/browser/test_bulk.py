@@ -15,7 +15,7 @@ from jobroom.schedules import services
 from jobroom.testing.processes import Recorder, Worker, running
 from tests.browser.conftest import DESKTOP, PHONE
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from jobroom.jobs.models import Job, LogLine, State, StoredFile, TaskRule
 from jobroom.testing.tasks import made_task
 from jobroom.workflows.tests.stored import chain, store
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(480)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from jobroom.jobs.models import Job, Preset, State
 from jobroom.testing import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 REFRESHED = """(id) => new Promise((done) => {
     addEventListener("refreshed", () => done(true), { once: true });
     import(document.querySelector('script[src*="main"]').src).then((main) => main.refreshNow(id));

@@ -7,7 +7,7 @@ from jobroom.jobs.models import Job, State
 from jobroom.jobs.tests.events import event, finished, queued, record, started
 from tests.browser.conftest import PHONE
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
 
 @pytest.fixture(autouse=True)

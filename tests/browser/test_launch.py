@@ -11,7 +11,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from tests.browser.conftest import log_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]
 
 
 @pytest.fixture

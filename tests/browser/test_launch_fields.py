@@ -10,7 +10,7 @@ from playwright.sync_api import Error, Page, Route, expect
 
 from tests.browser.conftest import PATIENCE, PHONE
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
 # What is typed into each kind of field, and what must stand there.
 TYPED = {

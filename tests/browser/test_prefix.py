@@ -18,7 +18,7 @@ from tests.browser.conftest import DESKTOP, PORTS, _answers
 
 # The proxy is ended with whatever the browser still asks of it; that is not what is tested.
 unfinished = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240), unfinished]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480), unfinished]
 
 PREFIX = "/room"
 

@@ -14,7 +14,7 @@ from jobroom import redis
 from jobroom.jobs.models import Job, LogLine, State, StoredFile
 from tests.browser.conftest import PHONE
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(480)]
 
 
 @pytest.fixture

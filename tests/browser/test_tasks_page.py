@@ -11,7 +11,7 @@ from jobroom import redis
 from jobroom.testing.tasks import made_task
 from tests.browser.conftest import PHONE
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(480)]
 
 
 def test_one_of_two_hundred_tasks_is_found_on_a_phone_as_one_types(pages):

@@ -21,7 +21,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Process, Recorder, Worker, running
 from tests.browser.conftest import _answers
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 APP = "tests.browser.waiting_app"
 # A page with an open socket looks again by itself now and then; one that does not shows what was pushed, and nothing else.

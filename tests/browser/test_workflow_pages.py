@@ -17,7 +17,7 @@ from jobroom.workflows.workflows import Workflow
 from tests.acceptance import workflow_tasks as tasks
 from tests.browser.conftest import PHONE
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 def eight_nodes():

@@ -11,7 +11,7 @@ from jobroom.jobs.models import Attempt, Job, State
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Beat, Recorder, Worker
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql, pytest.mark.timeout(480)]
 
 COUNT = 20
 

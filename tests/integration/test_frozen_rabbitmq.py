@@ -10,7 +10,7 @@ pytestmark = [
     pytest.mark.rabbitmq,
     pytest.mark.xdist_group("rabbitmq"),
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 

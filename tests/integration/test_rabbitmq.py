@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.rabbitmq,
     pytest.mark.xdist_group("rabbitmq"),
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
 ]
 
 SLOW = 120.0  # at the beginning of a run nine processes warm up beside the broker

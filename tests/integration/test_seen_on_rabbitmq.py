@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.rabbitmq,
     pytest.mark.xdist_group("rabbitmq"),
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(480),
 ]
 
 
