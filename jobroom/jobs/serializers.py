@@ -166,6 +166,7 @@ class JobDetail(JobRow):
     answer_of = serializers.SerializerMethodField()
     parent_id = serializers.SerializerMethodField()
     root_id = serializers.SerializerMethodField()
+    lock = serializers.SerializerMethodField()
     holder = serializers.SerializerMethodField()
     waiting = serializers.SerializerMethodField(
         help_text="Why it has not started, and what is in front; null unless it is queued and was asked for by its id."
@@ -200,6 +201,10 @@ class JobDetail(JobRow):
     def get_root_id(self, job: Job) -> str:
         """Return the first of the jobs that launched each other; empty where there is none, or one may not see it."""
         return self._if_seen(job, job.root_id)
+
+    def get_lock(self, job: Job) -> str:
+        """Return the lock that it waits for; empty where there is none, or one may not see arguments, which its name may hold."""
+        return job.lock if policies.may_see_arguments(self.user, job) else ""
 
     def get_holder(self, job: Job) -> str:
         """Return the job that held its lock; empty where there is none, or one may not see it."""

@@ -93,16 +93,17 @@ def _unserved(job: Job, place: Waiting, reader: Reader) -> Why:
 def _lock(job: Job, place: Waiting, reader: Reader) -> Why:
     path = f"{reverse('jobroom:queues:locks')}#{anchor('lock', job.lock)}"
     made = Why("", "", remedy="Free the lock", path=path)
+    lock = f"the lock {job.lock}" if reader.reads_arguments else "its lock"  # the name may hold an argument
     try:
         holder = locks.holder(job.lock)
     except RedisUnavailable:
         held = _of(job.holder, reader, ", held by") if job.holder else ""
-        return dataclasses.replace(made, text=f"It waits for the lock {job.lock}{held}; Redis does not answer now")
+        return dataclasses.replace(made, text=f"It waits for {lock}{held}; Redis does not answer now")
     if holder is None:
-        free = f"It waits for the lock {job.lock}, which is free: it is its turn at its next try"
+        free = f"It waits for {lock}, which is free: it is its turn at its next try"
         return dataclasses.replace(made, text=free, remedy="", path="")
     since = clock(holder.since)
-    text = f"It waits for the lock {job.lock}, held by {_holder(holder, reader)} since {since}"
+    text = f"It waits for {lock}, held by {_holder(holder, reader)} since {since}"
     return dataclasses.replace(made, text=text, then="It starts by itself when the lock is free")
 
 

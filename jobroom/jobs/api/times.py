@@ -16,8 +16,8 @@ class TimesQuery(serializers.Serializer[Any]):
     """Which span, and of which jobs."""
 
     span = serializers.ChoiceField(choices=list(percentiles.SPANS), default=percentiles.USUAL)
-    task = serializers.CharField(max_length=255, required=False)
-    queue = serializers.CharField(max_length=255, required=False)
+    task = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    queue = serializers.CharField(max_length=255, required=False, allow_blank=True)
 
 
 class SpreadRow(serializers.Serializer[Any]):

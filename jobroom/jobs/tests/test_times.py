@@ -64,6 +64,8 @@ def test_each_person_sees_the_times_of_what_they_may_see(client, staff, ada):
     assert hidden["whole"] == unknown["whole"]
     client.force_login(staff)
     assert client.get("/api/times/").json()["whole"]["duration"]["number"] == 3
+    empty = client.get("/api/times/", {"task": "", "queue": ""})
+    assert empty.json()["whole"]["duration"]["number"] == 3, "as on the page"
 
 
 def test_the_page_says_in_words_and_tables_what_the_charts_show(as_staff):

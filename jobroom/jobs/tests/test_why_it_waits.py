@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.core.management import call_command
 
@@ -11,8 +11,9 @@ from jobroom import redis
 from jobroom.anchors import anchor
 from jobroom.celery import pauses
 from jobroom.jobs import wait_reason_updates
-from jobroom.jobs.models import Job, State
+from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.number_formats import clock
+from jobroom.jobs.serializers import detail_of
 from jobroom.jobs.tests.test_queue_position import queue, worker
 from jobroom.jobs.why_it_waits import why
 from jobroom.live.publish import watched_of
@@ -106,6 +107,19 @@ def test_the_holder_of_a_lock_is_named_to_who_may_see_it(job, boss, owner):
         cache.clear()
     assert "which is free" in why(job, boss).besides, "no worker serves its queue, and that comes first"
     assert why(job, boss).said.startswith("No worker serves the queue default")
+
+
+def test_the_name_of_a_lock_is_shown_to_who_may_read_arguments(job, owner):
+    """It may be made of them."""
+    worker("one", ["default"])
+    TaskRule.objects.create(task="t").see.add(group := Group.objects.create(name="lookers"))
+    (looker := User.objects.create_user("looker")).groups.add(group)
+    Job.objects.filter(pk=job.pk).update(lock="press-of-ada")
+    job.refresh_from_db()
+    with ExclusiveLock("press-of-ada", job="another", task="print"):
+        assert why(job, owner).text.startswith("It waits for the lock press-of-ada, held by ")
+        assert why(job, looker).text.startswith("It waits for its lock, held by ")
+        assert (detail_of(job, owner)["lock"], detail_of(job, looker)["lock"]) == ("press-of-ada", "")
 
 
 def test_pages_that_are_open_hear_of_another_reason_and_of_nothing_else(job, monkeypatch):

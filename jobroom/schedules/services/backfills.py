@@ -70,7 +70,6 @@ def start(
     Raises NotNow, NotSent, WrongArguments with the wrong fields, and TooMany.
     """
     check(row, by=by, at_once=at_once)
-    limits.allow_launch(by, row.task)
     with transaction.atomic():
         PeriodicTask.objects.select_for_update().filter(pk=row.pk).first()
         if (other := Backfill.objects.filter(row=row, state__in=OPEN).first()) is not None:
@@ -80,6 +79,7 @@ def start(
             raise NotNow("There is no run to make in this range.")
         if seen is not None and seen != found.count:
             raise NotNow(f"It would be {found.count} runs by now, and not {seen}: look at the range again.")
+        limits.allow_launch(by, row.task)  # what was refused takes nothing from what the person may launch
         made = Backfill.objects.create(
             row=row, since=asked.since, until=asked.until, which=asked.which, newest_first=newest_first, at_once=at_once,
             by=by.get_username() if by is not None else "",

@@ -319,11 +319,13 @@ class TestSending:
         assert _start(row).total == 7
         assert ScheduledRun.objects.count() == 7
 
-    def test_another_count_than_was_seen_makes_nothing(self):
-        row = _row()
+    def test_another_count_than_was_seen_makes_nothing(self, monkeypatch):
+        row, counted = _row(), []
+        monkeypatch.setattr(backfills.limits, "allow_launch", lambda *_: counted.append(1))
         with pytest.raises(NotNow, match="7 runs by now, and not 6"):
             _start(row, seen=6)
         assert not ScheduledRun.objects.exists()
+        assert not counted, "what is refused takes nothing from what the person may launch"
 
     def test_who_may_not_launch_its_task_makes_none(self, app, sent):
         row = _row()
