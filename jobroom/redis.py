@@ -83,11 +83,11 @@ class _Pauses(ExponentialBackoff):
         return min(LONGEST_PAUSE, super().compute(failures))
 
 
-def connect(**options: Any) -> Client:
-    """Return a new client of `REDIS_URL`; it rides out a restart of the server of about three seconds."""
+def connect(*, url: str = "", **options: Any) -> Client:
+    """Return a new client of `url`, or of `REDIS_URL`; it rides out a restart of the server of about three seconds."""
     retry = _Patience(_Pauses(cap=LONGEST_PAUSE, base=SHORTEST_PAUSE), TRIES)
     defaults: dict[str, Any] = {"decode_responses": True, "retry": retry, "socket_timeout": SOCKET_TIMEOUT}
-    return redis.Redis.from_url(settings.REDIS_URL, **(defaults | options))
+    return redis.Redis.from_url(url or settings.REDIS_URL, **(defaults | options))
 
 
 @functools.lru_cache(maxsize=4)

@@ -88,6 +88,7 @@ OF_OPERATORS = {
     "pause": ["queue", "default", "--reason", "x"],
     "resume": ["queue", "default"],
     "drain": ["no-worker"],
+    "workers": ["no-worker", "restart"],
     "locks": ["--break", "no-lock", "--reason", "x"],
     "queues": ["purge", "default", "--reason", "x", "--yes"],
 }

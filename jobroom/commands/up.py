@@ -11,13 +11,15 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from jobroom import conf, file_permissions
-from jobroom.runner import preparation, status_file
+from jobroom.control_characters import escaped
+from jobroom.runner import preparation, restarts, status_file
 from jobroom.runner.console import Console
 from jobroom.runner.installation import Installation, redis_part
 from jobroom.runner.part import Part
 from jobroom.runner.readiness import Probe
 from jobroom.runner.redis_server import PrivateServer, RedisProblem, private_file
 from jobroom.runner.supervisor import Supervisor
+from jobroom.truncation import shorten
 
 # Seconds after which, again and again, what is still missing is named.
 NOT_YET = 20.0
@@ -83,6 +85,7 @@ class Session:
         self.grace = grace
         self.begun = self.reported = time.monotonic()
         self.welcomed = False
+        self.restarts: restarts.Listener | None = None
         self.probe = Probe(self._probe_address(), self._accepted_host())
 
     def run(self) -> int:
@@ -97,7 +100,9 @@ class Session:
             )
             for part in room.parts():
                 self.supervisor.start(part)
-            return self.supervisor.run(self._each_turn)
+            self.restarts = restarts.Listener(environment["REDIS_URL"])
+            self.restarts.start()
+            return self.supervisor.run(self._each_turn, before_stop=self.restarts.end)
         finally:
             self.probe.close()
             self.supervisor.stop()
@@ -146,6 +151,9 @@ class Session:
             self.console.say(f"the first user is admin, password {password} (also in {self.var / 'admin-password'})")
 
     def _each_turn(self) -> None:
+        if self.restarts is not None:
+            for part, by in self.restarts.turn(self.supervisor.parts):
+                self.console.say(f"{part.name} was killed, as {escaped(shorten(by, 150))} asked for a restart")
         if self.welcomed:
             return
         now = time.monotonic()

@@ -95,8 +95,8 @@ class Supervisor:
                 self.selector.unregister(key.fd)
                 os.close(key.fd)
 
-    def run(self, each_turn: Callable[[], None]) -> int:
-        """Keep all parts running until asked to stop; return the exit status."""
+    def run(self, each_turn: Callable[[], None], before_stop: Callable[[], None] = lambda: None) -> int:
+        """Keep all parts running until asked to stop; return the exit status. `before_stop` ends what needs a part that runs."""
         while not self.asked_to_stop and not self.gave_up:
             self.turn()
             self._watch_reaper()
@@ -105,6 +105,7 @@ class Supervisor:
                     self._watch(part)
             self._show()
             each_turn()
+        before_stop()
         self.stop()
         return 1 if self.gave_up else 0
 

@@ -22,4 +22,6 @@ def act(name: str, action: str, argument: str = "", *, by: str, reason: str = ""
         return silent.hand_over(name, argument.strip(), by=by, reason=reason)
     if action == "give_back":
         return silent.give_back(name, by=by, reason=reason)
+    if action == "restart":
+        return silent.restart(name, by=by, reason=reason)
     return remote_control.give(name, action, argument, by=by, reason=reason)

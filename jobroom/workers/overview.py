@@ -16,6 +16,7 @@ from jobroom.events import heartbeat
 from jobroom.events.heartbeat import Worker
 from jobroom.jobs.models import Job, State
 from jobroom.resources import declared
+from jobroom.runner import restarts
 from jobroom.workers.rescue import living_and_gone
 
 # Waiting jobs that are looked at.
@@ -81,6 +82,7 @@ class WorkerRow:
     instance: str = ""
     running: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # job, task, began
     paused: list[str] = dataclasses.field(default_factory=list)  # queues that it does not consume, as they are paused
+    supervised: bool = False  # it hangs, and a supervisor of ours can start it again
     predecessor: str = ""  # what happened to the process before this one, in a sentence
 
     @property
@@ -180,6 +182,7 @@ def _worker(worker: Worker, alive: bool, now: datetime, note: dict[str, Any] | N
         started=at(worker.started),
         seen=now - timedelta(seconds=worker.silent),
         silent=worker.silent,
+        supervised=state in {"silent", "stuck"} and restarts.supervisor_of(worker.host, worker.pid) is not None,
         resources=[_resource(said, alive, at) for said in worker.resources],
         predecessor=_predecessor(note) if note and alive and note["pid"] != worker.pid else "",
     )

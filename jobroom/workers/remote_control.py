@@ -22,6 +22,8 @@ PATIENCE, SHOWN = 4.0, 3600.0
 # Most processes by which a pool is changed at once.
 MOST = 64
 
+NEEDS = "Giving commands to workers needs the permission “Can change queues, messages, pauses, workers and locks”."
+
 WORDS = {
     "quiet": "take no more jobs",
     "loud": "take jobs again",

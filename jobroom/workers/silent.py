@@ -7,6 +7,7 @@ does not wait. A worker that was only slow and comes back goes on with what it r
 from jobroom import redis
 from jobroom.events import consumer, heartbeat
 from jobroom.events.heartbeat import Worker
+from jobroom.runner import restarts
 from jobroom.signals import acted
 from jobroom.workers import broker, remote_control
 from jobroom.workers.conf import settings
@@ -16,6 +17,7 @@ from jobroom.workers.rescue import BEHIND, Round, living_and_gone
 WORDS = {
     "hand_over": "hand its queues over to {}",
     "give_back": "give back what it holds",
+    "restart": "start again",
 }
 
 
@@ -55,6 +57,36 @@ def give_back(name: str, *, by: str, reason: str = "") -> str:
     said = f"{name} is forgotten: {_jobs(numbers[0])} went back into the queue{f', {_jobs(numbers[1])} lost' if numbers[1] else ''}."
     acted.send(sender=Worker, who=by, action="gave back", kind="worker", target=name, reason=reason, outcome=said)
     return said
+
+
+def restart(name: str, *, by: str, reason: str = "") -> str:
+    """Let `manage.py up` kill a worker of its own that hangs, which it starts again; give back what it held at once.
+
+    Return what happened in a sentence. Raises NoSuchWorker, and WrongCommand with what to do where no supervisor of ours runs it.
+    """
+    hung = [one for one in heartbeat.workers() if one.name == name and (one.stuck or not one.alive)]
+    if not hung:
+        raise NoSuchWorker(f"There is no worker called “{name}” that hangs: it may be back by now.")
+    worker = max(hung, key=lambda one: one.started)
+    supervisor = restarts.supervisor_of(worker.host, worker.pid)
+    if supervisor is None:
+        raise WrongCommand(
+            f"No `manage.py up` runs it, so it cannot be restarted from here. Run `kill -9 {worker.pid}` on {worker.host}: what "
+            "started it (systemd, a container) starts it again. Its queues and messages can be handed over and given back here."
+        )
+    try:
+        problem = restarts.ask(supervisor, worker.pid, by=by, seconds=remote_control.PATIENCE)
+    except restarts.NoAnswer as error:
+        problem = str(error)
+    done = f"{name} (process {worker.pid}) was killed; it is started again."
+    said = f"{name} was not restarted: {problem}" if problem else done
+    acted.send(sender=Worker, who=by, action="restarted", kind="worker", target=name, reason=reason, outcome=said)
+    if problem:
+        raise WrongCommand(said)
+    try:
+        return said if worker.alive else f"{said} {give_back(name, by=by, reason=reason)}"
+    except (NoSuchWorker, WrongCommand) as error:
+        return f"{said} {error}"  # the next round of rescue gives back
 
 
 def _jobs(number: int) -> str:

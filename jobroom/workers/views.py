@@ -23,8 +23,6 @@ from jobroom.workers import acts, doctor, health, probes, remote_control
 from jobroom.workers.exceptions import WorkerError
 from jobroom.workers.overview import overview
 
-NEEDS = "Giving commands to workers needs the permission “Can change queues, messages, pauses, workers and locks”."
-
 
 @require_safe
 @never_cache
@@ -101,7 +99,7 @@ def workers(request: HttpRequest) -> HttpResponse:
 def control(request: HttpRequest) -> HttpResponse:
     """Order a worker to be quiet, to stop, to grow or shrink, or which queues to consume; or replace a silent one."""
     if not remote_control.may_operate(cast("User", request.user)):
-        raise PermissionDenied(NEEDS)
+        raise PermissionDenied(remote_control.NEEDS)
     said = {name: plain(request.POST.get(name, ""))[:500] for name in ("worker", "action", "argument", "reason")}
     by = request.user.get_username()
     try:
@@ -120,7 +118,7 @@ def control(request: HttpRequest) -> HttpResponse:
 def stack(request: HttpRequest, job_id: str) -> HttpResponse:
     """Show where in its code a running job is now."""
     if not remote_control.may_operate(cast("User", request.user)):
-        raise PermissionDenied(NEEDS)
+        raise PermissionDenied(remote_control.NEEDS)
     job = get_object_or_404(Job.objects.visible_to(cast("User", request.user)), pk=job_id.replace("\x00", ""))
     context = {"job": job, "rendered_at": timezone.now()}
     try:

@@ -201,6 +201,8 @@ def what_is_killed_comes_back(it):
     wait_until(lambda: [pid for pid in it.main("worker", "default") if pid != worker], 60)
     assert "default was killed by signal 9" in it.log
 
+    a_worker_that_hangs_is_killed_on_request(it)
+
     address = it.redis_url()
     with redis.Redis.from_url(address) as client:
         client.config_set("appendfsync", "always")  # otherwise the log is on disk after a second at the latest
@@ -217,6 +219,20 @@ def what_is_killed_comes_back(it):
 
     assert wait_until(values, 60) == ["yes", "words"]
     wait_until(lambda: ready_again(it), 120, f"ready again\n{it.log}")
+
+
+def a_worker_that_hangs_is_killed_on_request(it):
+    """By its supervisor, as it hears nothing itself."""
+    [worker] = it.main("worker", "ml")
+    os.kill(worker, signal.SIGSTOP)
+    code = (
+        "from jobroom.events import heartbeat; from jobroom.testing import wait_until; from jobroom.workers import acts; "
+        f"name = wait_until(lambda: next((w.name for w in heartbeat.workers() if w.pid == {worker} and not w.alive), None), 50); "
+        "print(acts.act(name, 'restart', by='grace', reason='it hangs'))"
+    )
+    assert f"(process {worker}) was killed; it is started again. ml@" in it.shell(code)
+    assert "ml was killed, as grace asked for a restart" in it.log
+    wait_until(lambda: [pid for pid in it.main("worker", "ml") if pid != worker], 60, it.log)
 
 
 def a_job_that_may_run_twice(it):

@@ -29,10 +29,7 @@ class Command(BaseCommand):
         """Drain; exit with 1 when a worker is not empty in time, with its jobs named."""
         by = terminal.person(options["user"])
         if by is not None and not remote_control.may_operate(by):
-            terminal.refuse(
-                "Giving commands to workers needs the permission “Can change queues, messages, pauses, workers and locks”.",
-                1,
-            )
+            terminal.refuse(remote_control.NEEDS, 1)
         who = by.get_username() if by is not None else f"{getpass.getuser()} (command line)"
         try:
             self._do(options, who)

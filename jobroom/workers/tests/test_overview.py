@@ -2,12 +2,16 @@
 
 import json
 import re
+import threading
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from jobroom import redis
 from jobroom.resources import declared, resource
+from jobroom.runner import restarts
+from jobroom.testing import wait_until
 from jobroom.workers import rescue
 from jobroom.workers.overview import overview
 from jobroom.workers.tests.engine import worker
@@ -167,3 +171,63 @@ def test_the_command_without_redis_fails(settings):
     with pytest.raises(CommandError, match="Redis does not answer") as error:
         call_command("workers")
     assert error.value.returncode == 1
+
+
+class Part:
+    """A part of a supervisor, with a process that is never started."""
+
+    def __init__(self, pid, *argv):
+        self.name, self.argv, self.process = "ml", list(argv), SimpleNamespace(pid=pid)
+
+
+@pytest.fixture
+def supervisor(monkeypatch):
+    """A supervisor with a thread of its own and one worker; what it kills is in `killed`."""
+    listener, killed, ended = restarts.Listener(""), [], threading.Event()
+    monkeypatch.setattr(restarts, "sweep", killed.append)
+    parts = [Part(41, "celery", "worker"), Part(42, "django", "record")]
+
+    def loop():
+        while not ended.wait(0.01):
+            listener.turn(parts)
+
+    turning = threading.Thread(target=loop)
+    listener.turn(parts)
+    listener.start(), turning.start()
+    listener.killed = killed
+    yield listener
+    ended.set(), listener.end()
+    turning.join(), listener.join()
+
+
+def test_a_worker_that_hangs_is_killed_by_its_supervisor(staff, supervisor):
+    host = supervisor.supervisor.rpartition(":")[0]
+    worker("ml@a/41", silent=60, host=host, pid=41)
+    wait_until(lambda: restarts.supervisor_of(host, 41), 30)
+    assert "Kill it and start it again" in page(staff)[1]
+    answer = staff.post(
+        "/api/workers/control/", {"worker": "ml@a", "action": "restart", "reason": "it hangs"}, "application/json"
+    )
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["detail"].startswith("ml@a (process 41) was killed; it is started again. ml@a is forgotten")
+    assert supervisor.killed == [41]
+    assert restarts.ask(supervisor.supervisor, 42, by="x", seconds=20).startswith(
+        "It runs no worker with the process id 42"
+    )
+
+
+def test_a_worker_of_someone_else_is_named_with_what_ends_it(staff):
+    worker("ml@a/41", silent=60, host="far", pid=41)
+    assert "Kill it and start it again" not in page(staff)[1]
+    assert "<code>kill -9 41</code> on far" in page(staff)[1]
+    with pytest.raises(CommandError, match="Run `kill -9 41` on far"):
+        call_command("workers", "ml@a", "restart")
+    worker("alive@a/43", host="far", pid=43)
+    with pytest.raises(CommandError, match="no worker called “alive@a” that hangs"):
+        call_command("workers", "alive@a", "restart")
+
+
+def test_an_old_entry_of_a_supervisor_counts_no_more(monkeypatch):
+    redis.client().hset(redis.key("supervisors"), "far:1", json.dumps({"at": redis.now() - 60, "workers": [41]}))
+    assert restarts.supervisor_of("far", 41) is None
+    assert not redis.client().exists(redis.key("supervisors"))
