@@ -7,6 +7,7 @@ job stand the earlier ones of its own person, and of each other person as many a
 import dataclasses
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from jobroom import redis
@@ -17,6 +18,8 @@ from jobroom.lua_scripts import source
 
 # So many people are looked at, and so far into the line of each: to find a job among more would hold Redis up.
 PEOPLE, DEEP = 200, 50_000
+# Messages that one command reads.
+AT_ONCE = 20
 
 NEXT_UP = source("jobroom.celery", "next_up")
 
@@ -36,7 +39,7 @@ class Turn:
 
 
 def turn_of(job: str, queue: str = "") -> Turn | None:
-    """Return the turn of a job, None for one that waits for none; four questions to Redis, and its errors.
+    """Return the turn of a job, None for one that waits for none; a few questions to Redis, and its errors.
 
     On a fair queue, which `queue` names, also of one that lies in the list still, where no worker has looked at it yet.
     """
@@ -65,9 +68,23 @@ def _lines(name: str, job: str) -> list[tuple[str, int | None, int]]:
 
 
 def _listed(queue: str) -> list[tuple[str, str]]:
-    """Return job and person of the messages that a worker would look at next, the first first."""
-    texts: Any = redis.client().lrange(queue, -task_limits.AHEAD, -1)
-    return [found for text in reversed(texts) if (found := _job_and_person(text))]
+    """Return job and person of the messages that a worker would look at next, the first first: as many, and as many bytes."""
+    found, read = [], 0
+    for text in _from_the_next(queue):
+        found.append(_job_and_person(text))
+        read += len(text)
+        if read >= task_limits.AHEAD_BYTES:
+            break
+    return list(filter(None, found))
+
+
+def _from_the_next(queue: str) -> Iterator[str]:
+    """Yield the messages in the order in which they are taken, few at a time: each may be as large as a message may be."""
+    for first in range(0, task_limits.AHEAD, AT_ONCE):
+        texts: Any = redis.client().lrange(queue, -first - AT_ONCE, -first - 1)
+        yield from reversed(texts)
+        if len(texts) < AT_ONCE:
+            return
 
 
 def _job_and_person(text: str) -> tuple[str, str] | None:

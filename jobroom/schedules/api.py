@@ -143,10 +143,13 @@ class ScheduleView(ApiView):
         )
         return _answer(request, schedule_id)
 
-    @extend_schema(operation_id="delete_schedule", responses={204: None, **problems(400, 401, 404)})
+    @extend_schema(
+        operation_id="delete_schedule", parameters=[IF_MATCH], responses={204: None, **problems(400, 401, 404, 412)}
+    )
     def delete(self, request: Request, schedule_id: int) -> Response:
-        """Delete a schedule; its jobs stay in the history."""
+        """Delete a schedule, with `If-Match` only as it was read; its jobs stay in the history."""
         row = seen_by(request, schedule_id)
+        check(request, version_of(row, changes.VERSIONED), what="The schedule")
         if reason := policies.why_not_delete(row):
             raise ValidationError({"schedule": [reason]})
         row.delete()

@@ -123,10 +123,15 @@ class CalendarView(ApiView):
         refusing(lambda: calendars.change(found, by=person(request), given=given, check_version=matched))
         return _answer(_found(calendar_id))
 
-    @extend_schema(operation_id="delete_calendar", responses={204: None, **problems(400, 401, 403, 404)})
+    @extend_schema(
+        operation_id="delete_calendar",
+        parameters=[IF_MATCH],
+        responses={204: None, **problems(400, 401, 403, 404, 412)},
+    )
     def delete(self, request: Request, calendar_id: int) -> Response:
-        """Delete a calendar that no schedule follows."""
+        """Delete a calendar that no schedule follows; with `If-Match` only as it was read."""
         _may_change(request)
         found = _found(calendar_id)
-        refusing(lambda: calendars.delete(found, by=person(request)))
+        matched = partial(check, request, what="The calendar")
+        refusing(lambda: calendars.delete(found, by=person(request), check_version=matched))
         return Response(status=204)

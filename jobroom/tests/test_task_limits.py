@@ -223,7 +223,7 @@ def test_a_turn_says_whose_is_before_and_a_job_can_be_let_be_next():
         assert next_ones() == ["d"]
 
 
-def test_the_turn_of_what_lies_in_the_list_of_a_fair_queue_is_known_before_a_worker_looks_at_it():
+def test_the_turn_of_what_lies_in_the_list_of_a_fair_queue_is_known_before_a_worker_looks_at_it(monkeypatch):
     client, fair = redis.client(), {"queue": "fair"}
     assert starts(Message("demo.echo", "first", person="ada", **fair))
     for job, person in (("a1", "ada"), ("a2", "ada"), ("b1", "bob"), ("c1", "cy")):
@@ -234,6 +234,11 @@ def test_the_turn_of_what_lies_in_the_list_of_a_fair_queue_is_known_before_a_wor
     assert turn_order.turn_of("a2", "fair").others == {"bob": 1, "cy": 1}
     assert turn_order.turn_of("c1", "default") is None
     assert client.llen("fair") == 5, "to look changes nothing"
+    monkeypatch.setattr(turn_order, "AT_ONCE", 2)
+    assert turn_order.turn_of("c1", "fair").before == 2
+    monkeypatch.setattr(task_limits, "AHEAD_BYTES", 1)
+    assert turn_order.turn_of("c1", "fair") is None, "only what fits is looked at"
+    monkeypatch.undo()
     assert turn_order.let_be_next("c1", "fair") == "queue:fair"
     assert turn_order.turn_of("c1", "fair") is None, "it has the place that was free"
     assert [turn_order.turn_of(job, "fair").before for job in ("a1", "b1")] == [0, 1]

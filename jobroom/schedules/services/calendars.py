@@ -95,10 +95,13 @@ def change(
     return said
 
 
-def delete(calendar: Calendar, *, by: User | None) -> None:
-    """Delete a calendar; raise NotNow while schedules name it."""
+def delete(
+    calendar: Calendar, *, by: User | None, check_version: Callable[[str], None] = lambda version: None
+) -> None:
+    """Delete a calendar; raise NotNow while schedules name it. `check_version` as for `change`."""
     with transaction.atomic():
-        Calendar.objects.select_for_update().filter(pk=calendar.pk).first()
+        stored = Calendar.objects.select_for_update().filter(pk=calendar.pk).first()
+        check_version(version(stored))
         used = users_of(calendar.name)
         if used:
             many = f"{len(used)} schedules follow it" if len(used) > 1 else "1 schedule follows it"
