@@ -18,7 +18,7 @@ NONE = "22222222-bbbb-4bbb-8bbb-222222222222"
 # Anyone who has a shell acts as the machine, which sees and may everything. Without `--as` these can do nothing else.
 OF_THE_MACHINE = {
     "audit", "check_waiting", "deadletters", "doctor", "health", "jobroom", "jobs", "lint", "load_vocabulary", "purge_answers", "record", "show",
-    "tasks", "test", "test_spam_detector", "train_spam_detector", "up", "workers",
+    "tasks", "test", "test_spam_detector", "train_spam_detector", "up",
 }  # fmt: skip
 # Who is let in; the second are refused, as they see it; to all others it does not exist.
 NONE_OF_THEM: frozenset[str] = frozenset()

@@ -95,9 +95,7 @@ def change(
     return said
 
 
-def delete(
-    calendar: Calendar, *, by: User | None, check_version: Callable[[str], None] = lambda version: None
-) -> None:
+def delete(calendar: Calendar, *, by: User | None, check_version: Callable[[str], None] = lambda version: None) -> None:
     """Delete a calendar; raise NotNow while schedules name it. `check_version` as for `change`."""
     with transaction.atomic():
         stored = Calendar.objects.select_for_update().filter(pk=calendar.pk).first()
