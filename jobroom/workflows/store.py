@@ -147,6 +147,8 @@ def ended(workflow_id: str, event: dict[str, Any]) -> None:
     fields: dict[str, Any] = {"state": state, "finished_at": datetime.fromtimestamp(float(event["at"]), UTC)}
     if state == State.SUCCESS:
         fields["result"] = result_of_text(event.get("result"))
+        # That it took too long was written before the engine heard of it, and its last node was quicker.
+        fields["error"] = ""
     # Of an earlier life, if it has been resumed since: that is over.
     stored = StoredWorkflow.objects.filter(pk=workflow_id, epoch=int(event.get("epoch") or 0))
     stored.exclude(state__in=FINISHED).update(**fields)

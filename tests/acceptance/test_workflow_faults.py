@@ -12,6 +12,7 @@ from jobroom.jobs.models import Job
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.workflows import services
+from jobroom.workflows.engine import keys
 from jobroom.workflows.models import FINISHED, State, StoredWorkflow
 from jobroom.workflows.workflows import Workflow
 from tests.acceptance import workflow_tasks as tasks
@@ -114,12 +115,13 @@ def test_a_time_limit_is_known_while_the_only_node_goes_on(room, tmp_path):
         workflow.apply_async()
 
         def given_up(pk=workflow.id):
-            return StoredWorkflow.objects.get(pk=pk).error
+            return redis.client().hget(keys.workflow(pk), "error")
 
         wait_until(given_up, SLOW, "it is given up although its only node goes on")
         assert time.monotonic() - began >= limit
         go.touch()
-        assert ended(workflow).state == State.ERROR
+        stored = ended(workflow)
+        assert (stored.state, stored.error) == (State.ERROR, "The workflow was processed for too long.")
 
 
 def test_of_many_queued_nodes_none_starts_after_the_answer_to_a_cancel(room):
