@@ -14,7 +14,8 @@ A *group* is what counts together: `<limit>` or `<limit>:<key>` of a task, `queu
     turn:<group>:holders      sorted set: job → since when it has a place
     turn:<group>:people       sorted set: person → the number of their last turn; of those who wait
     turn:<group>:of:<person>  list of their jobs that wait
-    turn:<group>:gone         set, for a day: jobs that lost their place otherwise than by their run; they may lie in the list still
+    turn:<group>:gone         sorted set, for a day, the last thousand: jobs that lost their place otherwise than by
+                              their run → when; they may lie in the list still
     turn:<group>:info         hash: most, what it is (task, key), number of the last turn, time of the next start (rate)
 
 A place is given back by the end of the run, by the recorder for jobs that ended otherwise, and by the recorder's rounds for
@@ -37,7 +38,7 @@ from jobroom import redis, safe_text
 from jobroom.celery import batches, debounced, delayed
 from jobroom.conf import settings
 from jobroom.current_task import get_current_task
-from jobroom.events import heartbeat
+from jobroom.events import cancellation, heartbeat
 from jobroom.locks.batch import Batch, batch_of
 from jobroom.locks.debounce import debounce_of
 from jobroom.locks.limit import Limited, limit_of
@@ -102,10 +103,10 @@ def hold_back(message: Any, app: Any) -> bool:
     queue = str((message.delivery_info or {}).get("routing_key") or "")
     if task is None or not (is_limited(task, queue) or is_gathered(task)):
         return False
-    if headers.get("id") in state.revoked:  # Celery refuses it in a moment: it takes no one's turn
-        return False
     due = delayed.due_at(headers.get("eta"), app)
     try:
+        if headers.get("id") in state.revoked and not cancellation.is_wanted(headers["id"]):
+            return False  # Celery refuses it in a moment: it takes no one's turn
         if due is not None and due > time.time():
             # Until its time it takes no place.
             delayed.keep_text(headers["id"], due + settings.SENT_BEFORE, _text(message))

@@ -83,7 +83,7 @@ class Session:
         self.host = host
         self.port = port
         self.grace = grace
-        self.begun = self.reported = time.monotonic()
+        self.started = self.reported = time.monotonic()
         self.welcomed = False
         self.restarts: restarts.Listener | None = None
         self.probe = Probe(self._probe_address(), self._accepted_host())
@@ -159,11 +159,11 @@ class Session:
         now = time.monotonic()
         if self.probe.turn():
             self.welcomed = True
-            self._welcome(now - self.begun)
+            self._welcome(now - self.started)
         elif now - self.reported > NOT_YET:
             self.reported = now
             self.console.say(
-                f"not ready after {now - self.begun:.0f} s; still missing: {', '.join(self.probe.missing)}"
+                f"not ready after {now - self.started:.0f} s; still missing: {', '.join(self.probe.missing)}"
             )
 
     def _welcome(self, seconds: float) -> None:

@@ -9,13 +9,10 @@ from celery import current_app
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from jobroom import housekeeping_loops, safe_text
 from jobroom.arguments import Parameter, Schema, WrongArguments, schema_of
 from jobroom.jobs.models import Job, StoredFile
 from jobroom.users import User
-
-# Names of rows and files, by who may see them, the file's kind or the row's model, and the id.
-Names = dict[tuple[Any, Any, str], str]
-
 
 _LABEL = 120
 _WORD = 40
@@ -56,26 +53,37 @@ def of_recorded(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> st
     return label(*(_changed(schema, args, kwargs) if schema else (args, kwargs)))
 
 
-def with_names(job: Job, owner: User, called: Names) -> str:
-    """Return the label of a recorded job with names for the rows and files that its owner may see.
+def with_names(jobs: Sequence[Job], owner: User) -> dict[str, str]:
+    """Return, by id, the labels of recorded jobs with names for the rows and files that their owner may see; one query for each model.
 
     Args:
-        job: its arguments have their secrets hidden.
-        owner: may read the label, as may all who may read the arguments; so others' rows are not named.
-        called: what was found for other jobs, by owner, argument's kind or model, and id.
+        jobs: their arguments have their secrets hidden.
+        owner: may read the labels, as may all who may read the arguments; so others' rows are not named.
 
     """
-    schema = _schema_of(job.task)
-    if schema is None:
-        return job.label
-    ids = _ids(schema)
-    rest, named = _changed(schema, job.args, job.kwargs)
-    for name in ids.keys() & named.keys():
-        key = (owner.pk, ids[name].model or "file", str(named[name]))
-        if key not in called:
-            called[key] = _visible_name(ids[name], named[name], owner)
-        named[name] = called[key] or named[name]
-    return label(rest, named)
+    schemas = {task: schema for task in {job.task for job in jobs} if (schema := _schema_of(task)) is not None}
+    parts = {job.pk: _changed(schemas[job.task], job.args, job.kwargs) for job in jobs if job.task in schemas}
+    ids = {task: _ids(schema) for task, schema in schemas.items()}
+    wanted: dict[Any, tuple[Parameter, list[Any]]] = {}
+    for job in jobs:
+        for name, parameter in ids.get(job.task, {}).items():
+            if parts[job.pk][1].get(name):
+                wanted.setdefault(_kind(parameter), (parameter, []))[1].append(parts[job.pk][1][name])
+    called: dict[Any, dict[str, str]] = {}
+    for kind, (parameter, values) in wanted.items():
+        with housekeeping_loops.isolated("naming arguments", f"{kind} for {owner.get_username()}"):
+            called[kind] = _visible_names(parameter, values, owner)
+    for job in jobs:
+        for name, parameter in ids.get(job.task, {}).items():
+            named = parts[job.pk][1]
+            if named.get(name):
+                found = called.get(_kind(parameter), {})
+                named[name] = found.get(_key(_rows(parameter), named[name])) or named[name]
+    return {pk: label(rest, named) for pk, (rest, named) in parts.items()}
+
+
+def _kind(parameter: Parameter) -> Any:
+    return parameter.model or "file"
 
 
 def has_ids(task: str) -> bool:
@@ -126,12 +134,35 @@ def names_of(schema: Schema, arguments: Sequence[tuple[str, Any]], user: User) -
 
 
 def _visible_name(parameter: Parameter, value: Any, user: User) -> str:
-    if parameter.kind == "file":
-        return str(_first(StoredFile.objects.visible_to(user), value, "name") or "")
-    rows = parameter.model._default_manager.all() if parameter.model is not None else None
+    return next(iter(_visible_names(parameter, [value], user).values()), "")
+
+
+def _visible_names(parameter: Parameter, values: Sequence[Any], user: User) -> dict[str, str]:
+    """Return what rows or files are called that `user` may see, by their ids as text; with one query, unless one is no id."""
+    rows = _rows(parameter)
     visible_to = getattr(rows, "visible_to", None)
-    row = _first(visible_to(user), value) if visible_to is not None else None
-    return str(row) if row is not None else ""
+    if visible_to is None:
+        return {}
+    visible = visible_to(user)
+    try:
+        found = list(visible.filter(pk__in=list({_key(rows, value): value for value in values}.values())))
+    except (ValueError, TypeError, OverflowError, ValidationError):
+        found = [row for value in values if (row := _first(visible, value)) is not None]
+    return {str(row.pk): row.name if parameter.kind == "file" else safe_text.text_of(row) for row in found}
+
+
+def _rows(parameter: Parameter) -> QuerySet[Any] | None:
+    if parameter.kind == "file":
+        return StoredFile.objects.all()
+    return parameter.model._default_manager.all() if parameter.model is not None else None
+
+
+def _key(rows: QuerySet[Any] | None, value: Any) -> str:
+    """Return an id as the text of the row's own; other values as their text."""
+    try:
+        return str(rows.model._meta.pk.to_python(value) if rows is not None else value)
+    except (ValidationError, ValueError, TypeError, OverflowError):
+        return str(value)
 
 
 def _named(parameter: Parameter, value: Any) -> Any:

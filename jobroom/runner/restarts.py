@@ -11,6 +11,7 @@ import os
 import queue
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from jobroom import redis
 from jobroom.runner.part import Part
 from jobroom.runner.shutdown import sweep
 
-# Seconds between two entries in the hash, after which an entry is old, and that a request and its answer are kept.
+# Seconds that one look for a request takes, after which an entry in the hash is old, and that a request and its answer are kept.
 INTERVAL, OLD, KEPT = 0.5, 10.0, 60
 # Seconds that the supervisor's loop, which turns ten times a second, is waited for.
 IN_LOOP = 3.0
@@ -57,6 +58,7 @@ class Listener(threading.Thread):
         self.client = redis.connect(url=url)
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self.workers: dict[int, str] = {}  # by process id
+        self.said: tuple[list[int] | None, float] = None, 0.0  # what was said last, and when
         self.stopped = threading.Event()
 
     def turn(self, parts: Iterable[Part]) -> list[tuple[Part, str]]:
@@ -81,8 +83,7 @@ class Listener(threading.Thread):
         """Take requests until it is to end; while Redis is away there are none."""
         while not self.stopped.is_set():
             try:
-                entry = {"at": redis.now(self.client), "workers": sorted(self.workers)}
-                self.client.hset(_key(), self.supervisor, json.dumps(entry))
+                self._say()
                 found: Any = self.client.blpop([_requests(self.supervisor)], timeout=INTERVAL)
                 if found is not None:
                     self._take(json.loads(found[1]))
@@ -90,6 +91,15 @@ class Listener(threading.Thread):
                 self.stopped.wait(INTERVAL)
         with suppress(redis.Error, OSError):
             self.client.hdel(_key(), self.supervisor)
+
+    def _say(self) -> None:
+        """Say which workers run, where that has changed or was said a while ago."""
+        workers = sorted(self.workers)
+        before, at = self.said
+        if workers == before and time.monotonic() < at + OLD / 4:
+            return
+        self.client.hset(_key(), self.supervisor, json.dumps({"at": redis.now(self.client), "workers": workers}))
+        self.said = workers, time.monotonic()
 
     def _take(self, said: dict[str, Any]) -> None:
         request = Request(int(said["pid"]), str(said["by"]))

@@ -70,3 +70,13 @@ def test_a_page_belongs_to_the_nearest_entry(path, current):
     found = menu.groups(STAFF, path)
     assert [link.label for group in found for link in group.links if link.current] == current
     assert [group.current for group in found] == [any(link.current for link in group.links) for group in found]
+
+
+def test_addresses_follow_the_language_where_a_project_has_it_in_them(monkeypatch):
+    """As `i18n_patterns` does; each address is looked up once."""
+    asked = []
+    monkeypatch.setattr(menu, "reverse", lambda name, urlconf: asked.append(name) or f"/{spoken}/{name}/")
+    monkeypatch.setattr(menu, "get_language", lambda: spoken)
+    for spoken in ("de", "fr", "de"):
+        assert menu._addresses("scratch:menu") == (f"/{spoken}/scratch:menu/",)
+    assert len(asked) == 2

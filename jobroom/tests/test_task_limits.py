@@ -10,6 +10,7 @@ from celery.worker import state
 from jobroom import redis
 from jobroom.celery import delayed, task_limits, turn_order
 from jobroom.checks import limits_of_tasks
+from jobroom.events import cancellation
 from jobroom.locks.limit import Limit, limit_of
 from jobroom.testing.tasks import made_task
 
@@ -186,6 +187,22 @@ def test_places_are_taken_in_the_order_in_which_they_were_given_though_a_cancell
     assert redis.client().rpop("fair")
     assert starts(Message("demo.echo", "b", person="bob", queue="fair")), "Celery refuses it: it takes no turn"
     assert taken() == "mine"
+    monkeypatch.setattr(cancellation, "is_wanted", lambda job: job == "b")
+    assert not starts(Message("demo.echo", "b", person="bob", queue="fair")), (
+        "it is wanted again, and waits as others do"
+    )
+
+
+def test_few_of_those_who_lost_their_place_are_remembered():
+    """The recorder may give back a place sooner than the end of the run does: that is no reason to remember each for ever."""
+    with made_task(nothing, name="scratch.limited", limit=2000):
+        for number in range(1100):
+            starts(Message("scratch.limited", f"j{number}"))
+        task_limits.release([f"j{number}" for number in range(1100)])
+    gone = redis.key("turn", "scratch.limited") + ":gone"
+    assert redis.client().zcard(gone) == 1000
+    assert redis.client().zscore(gone, "j1099")
+    assert redis.client().ttl(gone) > 0
 
 
 def test_while_redis_is_away_jobs_start(settings):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.apps import apps
 from django.conf import settings
 from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
+from django.utils.translation import get_language
 
 if TYPE_CHECKING:
     # Apps name their entries before there are models.
@@ -93,12 +94,12 @@ def _entries() -> list[Entry]:
 
 def _addresses(name: str) -> tuple[str, ...]:
     """Return the address of that name, or nothing where the project does not serve that page."""
-    return _looked_up(name, get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
+    return _looked_up(name, get_urlconf() or settings.ROOT_URLCONF, get_script_prefix(), get_language())
 
 
 @functools.lru_cache(maxsize=1024)
-def _looked_up(name: str, urlconf: str, prefix: str) -> tuple[str, ...]:
-    """Look an address up once: every page shows all of them. `prefix` is what `reverse` puts before it."""
+def _looked_up(name: str, urlconf: str, prefix: str, language: str | None) -> tuple[str, ...]:
+    """Look an address up once: every page shows all of them. `prefix` and, in `i18n_patterns`, `language` are parts of it."""
     try:
         return (reverse(name, urlconf=urlconf),)
     except NoReverseMatch:

@@ -12,7 +12,7 @@ if redis.call('ZSCORE', base .. ':holders', job) then
   if list ~= '' then look_ahead() fill(P, group, most, now, tonumber(ARGV[10])) end
   return 1
 end
-redis.call('SREM', base .. ':gone', job)
+redis.call('ZREM', base .. ':gone', job)
 redis.call('SADD', P .. 'turns', group)
 redis.call('HSET', base .. ':info', 'most', most, 'task', ARGV[12], 'key', ARGV[13], 'rate', ARGV[14])
 redis.call('EXPIRE', base .. ':info', 2592000)

@@ -12,7 +12,7 @@ local function put(base, list, picked)
     local raw = redis.call('RPOP', list)
     if not raw then break end
     local id = id_of(raw)
-    if not id or not (redis.call('ZSCORE', base .. ':holders', id) or redis.call('SISMEMBER', base .. ':gone', id) == 1) then
+    if not id or not (redis.call('ZSCORE', base .. ':holders', id) or redis.call('ZSCORE', base .. ':gone', id)) then
       redis.call('RPUSH', list, raw)
       break
     end

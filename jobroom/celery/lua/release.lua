@@ -11,7 +11,8 @@ for at = 5, #ARGV do
       local base = P .. 'turn:' .. group
       redis.call('ZREM', base .. ':holders', ARGV[at])
       if ARGV[4] == '1' then
-        redis.call('SADD', base .. ':gone', ARGV[at])
+        redis.call('ZADD', base .. ':gone', now, ARGV[at])
+        redis.call('ZREMRANGEBYRANK', base .. ':gone', 0, -1001)
         redis.call('EXPIRE', base .. ':gone', 86400)
       end
       fill(P, group, tonumber(redis.call('HGET', base .. ':info', 'most') or '1'), now, tonumber(ARGV[3]))

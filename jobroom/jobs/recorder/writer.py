@@ -129,12 +129,14 @@ def _name_arguments(lives: Iterable[Life]) -> None:
     """
     jobs = [life.job for life in lives if life.labelled and life.job.owner_id and labels.has_ids(life.job.task)]
     owners = User.objects.in_bulk({job.owner_id for job in jobs}) if jobs else {}
-    called: labels.Names = {}
-    for job in jobs:
-        with housekeeping_loops.isolated("naming arguments", f"job {job.pk}"):
-            text = labels.with_names(job, owners[job.owner_id], called)
-            if text != job.label and Job.objects.filter(pk=job.pk, label=job.label).update(label=text):
-                job.label = text
+    for owner in owners.values():
+        with housekeeping_loops.isolated("naming arguments", f"jobs of {owner.get_username()}"):
+            theirs = [job for job in jobs if job.owner_id == owner.pk]
+            texts = labels.with_names(theirs, owner)
+            changed = [job for job in theirs if texts.get(job.pk, job.label) != job.label]
+            for job in changed:
+                job.label = texts[job.pk]
+            Job.objects.bulk_update(changed, ["label"])
 
 
 def _save(lives: list[Life]) -> None:

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from image.celery import app
 from jobroom.arguments import File
 from jobroom.arguments.redaction import Secret
-from jobroom.jobs import files, launches
+from jobroom.jobs import files, labels, launches
 from jobroom.jobs.models import Job, Source
 from jobroom.jobs.tests.events import queued, record
 
@@ -63,3 +63,28 @@ def test_files_of_a_node_are_named_if_its_owner_may_see_them(staff, ada):
     # What is said twice changes nothing.
     again = record(queued(1, job="mine", task="scratch.label", owner=ada.pk, args=[], kwargs=mine.kwargs))
     assert again.label == mine.label
+
+
+def test_many_nodes_are_named_with_one_question_for_each_model(staff, django_assert_num_queries):
+    stored = [files.store(SimpleUploadedFile(f"bunny{number}.ply", b"ply"), staff) for number in range(5)]
+    jobs = [
+        record(
+            queued(
+                n + 1,
+                job=f"j{n}",
+                task="scratch.label",
+                owner=staff.pk,
+                args=[],
+                kwargs={"group": 7, "file": str(file.pk)},
+            )
+        )
+        for n, file in enumerate(stored)
+    ]
+    wrong = record(
+        queued(9, job="wrong", task="scratch.label", owner=staff.pk, args=[], kwargs={"group": 7, "file": "none"})
+    )
+    with django_assert_num_queries(1):
+        assert sorted(labels.with_names(jobs, staff).values()) == [f"group=7, file=bunny{n}.ply" for n in range(5)]
+    named = labels.with_names([*jobs, wrong], staff)
+    assert named["j0"] == "group=7, file=bunny0.ply"
+    assert named["wrong"] == "group=7, file=none", "what is no id takes the names of others along"
