@@ -100,13 +100,16 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """Leave nothing in Django's cache to the next test, and no files and no Redis of a module's tests to the next one.
+    """Leave no task and nothing in Django's cache to the next test; no files and no Redis of a module's tests to the next one.
 
     What processes kept, events, messages, locks: tests of one module may share them.
     """
     yield
     from django.core.cache import cache
 
+    from jobroom.testing.tasks import forget_local_tasks
+
+    forget_local_tasks()
     cache.clear()  # rows that went with their test: pages would show them for the seconds for which they are kept
     if nextitem is None or nextitem.path != item.path:
         from django.conf import settings

@@ -3,9 +3,10 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
-from celery import current_app
+from celery import _state, current_app
 
 
 @contextmanager
@@ -18,3 +19,17 @@ def made_task(run: Callable[..., Any], **options: Any) -> Iterator[Any]:
         yield task
     finally:
         current_app.tasks.unregister(name)
+
+
+def forget_local_tasks() -> None:
+    """Let apps made from now on take no task that was declared inside a function, such as a test.
+
+    Celery keeps each shared task for all apps to come. One of a test that is over would be in them, and two tests that give a
+    task the same name would fail in a third one, which makes an app.
+    """
+    _state._on_app_finalizers.difference_update([take for take in _state._on_app_finalizers if _is_local(take)])
+
+
+def _is_local(take: Callable[..., Any]) -> bool:
+    held = [cell.cell_contents for cell in getattr(take, "__closure__", None) or ()]
+    return any(isinstance(one, FunctionType) and "<locals>" in one.__qualname__ for one in held)
