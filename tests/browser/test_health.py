@@ -5,6 +5,8 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import expect
 
 from jobroom.jobs.models import Job
+from jobroom.live.publish import publish
+from jobroom.testing import wait_until
 from tests.browser.conftest import PHONE
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
@@ -49,3 +51,39 @@ def test_no_line_claims_to_be_fresh_while_the_server_is_away(page, line):
     expect(line).to_contain_text("The server does not answer")
     page.context.set_offline(False)
     expect(page.locator("[data-freshness]")).to_be_visible()
+
+
+# A network that is gone without a word: what closes a socket waits for the other side.
+NO_CLOSE = """() => {
+    const add = WebSocket.prototype.addEventListener;
+    WebSocket.prototype.addEventListener = function (kind, ...rest) { if (kind !== "close") add.call(this, kind, ...rest); };
+    WebSocket.prototype.close = () => {};
+}"""
+
+
+def test_a_socket_that_cannot_be_closed_is_given_up_at_once(page, line):
+    page.add_init_script(f"({NO_CLOSE})()")
+    page.goto("/jobs/")
+    live = page.locator("html[data-live=on]")
+    expect(live).to_be_attached()
+    page.context.set_offline(True)
+    expect(page.locator("html[data-live=off]")).to_be_attached()
+    page.context.set_offline(False)
+    expect(live).to_be_attached()
+
+
+def test_a_socket_is_not_trusted_where_requests_get_no_answer(page, line):
+    page.add_init_script(f"({NO_CLOSE})()")
+    page.goto("/jobs/")
+    expect(page.locator("html[data-live=on]")).to_be_attached()
+    page.evaluate("window.offs = 0; new MutationObserver(() => (window.offs += document.documentElement.dataset.live === 'off'))"
+                  ".observe(document.documentElement, { attributes: true })")  # fmt: skip
+    page.route("**/jobs/", lambda route: route.abort())
+
+    def given_up():
+        publish([("jobs", {"type": "changed", "seq": 0})])
+        return page.evaluate("window.offs")
+
+    wait_until(given_up, what="a request fails, and the socket is given up")
+    page.unroute("**/jobs/")
+    expect(page.locator("html[data-live=on]")).to_be_attached()

@@ -7,6 +7,7 @@ import { percent, timeOfDay } from "./times.js";
 const ESTIMATE_PAUSE = 5000;
 let estimated = Date.now();
 const OPEN_TOO_LONG = 35000; // three missed signs of life
+const LOGGED_OUT = 4401;
 const seen = new Map(); // topic → sequence number
 const asked = new Set(); // topics that the open socket is subscribed to
 let socket = null;
@@ -99,11 +100,29 @@ function take(message) {
   } else if (message.type === "state" || message.type === "changed") refreshNow(region.id);
 }
 
-/** Gives the socket up when it stays silent: a half-open connection never says that it is dead. */
+/** Says that the socket lives, and gives it up when it stays silent: a half-open connection never says that it is dead. */
 function arm() {
   setLive(true);
   clearTimeout(watchdog);
-  watchdog = setTimeout(() => socket?.close(), OPEN_TOO_LONG);
+  watchdog = setTimeout(drop, OPEN_TOO_LONG);
+}
+
+/** Forgets the socket, says so, and tries again later. */
+function lost(code) {
+  socket = null;
+  clearTimeout(watchdog);
+  setLive(false);
+  if (code === LOGGED_OUT) return; // the next fetch says so
+  tries += 1;
+  setTimeout(connect, Math.min(15000, 300 * 2 ** tries) * (0.5 + Math.random()));
+}
+
+/** Gives the socket up at once: to close it takes an answer, which does not come where the network is gone. */
+function drop() {
+  const dead = socket;
+  if (!dead) return;
+  lost();
+  dead.close();
 }
 
 /** Subscribes to what the page shows and has not asked for yet: a refreshed region may be about other jobs. */
@@ -118,32 +137,32 @@ function ask() {
 }
 
 function connect() {
-  const wanted = topics();
-  if (!wanted.length) return;
+  if (socket || !topics().length) return;
   const address = new URL(document.querySelector("meta[name=live]").content, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  socket = new WebSocket(address);
-  socket.addEventListener("open", () => {
+  const made = new WebSocket(address);
+  socket = made;
+  // One that was given up may still say something.
+  const on = (kind, handler) => made.addEventListener(kind, (event) => made === socket && handler(event));
+  on("open", () => {
     tries = 0;
     arm();
     asked.clear();
     ask();
   });
-  socket.addEventListener("message", (event) => {
+  on("message", (event) => {
     // Several at once come as a list.
     for (const message of [JSON.parse(event.data)].flat()) take(message);
   });
-  socket.addEventListener("close", (event) => {
-    clearTimeout(watchdog);
-    setLive(false);
-    if (event.code === 4401) return; // logged out: the next fetch says so
-    tries += 1;
-    setTimeout(connect, Math.min(15000, 300 * 2 ** tries) * (0.5 + Math.random()));
-  });
+  on("close", (event) => lost(event.code));
 }
 
 connect();
 addEventListener("refreshed", ask);
-// An open socket does not notice that the network is gone; the browser does.
-addEventListener("offline", () => socket?.close());
-addEventListener("online", () => socket?.readyState === WebSocket.OPEN || connect());
+// An open socket does not notice that the network is gone. The browser does, and so does a request that gets no answer.
+addEventListener("offline", drop);
+addEventListener("unreachable", drop);
+addEventListener("online", () => {
+  if (socket?.readyState !== WebSocket.OPEN) drop();
+  connect();
+});

@@ -1,5 +1,6 @@
 // Keeps times relative to now, and the parts of a page marked with data-refresh up to date.
 
+import { get } from "./request.js";
 import { now, withZone } from "./times.js";
 import { keepForms } from "./typed.js";
 
@@ -69,7 +70,7 @@ async function refresh(region) {
   const typing = document.activeElement?.matches("input, select, textarea") && region.contains(document.activeElement);
   if (document.hidden && !region.dataset.live) return region;
   if (typing || region.querySelector("dialog[open]") || String(getSelection() ?? "") !== "") return region;
-  const answer = await fetch(region.dataset.source ?? location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+  const answer = await get(region.dataset.source ?? location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.getElementById(region.id);

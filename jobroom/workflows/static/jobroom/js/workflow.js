@@ -3,6 +3,7 @@
 
 import { refreshNow } from "./main.js";
 import { STATE } from "./node-states.js";
+import { get } from "./request.js";
 import { now, percent, timeOfDay } from "./times.js";
 import { Graph, paintBar } from "./workflow-graph.js";
 
@@ -54,7 +55,7 @@ function ask() {
     busy = true;
     asked = Date.now();
     try {
-      const answer = await fetch(page.dataset.states, { headers: tag ? { "If-None-Match": tag } : {}, redirect: "manual", cache: "no-store" });
+      const answer = await get(page.dataset.states, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
       if (answer.status !== 304) {
         if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
         tag = answer.headers.get("ETag") ?? "";
@@ -124,7 +125,7 @@ let shown = 0;
 /** Returns the panel of the address; what fails once is asked for again, as every other region of the page. */
 async function fetchedPanel(again = true) {
   try {
-    const answer = await fetch(withPart("panel"), { redirect: "manual" });
+    const answer = await get(withPart("panel"));
     if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
     const panel = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("workflow-panel");
     if (!panel) throw new Error("The page has changed");
