@@ -55,6 +55,7 @@ class Waiting:
     turn: str = ""  # the limit or fair queue that lets it wait for its turn, in words
     paused: Paused | None = None  # what keeps it, its queue or its task, and who paused that
     front: tuple["InFront", ...] = ()  # who is before it: what runs first, then who waits; at most NAMED
+    taken: bool = False  # a worker says that it runs it, which the history does not know yet
 
     @property
     def more(self) -> bool:
@@ -112,6 +113,8 @@ class Waiting:
     @property
     def place(self) -> str:
         """How many are ahead, in words."""
+        if self.taken:
+            return "a worker has started it, which is not recorded yet"
         if not self.ahead:
             return "next in its queue"
         return f"{self.ahead:,}{'+' if self.more else ''} ahead of it"
@@ -119,7 +122,7 @@ class Waiting:
     @property
     def start(self) -> str:
         """When it should start, in words; empty when there is nothing to say."""
-        if not self.processes or self.more or self.held_up:
+        if not self.processes or self.more or self.held_up or self.taken:
             return ""
         if self.seconds is None:
             those = "a job" if self.unknown == 1 else f"{self.unknown:,} jobs"
@@ -229,6 +232,8 @@ def waiting(jobs: Sequence[Job], *, locked: bool = False, fresh: bool = False) -
     lines, pools = _lines(queues), pools_now(fresh=fresh)
     served = {} if pools is None else {queue: pools.processes.get(queue, 0) for queue in queues}
     busy = _all_busy(_busy(), pools) if pools is not None and any(served.values()) else {}
+    run = {job.job: job.spent for jobs in busy.values() for job in jobs}
+    lines = {queue: [job for job in line if job.pk not in run] for queue, line in lines.items()}
     times = _times(lines, busy) if any(served.values()) else {}
     places = {queue: {job.pk: at for at, job in enumerate(lines[queue])} for queue in queues}
     starts = {queue: _starts(lines[queue], busy.get(queue, ()), served.get(queue, 0), times) for queue in queues}
@@ -249,6 +254,9 @@ def waiting(jobs: Sequence[Job], *, locked: bool = False, fresh: bool = False) -
             **(_seen(job, pools, start) if pools is not None else {}),
             front=_front(busy.get(job.queue, ()), lines[job.queue][:ahead]),
         )
+        if job.pk in run and job.queued_at and run[job.pk] <= (timezone.now() - job.queued_at).total_seconds() + KEPT:
+            # Else it is an earlier attempt of it that runs, by a heartbeat that is older than its retry.
+            expected[job.pk] = dataclasses.replace(expected[job.pk], taken=True, ahead=0, front=(), late=0.0)
     return expected
 
 

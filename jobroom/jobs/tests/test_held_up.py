@@ -64,6 +64,26 @@ def test_what_has_ended_since_the_last_heartbeat_is_in_front_no_more():
     assert [one.job for one in found.front] == ["done-u-1"]
 
 
+def test_a_job_that_a_worker_runs_before_the_history_knows_it_is_not_in_front_of_itself():
+    (first, second) = queue(2)
+    now = redis.now()
+    runs = [{"job": first.pk, "task": first.task, "since": now - 5, "until": None}]
+    worker("one", ["default"], 1, loop=0.1, clock=now, running=runs)
+    found = waiting([first, second])
+    assert found[first.pk].short == "a worker has started it, which is not recorded yet"
+    assert found[first.pk].front == ()
+    assert [one.job for one in found[second.pk].front] == [first.pk]
+    assert found[second.pk].ahead == 0
+
+
+def test_an_attempt_before_the_retry_that_waits_is_not_taken_for_it():
+    (job,) = queue(1)
+    now = redis.now()
+    runs = [{"job": job.pk, "task": job.task, "since": now - 7200, "until": None}]
+    worker("one", ["default"], 1, loop=0.1, clock=now, running=runs)
+    assert waiting([job])[job.pk].place == "next in its queue"
+
+
 def test_a_job_that_a_rate_limit_holds_back_says_so():
     worker("one", ["default"], 1, loop=0.1, limited={"t": {"rate": "6/m", "jobs": ["default-0000"], "count": 1}})
     _, found = place()
