@@ -165,6 +165,8 @@ class Job(models.Model):
 
     # Positions in the events' stream: what the recorder needs to apply events in any order, and twice.
     last_event = models.BigIntegerField(default=0, editable=False)
+    # The event from which its state follows: others may come later, such as a line of the log. 0 where none is known.
+    state_event = models.BigIntegerField(default=0, editable=False)
     queued_event = models.BigIntegerField(default=0, editable=False)
     # `closing`: the end that someone other than the executing process reported (revoked, killed, its worker vanished).
     # `waited`: the last executions that only found a lock busy and are not kept as attempts.

@@ -53,7 +53,7 @@ def follow_engine(workflow_id: str, node_states: Mapping[str, NodeState], event:
     def counting(stored: StoredWorkflow) -> dict[str, NodeState]:
         if _is_of_earlier_life(stored, event):
             return {}
-        jobs = Job.objects.filter(workflow_id=workflow_id, node__in=node_states, last_event__gt=event["seq"])
+        jobs = Job.objects.filter(workflow_id=workflow_id, node__in=node_states, state_event__gt=event["seq"])
         newer = set(jobs.values_list("node", flat=True))
         return {node: node_state for node, node_state in node_states.items() if node not in newer}
 

@@ -39,7 +39,6 @@ def conclude(life: Life, now: datetime) -> None:
     if noticed and noticed.event > verdict.event and verdict.state not in FINISHED:
         verdict = noticed
     _conclude_attempts(life, attempts, closing)
-    life.decided = verdict.event
     _write(life.job, attempts, verdict)
     _write_answer(life, verdict)
 
@@ -141,7 +140,7 @@ def _concluded_end(attempt: Attempt, successor: Attempt | None, closing: _Verdic
 def _write(job: Job, attempts: list[Attempt], verdict: _Verdict) -> None:
     current = attempts[-1] if attempts else None
     state = verdict.state or State.QUEUED
-    job.state = state
+    job.state, job.state_event = state, verdict.event
     job.finished_at = verdict.at if state in FINISHED else None
     ended = state in FINISHED or state == State.RETRYING
     job.error = verdict.error if ended else ""

@@ -30,7 +30,6 @@ class Life:
     attempts: dict[str, Attempt]
     is_new: bool
     before: str  # its state in the database, empty for a new job
-    decided: int = 0  # the event from which its state follows
     touched: set[str] = dataclasses.field(default_factory=set)
     dropped: list[Attempt] = dataclasses.field(default_factory=list)
     owner: int | None = None  # whose schedule launched it, if the event says so; no one has looked whether they exist

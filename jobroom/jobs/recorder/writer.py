@@ -76,7 +76,7 @@ def _change(life: Life) -> Change:
         previous=life.before,
         workflow_id=job.workflow_id,
         node=job.node,
-        event=life.decided,
+        event=job.state_event,
         queue=job.queue,
         waited=_seconds(turn, job.started_at),
         # What another job answered did not take the time until it had that answer.

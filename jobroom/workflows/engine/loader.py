@@ -251,7 +251,7 @@ def snapshot_of(stored: StoredWorkflow, *, keep: Mapping[str, NodeState] | None 
         for i, node_state in enumerate(stored.node_states)
         if node_state != NodeState.WAITING
     }
-    jobs = Job.objects.filter(workflow_id=stored.pk).only("node", "state", "result", "last_event")
+    jobs = Job.objects.filter(workflow_id=stored.pk).only("node", "state", "result", "last_event", "state_event")
     results = {}
     for job in jobs.iterator(chunk_size=2000):
         node_state = NODE_STATES.get(job.state)
@@ -277,7 +277,7 @@ def snapshot_of(stored: StoredWorkflow, *, keep: Mapping[str, NodeState] | None 
 def _is_over(stored: StoredWorkflow, job: Job, node_state: NodeState) -> bool:
     """Return whether what the job says is of a life of the workflow before it was resumed, and was not kept."""
     lives = stored.options.get("lives")
-    if not lives or job.last_event > lives["before"]:
+    if not lives or (job.state_event or job.last_event) > lives["before"]:
         return False
     head, dot, _ = job.node.partition(".")
     if dot and head in lives["items"]:

@@ -3,6 +3,7 @@ workflow may have been resumed meanwhile.
 """
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from jobroom.jobs.models import Job
 from jobroom.jobs.recorder.loop import Recorder, _parsed
 from jobroom.workflows import services
 from jobroom.workflows.models import StoredWorkflow
-from jobroom.workflows.repair import verification
+from jobroom.workflows.repair import sweeper, verification
 from jobroom.workflows.tests.hand import Hand, new_workflow, signature
 from jobroom.workflows.tests.test_properties import Player, player, quick, stories
 
@@ -85,6 +86,39 @@ def test_what_runs_again_is_not_ended_by_its_earlier_end():
     stored = hand.stored()
     assert (stored.state, stored.node_states) == ("SUCCESS", "ss")
     assert not Job.objects.filter(state="lost").exists()
+
+
+def thawed(events_between: Callable[[Hand], None] = lambda hand: None) -> Hand:
+    """Lose the second of two nodes to a frozen process, go on from the first, and let the process write to its log again."""
+    workflow = new_workflow()
+    first = workflow.add_signature(signature(), key="first")
+    workflow.add_signature(signature(), [first], key="second")
+    hand = Hand(workflow)
+    hand.take_one().whole()
+    frozen = hand.take_one()
+    frozen.start()
+    hand.lose(frozen)
+    services.resume(hand.stored(), by=None, again=["first"])
+    events_between(hand)
+    events.emit("log", frozen.job, execution=frozen.request.execution.id, level="info", message="Awake again.")
+    hand.record()
+    return hand
+
+
+def test_a_line_of_a_frozen_process_is_no_end_of_the_new_life():
+    hand = thawed()
+    hand.forget()
+    StoredWorkflow.objects.filter(pk=hand.id).update(started_at="2020-01-01T00:00:00Z")
+    sweeper.sweep()
+    assert hand.node_states() == {"0": "q"}
+    hand.take_one().whole()
+    hand.take_one().whole()
+    assert hand.stored().state == "SUCCESS"
+
+
+def test_a_line_of_a_frozen_process_is_no_news_of_its_node():
+    hand = thawed(lambda hand: hand.take_one().whole("failed"))
+    assert (hand.stored().state, hand.stored().node_states) == ("FAILURE", "fb")
 
 
 def test_what_was_blocked_in_an_earlier_life_waits_in_the_next():
