@@ -27,7 +27,8 @@ def forget_local_tasks() -> None:
     Celery keeps each shared task for all apps to come. One of a test that is over would be in them, and two tests that give a
     task the same name would fail in a third one, which makes an app.
     """
-    _state._on_app_finalizers.difference_update([take for take in _state._on_app_finalizers if _is_local(take)])
+    finalizers: set[Callable[..., Any]] = _state._on_app_finalizers  # type: ignore[attr-defined]
+    finalizers.difference_update([take for take in finalizers if _is_local(take)])
 
 
 def _is_local(take: Callable[..., Any]) -> bool:
