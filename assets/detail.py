@@ -1,7 +1,6 @@
 """Copies of a mesh with fewer triangles, made at the same time, and a page about them."""
 
 import tempfile
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ from assets import sandbox
 from assets.exceptions import AssetFailed
 from assets.models import Asset
 from assets.workbench import Reporter, findings
-from jobroom.events import attachments
+from jobroom.arguments import File
 from jobroom.jobs import files
 from jobroom.sandbox.folders import working_folder
 
 
-def level(asset: Asset, task: Reporter, faces: int, mesh: str | None = None) -> dict[str, Any]:
-    """Make a copy with about `faces` triangles of the asset's file, or of the file with the id `mesh`.
+def level(asset: Asset, task: Reporter, faces: int, mesh: File | None = None) -> dict[str, Any]:
+    """Make a copy with about `faces` triangles of the asset's file, or of the file `mesh`.
 
     Returns what was asked for, how many triangles it became, its bytes and the id of the job's file.
     """
@@ -33,18 +32,11 @@ def level(asset: Asset, task: Reporter, faces: int, mesh: str | None = None) -> 
     return {"asked": faces, "faces": done["faces"], "bytes": size, "file": kept}
 
 
-def _content(asset: Asset, mesh: str | None) -> Path:
-    path = asset.file.path if mesh is None else attachments.location(_id(mesh))
+def _content(asset: Asset, mesh: File | None) -> Path:
+    path = (mesh or asset.file).path
     if not path.exists():
         raise AssetFailed("The file of the mesh is not there any more. Run what made it again.")
     return path
-
-
-def _id(mesh: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(mesh)
-    except ValueError as error:
-        raise AssetFailed(f"“{mesh}” is not the id of a file.") from error
 
 
 def report(asset: Asset, task: Reporter, facts: dict[str, Any], levels: Sequence[dict[str, Any]]) -> dict[str, Any]:

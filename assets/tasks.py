@@ -9,7 +9,7 @@ from assets.exceptions import AssetFailed
 from assets.models import Asset
 from assets.workbench import workbench
 from image.celery import app
-from jobroom.tasks import Argument, BaseTask, NotifyAdminTaskMixin, exclusive_task
+from jobroom.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin, exclusive_task
 
 Format = Literal["ply", "obj", "stl", "glb", "off", "3mf"]
 View = Literal["front", "side", "top", "corner"]
@@ -22,7 +22,9 @@ Faces = Annotated[
     Le(5_000_000),
     Argument(title="Triangles", help="How many to keep, about; a mesh with fewer stays as it is"),
 ]
-AMesh = Annotated[str | None, Argument(title="Mesh", help="Id of a file to work on instead of the asset's own")]
+AMesh = Annotated[
+    File | None, Argument(title="Mesh", help="A file to work on instead of the asset's own, in the same format")
+]
 TheFormat = Annotated[Format, Argument(title="Format", help="What the converted mesh is written as")]
 Views = Annotated[list[View], MinLen(1), Argument(title="Pictures", help="From where to look at it")]
 

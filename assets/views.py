@@ -6,7 +6,7 @@ from celery import current_app
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -55,7 +55,9 @@ def asset_list(request: HttpRequest) -> HttpResponse:
         if added is not None:
             if "process" in request.POST:
                 _process(request, added)
-            return _see_other(added.get_absolute_url())
+            return _kept(request, added)
+    if form.errors and _wants_json(request):
+        return JsonResponse({"errors": _words(form)}, status=422)
     rows = Asset.objects.visible_to(_user(request)).select_related("owner").prefetch_related("results__file")
     page = newest_first(rows, request.GET, PAGE)
     context = {
@@ -68,6 +70,20 @@ def asset_list(request: HttpRequest) -> HttpResponse:
         "may_process": PROCESS in current_app.tasks and policies.may_launch(_user(request), PROCESS),
     }
     return render(request, "assets/list.html", context, status=422 if form.errors else 200)
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    """Return whether the script of the page asks, which shows the progress of the upload and goes on by itself."""
+    return request.headers.get("Accept") == "application/json"
+
+
+def _words(form: UploadForm) -> list[str]:
+    return [f"{form.fields[name].label}: {text}" for name, texts in form.errors.items() for text in texts]
+
+
+def _kept(request: HttpRequest, added: Asset) -> HttpResponse:
+    address = added.get_absolute_url()
+    return JsonResponse({"to": address}, status=201) if _wants_json(request) else _see_other(address)
 
 
 def _process(request: HttpRequest, added: Asset) -> None:

@@ -33,6 +33,15 @@ def of_corners(mesh: trimesh.Trimesh) -> Colours | None:
     return colours if len(colours) == len(mesh.vertices) else None
 
 
+def of_triangles(mesh: trimesh.Trimesh) -> Colours | None:
+    """Return the colours (triangles, 3, 4) of the corners of each triangle; None where the file says nothing of colours."""
+    visual = _visual(mesh)
+    if visual.defined and visual.kind == "face":
+        return np.repeat(np.asarray(visual.face_colors, dtype=np.uint8)[:, None], 3, axis=1)
+    colours = of_corners(mesh)
+    return None if colours is None else colours[mesh.faces]
+
+
 def carry(source: trimesh.Trimesh, target: trimesh.Trimesh) -> None:
     """Give each corner of `target` the colour of the nearest corner of `source`."""
     colours = of_corners(source)
@@ -43,13 +52,25 @@ def carry(source: trimesh.Trimesh, target: trimesh.Trimesh) -> None:
 
 
 def fit(mesh: trimesh.Trimesh, file_type: str) -> trimesh.Trimesh:
-    """Return the mesh with its colours as `file_type` can hold them: a texture becomes one colour for each corner."""
+    """Return the mesh with its colours as `file_type` can hold them.
+
+    A texture becomes one colour for each corner. A GLB has no colours of triangles: each gets corners of its own.
+    """
+    if file_type == "glb" and _visual(mesh).defined and _visual(mesh).kind == "face":
+        return _apart(mesh)
     if not has_texture(mesh) or file_type in TEXTURED:
         return mesh
     plain = mesh.copy()
     colours = of_corners(mesh)
     plain.visual = trimesh.visual.ColorVisuals(plain, vertex_colors=colours)
     return plain
+
+
+def _apart(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """Return the mesh with three corners for each triangle, in its colour."""
+    colours = np.repeat(np.asarray(_visual(mesh).face_colors, dtype=np.uint8), 3, axis=0)
+    faces = np.arange(3 * len(mesh.faces)).reshape(-1, 3)
+    return trimesh.Trimesh(mesh.vertices[mesh.faces.reshape(-1)], faces, vertex_colors=colours, process=False)
 
 
 def at(mesh: trimesh.Trimesh, triangles: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64] | None:

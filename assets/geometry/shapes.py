@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import trimesh
 
-from assets.geometry import colours, obj
+from assets.geometry import colours, obj, threemf
 from assets.geometry.formats import FORMATS, MeshProblem
 
 
@@ -19,14 +19,7 @@ def load(path: Path, file_type: str) -> trimesh.Trimesh:
     """
     try:
         with _opened(path, file_type) as file:
-            found: Any = trimesh.load_mesh(
-                file,
-                file_type=file_type,
-                process=False,
-                resolver=None,
-                skip_materials=file_type == "obj",
-                maintain_order=True,
-            )
+            found: Any = _painted(path, file) if file_type == "3mf" else _read(file, file_type)
         mesh = found.to_geometry() if isinstance(found, trimesh.Scene) else found
     except (MemoryError, MeshProblem):
         raise
@@ -42,13 +35,29 @@ def load(path: Path, file_type: str) -> trimesh.Trimesh:
     return mesh
 
 
+def _read(file: BinaryIO, file_type: str) -> Any:
+    return trimesh.load_mesh(
+        file,
+        file_type=file_type,
+        process=False,
+        resolver=None,
+        skip_materials=file_type == "obj",
+        maintain_order=True,
+    )
+
+
+def _painted(path: Path, file: BinaryIO) -> trimesh.Scene:
+    """Return the objects of a 3MF file, which keep their order, with their colours."""
+    scene = trimesh.load_scene(file, file_type="3mf", process=False, resolver=None, postprocess=False)
+    threemf.paint(path, [part for part in scene.geometry.values() if isinstance(part, trimesh.Trimesh)])
+    return scene
+
+
 def _opened(path: Path, file_type: str) -> BinaryIO:
     if file_type == "obj":
         return io.BytesIO(obj.plain(path.read_bytes()))
-    if file_type == "3mf":
-        with zipfile.ZipFile(path) as archive:
-            if not any(name.lower().endswith("3d/3dmodel.model") for name in archive.namelist()):
-                raise MeshProblem("The 3MF file has no model in it (3D/3dmodel.model). Export it again.")
+    if file_type == "3mf" and threemf.model_of(path) is None:
+        raise MeshProblem("The 3MF file has no model in it (3D/3dmodel.model). Export it again.")
     return path.open("rb")
 
 
@@ -193,6 +202,10 @@ def save(mesh: trimesh.Trimesh, path: Path, file_type: str) -> None:
     """Write the mesh in one of FORMATS."""
     if file_type not in FORMATS:
         raise MeshProblem(f"“{file_type}” is not a format that we write. Known: {', '.join(FORMATS.values())}.")
+    painted = colours.of_triangles(mesh) if file_type == "3mf" else None
+    if painted is not None:
+        path.write_bytes(threemf.written(mesh, painted))
+        return
     options: dict[str, Any] = {"include_texture": False} if file_type == "obj" else {}
     data: Any = colours.fit(mesh, file_type).export(file_type=file_type, **options)
     path.write_bytes(data if isinstance(data, bytes) else data.encode())

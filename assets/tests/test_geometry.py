@@ -8,7 +8,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from assets.geometry import colours, depth_buffer, formats, obj, rays, renderer, shapes
+from assets.geometry import colours, depth_buffer, formats, obj, rays, renderer, shapes, threemf
 from assets.geometry.formats import FORMATS, MeshProblem
 
 
@@ -242,7 +242,7 @@ def coloured(cube):
     return mesh
 
 
-@pytest.mark.parametrize("file_type", ["ply", "obj", "glb"])
+@pytest.mark.parametrize("file_type", ["ply", "obj", "glb", "3mf"])
 def test_colours_survive_repair_and_conversion_and_are_in_the_picture(tmp_path, cube, file_type):
     mesh = shapes.load(write(tmp_path / f"a.{file_type}", coloured(cube), file_type), file_type)
     fixed, _ = shapes.repair(mesh)
@@ -296,6 +296,95 @@ def test_a_zip_without_a_model_is_no_3mf(tmp_path):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(MeshProblem, match="damaged"):
         shapes.load(path, "3mf")
+
+
+def three_mf(path, resources, build='<item objectid="9"/>'):
+    """Write a 3MF file with these resources."""
+    core, material = (
+        "http://schemas.microsoft.com/3dmanufacturing/" + name for name in ("core/2015/02", "material/2015/02")
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "3D/3dmodel.model",
+            f'<model xmlns="{core}" xmlns:m="{material}"><resources>{resources}</resources><build>{build}</build></model>',
+        )
+    return path
+
+
+# A tetrahedron: its corners, and its triangles with what is said of each.
+CORNERS = "".join(f'<vertex x="{x}" y="{y}" z="{z}"/>' for x, y, z in [(0, 0, 0), (4, 0, 0), (0, 4, 0), (0, 0, 4)])
+
+
+def solid(number, said, of_all=""):
+    corners = [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
+    triangles = (
+        f'<triangle v1="{a}" v2="{b}" v3="{c}" {text}/>' for (a, b, c), text in zip(corners, said, strict=True)
+    )
+    return (
+        f'<object id="{number}" {of_all}><mesh><vertices>{CORNERS}</vertices>'
+        f"<triangles>{''.join(triangles)}</triangles></mesh></object>"
+    )
+
+
+MATERIALS = (
+    '<basematerials id="1"><base name="Red" displaycolor="#FF0000"/><base name="Blue" displaycolor="#0000FF80"/></basematerials>'
+    '<m:colorgroup id="2"><m:color color="#00FF00"/><m:color color="#FFFF00FF"/></m:colorgroup>'
+)
+
+
+def test_materials_and_colour_groups_of_a_3mf_are_read(tmp_path):
+    said = ["", 'pid="1" p1="1"', 'pid="2" p1="0"', 'pid="2" p1="7"']
+    path = three_mf(tmp_path / "a.3mf", MATERIALS + solid(9, said, 'pid="1" pindex="0"'))
+    mesh = shapes.load(path, "3mf")
+    red, blue, green = [255, 0, 0, 255], [0, 0, 255, 128], [0, 255, 0, 255]
+    assert mesh.visual.face_colors.tolist() == [red, blue, green, list(threemf.PLAIN)]
+    # Its triangles keep their colours in a GLB, where corners bear them, and in a 3MF of ours.
+    for file_type in ("glb", "3mf"):
+        fixed, _ = shapes.repair(mesh)
+        back = shapes.load(write(tmp_path / f"b.{file_type}", fixed, file_type), file_type)
+        assert sorted(colours.of_triangles(back)[:, 0].tolist()) == sorted(mesh.visual.face_colors.tolist())
+        assert (colours.of_triangles(back) == colours.of_triangles(back)[:, :1]).all(), "one colour a triangle"
+        assert back.volume == pytest.approx(mesh.volume)
+    below = np.asarray(renderer.Studio(mesh).picture("front", 64)).astype(int)
+    assert len({tuple(pixel) for pixel in below[below[..., 3] > 250][:, :3] // 64}) > 1
+
+
+def test_a_3mf_s_corners_have_colours_where_triangles_agree(tmp_path):
+    said = [
+        'pid="2" p1="0" p2="0" p3="1"',
+        'pid="2" p1="0" p2="1" p3="0"',
+        'pid="2" p1="0"',
+        'pid="2" p1="1" p2="0" p3="0"',
+    ]
+    mesh = shapes.load(three_mf(tmp_path / "a.3mf", MATERIALS + solid(9, said)), "3mf")
+    assert mesh.visual.kind == "vertex"
+    assert colours.of_corners(mesh)[:, 0].tolist() == [0, 255, 0, 0]
+
+
+def test_each_object_of_a_3mf_has_its_own_colours_wherever_it_is_built(tmp_path):
+    objects = solid(9, [""] * 4, 'pid="1" pindex="0" name="Body1"') + solid(
+        8, [""] * 4, 'pid="2" pindex="0" name="Body1"'
+    )
+    build = '<item objectid="8" transform="1 0 0 0 1 0 0 0 1 10 0 0"/><item objectid="9"/>'
+    mesh = shapes.load(three_mf(tmp_path / "a.3mf", MATERIALS + objects, build), "3mf")
+    of_corners = colours.of_corners(mesh)
+    far = mesh.vertices[:, 0] >= 10
+    assert (of_corners[far] == [0, 255, 0, 255]).all()
+    assert (of_corners[~far] == [255, 0, 0, 255]).all()
+
+
+@pytest.mark.parametrize(
+    "said", ['pid="77" p1="0"', 'pid="1" p1="-1"', 'pid="1" p1="x"', 'pid="1" p1="99999999999999999999"']
+)
+def test_colours_that_a_3mf_does_not_have_are_plain(tmp_path, said):
+    mesh = shapes.load(three_mf(tmp_path / "a.3mf", MATERIALS + solid(9, [said] * 4)), "3mf")
+    assert {tuple(row) for row in colours.of_corners(mesh).tolist()} == {threemf.PLAIN}
+
+
+def test_a_3mf_without_colours_has_none(tmp_path):
+    mesh = shapes.load(three_mf(tmp_path / "a.3mf", solid(9, [""] * 4)), "3mf")
+    assert colours.of_corners(mesh) is None
+    assert colours.of_triangles(mesh) is None
 
 
 def test_a_3mf_cannot_make_us_read_other_files(tmp_path):

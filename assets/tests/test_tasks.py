@@ -1,18 +1,22 @@
 """The tasks as others see them: arguments, queue, lock, and who may use which asset."""
 
+import uuid
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from assets import tasks
 from assets.geometry import formats, renderer
 from assets.models import Asset, Kind
 from image.celery import app
 from jobroom.arguments import WrongArguments, schema_of
-from jobroom.jobs import launches
+from jobroom.events import attachments
+from jobroom.jobs import files, launches
 from jobroom.jobs.models import Job, Source, TaskRule
+from jobroom.jobs.tests.events import queued, record
 from jobroom.sandbox.folders import working_folder
 
 NAMES = ("Process asset", "assets.inspect", "assets.repair", "assets.simplify", "assets.convert", "assets.pictures")
@@ -98,3 +102,27 @@ def test_leftovers_of_a_killed_job_are_cleared(cube, settings, empty_redis):
         tasks.inspect.run(Asset.objects.get(pk=cube.pk))
         assert other.exists()
     assert list(root.iterdir()) == []
+
+
+def test_a_level_names_the_mesh_it_works_on_and_takes_none_of_a_stranger(artist, ada, bob, cube, ply):
+    TaskRule.objects.create(task="assets.level").launch.set(Group.objects.filter(name="artists"))
+    mesh = files.store(SimpleUploadedFile("cube-repaired.ply", ply), ada)
+    sent = {"asset": cube.pk, "faces": 8, "mesh": str(mesh.pk)}
+    job = launches.launch(task="assets.level", arguments=sent, by=ada, source=Source.API)
+    assert job.label == "asset=cube, faces=8, mesh=cube-repaired.ply"
+    # What the recorder makes of the job of a node.
+    args = {"args": [], "kwargs": sent}
+    assert record(queued(1, job="node", task="assets.level", owner=ada.pk, **args)).label == job.label
+    other = files.store(SimpleUploadedFile("other.ply", ply), bob)
+    with pytest.raises(WrongArguments) as caught:
+        launches.launch(task="assets.level", arguments={**sent, "mesh": str(other.pk)}, by=ada, source=Source.API)
+    assert set(caught.value.errors) == {"mesh"}
+
+
+def test_a_level_works_on_a_file_that_the_recorder_has_not_read_of(cube, ply):
+    made = uuid.uuid4()
+    attachments.keep(made, [ply])
+    loaded = schema_of(app.tasks["assets.level"]).validate({"asset": cube.pk, "faces": 8, "mesh": str(made)})
+    assert loaded["mesh"].path.read_bytes() == ply
+    answer = tasks.level.run(**loaded)
+    assert (answer["asked"], answer["faces"] <= 12) == (8, True)

@@ -61,6 +61,8 @@ def test_an_upload_leads_to_the_page_of_the_asset(as_ada, upload):
     page = as_ada.get(answer["Location"]).content.decode()
     assert "My cube" in page
     assert "It is not measured yet" in page
+    assert "assets.inspect" not in page, "the name of a task that she may not know of"
+    assert "assets.pictures" not in page
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,21 @@ def test_the_owner_gets_files_even_of_a_job_of_the_staff(as_ada, processed, png)
     assert b"".join(answer.streaming_content) == png
     answer.close()
     assert answer["Content-Type"] == "image/png"
+
+
+def test_while_a_job_works_on_it_the_page_says_so_and_asks_for_no_other(as_ada, ada, cube):
+    Job.objects.create(pk="now", task="Process asset", owner=ada, kwargs={"asset": cube.pk}, state=State.RUNNING)
+    assert "A job works on it: what it makes appears here." in as_ada.get(f"/assets/{cube.pk}/").content.decode()
+
+
+def test_the_script_of_the_page_gets_the_address_or_what_is_wrong(as_ada, upload):
+    script = {"headers": {"accept": "application/json"}}
+    kept = as_ada.post("/assets/", {"file": upload()}, **script)
+    assert (kept.status_code, kept.json()) == (201, {"to": f"/assets/{Asset.objects.get().pk}/"})
+    refused = as_ada.post("/assets/", {"file": upload(b"", "empty.ply")}, **script)
+    assert refused.status_code == 422
+    assert refused.json() == {"errors": ["Mesh: The file is empty. Export it again."]}
+    assert as_ada.post("/assets/", {}, **script).json() == {"errors": ["Mesh: Choose a file."]}
 
 
 def test_hostile_names_are_shown_as_text(as_ada, ada, upload):

@@ -3,11 +3,11 @@
 import dataclasses
 import functools
 import inspect
-import re
 from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 
 from jobroom.arguments import schema_of
@@ -18,12 +18,11 @@ from jobroom.jobs.gate import default_queue
 from jobroom.jobs.history import Lately
 from jobroom.jobs.models import Job
 from jobroom.jobs.signals import schedules_asked
+from jobroom.jobs.task_titles import title, title_of, with_title
 from jobroom.users import User
 
 # SQLite takes no more than 500 parts in one statement.
 MOST_AT_ONCE = 400
-# A name that Celery or a programmer made; any other is for people already.
-_IDENTIFIER = re.compile(r"[\w.]+")
 # Of our own tasks: in the project of others they are no one's first choice.
 OWN_APP = "jobroom"
 
@@ -63,6 +62,22 @@ def entries() -> list[TaskEntry]:
 def tracked_names() -> list[str]:
     """Return the names of the tasks whose jobs are recorded."""
     return [task.name for task in _tasks() if is_tracked(task)]
+
+
+def choices(user: User | AnonymousUser, chosen: str) -> list[tuple[str, str]]:
+    """Return names and words of the tasks that `user` may ask for; of what is `chosen` and none of them no more than was typed."""
+    known = {name: title(name) for name in tracked_names() if policies.may_know_of(user, name)}
+    found = {name: words if words == name else f"{words} ({name})" for name, words in known.items()}
+    typed = {chosen: chosen} if chosen else {}
+    return sorted({**typed, **found}.items(), key=lambda one: one[1].lower())
+
+
+def name_called(words: str, user: User | AnonymousUser) -> str:
+    """Return the name of the task that `user` means by its name or its title; other words, and what two bear, as they are."""
+    if not words or words in current_app.tasks:
+        return words
+    named = [name for name in with_title(words) if policies.may_know_of(user, name)]
+    return named[0] if len(named) == 1 else words
 
 
 def _tasks() -> list[Any]:
@@ -160,15 +175,6 @@ def _entry(task: Any) -> TaskEntry:
         title=title_of(task),
         step_of=str(getattr(task, "step_of", None) or ""),
     )
-
-
-def title_of(task: Any) -> str:
-    """Return what people call the task: its own `title`, or its name in words: "Send invoice" for `shop.tasks.send_invoice`."""
-    own = getattr(task, "title", None)
-    if own:
-        return str(own)
-    words = task.name.rpartition(".")[2].replace("_", " ").strip() if _IDENTIFIER.fullmatch(task.name) else ""
-    return words[:1].upper() + words[1:] if words else str(task.name)
 
 
 def _doc(run: Any) -> str:

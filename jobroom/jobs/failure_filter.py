@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
+from jobroom.jobs import task_titles
 from jobroom.jobs.failure_models import FailureCount, FailureGroup, FailureGroupQuerySet, GroupState
 from jobroom.jobs.filters import cursor
 from jobroom.jobs.lists import NewestFirst, clean
@@ -35,11 +36,15 @@ class FailureFilter(NewestFirst[FailureGroup]):
         if self.before and not _FINGERPRINT.fullmatch(self.before.pk):
             raise WrongCursor("before")
 
+    @property
+    def _tasks(self) -> list[str]:
+        return [self.task, *task_titles.with_title(self.task)]
+
     def ordered(self) -> FailureGroupQuerySet:
         """Return all causes that match, the last seen first."""
         rows = self.visible if self.state == ALL else self.visible.filter(state=self.state or GroupState.OPEN)
         if self.task:
-            rows = rows.filter(Exists(FailureCount.objects.filter(group_id=OuterRef("pk"), task=self.task)))
+            rows = rows.filter(Exists(FailureCount.objects.filter(group_id=OuterRef("pk"), task__in=self._tasks)))
         for word in self.q.split():
             rows = rows.filter(Q(pk=word) | Q(error_type__icontains=word) | Q(sentence__icontains=word))
         return rows.select_related("assigned_to").newest_first()

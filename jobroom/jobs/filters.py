@@ -14,11 +14,10 @@ from django.db import connection
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
-from jobroom.jobs import lateness, list_orders, policies
-from jobroom.jobs.catalogue import tracked_names
+from jobroom.jobs import catalogue, lateness, list_orders, policies, task_titles
 from jobroom.jobs.lists import PAGE, Listing, clean, written
 from jobroom.jobs.models import ACTIVE, Job, State
-from jobroom.jobs.policies import may_know_of, may_see_task
+from jobroom.jobs.policies import may_see_task
 from jobroom.jobs.querysets import JobQuerySet
 from jobroom.jobs.search import COLUMNS, Count, Found, Path, Place, Search, later, visible_paths
 from jobroom.jobs.time_window import Window
@@ -88,7 +87,7 @@ class JobFilter(Listing):
         query = clean(query)
         states = query.get("state", "")
         self.state = State(states) if states in State.values else None
-        self.task = query.get("task", "")[:255]
+        self.task = catalogue.name_called(query.get("task", "")[:255], user)
         self.queue = query.get("queue", "")[:255]
         self.schedule = query.get("schedule", "")[:255]
         self.workflow_id = query.get("workflow", "").strip()[:64]
@@ -148,7 +147,8 @@ class JobFilter(Listing):
             return rows.filter(pk=self.q)
         found = Q()
         for word in self.q.split():
-            found &= Q(task__icontains=word) | (self._readable & (Q(label__icontains=word) | Q(error__icontains=word)))
+            called = Q(task__icontains=word) | Q(task__in=task_titles.containing(word))
+            found &= called | (self._readable & (Q(label__icontains=word) | Q(error__icontains=word)))
         return rows.filter(found)
 
     @cached_property
@@ -170,7 +170,7 @@ class JobFilter(Listing):
         if self.workflow_id:
             paths.append([Q(workflow_id=self.workflow_id) & ~Q(workflow_id="")])
         if self.owner:
-            paths.append([Q(owner=self._owner, owner__isnull=False, **state)])
+            paths.append([Q(owner=self._owner, **state)])
         elif state:
             paths.append([Q(**state)])
         if not (self.task and may_see_task(self.user, self.task)):
@@ -348,10 +348,9 @@ class JobFilter(Listing):
         every = [(None, None, self.link(state=None), self.state is None)]
         return every + [(s, n, self.link(state=s.value), self.state is s) for s, n in numbers.items()]
 
-    def task_choices(self) -> list[str]:
-        """Return the names of the tasks that one may ask for."""
-        names = {name for name in tracked_names() if may_know_of(self.user, name)}
-        return sorted(names | ({self.task} if self.task else set()), key=str.lower)
+    def task_choices(self) -> list[tuple[str, str]]:
+        """Return names and words of the tasks that one may ask for."""
+        return catalogue.choices(self.user, self.task)
 
 
 def owner_called(name: str, user: User | AnonymousUser) -> int | None:

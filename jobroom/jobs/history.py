@@ -84,7 +84,7 @@ def _finished(user: User) -> list[tuple[str, str, datetime | None, datetime | No
     if policies.sees_by_rule(user):
         path = visible_paths(user)[0]  # of those no index knows the state
     else:
-        own = {} if user.is_staff else {"owner": user.pk, "owner__isnull": False}
+        own = {} if user.is_staff else {"owner": user.pk}
         path = [Q(state=state, **own) for state in sorted(FINISHED)]
     columns = ("id", "created_at", "task", "state", "started_at", "finished_at", "answer_of")
     rows = {pk: values for pk, _, *values in newest(path, RECENT, columns) if values[1] in FINISHED}

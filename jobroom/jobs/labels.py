@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from jobroom import housekeeping_loops, safe_text
 from jobroom.arguments import Parameter, Schema, WrongArguments, schema_of
 from jobroom.jobs.models import Job, StoredFile
+from jobroom.jobs.number_formats import number_of
 from jobroom.users import User
 
 _LABEL = 120
@@ -30,6 +31,8 @@ def label(args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
 def _word(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = " ".join(text.split())
+    if len(text) > _WORD and isinstance(value, dict | list):  # the beginning of an answer says nothing
+        return number_of(len(value), *(("field", "fields") if isinstance(value, dict) else ("entry", "entries")))
     return text if len(text) <= _WORD else f"{text[: _WORD - 1]}…"
 
 
@@ -48,9 +51,9 @@ def label_of(schema: Schema, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
 
 
 def of_recorded(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Return the label of a job that code has sent: as `label_of`, with ids as they are."""
+    """Return the label of a job that code has sent: as `label_of`, with ids as they are; of many their number."""
     schema = _schema_of(task)
-    return label(*(_changed(schema, args, kwargs) if schema else (args, kwargs)))
+    return label(*_counted(schema, *_changed(schema, args, kwargs))) if schema else label(args, kwargs)
 
 
 def with_names(jobs: Sequence[Job], owner: User) -> dict[str, str]:
@@ -79,7 +82,20 @@ def with_names(jobs: Sequence[Job], owner: User) -> dict[str, str]:
             if named.get(name):
                 found = called.get(_kind(parameter), {})
                 named[name] = found.get(_key(_rows(parameter), named[name])) or named[name]
-    return {pk: label(rest, named) for pk, (rest, named) in parts.items()}
+    tasks = {job.pk: schemas[job.task] for job in jobs if job.task in schemas}
+    return {pk: label(*_counted(tasks[pk], rest, named)) for pk, (rest, named) in parts.items()}
+
+
+def _counted(schema: Schema, rest: Sequence[Any], named: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Return the arguments with the number of rows or files in place of their ids."""
+    known = {p.name: p for p in schema.parameters}
+    return rest, {name: _number(known[name], value) if name in known else value for name, value in named.items()}
+
+
+def _number(parameter: Parameter, value: Any) -> Any:
+    if not isinstance(value, list) or (parameter.kind != "models" and parameter.item not in _IDS):
+        return value
+    return number_of(len(value), *(("file", "files") if parameter.item == "file" else ("row", "rows")))
 
 
 def _kind(parameter: Parameter) -> Any:
@@ -172,9 +188,7 @@ def _named(parameter: Parameter, value: Any) -> Any:
     if parameter.kind == "model" and parameter.model is not None and value is not None:
         row = _first(parameter.model._default_manager.all(), value)
         return str(row) if row is not None else value
-    if parameter.kind == "models" and isinstance(value, list):
-        return f"{len(value)} rows"
-    return value
+    return _number(parameter, value)
 
 
 def _first(rows: QuerySet[Any], key: Any, column: str = "") -> Any:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from jobroom.celery import traces
 from jobroom.conf import settings as jobroom_settings
 from jobroom.events import attachments
+from jobroom.jobs import task_titles
 from jobroom.jobs.access_models import Allowance, ApiToken, SignOut, TaskRule, check_rate
 from jobroom.jobs.archive_models import ArchivedResult
 from jobroom.jobs.count_models import DurationTally, HourTally
@@ -216,7 +217,7 @@ class Job(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.task} {self.label}".strip() or self.id
+        return f"{task_titles.title(self.task)} {self.label}".strip() or self.id
 
     def get_absolute_url(self) -> str:
         """Return the address of the job's page."""

@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobroom import redis
 from jobroom.celery import task_limits
 from jobroom.celery.pauses import Paused
-from jobroom.jobs import estimates, forecast
+from jobroom.jobs import estimates, forecast, task_titles
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.number_formats import clock
 from jobroom.jobs.pools import KEPT, Busy, Pools, Silent
@@ -207,7 +207,8 @@ class InFront(NamedTuple):
     @property
     def words(self) -> str:
         """Who it is, and since when it runs."""
-        name = f"{self.task} ({self.job[:8]})" if self.job else self.task
+        called = task_titles.title(self.task)
+        name = f"{called} ({self.job[:8]})" if self.job else called
         if self.spent is None:
             return name
         until = f", at most {_rough(self.left)} more" if self.left is not None else ""

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from jobroom.jobs import task_titles
 from jobroom.jobs.lists import PAGE, Listing, clean
 from jobroom.jobs.models import Job
 from jobroom.jobs.search import union_all
@@ -158,7 +159,12 @@ class ScheduleFilter(Listing):
         if self.owner:
             rows = policies.of_owner(rows, self._owner())
         for word in self.q.split():
-            rows = rows.filter(Q(name__icontains=word) | Q(task__icontains=word) | Q(description__icontains=word))
+            rows = rows.filter(
+                Q(name__icontains=word)
+                | Q(task__icontains=word)
+                | Q(description__icontains=word)
+                | Q(task__in=task_titles.containing(word))
+            )
         return rows
 
     def _owner(self) -> int:

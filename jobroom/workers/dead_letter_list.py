@@ -6,6 +6,7 @@ from functools import cached_property
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, Q
 
+from jobroom.jobs import task_titles
 from jobroom.jobs.lists import PAGE, Listing, clean
 from jobroom.jobs.models import Job
 from jobroom.users import User
@@ -42,7 +43,13 @@ class DeadLetterFilter(Listing):
 
     @cached_property
     def _searched(self) -> DeadLetterQuerySet:
-        return self.visible.filter(Q(job_id=self.q) | Q(task__icontains=self.q)) if self.q else self.visible
+        return (
+            self.visible.filter(
+                Q(job_id=self.q) | Q(task__icontains=self.q) | Q(task__in=task_titles.containing(self.q))
+            )
+            if self.q
+            else self.visible
+        )
 
     @cached_property
     def matching(self) -> DeadLetterQuerySet:

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 
 from jobroom.arguments.redaction import hide
-from jobroom.jobs import control, error_kinds, estimates, policies, times_bar
+from jobroom.jobs import control, error_kinds, estimates, policies, task_titles, times_bar
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.number_formats import duration, percent, short
 from jobroom.ui.badges import badge, mark
@@ -24,6 +24,7 @@ register = template.Library()
 register.filter(duration)
 register.filter(percent)
 register.filter("error_kind", error_kinds.kind_of)
+register.filter("task_title", task_titles.title)
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 # Longest text of a value on a page, in characters.
@@ -52,6 +53,14 @@ def outcome_mark(value: str) -> SafeString:
     """Return the icon of a state alone, with its word for those who do not see it."""
     known = State(value)
     return mark(known.label, colour=known.value)
+
+
+@register.simple_tag
+def task_name(name: str) -> SafeString:
+    """Return the dotted name of a task, small, to stand beside its title; nothing where the title is the name."""
+    if not name or task_titles.title(name) == name:
+        return SafeString("")
+    return format_html('<code class="task-name">{}</code>', name)
 
 
 @register.simple_tag

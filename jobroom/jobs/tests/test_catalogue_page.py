@@ -1,7 +1,6 @@
 """The catalogue: searched without scripts too, one's own tasks first, each with its button."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import Group
@@ -86,21 +85,6 @@ def test_steps_are_folded_below_their_bigger_task(as_staff, ada, client, staff, 
     client.force_login(staff)
     client.post("/tasks/scratch.mend/pin/")
     assert 'aria-label="Launch Mend"' in client.get("/tasks/").content.decode()
-
-
-@pytest.mark.parametrize(
-    ("name", "own", "title"),
-    [
-        ("shop.tasks.send_invoice", None, "Send invoice"),
-        ("shop.tasks.send_invoice", "Bill a customer", "Bill a customer"),
-        ("Fetch USI status", None, "Fetch USI status"),
-        ("ping", None, "Ping"),
-        ("shop.tasks.", None, "shop.tasks."),
-        ("v1.2 import", None, "v1.2 import"),
-    ],
-)
-def test_a_task_has_a_title_in_words(name, own, title):
-    assert catalogue.title_of(SimpleNamespace(name=name, title=own)) == title
 
 
 def test_a_function_that_is_called_like_a_method_of_ours_does_not_get_its_description():

@@ -25,10 +25,10 @@ def test_a_waiting_job_names_who_is_in_front_and_that_no_one_serves_its_queue(ca
             queued_at=now + timedelta(seconds=number),
         )  # fmt: skip
     last = Job.objects.get(pk="waiting-4")
-    assert "No worker serves the queue nowhere; in front: demo.echo" in _texts(last)
+    assert "No worker serves the queue nowhere; in front: Echo" in _texts(last)
     call_command("show", "waiting-4")
     shown = capsys.readouterr().out
-    assert "No worker serves the queue nowhere; in front: demo.echo" in shown
+    assert "No worker serves the queue nowhere; in front: Echo" in shown
 
 
 def test_a_job_that_waits_for_a_lock_says_who_holds_it(capsys):

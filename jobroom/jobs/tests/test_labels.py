@@ -1,5 +1,6 @@
 """Rows name what a job is about: names in place of ids, and no defaults that no one changed."""
 
+import uuid
 from typing import Annotated
 
 import pytest
@@ -9,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from image.celery import app
 from jobroom.arguments import File
 from jobroom.arguments.redaction import Secret
+from jobroom.events import attachments
 from jobroom.jobs import files, labels, launches
 from jobroom.jobs.models import Job, Source
 from jobroom.jobs.tests.events import queued, record
@@ -88,3 +90,30 @@ def test_many_nodes_are_named_with_one_question_for_each_model(staff, django_ass
     named = labels.with_names([*jobs, wrong], staff)
     assert named["j0"] == "group=7, file=bunny0.ply"
     assert named["wrong"] == "group=7, file=none", "what is no id takes the names of others along"
+
+
+def test_many_ids_and_long_answers_are_counted(staff):
+    @app.task(name="scratch.many", shared=False)
+    def many(groups: list[Group], tables: list[File] = (), facts: dict[str, int] | None = None) -> None: ...  # type: ignore[assignment]
+
+    try:
+        group = Group.objects.create(name="Curators")
+        stored = [files.store(SimpleUploadedFile(f"{n}.csv", b"1"), staff) for n in range(2)]
+        facts = {f"measure {n}": n for n in range(9)}
+        sent = {"groups": [group.pk], "tables": [str(file.pk) for file in stored], "facts": facts}
+        job = launches.launch(task="scratch.many", arguments=sent, by=staff, source=Source.PAGE)
+        assert job.label == "groups=1 row, tables=2 files, facts=9 fields"
+        of_code = record(queued(1, job="code", task="scratch.many", args=[], kwargs=sent))
+        assert of_code.label == job.label
+        of_node = record(queued(2, job="node", task="scratch.many", owner=staff.pk, args=[], kwargs=sent))
+        assert of_node.label == job.label
+    finally:
+        app.tasks.unregister("scratch.many")
+
+
+def test_a_file_on_the_disk_alone_is_a_worker_s_and_no_one_else_s(staff):
+    made = uuid.uuid4()
+    attachments.keep(made, [b"just made"])
+    assert files.load(str(made)).path.read_bytes() == b"just made"
+    with files.read_by(staff), pytest.raises(ValueError, match="There is no file"):
+        files.load(str(made))

@@ -94,6 +94,75 @@ def test_all_pages_together_hold_all_that_match_in_the_order(history, staff, ada
             assert tasks == sorted(tasks, reverse=name.startswith("-"))
 
 
+@pytest.fixture
+def statistics(db):
+    """Have SQLite believe that the tables are large, as ANALYZE records it there."""
+    if connection.vendor != "sqlite":
+        pytest.skip("a planner of so few rows reads them all")
+
+    def read(statement=""):
+        with connection.cursor() as cursor:
+            for each in filter(None, (statement, "ANALYZE sqlite_schema")):
+                cursor.execute(each)
+
+    read("ANALYZE")
+    read("UPDATE sqlite_stat1 SET stat = '200000' || substr(stat, instr(stat, ' ')) WHERE instr(stat, ' ')")
+    for index, numbers in {"job_owner": "40000 40000 1 1", "job_owner_state": "40000 40000 9000 1 1"}.items():
+        read(f"UPDATE sqlite_stat1 SET stat = '{numbers}' WHERE idx = '{index}'")
+    yield
+    read("DELETE FROM sqlite_stat1")
+
+
+def sorts(statement):
+    """Return the lines of the plan that read the table without an index, or sort what is read of it beyond one window."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+        plan = [(parent, detail) for _, parent, _, detail in cursor.fetchall()]
+    windows = {(parent, detail.split()[1]) for parent, detail in plan if detail.startswith("CO-ROUTINE")}
+    reads = [
+        (parent, detail)
+        for parent, detail in plan
+        if detail.startswith(("SCAN", "SEARCH")) and (parent, detail.split()[1]) not in windows
+    ]
+    of_tables = {parent for parent, _ in reads}
+    assert reads, plan
+    return [detail for _, detail in reads if " INDEX " not in detail] + [
+        detail for parent, detail in plan if "TEMP B-TREE" in detail and parent in of_tables
+    ]
+
+
+@pytest.mark.parametrize("name", list(list_orders.SORTS))
+def test_no_order_sorts_more_than_a_window_of_a_large_table(history, staff, statistics, name):
+    sort = list_orders.SORTS[name]
+    first = list_orders.look(JobFilter({"sort": name}, staff).search, sort, most=9, seconds=1, after=None)
+    for place in (None, first.places[-1]):
+        with CaptureQueriesContext(connection) as asked:
+            for branch in list_orders._branches(sort, place):
+                list_orders._last(sort, branch, 1000)
+        assert [sorts(query["sql"]) for query in asked.captured_queries] == [[]] * len(asked)
+
+
+def test_a_plan_that_sorts_the_table_is_seen(history, statistics):
+    """So that the test above can fail: this is how a window's end was asked for once."""
+    whole = Job.objects.filter(list_orders.HAS_TAKEN).annotate(took=list_orders.Took()).order_by("-label")
+    with CaptureQueriesContext(connection) as asked:
+        list(whole.values("pk")[999:1000])
+    assert sorts(asked.captured_queries[0]["sql"])
+
+
+@pytest.mark.parametrize(
+    "query", [{"q": "row"}, {"q": "row", "sort": "-took"}, {"tag": "x"}, {"owner": "ada", "q": "row"}]
+)
+def test_the_jobs_of_one_owner_are_not_sorted_to_find_a_page(history, ada, statistics, query):
+    with CaptureQueriesContext(connection) as asked:
+        found = JobFilter(query, ada)
+        shown, number = found.rows, found.total
+    assert len(shown) <= number.number + number.more
+    windows = [one["sql"] for one in asked.captured_queries if " AS ends " in one["sql"]]
+    assert windows
+    assert [sorts(sql) for sql in windows] == [[]] * len(windows)
+
+
 @pytest.mark.parametrize(("name", "index"), [("-started", "job_started"), ("-took", "job_took"), ("task", "job_task")])
 def test_each_order_goes_along_its_index(history, staff, name, index):
     if connection.vendor != "sqlite":

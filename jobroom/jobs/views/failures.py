@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from jobroom.arguments import WrongArguments
-from jobroom.jobs import catalogue, failure_actions, failures, policies, staged_retries
+from jobroom.jobs import catalogue, failure_actions, failures, policies, staged_retries, task_titles
 from jobroom.jobs.exceptions import NotAllowed, NotNow
 from jobroom.jobs.failure_filter import FailureFilter
 from jobroom.jobs.failure_models import FailureGroup
@@ -38,11 +38,14 @@ def failure_list(request: HttpRequest) -> HttpResponse:
     wanted = FailureFilter(request.GET.dict(), request.user)
     trends = failures.trend(wanted.rows)
     names = failures.tasks_of(wanted.rows)
-    rows = [(group, ", ".join(names[group.pk]), bars(trends[group.pk]), sum(trends[group.pk])) for group in wanted.rows]
+    rows = [
+        (group, ", ".join(map(task_titles.title, names[group.pk])), bars(trends[group.pk]), sum(trends[group.pk]))
+        for group in wanted.rows
+    ]
     context = {
         "filter": wanted,
         "rows": rows,
-        "tasks": catalogue.tracked_names(),
+        "tasks": [(name, task_titles.title(name)) for name in catalogue.tracked_names()],
         "rendered_at": timezone.now(),
     }
     return render(request, "jobroom/jobs/failures.html", context)

@@ -11,7 +11,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from jobroom.arguments.storable import plain
-from jobroom.jobs import percentiles, spread_chart
+from jobroom.jobs import percentiles, policies, spread_chart
+from jobroom.jobs.task_titles import title
 from jobroom.jobs.views.pages import freshness
 from jobroom.users import User
 
@@ -28,6 +29,8 @@ def times(request: HttpRequest) -> HttpResponse:
     context = {
         **freshness(),
         **chosen,
+        # No title of a task that the person may not know of.
+        "called": title(chosen["task"]) if policies.may_know_of(request.user, chosen["task"]) else chosen["task"],
         "numbers": numbers,
         "charts": spread_chart.charts(numbers),
         "spans": [(each.words, _link(parts, span=each.name), each is span) for each in percentiles.SPANS.values()],

@@ -148,7 +148,7 @@ def test_the_holder_of_a_lock_is_cancelled_from_the_page_of_locks(operator):
     with ExclusiveLock("import", job="holder"):
         page = operator.get("/locks/").content.decode()
         assert f'id="{anchor("lock", "import")}"' in page
-        assert 'aria-label="Cancel demo.echo"' in page
+        assert 'aria-label="Cancel Echo"' in page
         answer = operator.post("/jobs/holder/cancel/", {"next": "/locks/#x"})
         assert answer["Location"] == "/locks/#x"
         page = text_of(operator.get("/locks/"))

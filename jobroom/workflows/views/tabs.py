@@ -101,12 +101,16 @@ def _bar(now: Now, span: Span, begin: datetime, whole: float, end: datetime) -> 
     )
 
 
-def _ticks(whole: float) -> list[tuple[str, str]]:
-    """Return four to eight marks of the time axis: their place in percent, and the time since the beginning."""
+def _ticks(whole: float) -> list[tuple[str, str, str]]:
+    """Return four to eight marks of the time axis: their place in percent, the time since the beginning, and their class.
+
+    Where the axis is short, every other one is left out; one at the end stands before its place.
+    """
     steps = [m * 10**e for e in range(-3, 8) for m in (1, 2, 5)] + [60 * m for m in (1, 2, 5, 10, 15, 30)]
     steps += [3600 * m for m in (1, 2, 3, 6, 12, 24, 48)]
     step = min((s for s in steps if whole / s <= 8), default=whole)
-    return [(f"{100 * n * step / whole:.2f}%", _clock(n * step)) for n in range(int(whole / step) + 1)]
+    places = [(n, 100 * n * step / whole) for n in range(int(whole / step) + 1)]
+    return [(f"{x:.2f}%", _clock(n * step), f"tick{'-odd' * (n % 2)}{' tick-end' * (x > 88)}") for n, x in places]
 
 
 def _clock(seconds: float) -> str:

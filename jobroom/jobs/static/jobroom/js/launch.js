@@ -1,6 +1,7 @@
 // The launch form: shows only what the chosen time needs, asks again for fields that depend on others, finds rows.
 
 import { Fields } from "./fields.js";
+import { Preview } from "./preview.js";
 
 const form = document.querySelector("form.launch");
 
@@ -29,37 +30,17 @@ function sayWhen() {
   line.textContent = parts.join(", ");
 }
 
-let previewing = null;
-let previewLater = 0;
-
-/** Says while one types what a schedule means, and when it would run next. */
-async function previewSchedule() {
+/** Returns what says while one types what a schedule means, and when it would run next; null on a form without one. */
+function previewOfSchedule() {
   const box = form.querySelector("[name='launch-cron']");
   const address = form.querySelector(".when")?.dataset.preview;
-  if (!box || !address) return;
-  let preview = box.closest(".field").querySelector("[data-next-runs]");
-  if (!preview) {
-    preview = document.createElement("div");
-    preview.dataset.nextRuns = "";
-    preview.setAttribute("role", "status");
-    box.closest(".field").append(preview);
-  }
-  previewing?.abort();
-  const mine = new AbortController();
-  previewing = mine;
-  if (!box.value.trim()) {
-    preview.replaceChildren();
-    return;
-  }
-  const query = new URLSearchParams({ "schedule-kind": "cron", "schedule-cron": box.value });
-  try {
-    const answer = await fetch(`${address}?${query}`, { signal: mine.signal, redirect: "manual" });
-    if (!answer.ok || previewing !== mine) return;
-    preview.innerHTML = await answer.text();
-    for (const run of [...preview.querySelectorAll("li")].slice(3)) run.remove();
-  } catch {
-    if (previewing === mine) preview.textContent = "The server does not answer. What you typed is kept.";
-  }
+  if (!box || !address) return null;
+  const shown = document.createElement("div");
+  shown.dataset.nextRuns = "";
+  shown.setAttribute("role", "status");
+  box.closest(".field").append(shown);
+  const question = () => (box.value.trim() ? new URLSearchParams({ "schedule-kind": "cron", "schedule-cron": box.value }) : null);
+  return new Preview(shown, address, question, () => [...shown.querySelectorAll("li")].slice(3).forEach((run) => run.remove()));
 }
 
 const place = form?.querySelector("#fields");
@@ -131,13 +112,12 @@ function offerRows(area) {
 if (form) {
   followTime();
   sayWhen();
-  previewSchedule();
+  const preview = previewOfSchedule();
+  preview?.ask();
   form.addEventListener("input", (event) => {
     if (!event.target.name?.startsWith("launch-")) return;
     sayWhen();
-    if (event.target.name !== "launch-cron") return;
-    clearTimeout(previewLater);
-    previewLater = setTimeout(previewSchedule, 250);
+    if (event.target.name === "launch-cron") preview?.soon();
   });
   form.addEventListener("change", (event) => {
     if (event.target.name === "launch-when") followTime();
