@@ -228,6 +228,7 @@ def test_the_task_of_the_tutorial_behaves_as_described(tmp_path):
     ]
 
 
+@pytest.mark.acceptance
 @pytest.mark.django_db(transaction=True)  # one of the snippets launches a job
 @pytest.mark.timeout(180)
 def test_the_tasks_of_the_reference_register(tmp_path):

@@ -33,6 +33,7 @@ def run(*argv, **environment):
     )
 
 
+@pytest.mark.acceptance
 def test_the_checks_for_deployment_find_nothing():
     done = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **HTTPS)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -79,6 +79,7 @@ def test_the_api_names_addresses_below_it(world, below):
     assert [address for address in named if not urlsplit(address).path.startswith("/room/")] == []
 
 
+@pytest.mark.acceptance
 def test_openapi_names_addresses_below_it():
     done = run("manage.py", "spectacular", "--format", "openapi-json", SITE_URL=SITE)
     assert done.returncode == 0, done.stderr

@@ -107,21 +107,25 @@ def notes(tmp_path_factory):
     return found
 
 
+@pytest.mark.acceptance
 def test_a_file_that_shares_a_worker_stays_in_one_process(notes):
     assert len(notes["shared"]) == 6
     assert len({pid for _, pid in notes["shared"]}) == 1
 
 
+@pytest.mark.acceptance
 def test_a_file_without_anything_to_share_is_split(notes):
     assert len(notes["single"]) == 6
     assert len({pid for _, pid in notes["single"]}) == 2
 
 
+@pytest.mark.acceptance
 def test_serial_tests_of_all_files_are_in_one_process(notes):
     assert len(notes["serial"]) == 6
     assert len({pid for _, pid in notes["serial"]}) == 1
 
 
+@pytest.mark.acceptance
 def test_what_takes_longest_begins_first(notes):
     kinds = [kind for kind, _ in notes["all"]]
     assert kinds[0] == "single"
@@ -134,6 +138,7 @@ def test_some_processes_begin_with_what_waits_for_nothing():
     assert distribution.plain_first({"up": True, "locks": True}) == "up"
 
 
+@pytest.mark.acceptance
 def test_plain_tests_run_beside_those_that_wait(tmp_path):
     """Four processes: while three hold on to their tests, all plain ones are run by the fourth."""
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  acceptance: x\n")

@@ -73,6 +73,7 @@ def test_the_umask_is_never_laxer_than_it_was(before, group, after, settings, mo
     assert found[-1] == after
 
 
+@pytest.mark.acceptance
 def test_workers_web_and_recorder_set_it():
     """Each is asked in a process of its own, as a container or systemd starts it."""
     program = (

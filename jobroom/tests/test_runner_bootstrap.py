@@ -184,6 +184,7 @@ def test_a_newer_python_must_really_run(manage, tmp_path, monkeypatch):
     assert manage.newer_python() is None
 
 
+@pytest.mark.acceptance
 @pytest.mark.timeout(240)  # an environment is made, maybe beside busy neighbours
 def test_two_first_starts_share_one_set_up_in_a_folder_with_a_space(tmp_path):
     """Real processes: the environment is made once, both go on in it, a third start makes nothing."""

@@ -50,6 +50,7 @@ def run_pytest(folder, **environment):
     )
 
 
+@pytest.mark.acceptance
 def test_a_tier_that_cannot_run_is_skipped_with_the_remedy(tmp_path):
     done = run_pytest(tmp_path)
     assert done.returncode == 0, done.stdout
@@ -58,6 +59,7 @@ def test_a_tier_that_cannot_run_is_skipped_with_the_remedy(tmp_path):
     assert "1 passed, 1 skipped" in closing
 
 
+@pytest.mark.acceptance
 def test_in_ci_a_skipped_tier_fails_the_run_but_the_closing_line_stays_the_last(tmp_path):
     done = run_pytest(tmp_path, CI="true")
     assert done.returncode == 1, done.stdout
@@ -66,6 +68,7 @@ def test_in_ci_a_skipped_tier_fails_the_run_but_the_closing_line_stays_the_last(
     assert "1 passed, 1 skipped" in closing
 
 
+@pytest.mark.acceptance
 def test_a_named_browser_makes_the_tier_run(tmp_path):
     done = run_pytest(tmp_path, CI="true", IMAGE_CHROMIUM=sys.executable)
     assert done.returncode == 0, done.stdout
@@ -180,6 +183,7 @@ def test_every_test_of_a_folder_that_fast_leaves_out_starts_processes(folder):
     assert [file.name for file in files if not marked.search(file.read_text())] == []
 
 
+@pytest.mark.acceptance
 @pytest.mark.timeout(240)  # a whole pytest with Django in it, maybe beside busy neighbours
 def test_the_command_ends_with_pytests_status(tmp_path):
     """Called from another folder, with a path in the project and an option of pytest's."""

@@ -58,6 +58,7 @@ def test_words_that_are_no_text_are_refused(capsys):
     assert "is not UTF-8 text" in capsys.readouterr().err
 
 
+@pytest.mark.acceptance
 def test_a_database_without_tables_says_what_to_run(tmp_path):
     url = {"DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3", "REDIS_URL": "redis://127.0.0.1:1/0"}
     process = _start(["manage.py", "jobs"], tmp_path, stdout=subprocess.PIPE, env=url)
@@ -67,6 +68,7 @@ def test_a_database_without_tables_says_what_to_run(tmp_path):
     assert b"Traceback" not in said
 
 
+@pytest.mark.acceptance
 def test_a_closed_pipe_ends_a_command_as_it_ends_others(tmp_path):
     read, write = os.pipe()
     os.close(read)
@@ -76,6 +78,7 @@ def test_a_closed_pipe_ends_a_command_as_it_ends_others(tmp_path):
     assert (process.returncode, said) == (141, b"")
 
 
+@pytest.mark.acceptance
 def test_ctrl_c_ends_a_command_with_130(tmp_path):
     script = (
         "import signal, sys, time; from unittest import mock\n"
