@@ -110,7 +110,26 @@ def shipped(tmp_path_factory):
         opened.close()
 
 
+@pytest.fixture(scope="session")
+def tiny_index(tmp_path_factory):
+    """Return the index of the tiny vocabulary as bytes, and what the process that builds it says: it is started once."""
+    folder = tmp_path_factory.mktemp("tiny")
+    source, target = folder / "tiny.obo", folder / "tiny.index"
+    source.write_text(TINY)
+    said = services._index(source, "obo", target, services.quiet)
+    return target.read_bytes(), said
+
+
 @pytest.fixture
-def tiny(no_vocabularies, empty_redis, tiny_file):
-    """Return a loaded vocabulary."""
-    return services.load(name="tiny", source=tiny_file, by=None)
+def tiny(no_vocabularies, empty_redis, tiny_file, tiny_index):
+    """Return a loaded vocabulary. What is loaded after it is built by a process of its own, as always."""
+    content, said = tiny_index
+
+    def built_before(source, file_type, target, progress):
+        assert file_type == "obo"
+        target.write_bytes(content)
+        return dict(said)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services, "_index", built_before)
+        return services.load(name="tiny", source=tiny_file, by=None)
