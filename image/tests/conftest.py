@@ -6,6 +6,7 @@ import logging
 import pytest
 from django.contrib.auth import get_user, middleware
 from django.core.cache import cache
+from django.core.handlers.base import BaseHandler
 from django.template import Template
 from django.test import override_settings
 
@@ -20,6 +21,22 @@ SESSIONS = "django.contrib.sessions.backends.cached_db"
 def _pages_alone(monkeypatch):
     """Have pages written out as at a real site: for tests Django keeps a copy of each context of each template."""
     monkeypatch.setattr(Template, "_render", lambda page, context: page.nodelist.render(context))
+
+
+@pytest.fixture(autouse=True)
+def _found_once(monkeypatch):
+    """Look up once per test which view an address leads to: each is asked by ten people, with several methods."""
+    found, resolve_request = {}, BaseHandler.resolve_request
+
+    def resolved(handler, request):
+        if hasattr(request, "urlconf"):
+            return resolve_request(handler, request)
+        if request.path_info not in found:
+            found[request.path_info] = resolve_request(handler, request)
+        request.resolver_match = found[request.path_info]
+        return request.resolver_match
+
+    monkeypatch.setattr(BaseHandler, "resolve_request", resolved)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_every_list(world, boss):
             plain = seen(boss.get(address))
         if not read or all(seen(boss.get(address, dict.fromkeys(NAMES, place))) == plain for place in TAKEN):
             continue  # it looks at none of them
-        for name in NAMES:
+        for name in sorted(read):  # what a page does with one name to which it is blind is what it does without
             if any(looks_at(boss, address, {name: place}, plain) for place in TAKEN):
                 found.add((route.pattern, name))
                 if not route.pattern.startswith("schedules/"):  # by name: every text is a place; forms keep the query
