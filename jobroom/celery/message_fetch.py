@@ -22,6 +22,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from jobroom import exhaustion
+from jobroom import redis as ours
 from jobroom.lua_scripts import source
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Take:
         self.on = on and SUPPORTED and hasattr(channel, "_queue_cycle") and not channel.global_keyprefix
         self.busy = False
         self.noted = False  # the message that is being delivered is noted as unacknowledged already
+        self.places = ""  # the groups in which the job of the message that is being delivered has a place already
         self.acknowledged: list[str] = []  # to be sent with the next look
         self.urgent = False  # one of them is sent before the process waits
         self.timed = False  # at a time that is set they are sent at the latest
@@ -141,10 +143,11 @@ class Take:
             with channel.conn_or_acquire() as client:
                 self.digest = bytes_to_str(client.script_load(source("jobroom.celery", "receive")))
         self.sent, self.acknowledged = self.acknowledged, []
+        held = ours.key("turns", "held")
         keys = [channel.unacked_key, channel.unacked_index_key, *keys]
         channel._in_poll = channel.client.connection
         channel._brpop_sent_at = time.monotonic()  # type: ignore[attr-defined]
-        channel.client.connection.send_command("EVALSHA", self.digest, len(keys), *keys, time.time(), *self.sent)
+        channel.client.connection.send_command("EVALSHA", self.digest, len(keys), *keys, time.time(), held, *self.sent)
 
     def read(self) -> tuple[str, str] | None:
         """Return list and text of the message that the script has taken; None where there was none."""
@@ -161,6 +164,7 @@ class Take:
         if not answer:
             return None
         self.noted = bool(answer[2])
+        self.places = bytes_to_str(answer[3]) if answer[2] else ""
         return bytes_to_str(answer[0]), bytes_to_str(answer[1])
 
     def flush(self) -> None:

@@ -6,6 +6,8 @@ worker is free for others; nothing is held unacknowledged. Whose run ends gives 
 to the next one: each person in turn, in the order in which they came for one person. It goes to the end of its queue's list
 that is taken next, so no place stands empty; with a broker that is not Jobroom's Redis it is sent within a second. On a
 fair queue the same script looks ahead in the list; so such a queue needs that broker, and with others it is an ordinary one.
+Who was handed a place is not asked for again: the script that takes its message from the list (`message_fetch`) brings along
+which places it has.
 
 A *group* is what counts together: `<limit>` or `<limit>:<key>` of a task, `queue:<name>` of a fair queue. Keys:
 
@@ -51,6 +53,8 @@ ADMIT, RELEASE, REFILL = (source("jobroom.celery", name) for name in ("admit", "
 PERSON = "person"
 # What the name of a fair queue's group begins with.
 QUEUE = "queue:"
+# What stands between the groups in which one job has a place.
+SEPARATOR = "\x1f"
 # Messages and bytes of a fair queue that one step looks at ahead: a few milliseconds.
 AHEAD, AHEAD_BYTES = 200, 1_000_000
 # Seconds for which a worker goes by the number of processes that it has counted.
@@ -112,15 +116,32 @@ def hold_back(message: Any, app: Any) -> bool:
             delayed.keep_text(headers["id"], due + settings.SENT_BEFORE, _text(message))
             message.ack()
             return True
-        if not _waits_for_others(task, message) and not any(
-            _waits(message, *group) for group in _groups(task, message, queue)
-        ):
+        if not _waits_for_others(task, message) and not _waits_for_turn(task, message, queue):
             return False
     except (redis.Error, OSError) as error:
         logger.warning("The limits of job %s cannot be asked for, it starts: %s", headers.get("id"), error)
         return False
     message.ack()
     return True
+
+
+def _waits_for_turn(task: Any, message: Any, queue: str) -> bool:
+    """Park a job that has no place yet in what it counts for; return whether it was parked."""
+    has = _places(message)
+    counted = queue in settings.FAIR_QUEUES and _is_counted(queue)
+    return any(
+        _waits(message, *group)
+        for group in _groups(task, message, queue)
+        if group[0] not in has or (group[0].startswith(QUEUE) and not counted)
+    )
+
+
+def _places(message: Any) -> list[str]:
+    """Return the groups in which the job has a place, as far as they came along with its message."""
+    take = getattr(message.channel, "take", None)
+    if take is None or not take.places or _popped(message) is None:
+        return []
+    return str(take.places).split(SEPARATOR)
 
 
 def _waits_for_others(task: Any, message: Any) -> bool:
@@ -171,12 +192,17 @@ def _waits(message: Any, group: str, most: int, interval: float, burst: int, wha
 
 def _text(message: Any) -> str:
     """Return what brings the message back: the broker's own text with its list where it came from Jobroom's Redis."""
+    popped = _popped(message)
+    return delayed.written(message) if popped is None else json.dumps({"list": popped[0], "raw": popped[1]})
+
+
+def _popped(message: Any) -> tuple[str, str] | None:
+    """Return list and text of a message that comes from Jobroom's Redis."""
     popped = getattr(message.channel, "popped", None)
-    if popped and _is_jobrooms(current_app):
-        place, raw = (bytes_to_str(part) for part in popped)
-        if message.headers["id"] in raw:
-            return json.dumps({"list": place, "raw": raw})
-    return delayed.written(message)
+    if not popped or not _is_jobrooms(current_app):
+        return None
+    place, raw = (bytes_to_str(part) for part in popped)
+    return (place, raw) if message.headers["id"] in raw else None
 
 
 def _list_of(text: str) -> str:
@@ -193,12 +219,17 @@ _counted: dict[str, tuple[float, int]] = {}
 
 def _processes(queue: str) -> int:
     """Return how many jobs of a fair queue may be on their way: two for each process, so that none waits for the next."""
-    at, number = _counted.get(queue, (float("-inf"), 1))
-    if time.monotonic() - at > COUNTED:
+    _, number = _counted.get(queue, (0.0, 1))
+    if not _is_counted(queue):
         workers = [worker for worker in heartbeat.workers() if worker.alive and queue in worker.queues]
         number = max(2, sum(2 * max(1, worker.concurrency) for worker in workers))
         _counted[queue] = (time.monotonic(), number)
     return number
+
+
+def _is_counted(queue: str) -> bool:
+    """Return whether the processes of a fair queue were counted just now; if not, the group hears of it with the next job."""
+    return time.monotonic() - _counted.get(queue, (float("-inf"), 1))[0] <= COUNTED
 
 
 # At the end of a run ---------------------------------------------------------------------------------------------------
@@ -209,9 +240,11 @@ def release(jobs: Iterable[str]) -> int:
     ids = list(jobs)
     if not ids or not redis.client().exists(redis.key("turns")):
         return 0
-    return int(
-        redis.script(RELEASE)([], [settings.REDIS_PREFIX, time.time(), delayed.PARKED, 1, *ids], client=redis.client())
-    )
+    return int(redis.script(RELEASE)([], _release_values(ids, by_run=False), client=redis.client()))
+
+
+def _release_values(jobs: list[str], *, by_run: bool) -> list[Any]:
+    return [settings.REDIS_PREFIX, time.time(), delayed.PARKED, AHEAD, AHEAD_BYTES, PERSON, int(not by_run), *jobs]
 
 
 def _ended(sender: Any, task_id: str, **_: Any) -> None:
@@ -220,7 +253,7 @@ def _ended(sender: Any, task_id: str, **_: Any) -> None:
     if request.is_eager or not is_limited(sender, queue):
         return
     try:
-        redis.evaluate(redis.script(RELEASE), [], [settings.REDIS_PREFIX, time.time(), delayed.PARKED, 0, task_id])
+        redis.evaluate(redis.script(RELEASE), [], _release_values([task_id], by_run=True))
     except (redis.Error, OSError) as error:
         logger.warning("The place of job %s is given back by the recorder: %s", task_id, error)
 

@@ -76,7 +76,7 @@ class Channel(redis.Channel):
 
     def _brpop_read(self, **options: Any) -> Any:
         """Take a message; what is none at all is refused, and the worker goes on."""
-        self.popped = None
+        self.popped, self.take.places = None, ""
         try:
             with message_fetch.waits_for_room():
                 if self.take.sent is not None:

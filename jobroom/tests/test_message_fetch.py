@@ -115,6 +115,25 @@ def test_priorities_come_first(connection):
     assert receive(connection, 4)[0][0] == "urgent"
 
 
+def test_the_places_that_a_job_has_come_along_with_its_message(connection):
+    redis.client().hset(redis.key("turns", "held"), "handed", "queue:taking")
+    for number in range(6):
+        send(connection, number, headers={"id": "handed" if number % 2 else f"job-{number}"})
+    found = {}
+    channel = connection.channel()
+
+    def take(body, message):
+        if channel.popped and message.headers["id"] in str(channel.popped[1]) and channel.take.busy:
+            found[body] = channel.take.places
+        message.ack()
+
+    with Consumer(channel, QUEUE, callbacks=[take], prefetch_count=1):
+        wait_until(lambda: connection.drain_events(timeout=10) or len(found) >= 3, 10, "they are taken")
+    channel.close()
+    assert found == {body: "queue:taking" if body % 2 else "" for body in found}
+    assert "queue:taking" in found.values()
+
+
 def test_what_is_no_message_is_refused_and_the_others_come(connection):
     send(connection, 1, 2)
     redis.client().lpush("taking", "no message", '{"body": 1}', "[]", '{"properties": {"delivery_info": 3}}')

@@ -2,6 +2,7 @@
 
 import json
 import time
+import types
 
 import pytest
 from celery import current_app
@@ -259,3 +260,30 @@ def test_the_turn_of_what_lies_in_the_list_of_a_fair_queue_is_known_before_a_wor
     assert turn_order.let_be_next("c1", "fair") == "queue:fair"
     assert turn_order.turn_of("c1", "fair") is None, "it has the place that was free"
     assert [turn_order.turn_of(job, "fair").before for job in ("a1", "b1")] == [0, 1]
+
+
+def test_who_was_handed_a_place_is_not_asked_for_again(monkeypatch):
+    """The script that takes the message from the list says which places its job has: no round trip more for each job."""
+    asked = []
+    monkeypatch.setattr(task_limits.redis, "evaluate", lambda *args: asked.append(args))
+    monkeypatch.setattr(task_limits, "_is_counted", lambda queue: True)
+    message = Message("demo.echo", "a", person="ada", queue="fair")
+    monkeypatch.setattr(message, "take", types.SimpleNamespace(places="other\x1fqueue:fair"), raising=False)
+    assert starts(message)
+    assert not asked
+    monkeypatch.setattr(task_limits, "_is_counted", lambda queue: False)
+    task_limits.hold_back(message, current_app)
+    assert len(asked) == 1, "the group hears how many processes there are"
+
+
+def test_a_place_that_is_given_back_lets_those_have_a_turn_who_lie_in_the_list_still():
+    """Who has a place is not asked for again, so it is the end of a run that looks ahead."""
+    client = redis.client()
+    assert starts(Message("demo.echo", "first", person="ada", queue="fair"))
+    for job, person in (("a1", "ada"), ("a2", "ada"), ("a3", "ada"), ("b1", "bob")):
+        client.lpush("fair", Message("demo.echo", job, person=person, queue="fair").raw)
+    task_limits.release(["first"])
+    assert next_ones("fair") == ["a1", "b1"], "as many as there are places"
+    assert client.rpop("fair")
+    task_limits.release(["a1"])
+    assert next_ones("fair") == ["b1", "a2"], "behind those that have their turn"

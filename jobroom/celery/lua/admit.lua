@@ -8,14 +8,14 @@ local function park(id, who, message) park_for(P, group, tonumber(ARGV[10]) + no
 local function look_ahead()
   put_aside(P, group, list, tonumber(ARGV[10]) + now, tonumber(ARGV[16]), tonumber(ARGV[17]), ARGV[18])
 end
+redis.call('HSET', base .. ':info', 'most', most, 'task', ARGV[12], 'key', ARGV[13], 'rate', ARGV[14], 'list', list)
+redis.call('EXPIRE', base .. ':info', 2592000)
 if redis.call('ZSCORE', base .. ':holders', job) then
   if list ~= '' then look_ahead() fill(P, group, most, now, tonumber(ARGV[10])) end
   return 1
 end
 redis.call('ZREM', base .. ':gone', job)
 redis.call('SADD', P .. 'turns', group)
-redis.call('HSET', base .. ':info', 'most', most, 'task', ARGV[12], 'key', ARGV[13], 'rate', ARGV[14])
-redis.call('EXPIRE', base .. ':info', 2592000)
 if interval > 0 and redis.call('HDEL', base .. ':due', job) == 0 then
   local next = math.max(tonumber(redis.call('HGET', base .. ':info', 'next') or '0'), now - interval * (burst - 1))
   redis.call('HSET', base .. ':info', 'next', next + interval)

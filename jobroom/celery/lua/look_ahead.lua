@@ -10,9 +10,10 @@ local function park_for(P, group, score, id, who, message)
   end
 end
 -- Looks ahead: what lies in the list is put aside person by person, so that no one's turn hides behind another's thousands.
--- What has its turn already, what is for later, and what is no message that we understand stays where it is.
+-- Needs `places`. What has its turn already, what is for later, and what is no message that we understand stays where it is.
 local function put_aside(P, group, list, score, messages, bytes, header)
   local base, kept, seen, read = P .. 'turn:' .. group, {}, 0, 0
+  if all_had_their_turn(base, list) then return end
   while seen < messages and read < bytes do
     local raw = redis.call('RPOP', list)
     if not raw then break end

@@ -4,9 +4,20 @@ local function id_of(raw)
   local headers = fine and type(message) == 'table' and message.headers
   return type(headers) == 'table' and type(headers.id) == 'string' and headers.id or nil
 end
+-- Whether whatever lies in a list had its turn already: the one that came last had it. On a fair queue that is the rule
+-- while all others wait person by person, and saves a look at each.
+local function all_had_their_turn(base, list)
+  local raw = redis.call('LINDEX', list, 0)
+  local id = raw and id_of(raw)
+  return not raw or id and (redis.call('ZSCORE', base .. ':holders', id) or redis.call('ZSCORE', base .. ':gone', id)) and true
+end
 -- Behind those that have their turn already, in front of all others. Who had a turn and lost it unrun, such as by a cancel, may
 -- stand among them still: what stands behind must not fall back because of that.
 local function put(base, list, picked)
+  if all_had_their_turn(base, list) then
+    for _, raw in ipairs(picked) do redis.call('LPUSH', list, raw) end
+    return
+  end
   local before = {}
   while true do
     local raw = redis.call('RPOP', list)

@@ -1,8 +1,9 @@
--- KEYS: hash and sorted set of what is unacknowledged, then the lists in their order. ARGV: the time, then tags to acknowledge.
--- Answers list and text of a message, with 1 where it is noted as unacknowledged: text that is none is left to the caller.
-if #ARGV > 1 then
-  redis.call('ZREM', KEYS[2], unpack(ARGV, 2))
-  redis.call('HDEL', KEYS[1], unpack(ARGV, 2))
+-- KEYS: hash and sorted set of what is unacknowledged, then the lists in their order. ARGV: the time, the hash of places that jobs have,
+-- then tags to acknowledge. Answers list and text of a message, with 1 where it is noted as unacknowledged, and the places that its
+-- job has: text that is no message is left to the caller.
+if #ARGV > 2 then
+  redis.call('ZREM', KEYS[2], unpack(ARGV, 3))
+  redis.call('HDEL', KEYS[1], unpack(ARGV, 3))
 end
 for i = 3, #KEYS do
   local text = redis.call('RPOP', KEYS[i])
@@ -15,7 +16,8 @@ for i = 3, #KEYS do
     redis.call('HSET', KEYS[1], found.delivery_tag,
       '[' .. text .. ',' .. cjson.encode(info.exchange) .. ',' .. cjson.encode(info.routing_key) .. ']')
     redis.call('ZADD', KEYS[2], ARGV[1], found.delivery_tag)
-    return {KEYS[i], text, 1}
+    local id = type(message.headers) == 'table' and message.headers.id
+    return {KEYS[i], text, 1, type(id) == 'string' and redis.call('HGET', ARGV[2], id) or ''}
   end
 end
 return false
