@@ -120,15 +120,23 @@ class Listener(threading.Thread):
 
 def supervisor_of(host: str, pid: int) -> str | None:
     """Return the supervisor of ours that runs the process, by its `host:pid`; None where none does. Raises redis errors."""
+    return supervised().get((host, pid))
+
+
+def supervised() -> dict[tuple[str, int], str]:
+    """Return the processes that supervisors of ours run, by host and pid, each with its supervisor: one read for all.
+
+    Raises redis errors.
+    """
     entries: dict[str, str] = redis.client().hgetall(_key())  # type: ignore[assignment]
-    now = redis.now()
+    now, found = redis.now() if entries else 0.0, dict[tuple[str, int], str]()
     for supervisor, text in entries.items():
         entry = json.loads(text)
         if now - entry["at"] > OLD:
             redis.client().hdel(_key(), supervisor)
-        elif supervisor.rpartition(":")[0] == host and pid in entry["workers"]:
-            return supervisor
-    return None
+        else:
+            found |= {(supervisor.rpartition(":")[0], pid): supervisor for pid in entry["workers"]}
+    return found
 
 
 def ask(supervisor: str, pid: int, *, by: str, seconds: float) -> str:

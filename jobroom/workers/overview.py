@@ -5,6 +5,7 @@ What a worker says of its resources is on its own clock; here it becomes ages, a
 
 import dataclasses
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -137,7 +138,10 @@ def rows(found: list[Worker]) -> list[WorkerRow]:
     living, _ = living_and_gone(found)
     now = timezone.now()
     notes = heartbeat.vanished([worker.name for worker in living])
-    return [_worker(worker, worker in living, now, notes.get(worker.name)) for worker in found]
+    # Of those that hang it is said whether a supervisor of ours can start them again; mostly there are none.
+    hangs = any(worker.stuck or worker not in living for worker in found)
+    supervised = restarts.supervised() if hangs else {}
+    return [_worker(worker, worker in living, now, notes.get(worker.name), supervised) for worker in found]
 
 
 def unserved(living: list[Worker]) -> list[str]:
@@ -163,7 +167,9 @@ def _waiting_by_queue() -> dict[str, int]:
     return dict(Counter(waiting.order_by("queued_at").values_list("queue", flat=True)[:MOST]))
 
 
-def _worker(worker: Worker, alive: bool, now: datetime, note: dict[str, Any] | None) -> WorkerRow:
+def _worker(
+    worker: Worker, alive: bool, now: datetime, note: dict[str, Any] | None, supervised: Collection[tuple[str, int]]
+) -> WorkerRow:
     state = _state(worker, alive)
     at = _Clock(worker, now)
     return WorkerRow(
@@ -182,7 +188,7 @@ def _worker(worker: Worker, alive: bool, now: datetime, note: dict[str, Any] | N
         started=at(worker.started),
         seen=now - timedelta(seconds=worker.silent),
         silent=worker.silent,
-        supervised=state in {"silent", "stuck"} and restarts.supervisor_of(worker.host, worker.pid) is not None,
+        supervised=state in {"silent", "stuck"} and (worker.host, worker.pid) in supervised,
         resources=[_resource(said, alive, at) for said in worker.resources],
         predecessor=_predecessor(note) if note and alive and note["pid"] != worker.pid else "",
     )

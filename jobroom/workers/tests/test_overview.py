@@ -227,6 +227,16 @@ def test_a_worker_of_someone_else_is_named_with_what_ends_it(staff):
         call_command("workers", "alive@a", "restart")
 
 
+def test_supervisors_are_read_once_for_all_that_hang(staff, monkeypatch):
+    redis.client().hset(redis.key("supervisors"), "far:1", json.dumps({"at": redis.now(), "workers": [41, 42]}))
+    for pid in (41, 42, 43):
+        worker(f"w{pid}@a/{pid}", silent=60, host="far", pid=pid)
+    read, times = restarts.supervised, []
+    monkeypatch.setattr(restarts, "supervised", lambda: times.append(1) or read())
+    assert page(staff)[1].count("Kill it and start it again") == 2
+    assert len(times) == 1
+
+
 def test_an_old_entry_of_a_supervisor_counts_no_more(monkeypatch):
     redis.client().hset(redis.key("supervisors"), "far:1", json.dumps({"at": redis.now() - 60, "workers": [41]}))
     assert restarts.supervisor_of("far", 41) is None
