@@ -32,6 +32,7 @@ RIGHTS = {
     "cancel": (policy.CANCEL, policy.SEE_JOB - policy.CANCEL),
     "retry": (policy.CANCEL - {"owner"}, policy.SEE_JOB - policy.CANCEL | {"owner"}),  # she may not launch the task
     "schedules list": (policy.EVERYONE, NONE_OF_THEM),
+    "schedules make": (policy.LAUNCH, policy.SEE_TASK - policy.LAUNCH),
     "schedules drift": (policy.EVERYONE, NONE_OF_THEM),
     "schedules settle": (policy.OWNER, NONE_OF_THEM),
     "schedules next": (policy.OWNER, NONE_OF_THEM),
@@ -164,6 +165,10 @@ def things(world, tmp_path):
         "backfill list": ([name], [NONE]),
         "schedules list": ([], []),
         "schedules drift": ([], []),
+        "schedules make": (
+            [making.TASK, "--task", making.TASK, "--when=every hour", '--json-args={"text": "x"}'],
+            ["demo.ecco", "--task", "demo.ecco", "--when=every hour"],
+        ),
         "schedules settle": ([name, "--keep"], [NONE, "--keep"]),
         "schedules end": ([name, "--never"], [NONE, "--never"]),
         "calendars list": ([], []),

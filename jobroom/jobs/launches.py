@@ -196,11 +196,15 @@ def repeat(
     queue: str = "",
     description: str = "",
     expires: datetime | None = None,
+    policy: Mapping[str, Any] | None = None,
 ) -> str:
-    """Make a schedule that launches the task, until `expires`; return the address of its page. Raises what `launch` raises."""
+    """Make a schedule that launches the task, until `expires`; return the address of its page. Raises what `launch` raises.
+
+    `policy` says what becomes of its runs, as the part `policy` of the API does: such as the calendars that it follows.
+    """
     order, args, kwargs = kept_call(task=task, arguments=arguments, by=by, queue=queue)
     wanted = {"task": task, "args": args, "kwargs": kwargs, "cron": cron, "name": name, "queue": order.queue, "by": by}
-    wanted |= {"description": description, "expires": expires}
+    wanted |= {"description": description, "expires": expires, "policy": dict(policy or {})}
     addresses = [address for _, address in repetition_wanted.send(sender=Job, **wanted) if address]
     if not addresses:
         raise WrongArguments({"cron": ["No app of this site keeps schedules."]})

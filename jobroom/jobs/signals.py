@@ -3,9 +3,12 @@
 from django.dispatch import Signal
 
 # A job should run repeatedly. Arguments: task (str), args (list), kwargs (dict), cron (str), name (str), queue (str),
-# by (User), description (str), expires (datetime or None). The receiver makes the schedule and returns the address of its page; it raises WrongArguments with the
-# fields `cron` and `schedule_name`.
+# by (User), description (str), expires (datetime or None), policy (dict, what `repetition_fields_asked` asked for). The receiver makes the
+# schedule and returns the address of its page; it raises WrongArguments with the fields `cron`, `schedule_name`, and those of the policy.
 repetition_wanted = Signal()
+
+# What else does the launch page ask for of a job that runs repeatedly? A receiver returns {name: form field}; the answers go into `policy`.
+repetition_fields_asked = Signal()
 
 # Which tasks run by themselves? Argument: user (User). A receiver returns {task: [(sentence, address), …]}; the address
 # is empty where the user has no page for it.

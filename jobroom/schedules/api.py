@@ -32,6 +32,7 @@ from jobroom.schedules.serializers import (
     Sent,
     Skip,
 )
+from jobroom.schedules.services import policy
 from jobroom.web.versions import version_of
 
 
@@ -57,13 +58,16 @@ def checked(kind: Any, data: Any) -> dict[str, Any]:
     return dict(given.validated_data)
 
 
-def refusing(act: Callable[[], Any]) -> Any:
-    """Do it; what the schedules say against it becomes a problem that names the field."""
+def refusing(act: Callable[[], Any], *, part: str = "") -> Any:
+    """Do it; what the schedules say against it becomes a problem that names the field, those of a policy in the `part` that has it."""
     try:
         return act()
     except WrongArguments as wrong:
         names = {"cron": "when", "schedule_name": "name"}
-        raise ValidationError({names.get(name, name): texts for name, texts in wrong.errors.items()}) from wrong
+        errors: dict[str, Any] = {names.get(name, name): texts for name, texts in wrong.errors.items()}
+        if part and (own := {name: errors.pop(name) for name in [*errors] if name in policy.FIELDS}):
+            errors[part] = own
+        raise ValidationError(errors) from wrong
     except Changed:
         raise  # the API has an answer of its own for it
     except NotAllowed as error:
@@ -95,7 +99,7 @@ class ScheduleList(ApiView):
         """Make a schedule, whose jobs are one's own."""
         given = checked(ScheduleRequest, request.data)
         given["cron"] = given.pop("when")
-        address = refusing(lambda: launches.repeat(by=person(request), **given))
+        address = refusing(lambda: launches.repeat(by=person(request), **given), part="policy")
         return _answer(request, int(resolve(address_below(address)).kwargs["schedule_id"]), status=201)
 
 

@@ -9,6 +9,7 @@ from django_celery_beat.models import PeriodicTask
 from jobroom.arguments import WrongArguments
 from jobroom.jobs import policies
 from jobroom.jobs.gate import default_queue
+from jobroom.schedules.page_policy import CALENDAR_FIELDS, calendar_fields, calendars_chosen
 from jobroom.schedules.services import ends, notation, sun
 from jobroom.schedules.services.notation import Timing
 from jobroom.users import User
@@ -64,7 +65,14 @@ class TimingForm(forms.Form):
             f"Minute, hour, day of month, month, day of week; by the clocks of {zone}. "
             "0 6 * * 1-5 is six o'clock on working days."
         )
+        if row is None:  # those of a stored schedule are changed with its policy
+            self.fields |= calendar_fields()
         self.fields["at"].help_text = f"In the time zone {timezone.get_current_timezone_name()}."
+
+    @property
+    def calendars(self) -> dict[str, Any]:
+        """The calendars that a new schedule follows, as a part of its policy."""
+        return calendars_chosen(self.cleaned_data)
 
     def clean(self) -> dict[str, Any]:
         """Read the timing; an error goes to the field that was chosen."""
@@ -153,6 +161,7 @@ class ScheduleForm(TimingForm):
                 "latitude",
                 "longitude",
                 "at",
+                *CALENDAR_FIELDS,
                 "expires",
                 "name",
                 "queue",
@@ -172,6 +181,7 @@ class ScheduleForm(TimingForm):
     def take_errors(self, wrong: WrongArguments) -> dict[str, list[str]]:
         """Show what the service found wrong at the fields of this form; return the rest."""
         ours = {"cron": "cron", "schedule_name": "name", "queue": "queue", "expires": "expires"}
+        ours |= {name: name for name in CALENDAR_FIELDS if name in self.fields}
         for name, texts in wrong.errors.items():
             for text in texts if name in ours else ():
                 self.add_error(ours[name], text)

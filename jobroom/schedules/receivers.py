@@ -10,10 +10,18 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from jobroom.jobs.models import Job
 from jobroom.jobs.policies import sees_all
-from jobroom.jobs.signals import coming_asked, missed_asked, repetition_wanted, schedule_asked, schedules_asked
+from jobroom.jobs.signals import (
+    coming_asked,
+    missed_asked,
+    repetition_fields_asked,
+    repetition_wanted,
+    schedule_asked,
+    schedules_asked,
+)
 from jobroom.schedules import policies, services
 from jobroom.schedules.filters import RELATED, bare
 from jobroom.schedules.models import RunState, ScheduledRun
+from jobroom.schedules.page_policy import calendar_fields
 from jobroom.schedules.services import failures, marks, writes
 from jobroom.schedules.services.next_runs import sentence
 from jobroom.signals import jobs_recorded
@@ -26,6 +34,7 @@ MOST_PLANNED = 500
 def connect() -> None:
     """Connect the receiver; twice is the same as once."""
     repetition_wanted.connect(_repeat, dispatch_uid="jobroom.schedules.repeat")
+    repetition_fields_asked.connect(_fields, dispatch_uid="jobroom.schedules.fields")
     coming_asked.connect(_coming, dispatch_uid="jobroom.schedules.coming")
     missed_asked.connect(_missed, dispatch_uid="jobroom.schedules.missed")
     schedule_asked.connect(_is_there, dispatch_uid="jobroom.schedules.is_there")
@@ -94,6 +103,10 @@ def _after_timing(instance: Any, **_: Any) -> None:
 def _repeat(*, signal: Any = None, sender: Any = None, **wanted: Any) -> str:
     """Make the schedule; return the address at which the person finds it."""
     return reverse("jobroom:schedules:schedule", args=[services.repeat(**wanted).pk])
+
+
+def _fields(**_: Any) -> dict[str, Any]:
+    return calendar_fields()
 
 
 def _coming(*, user: User, **_: Any) -> list[tuple[datetime, str, str]]:

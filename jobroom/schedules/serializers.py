@@ -25,6 +25,35 @@ class ScheduleQuery(serializers.Serializer[Any]):
     after = serializers.CharField(max_length=200, required=False, help_text="From `next` of the page before.")
 
 
+class PolicyData(serializers.Serializer[Any]):
+    """What becomes of runs that overlap, were missed or fail; of a change, what is not named stays."""
+
+    overlap = serializers.ChoiceField(choices=Overlap.choices, required=False)
+    missed = serializers.ChoiceField(choices=Missed.choices, required=False)
+    missed_window = serializers.IntegerField(
+        required=False, help_text="Seconds: how old a run may be, where all are made up."
+    )
+    pause_after = serializers.IntegerField(
+        required=False, help_text="So many failures in a row pause the schedule; 0: none do."
+    )
+    jitter = serializers.IntegerField(
+        required=False, help_text="Seconds: by at most so much a run is delayed, always alike for the same moment."
+    )
+    not_on = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        help_text="Names of calendars on which it does not run.",
+    )
+    only_on = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        help_text="Names of calendars on which alone it runs.",
+    )
+    closed = serializers.ChoiceField(
+        choices=Closed.choices, required=False, help_text="What becomes of a run that its calendars do not allow."
+    )
+
+
 class ScheduleRequest(serializers.Serializer[Any]):
     """A schedule to be made."""
 
@@ -38,6 +67,7 @@ class ScheduleRequest(serializers.Serializer[Any]):
     queue = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
     description = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
     expires = serializers.DateTimeField(required=False, default=None, allow_null=True, help_text="When it ends.")
+    policy = PolicyData(required=False, help_text="What becomes of its runs, such as on days of calendars.")
 
 
 class ScheduleChange(serializers.Serializer[Any]):
@@ -159,8 +189,10 @@ class ScheduleDetails(ScheduleRow):
     expires = serializers.DateTimeField(source="schedule.expires", allow_null=True, help_text="When it ends.")
     args = serializers.CharField(source="schedule.args", help_text="JSON.")
     kwargs = serializers.CharField(source="schedule.kwargs", help_text="JSON.")
-    next_runs = serializers.SerializerMethodField()
-    upcoming = serializers.SerializerMethodField(help_text="The same runs, with what clocks do to them.")
+    next_runs = serializers.SerializerMethodField(
+        help_text="The next ten moments by the clock; `upcoming` says of each whether a calendar skips or moves it."
+    )
+    upcoming = serializers.SerializerMethodField(help_text="The same runs, with what clocks and calendars do to them.")
     clock_changes = serializers.SerializerMethodField(help_text="Later runs that a change of clocks concerns.")
     paused_by = serializers.CharField(source="pause.paused_by", default=None, allow_null=True)
     pause_reason = serializers.CharField(source="pause.pause_reason", default=None, allow_null=True)
@@ -185,35 +217,6 @@ class ScheduleDetails(ScheduleRow):
     def get_next_runs(self, row: Row) -> list[str]:
         """Return the next runs, that which is left out among them."""
         return [moment.isoformat() for moment in row.runs(RUNS)]
-
-
-class PolicyData(serializers.Serializer[Any]):
-    """What becomes of runs that overlap, were missed or fail; of a change, what is not named stays."""
-
-    overlap = serializers.ChoiceField(choices=Overlap.choices, required=False)
-    missed = serializers.ChoiceField(choices=Missed.choices, required=False)
-    missed_window = serializers.IntegerField(
-        required=False, help_text="Seconds: how old a run may be, where all are made up."
-    )
-    pause_after = serializers.IntegerField(
-        required=False, help_text="So many failures in a row pause the schedule; 0: none do."
-    )
-    jitter = serializers.IntegerField(
-        required=False, help_text="Seconds: by at most so much a run is delayed, always alike for the same moment."
-    )
-    not_on = serializers.ListField(
-        child=serializers.CharField(max_length=100),
-        required=False,
-        help_text="Names of calendars on which it does not run.",
-    )
-    only_on = serializers.ListField(
-        child=serializers.CharField(max_length=100),
-        required=False,
-        help_text="Names of calendars on which alone it runs.",
-    )
-    closed = serializers.ChoiceField(
-        choices=Closed.choices, required=False, help_text="What becomes of a run that its calendars do not allow."
-    )
 
 
 class RunData(serializers.Serializer[Any]):

@@ -16,6 +16,7 @@ from jobroom.jobs.forms.fields import ArgumentField
 from jobroom.jobs.forms.schema_form import SchemaForm
 from jobroom.jobs.gate import Checked, default_queue
 from jobroom.jobs.models import Caching
+from jobroom.jobs.signals import repetition_fields_asked
 from jobroom.users import User
 
 
@@ -147,12 +148,28 @@ class WhenForm(forms.Form):
         super().__init__(data, prefix="launch", initial=dict(initial or {}))
         if not keeps_answers(task):
             del self.fields["caching"]
+        self.repetition = self._ask_for_repetition()
         default = self.usual_queue = default_queue(task)
         allowed = policies.queues_for(user, task.name, default)
         self.fields["run_after"].help_text = f"In the time zone {timezone.get_current_timezone_name()}."
         field = self.fields["queue"]
         if isinstance(field, forms.ChoiceField):
             field.choices = [(queue, f"{queue} (usual)" if queue == default else queue) for queue in allowed]
+
+    def _ask_for_repetition(self) -> list[str]:
+        """Add what else is asked for of a job that runs repeatedly, behind the name of the schedule; return the names."""
+        more: dict[str, forms.Field] = {}
+        for _, fields in repetition_fields_asked.send(sender=type(self)):
+            more |= fields if isinstance(fields, dict) else {}
+        names = list(self.fields)
+        self.fields |= {f"repeat_{name}": field for name, field in more.items()}
+        self.order_fields([*names[: names.index("schedule_name") + 1], *(f"repeat_{name}" for name in more)])
+        return list(more)
+
+    def policy(self) -> dict[str, Any]:
+        """Return what was chosen for a job that runs repeatedly."""
+        answered = {name: self.cleaned_data.get(f"repeat_{name}") for name in self.repetition}
+        return {name: value for name, value in answered.items() if value}
 
     def clean(self) -> dict[str, Any]:
         """Ask for what the chosen time needs."""

@@ -152,11 +152,13 @@ def _typed(form: LaunchForm, suggested: set[str]) -> dict[str, Any]:
 
 
 def _show_wrong(wrong: WrongArguments, form: LaunchForm, when: WhenForm) -> None:
-    own = {name: texts for name, texts in wrong.errors.items() if name in when.fields and name not in form.fields}
+    repeated = {name: f"repeat_{name}" if name in when.repetition else name for name in wrong.errors}
+    errors = {repeated[name]: texts for name, texts in wrong.errors.items() if name not in form.fields}
+    own = {name: texts for name, texts in errors.items() if name in when.fields}
     for name, texts in own.items():
         for text in texts:
             when.add_error(name, text)
-    rest = {name: texts for name, texts in wrong.errors.items() if name not in own}
+    rest = {name: texts for name, texts in wrong.errors.items() if repeated[name] not in own or name in form.fields}
     if rest:
         form.add_errors(WrongArguments(rest))
 
@@ -171,6 +173,7 @@ def _launched(request: HttpRequest, task: Any, form: LaunchForm, when: WhenForm)
             cron=when.cleaned_data["cron"],
             name=when.cleaned_data.get("schedule_name") or "",
             queue=when.options()["queue"],
+            policy=when.policy(),
         )
         messages.success(request, "The schedule is set.")
         return SeeOther(address)

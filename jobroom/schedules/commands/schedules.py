@@ -10,7 +10,9 @@ from django.core.management import BaseCommand, CommandParser
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from jobroom.jobs import terminal
+from jobroom.arguments import WrongArguments
+from jobroom.arguments.storable import parse
+from jobroom.jobs import launches, terminal
 from jobroom.schedules import audit, services
 from jobroom.schedules.exceptions import NotSent
 from jobroom.schedules.filters import RELATED, bare
@@ -35,21 +37,21 @@ class Command(BaseCommand):
         add_part(parts, "list", "list schedules with their next runs", about="")
         add_part(parts, "next", "list the next runs of a schedule, with what changes of clocks do to them")
         add_part(parts, "runs", "list the runs of a schedule that were not sent when they were due, with the reasons")
+        made = add_part(parts, "make", "make a schedule of this name, whose jobs are those of the person who makes it")
+        made.add_argument("--task", required=True)
+        made.add_argument(
+            "--when",
+            required=True,
+            metavar="LINE",
+            help="0 6 * * 1-5, “every 15 minutes”, a moment, or an event of the sun",
+        )
+        made.add_argument("--json-args", default="{}", metavar="JSON", help="arguments as one JSON object")
+        made.add_argument("--queue", default="")
+        made.add_argument("--description", default="")
+        made.add_argument("--ends", type=_moment, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
+        _add_policy(made)
         changed = add_part(parts, "policy", "show what a schedule does when runs overlap or were missed, or change it")
-        changed.add_argument("--overlap", choices=Overlap.values)
-        changed.add_argument("--missed", choices=Missed.values)
-        changed.add_argument(
-            "--missed-window", type=int, metavar="SECONDS", help="how old a run may be that is made up"
-        )
-        changed.add_argument("--pause-after", type=int, metavar="N", help="failures in a row that pause it; 0: none do")
-        changed.add_argument("--jitter", type=int, metavar="SECONDS", help="by at most so much a run is delayed")
-        for name, text in (("not-on", "does not run"), ("only-on", "runs alone")):
-            changed.add_argument(
-                f"--{name}", nargs="*", metavar="CALENDAR", help=f"calendars on which it {text}; none: all leave"
-            )
-        changed.add_argument(
-            "--closed", choices=Closed.values, help="what becomes of a run that calendars do not allow"
-        )
+        _add_policy(changed)
         paused = add_part(parts, "pause", "let it send nothing until it is resumed, or by itself from a time on")
         paused.add_argument("--reason", default="")
         paused.add_argument("--until", type=_moment, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
@@ -76,6 +78,11 @@ class Command(BaseCommand):
             return
         if options["part"] == "drift":
             self._drift(by, as_json=options["json"])
+            return
+        if options["part"] == "make":
+            with sentences():
+                said = _make(by, options)
+            self.stdout.write(said)
             return
         row = schedule_called(options["name"], by)
         with sentences():
@@ -124,6 +131,20 @@ class Command(BaseCommand):
             self.stdout.write("No schedule differs from the settings.")
 
 
+def _add_policy(parser: Any) -> None:
+    """Declare the options of a policy."""
+    parser.add_argument("--overlap", choices=Overlap.values)
+    parser.add_argument("--missed", choices=Missed.values)
+    parser.add_argument("--missed-window", type=int, metavar="SECONDS", help="how old a run may be that is made up")
+    parser.add_argument("--pause-after", type=int, metavar="N", help="failures in a row that pause it; 0: none do")
+    parser.add_argument("--jitter", type=int, metavar="SECONDS", help="by at most so much a run is delayed")
+    for name, text in (("not-on", "does not run"), ("only-on", "runs alone")):
+        parser.add_argument(
+            f"--{name}", nargs="*", metavar="CALENDAR", help=f"calendars on which it {text}; none: all leave"
+        )
+    parser.add_argument("--closed", choices=Closed.values, help="what becomes of a run that calendars do not allow")
+
+
 def _moment(text: str) -> datetime:
     """Return the moment that a text names, by the clocks of the site where it names no zone."""
     try:
@@ -139,6 +160,33 @@ def _lines(said: Any) -> list[str]:
     return [f"{one['due']}  {one['state']:<8}  {one['reason']}" for one in said] or [
         "Every run was sent when it was due."
     ]
+
+
+def _make(by: User | None, options: dict[str, Any]) -> str:
+    if by is None:
+        terminal.refuse("Name the person whose schedule it is, with --as USER.")
+    try:
+        arguments = parse(options["json_args"])
+    except ValueError as error:
+        raise WrongArguments({"--json-args": [f"This is not JSON: {error}."]}) from error
+    if not isinstance(arguments, dict):
+        raise WrongArguments({"--json-args": ['Give a JSON object, such as {"text": "hello"}.']})
+    address = launches.repeat(
+        task=options["task"],
+        arguments=arguments,
+        by=by,
+        cron=options["when"],
+        name=options["name"],
+        queue=options["queue"],
+        description=options["description"],
+        expires=options["ends"],
+        policy=_given(options),
+    )
+    return f"The schedule is set: {address}"
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in policy.FIELDS if options.get(name) is not None}
 
 
 def _runs(row: PeriodicTask, by: User | None, options: dict[str, Any]) -> Any:
@@ -163,8 +211,7 @@ def _moments(run: coming_runs.Run) -> dict[str, str | None]:
 
 
 def _policy(row: PeriodicTask, by: User | None, options: dict[str, Any]) -> Any:
-    given = {name: options[name] for name in policy.FIELDS if options.get(name) is not None}
-    if given:
+    if given := _given(options):
         policy.change(row, by=by, given=given)
     return policy.values(row)
 

@@ -12,6 +12,7 @@ from django_celery_beat.models import PeriodicTask
 from jobroom.arguments import WrongArguments
 from jobroom.schedules import audit
 from jobroom.schedules.services import ends, notation
+from jobroom.schedules.services import policy as run_policy
 from jobroom.schedules.services.writes import save
 from jobroom.users import User
 
@@ -29,8 +30,9 @@ def repeat(
     by: User,
     description: str = "",
     expires: datetime | None = None,
+    policy: Mapping[str, Any] | None = None,
 ) -> PeriodicTask:
-    """Make the schedule; its jobs belong to `by`. Raises WrongArguments with the fields `cron`, `schedule_name`, `expires`.
+    """Make the schedule; its jobs belong to `by`. Raises WrongArguments with the fields `cron`, `schedule_name`, `expires`, and those of the policy.
 
     Args:
         task: name of a registered task, whose arguments have been checked.
@@ -44,6 +46,7 @@ def repeat(
         by: who set it.
         description: what it is for.
         expires: when it ends.
+        policy: what becomes of its runs, by the names of `services.policy`: such as the calendars that it follows.
 
     """
     ends.check(None, expires)
@@ -65,6 +68,8 @@ def repeat(
             for field, value in timing.fields().items():
                 setattr(row, field, value)
             row.save()
+            if policy:
+                run_policy.change(row, by=by, given=policy)
     except IntegrityError as error:
         raise _taken(name) from error
     audit.record(by, "made", row.name, outcome=f"It runs {cron}.")

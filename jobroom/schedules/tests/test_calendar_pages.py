@@ -212,3 +212,62 @@ def test_policy_by_command_and_the_marked_next_runs(capsys):
     assert "not_on: Holidays" in capsys.readouterr().out
     call_command("schedules", "next", "Clean")
     assert capsys.readouterr().out.count("skipped: Holidays") == 10
+
+
+def _policy():
+    return policy.chosen(PeriodicTask.objects.get())
+
+
+def test_a_new_schedule_chooses_its_calendars(client, chief):
+    """On its own form, with a preview that marks the runs; without a calendar nothing is asked."""
+    address = "/schedules/new/?task=common.tasks.clearsessions"
+    assert "schedule-not_on" not in client.get(address).content.decode()
+    _made("every Mon, Tue, Wed, Thu, Fri, Sat, Sun")
+    assert client.get(address).content.decode().count('value="Holidays"') == 2
+    typed = {"schedule-kind": "cron", "schedule-cron": "0 6 * * *", "schedule-closed": "skip"}
+    assert "skipped" not in client.get("/schedules/preview/", typed).content.decode()
+    typed["schedule-not_on"] = "Holidays"
+    assert client.get("/schedules/preview/", typed).content.decode().count("skipped: Holidays") == 10
+    both = client.post(address, {**typed, "schedule-only_on": "Holidays"})
+    assert both.status_code == 422
+    assert "“Holidays” cannot be both: take it out of one." in both.content.decode()
+    assert not PeriodicTask.objects.exists()
+    assert client.post(address, {**typed, "schedule-closed": "move"}).status_code == 303
+    assert _policy() == {"not_on": ["Holidays"], "closed": "move"}
+
+
+def test_a_launch_that_runs_repeatedly_chooses_its_calendars(client, chief):
+    address = "/tasks/common.tasks.clearsessions/"
+    assert "launch-repeat_not_on" not in client.get(address).content.decode()
+    _made()
+    assert client.get(address).content.decode().count('name="launch-repeat_') == 3
+    typed = {"launch-when": "repeat", "launch-cron": "0 6 * * *", "launch-repeat_closed": "skip"}
+    wrong = {**typed, "launch-repeat_not_on": "Holidays", "launch-repeat_only_on": "Holidays"}
+    both = client.post(address, wrong)
+    assert both.status_code == 422
+    assert "“Holidays” cannot be both: take it out of one." in both.content.decode()
+    assert client.post(address, {**typed, "launch-repeat_only_on": "Holidays"}).status_code == 303
+    assert _policy() == {"only_on": ["Holidays"]}
+
+
+def test_api_and_command_make_a_schedule_with_its_policy(client, chief, capsys):
+    _made()
+    what = {"task": "common.tasks.clearsessions", "when": "0 6 * * *", "policy": {"not_on": ["Hollidays"]}}
+    wrong = client.post("/api/schedules/", what, **JSON)
+    assert wrong.status_code == 400
+    assert "There is no calendar “Hollidays”. Did you mean “Holidays”?" in wrong.content.decode()
+    assert "policy" in str(wrong.json()["errors"])
+    assert not PeriodicTask.objects.exists()
+    what["policy"] = {"not_on": ["Holidays"], "jitter": 60}
+    made = client.post("/api/schedules/", what, **JSON)
+    assert made.status_code == 201, made.json()
+    assert made.json()["policy"]["not_on"] == ["Holidays"]
+    PeriodicTask.objects.all().delete()
+    words = ["Sweep", "--task", "common.tasks.clearsessions", "--when", "0 6 * * *", "--not-on", "Holidays"]
+    with pytest.raises(CommandError, match="--as USER"):
+        call_command("schedules", "make", *words)
+    with pytest.raises(CommandError, match="Hollidays"):
+        call_command("schedules", "make", *words[:-1], "Hollidays", "--as", "chief")
+    call_command("schedules", "make", *words, "--as", "chief")
+    assert "The schedule is set: /schedules/" in capsys.readouterr().out
+    assert _policy() == {"not_on": ["Holidays"]}

@@ -24,6 +24,7 @@ from jobroom.jobs.views.actions import SeeOther
 from jobroom.jobs.views.launch import fields_again, task_or_404
 from jobroom.schedules import changes, services
 from jobroom.schedules.exceptions import UnusableSchedule
+from jobroom.schedules.models import SchedulePolicy
 from jobroom.schedules.page_forms import ScheduleForm, TimingForm
 from jobroom.schedules.services import coming_runs
 from jobroom.schedules.services.runs import policy_of
@@ -78,7 +79,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     form = TimingForm(request.GET, row=row)
     context: dict[str, Any] = {}
     if form.is_valid() and form.timing is not None:
-        sketch = form.timing.sketch(policy_of(row) if row is not None else None)
+        sketch = form.timing.sketch(policy_of(row) if row is not None else SchedulePolicy(**form.calendars))
         runs = coming_runs.upcoming(sketch, PREVIEWED)
         context = {
             "sentence": services.sentence(sketch),
@@ -157,6 +158,7 @@ def _kept(
         queue=values.get("queue") or "",
         description=values.get("description") or "",
         expires=values.get("expires"),
+        policy=when.calendars,
     )
     messages.success(request, "The schedule is set.")
     return SeeOther(address)

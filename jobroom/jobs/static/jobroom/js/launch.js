@@ -14,6 +14,7 @@ function followTime() {
     const field = form.querySelector(`[name='launch-${name}']`)?.closest(".field");
     if (field) field.hidden = chosen.value !== when;
   }
+  for (const field of form.querySelectorAll("[data-field^='launch-repeat_']")) field.hidden = chosen.value !== "repeat";
   const button = form.querySelector("button.primary");
   if (button) button.textContent = { now: "Launch", later: "Launch at that time", repeat: "Set the schedule" }[chosen.value];
 }
@@ -39,7 +40,14 @@ function previewOfSchedule() {
   shown.dataset.nextRuns = "";
   shown.setAttribute("role", "status");
   box.closest(".field").append(shown);
-  const question = () => (box.value.trim() ? new URLSearchParams({ "schedule-kind": "cron", "schedule-cron": box.value }) : null);
+  const question = () => {
+    if (!box.value.trim()) return null;
+    const query = new URLSearchParams({ "schedule-kind": "cron", "schedule-cron": box.value });
+    for (const [name, value] of new FormData(form)) {
+      if (name.startsWith("launch-repeat_")) query.append(name.replace("launch-repeat_", "schedule-"), value);
+    }
+    return query;
+  };
   return new Preview(shown, address, question, () => [...shown.querySelectorAll("li")].slice(3).forEach((run) => run.remove()));
 }
 
@@ -117,7 +125,7 @@ if (form) {
   form.addEventListener("input", (event) => {
     if (!event.target.name?.startsWith("launch-")) return;
     sayWhen();
-    if (event.target.name === "launch-cron") preview?.soon();
+    if (/^launch-(cron$|repeat_)/.test(event.target.name)) preview?.soon();
   });
   form.addEventListener("change", (event) => {
     if (event.target.name === "launch-when") followTime();

@@ -17,7 +17,10 @@ function follow() {
 
 function question() {
   const query = new URLSearchParams();
-  for (const name of ["kind", ...Object.keys(NEEDS)]) query.set(`schedule-${name}`, control(name)?.value ?? "");
+  for (const name of ["kind", "closed", ...Object.keys(NEEDS)]) query.set(`schedule-${name}`, control(name)?.value ?? "");
+  for (const name of ["not_on", "only_on"]) {
+    for (const box of form.querySelectorAll(`[name="schedule-${name}"]:checked`)) query.append(`schedule-${name}`, box.value);
+  }
   return query;
 }
 
