@@ -109,10 +109,15 @@ def _broken(job: Job) -> list[Fact]:
     return [Fact("broken", broken_sentence(job, entry)) for entry in locks_taken_from(job)]
 
 
-def broken_sentence(job: Job, entry: Broken) -> str:
-    """Return who took which lock when and why, and what it means."""
+def broken_sentence(job: Job, entry: Broken, *, readable: bool = True) -> str:
+    """Return who took which lock when and why, and what it means.
+
+    Who may not read the job's arguments is told no name of a lock, which may hold one, and no reason, which may name it.
+    """
     at = datetime.datetime.fromtimestamp(entry.at, tz=datetime.UTC)
     meaning = "" if job.is_finished else " The job goes on until it asks for the lock; another job may hold it by now."
+    if not readable:
+        return f"{entry.by} broke its lock at {_moment(at)}.{meaning}"
     return f"{entry.by} broke its lock {entry.holder.name} at {_moment(at)}: {entry.reason}.{meaning}"
 
 

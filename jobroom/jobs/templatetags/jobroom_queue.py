@@ -39,9 +39,9 @@ def why_it_waits_of(context: template.Context, job: Job) -> Why | None:
 
 
 @register.simple_tag
-def locks_taken_from(job: Job) -> list[str]:
-    """Return a sentence for each lock that an operator took from the job."""
-    return [explanations.broken_sentence(job, entry) for entry in explanations.locks_taken_from(job)]
+def locks_taken_from(job: Job, *, readable: bool) -> list[str]:
+    """Return a sentence for each lock that an operator took from the job; see `broken_sentence` for what is `readable`."""
+    return [explanations.broken_sentence(job, entry, readable=readable) for entry in explanations.locks_taken_from(job)]
 
 
 @register.simple_tag(takes_context=True)

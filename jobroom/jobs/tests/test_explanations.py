@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.utils import timezone
 
 from jobroom.jobs.explanations import facts, last_report
-from jobroom.jobs.models import Job, State
+from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.locks import ExclusiveLock, break_lock
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +61,27 @@ def test_a_holder_whose_lock_was_broken_sees_it_on_its_page(admin_client, capsys
     Job.objects.update(state=State.SUCCEEDED)
     assert sentence in _texts(Job.objects.get())
     assert "goes on" not in _texts(Job.objects.get())
+
+
+def test_who_may_not_read_arguments_is_told_no_name_of_a_broken_lock(client):
+    """Its key may be an argument, and who broke the lock may have written why with it."""
+    group = Group.objects.create(name="g")
+    viewer = User.objects.create_user("viewer")
+    viewer.groups.add(group)
+    TaskRule.objects.create(task="demo.echo").see.add(group)
+    job = Job.objects.create(
+        id="holder", task="demo.echo", state=State.RUNNING, execution="e", started_at=timezone.now()
+    )
+    client.force_login(viewer)
+    lock = ExclusiveLock("echo:secret-key", job="holder", task="demo.echo")
+    assert lock.acquire()
+    try:
+        break_lock("echo:secret-key", by="grace", reason="the import of secret-file hangs")
+        page = client.get(job.get_absolute_url()).content.decode()
+    finally:
+        lock.release()
+    assert "grace broke its lock at" in page
+    assert "secret" not in page
 
 
 def test_a_killed_job_shows_how_far_it_was_and_how_much_memory_it_had(db, as_staff):

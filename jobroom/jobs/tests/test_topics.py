@@ -11,7 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from image.asgi import application
 from jobroom import events
 from jobroom.events.consumer import Reader
-from jobroom.jobs import receivers
+from jobroom.jobs import receivers, topics
 from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.recorder import Recorder
 from jobroom.jobs.tokens import new_token
@@ -184,3 +184,23 @@ def test_the_stand_in_for_a_user_of_a_socket_with_a_cookie_is_that_user():
         stand_in = SimpleLazyObject(lambda person=person: person)
         assert kind.may_watch(stand_in, name) is may
         assert kind.may_read(stand_in, name) is may
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "waiting", "lock": "echo:secret", "holder": "other", "at": 1.0},
+        {
+            "type": "lock",
+            "action": "broken",
+            "lock": "echo:secret",
+            "holder": "other",
+            "by": "grace",
+            "reason": "secret",
+        },
+    ],
+)
+def test_no_socket_hears_the_name_of_a_lock(event):
+    """It may hold an argument, which not all who watch a job may read."""
+    assert "secret" not in json.dumps(topics.render(event))
+    assert "secret" not in json.dumps(topics.state_of(Job(id="x", state=State.QUEUED, lock="echo:secret")))
