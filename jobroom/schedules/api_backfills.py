@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from jobroom.jobs import moments
 from jobroom.jobs.api.base import ApiView
 from jobroom.jobs.api.schema import extend_schema
 from jobroom.jobs.api.views import person, problems
@@ -100,9 +101,7 @@ def range_of(row: PeriodicTask, given: dict[str, Any]) -> Range:
 def _moment(row: PeriodicTask, given: dict[str, Any], name: str) -> datetime:
     found = backfills.moment(given[name], closures.zone_of(row))
     if found is None:
-        raise ValidationError(
-            {name: ["This is no time: write 2026-01-31T09:30, or with a zone 2026-01-31T09:30+01:00."]}
-        )
+        raise ValidationError({name: [moments.NO_TIME]})
     return found
 
 

@@ -7,6 +7,7 @@ from django import forms
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from jobroom.jobs import moments
 from jobroom.schedules.models import Which
 from jobroom.schedules.services import closures
 from jobroom.schedules.services.backfill_plan import MOST_AT_ONCE, Range
@@ -45,7 +46,7 @@ class BackfillForm(forms.Form):
     def _moment(self, name: str) -> datetime:
         found = moment(self.cleaned_data[name], self.zone)
         if found is None:
-            raise forms.ValidationError("This is no time: write day and time such as 2026-01-31T09:30.")
+            raise forms.ValidationError(moments.NO_TIME)
         return found
 
     @property

@@ -2,17 +2,15 @@
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
-from django.utils import timezone
 
 from jobroom.arguments import Parameter, WrongArguments, schema_of
 from jobroom.arguments.storable import parse
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs import files, terminal
+from jobroom.jobs import files, moments, terminal
 from jobroom.jobs.exceptions import NotAllowed, TooLarge, UnknownTask
 from jobroom.jobs.follower import Follower
 from jobroom.jobs.gate import task_to_launch
@@ -41,7 +39,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json-args", default="{}", metavar="JSON", help="arguments as one JSON object")
         parser.add_argument("--queue", default="")
-        parser.add_argument("--at", type=_moment, metavar="TIME", help="not before this time, such as 2030-01-31T18:00")
+        parser.add_argument(
+            "--at", type=moments.typed, metavar="TIME", help="not before this time, such as 2030-01-31T18:00"
+        )
         answers = parser.add_mutually_exclusive_group()
         for name, text in Caching.choices:
             if name:
@@ -99,14 +99,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not sign or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
-
-
-def _moment(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2030-01-31T18:00") from error
-    return at if at.tzinfo else timezone.make_aware(at)
 
 
 def _arguments(text: str, pairs: dict[str, str], parameters: dict[str, Parameter], by: User | None) -> dict[str, Any]:

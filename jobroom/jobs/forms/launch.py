@@ -159,8 +159,9 @@ class WhenForm(forms.Form):
     def _ask_for_repetition(self) -> list[str]:
         """Add what else is asked for of a job that runs repeatedly, behind the name of the schedule; return the names."""
         more: dict[str, forms.Field] = {}
-        for _, fields in repetition_fields_asked.send(sender=type(self)):
-            more |= fields if isinstance(fields, dict) else {}
+        answers: Any = repetition_fields_asked.send(sender=type(self))
+        for _, fields in answers:
+            more |= fields or {}
         names = list(self.fields)
         self.fields |= {f"repeat_{name}": field for name, field in more.items()}
         self.order_fields([*names[: names.index("schedule_name") + 1], *(f"repeat_{name}" for name in more)])

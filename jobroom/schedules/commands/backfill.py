@@ -7,7 +7,7 @@ from django.core.management import BaseCommand, CommandParser
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from jobroom.jobs import terminal
+from jobroom.jobs import moments, terminal
 from jobroom.schedules.api_backfills import described
 from jobroom.schedules.models import Backfill, Which
 from jobroom.schedules.services import backfills, closures
@@ -73,7 +73,7 @@ def _ranged_part(row: PeriodicTask, by: User | None, options: dict[str, Any]) ->
 
 def _moment(row: PeriodicTask, options: dict[str, Any], name: str) -> datetime:
     found = backfills.moment(options[name], closures.zone_of(row))
-    return found or terminal.refuse(f"--{name}: “{options[name]}” is no time: write 2026-01-31T09:30.")
+    return found or terminal.refuse(f"--{name}: {moments.no_time(options[name])}")
 
 
 def _ranged(parser: Any) -> None:

@@ -1,18 +1,15 @@
 """`manage.py schedules`: which schedules there are, what became of their runs, and what is done with them."""
 
-import argparse
 import dataclasses
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
-from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from jobroom.arguments import WrongArguments
 from jobroom.arguments.storable import parse
-from jobroom.jobs import launches, terminal
+from jobroom.jobs import launches, moments, terminal
 from jobroom.schedules import audit, services
 from jobroom.schedules.exceptions import NotSent
 from jobroom.schedules.filters import RELATED, bare
@@ -48,20 +45,20 @@ class Command(BaseCommand):
         made.add_argument("--json-args", default="{}", metavar="JSON", help="arguments as one JSON object")
         made.add_argument("--queue", default="")
         made.add_argument("--description", default="")
-        made.add_argument("--ends", type=_moment, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
+        made.add_argument("--ends", type=moments.typed, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
         _add_policy(made)
         changed = add_part(parts, "policy", "show what a schedule does when runs overlap or were missed, or change it")
         _add_policy(changed)
         paused = add_part(parts, "pause", "let it send nothing until it is resumed, or by itself from a time on")
         paused.add_argument("--reason", default="")
-        paused.add_argument("--until", type=_moment, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
+        paused.add_argument("--until", type=moments.typed, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
         add_part(parts, "resume", "let it run again, from now on")
         skipped = add_part(parts, "skip", "leave its next run out, or another one of its next hundred")
-        skipped.add_argument("--at", type=_moment, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
+        skipped.add_argument("--at", type=moments.typed, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
         skipped.add_argument("--undo", action="store_true")
         ended = add_part(parts, "end", "let it end at a time, or not at all")
         when = ended.add_mutually_exclusive_group(required=True)
-        when.add_argument("--at", type=_moment, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
+        when.add_argument("--at", type=moments.typed, metavar="TIME", help="such as 2026-01-31T09:30+01:00")
         when.add_argument("--never", action="store_true")
         add_part(parts, "drift", "list schedules that differ from the settings, with both values", about="")
         settled = add_part(parts, "settle", "choose between what the settings say of a schedule and what it is")
@@ -143,15 +140,6 @@ def _add_policy(parser: Any) -> None:
             f"--{name}", nargs="*", metavar="CALENDAR", help=f"calendars on which it {text}; none: all leave"
         )
     parser.add_argument("--closed", choices=Closed.values, help="what becomes of a run that calendars do not allow")
-
-
-def _moment(text: str) -> datetime:
-    """Return the moment that a text names, by the clocks of the site where it names no zone."""
-    try:
-        found = datetime.fromisoformat(text)
-        return found if timezone.is_aware(found) else timezone.make_aware(found)
-    except (ValueError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(f"“{text}” is no time: write 2026-01-31T09:30+01:00.") from error
 
 
 def _lines(said: Any) -> list[str]:

@@ -12,6 +12,7 @@ from django.utils.dateparse import parse_datetime
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from jobroom.arguments import WrongArguments
+from jobroom.jobs import moments
 from jobroom.schedules.exceptions import UnusableSchedule
 from jobroom.schedules.models import SchedulePolicy
 from jobroom.schedules.services import sun
@@ -120,7 +121,7 @@ def _moment(text: str, zone: tzinfo) -> Timing:
     except ValueError:
         moment = None
     if moment is None:
-        raise _wrong(f"“{text}” is no moment. Write day and time such as 2026-01-31 09:30.")
+        raise _wrong(moments.no_time(text))
     moment = moment if timezone.is_aware(moment) else timezone.make_aware(moment, zone)
     if not timezone.now() < moment <= timezone.now() + LONGEST:
         raise _wrong(f"“{text}” has passed, or is more than ten years ahead. Give a moment to come.")
