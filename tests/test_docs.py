@@ -1,6 +1,8 @@
 """The documentation says what is true: links, names, defaults, licences, and the code that readers will type."""
 
 import ast
+import functools
+import importlib
 import re
 import tomllib
 from importlib import metadata
@@ -242,3 +244,23 @@ def test_the_tasks_of_the_reference_register(tmp_path):
         print("scratch.tasks.count" in app.tasks, app.tasks["Fetch the weather"].run is not None, FetchTask().run())
     """
     assert scratch.shell(code) == "True True Sunny in Rome\n"
+
+
+def resolved(name):
+    """Return what a dotted name leads to: the longest part of it that is a module, then attributes."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        return functools.reduce(lambda at, part: getattr(at, part, None), parts[end:], found)
+    return None
+
+
+def test_the_numbers_are_computed_where_their_list_says():
+    names = set(
+        re.findall(r"`((?:jobroom|assets|text|biosample)\.[\w.]+)`", (DOCS / "reference/numbers.md").read_text())
+    )
+    assert len(names) > 40
+    assert [name for name in sorted(names) if resolved(name) is None] == []

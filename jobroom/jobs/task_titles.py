@@ -1,5 +1,6 @@
 """What people call tasks: pages show the title first, and the dotted name small beside it where there is room."""
 
+import functools
 import re
 from typing import Any
 
@@ -12,10 +13,13 @@ _IDENTIFIER = re.compile(r"[\w.]+")
 def title_of(task: Any) -> str:
     """Return what people call the task: its own `title`, or its name in words: "Send invoice" for `shop.tasks.send_invoice`."""
     own = getattr(task, "title", None)
-    if own:
-        return str(own)
-    words = task.name.rpartition(".")[2].replace("_", " ").strip() if _IDENTIFIER.fullmatch(task.name) else ""
-    return words[:1].upper() + words[1:] if words else str(task.name)
+    return str(own) if own else _in_words(task.name)
+
+
+@functools.lru_cache(maxsize=4096)  # a page asks for the same few a hundred times
+def _in_words(name: str) -> str:
+    words = name.rpartition(".")[2].replace("_", " ").strip() if _IDENTIFIER.fullmatch(name) else ""
+    return words[:1].upper() + words[1:] if words else name
 
 
 def title(name: str) -> str:

@@ -60,6 +60,11 @@ def task_name(name: str) -> SafeString:
     """Return the dotted name of a task, small, to stand beside its title; nothing where the title is the name."""
     if not name or task_titles.title(name) == name:
         return SafeString("")
+    return _small(name)
+
+
+@functools.lru_cache(maxsize=4096)
+def _small(name: str) -> SafeString:
     return format_html('<code class="task-name">{}</code>', name)
 
 

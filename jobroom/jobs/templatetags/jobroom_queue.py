@@ -5,7 +5,7 @@ from typing import Any
 
 from django import template
 
-from jobroom.jobs import explanations, lateness, policies, why_it_waits
+from jobroom.jobs import explanations, lateness, policies, task_titles, why_it_waits
 from jobroom.jobs.models import Job
 from jobroom.jobs.queue_position import Waiting, front_for, waiting
 from jobroom.jobs.reasons import Why
@@ -17,15 +17,17 @@ register = template.Library()
 def as_rows(context: template.Context, jobs: Iterable[Job]) -> list[Job]:
     """Return the jobs, each with what its row of a list has to know.
 
-    `waiting` is its place in its queue, None when it does not wait for a worker; `late` says in which ways it is late; `stead` says
+    `called` is the title of its task; `waiting` is its place in its queue, None when it does not wait for a worker; `late` says in which ways it is late; `stead` says
     that another job did its work or took its place, None where none did; `readable` and `touchable` say whether the person who
     looks may read its arguments, and cancel or retry it when its state allows that.
     """
     found: list[Any] = list(jobs)
     places, late, steads = waiting(found), lateness.kinds(found), explanations.instead_of(found)
+    titles = {name: task_titles.title(name) for name in {job.task for job in found}}
     user = context["request"].user
     may_all = policies.sees_all(user)  # asked once: a page has many rows
     for job in found:
+        job.called = titles[job.task]
         job.waiting, job.late, job.stead = places.get(job.pk), late.get(job.pk, ()), steads.get(job.pk)
         job.readable = may_all or policies.may_see_arguments(user, job)
         job.touchable = may_all or policies.may_cancel(user, job)
