@@ -32,7 +32,7 @@ def test_a_job_is_launched_and_watched_to_its_end_without_a_reload(page, engine)
     launch_progress(page, 3)
     page.evaluate("window.untouched = true")
     expect(page.locator(".heading .state-succeeded")).to_be_visible()
-    expect(page).to_have_title(re.compile("✔ demo.progress"))
+    expect(page).to_have_title(re.compile("✔ Progress"))
     assert page.evaluate("window.untouched"), "the page was loaded again"
 
 

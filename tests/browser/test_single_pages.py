@@ -174,7 +174,7 @@ def test_a_change_of_state_is_said_and_an_error_has_the_focus(pages, client, gra
     page.evaluate(
         """import(document.querySelector('script[src*="main"]').src).then((main) => main.refreshNow("job"))"""
     )
-    expect(page.locator("[data-said]")).to_contain_text("demo.echo succeeded")
+    expect(page.locator("[data-said]")).to_contain_text("Echo succeeded")
     pages.fetched(client, "/tasks/demo.count_words/", {"text": ""})
     page.goto("/tasks/demo.count_words/")
     expect(page.get_by_text("To change before it can start")).to_be_focused()
