@@ -25,6 +25,7 @@ NONE_OF_THEM: frozenset[str] = frozenset()
 RIGHTS = {
     "launch": (policy.LAUNCH, policy.SEE_TASK - policy.LAUNCH),
     "drain": (policy.BOSS, policy.EVERYONE - policy.BOSS),
+    "times": (policy.EVERYONE, NONE_OF_THEM),
     "locks": (policy.STAFF, policy.EVERYONE - policy.STAFF),
     "queues": (policy.STAFF, policy.EVERYONE - policy.STAFF),
     "pause": (policy.BOSS, policy.EVERYONE - policy.BOSS),
@@ -183,6 +184,7 @@ def things(world, tmp_path):
         "launch": ([making.TASK, "--arg=text=x"], ["demo.ecco", "--arg=text=x"]),
         "drain": ([], []),
         "locks": ([], []),
+        "times": ([], []),
         "queues": ([], []),
         "pause": (["queue", "default", "--reason=x"], []),
         "resume": (["queue", "default"], []),

@@ -46,6 +46,7 @@ WORDS = {
     "show": [NO_JOB],
     "tasks": [],
     "test_spam_detector": ["--message", "hello"],
+    "times": [],
     "train_spam_detector": [HERE],
     "upgrade": [],
     "workers": [],
@@ -55,7 +56,7 @@ WORDS = {
 OTHERS = {"lint", "record", "test", "up"}
 NEED_REDIS = {"purge_answers", "workers"}
 NEED_DATABASE = {
-    "alerts", "backfill", "calendars", "cancel", "check_waiting", "deadletters", "deadlines", "failures", "jobs", "launch", "retry", "schedules", "show", "test_spam_detector", "workflow",
+    "alerts", "backfill", "calendars", "cancel", "check_waiting", "deadletters", "deadlines", "failures", "jobs", "launch", "retry", "schedules", "show", "test_spam_detector", "times", "workflow",
 }  # fmt: skip
 # Commands that write to the standard output also where there is nothing to list.
 SPEAK = {
@@ -70,6 +71,7 @@ SPEAK = {
     "launch",
     "schedules",
     "tasks",
+    "times",
     "workers",
 }
 NAMES = sorted(WORDS)

@@ -122,7 +122,7 @@ READ_ONLY = {
 }  # fmt: skip
 COMMANDS_NO_WAY = {
     "alerts", "audit", "calendars", "cancel", "check_waiting", "deadletters", "deadlines", "doctor", "drain", "failures", "health", "jobroom", "jobs", "lint", "locks", "pause", "purge_answers", "queues", "record", "resume",
-    "show", "tasks", "test", "up", "workers",
+    "show", "tasks", "test", "times", "up", "workers",
     "load_vocabulary", "test_spam_detector", "train_spam_detector",  # by the machine: anyone who has a shell
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ import sys
 from typing import Any, NoReturn
 
 from django.core.management import CommandError
+from rest_framework.utils.encoders import JSONEncoder
 
 from jobroom.arguments.redaction import hide
 from jobroom.control_characters import escaped
@@ -98,9 +99,20 @@ def story(job: Job) -> str:
     return f"from cache: the answer of a near-duplicate ({percent(job.likeness)}), job {job.answer_of}"
 
 
+class _Encoder(JSONEncoder):
+    """Writes moments and other values as the API does, and what it cannot write as text."""
+
+    def default(self, obj: Any) -> Any:
+        """Return a value in the words of JSON."""
+        try:
+            return super().default(obj)
+        except TypeError:
+            return str(obj)
+
+
 def write_json(value: Any) -> None:
     """Write a value to the standard output as JSON."""
-    lines = json.dumps(value, indent=2, ensure_ascii=False, default=str).split("\n")
+    lines = json.dumps(value, indent=2, ensure_ascii=False, cls=_Encoder).split("\n")
     sys.stdout.write("\n".join(map(escaped, lines)) + "\n")
 
 

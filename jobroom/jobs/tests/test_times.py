@@ -1,10 +1,12 @@
 """The page and the API of waits and durations: one computation, of what the person may see."""
 
+import json
 import re
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.management import call_command
 from django.utils import timezone
 
 from jobroom.jobs import duration_buckets, durations, percentiles, spread_chart
@@ -92,6 +94,19 @@ def test_a_span_that_there_is_not_is_named_with_those_that_there_are(as_staff):
     assert answer.status_code == 400
     assert "span" in answer.json()["errors"]
     assert as_staff.get("/times/", {"span": "2h"}).status_code == 200
+
+
+def test_the_command_says_what_the_api_says(as_staff, ada, capsys):
+    ran(1, what="wait")
+    ran(50, task="slow.one", queue="heavy", owner=ada.pk)
+    call_command("times", "--span=1h", "--json")
+    assert json.loads(capsys.readouterr().out) == as_staff.get("/api/times/", {"span": "1h"}).json()
+    call_command("times", "--as=ada")
+    said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert said[0] == "The last 24 hours: 0 started, 1 ended."
+    assert any(re.fullmatch(r"slow\.one 0 — — 1 \d\d\.\d s \d\d\.\d s", line) for line in said)
+    call_command("times", "--queue=idle")
+    assert capsys.readouterr().out == "The last 24 hours: 0 started, 0 ended.\n"
 
 
 def test_bars_stay_in_the_picture(staff):
