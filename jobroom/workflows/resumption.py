@@ -15,6 +15,7 @@ from jobroom import events
 from jobroom.events import cancellation, consumer
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs.models import Job
+from jobroom.jobs.models import State as JobState
 from jobroom.users import User
 from jobroom.workflows.engine import loader
 from jobroom.workflows.engine.keys import GOOD, NodeState
@@ -24,6 +25,8 @@ from jobroom.workflows.models import StoredWorkflow
 
 # Results that are deleted at once.
 CHUNK = 500
+# Seconds that the history may be behind: else whoever decides has not seen what has ended, and how.
+BEHIND = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,6 +75,23 @@ def lives_of(stored: StoredWorkflow, graph: Graph, kept: Mapping[str, NodeState]
         last = max(last, events.sequence(consumer.mark().position))
     items = {name.partition(".")[0] for name in kept if "." in name}
     return {"before": last, "items": sorted(items)}
+
+
+def check_recorded(stored: StoredWorkflow, graph: Graph, kept: Mapping[str, NodeState]) -> None:
+    """Raise NotNow where it is not known yet how a node ended that would run again, as it may not run twice."""
+    with suppress(RedisUnavailable):
+        late = consumer.lag().seconds
+        if late >= BEHIND:
+            raise NotNow(
+                f"The history is {late:.0f} s behind, so no one knows yet what has to run again. Try again when it has caught up."
+            )
+    running = Job.objects.filter(workflow_id=stored.pk, state=JobState.RUNNING).values_list("node", flat=True)
+    names = sorted({graph.nodes[int(name.partition(".")[0])].key for name in running if name not in kept})
+    if names:
+        those = f"“{names[0]}”" if len(names) == 1 else f"“{names[0]}” and {len(names) - 1} more"
+        raise NotNow(
+            f"The end of {those} is not recorded yet: it may still run. Try again when it is, or cancel its job if it hangs."
+        )
 
 
 def allowance(stored: StoredWorkflow) -> timedelta:

@@ -325,8 +325,7 @@ def resume(
     `changes`: new args and kwargs by key of node. `inputs`: other values for what the workflow was launched with; the nodes
     that are given them run again, too. `done`: results by key of nodes that someone has done by hand, or knows
     to be done although their worker vanished; those do not run again. `again`: keys of nodes that run again with all that
-    follows them, however they ended; with one, a workflow that succeeded goes on too. Raises NotAllowed, NotNow, and
-    WrongFields.
+    follows them, of a workflow that succeeded too. Raises NotAllowed, NotNow (also behind the history), and WrongFields.
     """
     _check(by, stored, policies.may_act)
     chosen = set(again)
@@ -343,6 +342,7 @@ def resume(
     sealed = {key: seal_leaves(value) for key, value in (done or {}).items()}
     decisions = resumption.count_as_done(stored, graph, snapshot, sealed, by)
     kept, nodes = resumption.plan(graph, snapshot, {*changes, *chosen}, set(sealed))
+    resumption.check_recorded(stored, graph, kept)
     _check_given(graph, by, changes, done or {}, kept)
     limits.allow_launch(by, f"workflow {stored.name}")
     # After the check, which looks at what is given.

@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given
 
 from jobroom import events, redis
-from jobroom.events.consumer import Entry
+from jobroom.events.consumer import Entry, Lag
 from jobroom.jobs.models import Job
 from jobroom.jobs.recorder.loop import Recorder, _parsed
-from jobroom.workflows import services
+from jobroom.workflows import resumption, services
+from jobroom.workflows.engine.keys import NodeState
+from jobroom.workflows.exceptions import NotNow
 from jobroom.workflows.models import StoredWorkflow
 from jobroom.workflows.repair import sweeper, verification
 from jobroom.workflows.tests.hand import Hand, new_workflow, signature
 from jobroom.workflows.tests.test_properties import Player, player, quick, stories
+from jobroom.workflows.workflows import Workflow
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_repairs")]
 
@@ -43,6 +46,13 @@ class Redelivered:
             redis.client().xdel(events.stream(), *(entry.id for entry in piece.entries))
             found.append(piece)
         return found
+
+
+def new_workflow_of_one() -> Workflow:
+    """Return a workflow with one node."""
+    workflow = new_workflow()
+    workflow.add_signature(signature(), key="one")
+    return workflow
 
 
 def lost(hand: Hand) -> Redelivered:
@@ -133,6 +143,37 @@ def test_what_was_blocked_in_an_earlier_life_waits_in_the_next():
     services.resume(hand.stored(), by=None)
     late.record()
     assert hand.stored().node_states == "qww"
+
+
+def test_a_node_whose_end_is_not_recorded_does_not_run_again():
+    workflow = new_workflow()
+    workflow.add_signature(signature(), key="lost")
+    workflow.add_signature(signature(), key="other")
+    hand = Hand(workflow)
+    first, second = hand.take()
+    first.start()
+    hand.record()
+    hand.report_lost(first)
+    late = Redelivered()
+    second.whole("failed")
+    redis.client().xdel(events.stream(), *(entry.id for entry in late.entries))  # with a recorder that was killed
+    sweeper.confirm_ends(hand.id, {"0": NodeState.LOST})
+    assert hand.stored().state == "FAILURE"
+    with pytest.raises(NotNow, match="The end of “lost” is not recorded yet"):
+        services.resume(hand.stored(), by=None, again=["other"])
+    late.record()
+    services.resume(hand.stored(), by=None, done={"lost": None})
+    assert hand.node_states() == {"0": "s", "1": "q"}
+
+
+def test_no_one_resumes_behind_the_history(monkeypatch):
+    hand = Hand(new_workflow_of_one())
+    hand.take_one().whole("failed")
+    stored = hand.stored()
+    monkeypatch.setattr(resumption.consumer, "lag", lambda: Lag(7, 12.3))
+    with pytest.raises(NotNow, match="The history is 12 s behind"):
+        services.resume(stored, by=None)
+    assert hand.stored().state == "FAILURE"
 
 
 class Disordered:
