@@ -16,8 +16,10 @@ QUEUE = Queue("taking", routing_key="taking")
 
 
 @pytest.fixture(autouse=True)
-def _empty():
+def _empty(monkeypatch):
     redis.client().flushdb()
+    # A queue that had a message is busy, however long a busy machine took to say so.
+    monkeypatch.setattr(message_fetch, "AT_ONCE", 60.0)
 
 
 @pytest.fixture
@@ -73,8 +75,8 @@ def test_all_messages_come_in_order_and_leave_nothing(connection, commands):
     channel.close()
     assert found == list(range(20))
     assert unacked() == (0, 0)
-    assert commands("evalsha") >= 15, "the queue was busy"
-    assert commands("multi") <= 10
+    assert commands("evalsha") == 19, "all but the first, which says that the queue is busy"
+    assert commands("multi") <= 4
 
 
 def test_switched_off_it_is_kombus_way(connection, commands, settings):
