@@ -94,6 +94,6 @@ def test_a_busy_process_is_named(worker):
     wait_until(lambda: [row["job"] for row in seen().running] == [first.id], 60, "the heartbeat names it")
     second = demo.echo.delay("x").id
     found = wait_until(lambda: place(second), 60)
-    assert found.in_front.startswith(f"demo.wait ({first.id[:8]}), running for")
+    assert found.in_front.startswith(f"Wait ({first.id[:8]}), running for")
     assert "at most" in found.in_front
     wait_for([first.id, second])
