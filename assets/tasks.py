@@ -1,6 +1,6 @@
 """The tasks on 3D assets. Each may run twice: results replace those of before."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Le, MinLen
 
@@ -12,6 +12,7 @@ from image.celery import app
 from jobroom.tasks import Argument, BaseTask, File, NotifyAdminTaskMixin, exclusive_task
 
 Format = Literal["ply", "obj", "stl", "glb", "off", "3mf"]
+SUFFIXES = tuple(f".{one}" for one in get_args(Format))
 View = Literal["front", "side", "top", "corner"]
 EVERY_VIEW: list[View] = ["front", "side", "top", "corner"]
 
@@ -23,7 +24,8 @@ Faces = Annotated[
     Argument(title="Triangles", help="How many to keep, about; a mesh with fewer stays as it is"),
 ]
 AMesh = Annotated[
-    File | None, Argument(title="Mesh", help="A file to work on instead of the asset's own, in the same format")
+    File | None,
+    Argument(title="Mesh", suffixes=SUFFIXES, help="A file to work on instead of the asset's own, in the same format"),
 ]
 TheFormat = Annotated[Format, Argument(title="Format", help="What the converted mesh is written as")]
 Views = Annotated[list[View], MinLen(1), Argument(title="Pictures", help="From where to look at it")]

@@ -112,7 +112,7 @@ def _broken(job: Job) -> list[Fact]:
 def broken_sentence(job: Job, entry: Broken, *, readable: bool = True) -> str:
     """Return who took which lock when and why, and what it means.
 
-    Who may not read the job's arguments is told no name of a lock, which may hold one, and no reason, which may name it.
+    Who may not read the arguments of the job gets no name of a lock, which may hold one, and no reason, which may name it.
     """
     at = datetime.datetime.fromtimestamp(entry.at, tz=datetime.UTC)
     meaning = "" if job.is_finished else " The job goes on until it asks for the lock; another job may hold it by now."

@@ -16,7 +16,7 @@ from jobroom.arguments import Schema, WrongArguments, schema_of
 from jobroom.arguments.encryption import is_sealed
 from jobroom.arguments.storable import WrongJson, parse
 from jobroom.jobs import requester
-from jobroom.jobs.forms.fields import ArgumentField, Unfinished
+from jobroom.jobs.forms.fields import ArgumentField, FileOrStored, Unfinished
 from jobroom.jobs.forms.launch import LaunchForm
 from jobroom.users import User
 from jobroom.workflows import explanations
@@ -112,6 +112,10 @@ class NodeForm(LaunchForm):
 
     def _is_kept(self, name: str, field: ArgumentField, sent: Any) -> bool:
         """Return whether the answer is what was shown, or an empty one where something stands that is not shown."""
+        if name not in self.stands and isinstance(field.widget, FileOrStored):
+            given = self.given.get(name)
+            # Empty is what was shown, unless the file was there to be chosen and no one chose it.
+            return str(sent) == str(given) if sent else not field.widget.shows(given)
         if name in self.stands or field.parameter.kind == "file" or field.parameter.secret:
             return sent in (None, "", []) or (field.parameter.kind == "file" and str(sent) == str(self.given.get(name)))
         if field.parameter.kind == "boolean":

@@ -25,7 +25,7 @@ from jobroom.workflows.models import StoredWorkflow
 
 # Results that are deleted at once.
 CHUNK = 500
-# Seconds that the history may be behind: else whoever decides has not seen what has ended, and how.
+# Seconds that the history may be behind: else the person who decides has not seen what has ended, and how.
 BEHIND = 5.0
 
 

@@ -1,7 +1,6 @@
 """The assets workflow in a real browser, on a real mesh: launched, watched, broken, and resumed where it broke."""
 
 import os
-import uuid
 from pathlib import Path
 
 import pytest
@@ -67,19 +66,21 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         expect(page.locator("a.node.state-succeeded")).to_have_count(6)
         assert page.evaluate("window.untouched"), "the page was loaded again"
 
-        # One node with an argument that fits its task, and of which the task finds that it cannot be.
+        # One node with a file that fits its task, and of which the task finds that it holds no mesh.
         page.get_by_role("link", name="Run again…").click()
         page.get_by_text("With other arguments…").click()
         mesh_of_middle = page.get_by_role("group", name="Middle").get_by_label("Mesh")
         expect(mesh_of_middle).to_have_attribute("placeholder", "made of what “Repair” returns")
-        mesh_of_middle.fill(str(uuid.UUID(int=0)))
+        mesh_of_middle.set_input_files(
+            {"name": "bunny.ply", "mimeType": "model/ply", "buffer": b"ply, and then no mesh"}
+        )
         page.get_by_role("button", name="Run again").click()
         node = page.locator("a.node", has_text="middle")
         expect(node).to_contain_text("Failed", timeout=PATIENCE)
         expect(page.locator("#workflow-head .heading .state-failed")).to_be_visible(timeout=PATIENCE)
         expect(page.locator("a.node", has_text="report")).to_contain_text("Blocked")
         node.click()
-        expect(page.locator("#workflow-panel")).to_contain_text("The file of the mesh is not there any more")
+        expect(page.locator("#workflow-panel")).to_contain_text("The PLY file is damaged")
         pictures(page, "failed")
         workflow_id = page.url.split("/workflows/")[1].split("/")[0]
         wait_until(
@@ -92,9 +93,9 @@ def test_the_assets_workflow_is_broken_and_resumed_where_it_broke(page):
         if (more := page.locator("details#changes")).count() and not more.get_attribute("open"):
             more.locator("summary").click()
         page.get_by_role("group", name="Inputs of the workflow").get_by_label("Middle").fill("200")
-        mesh_of_middle = page.get_by_role("group", name="Middle").get_by_label("Mesh")
-        expect(mesh_of_middle).to_have_value(str(uuid.UUID(int=0)))
-        mesh_of_middle.fill("")
+        given = page.get_by_role("group", name="Middle").get_by_label("or one uploaded before")
+        expect(given.locator("option:checked")).to_contain_text("bunny.ply")
+        given.select_option("")
         pictures(page, "resume")
         page.get_by_role("button", name="Resume").click()
         expect(page.locator("#workflow-head .heading .state-succeeded")).to_be_visible(timeout=PATIENCE)

@@ -1,7 +1,9 @@
 """One sentence about Jobroom and its connection on every page; nothing that was typed is lost by it."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from jobroom.jobs.models import Job
@@ -87,3 +89,40 @@ def test_a_socket_is_not_trusted_where_requests_get_no_answer(page, line):
     wait_until(given_up, what="a request fails, and the socket is given up")
     page.unroute("**/jobs/")
     expect(page.locator("html[data-live=on]")).to_be_attached()
+
+
+# The question whether the server is there, before anything is sent, is answered when the test says so.
+SLOW_QUESTION = """() => {
+    const ask = window.fetch;
+    const asked = new Promise((resolve) => (window.answer = resolve));
+    window.pages = 0;
+    window.fetch = async (address, options) => {
+        if (options?.method !== "HEAD") {
+            if (options?.headers?.Accept === "text/html") window.pages += 1;
+            return ask(address, options);
+        }
+        await asked;
+        return ask(address, { ...options, signal: undefined }); // however long the test took
+    };
+}"""
+
+
+def test_what_a_click_sends_is_sent_though_the_page_is_refreshed_meanwhile(page):
+    owner = User.objects.get(username="grace")
+    job = Job.objects.create(
+        id="running", task="demo.echo", state="running", execution="x", owner=owner, started_at=timezone.now()
+    )
+    page.add_init_script(f"({SLOW_QUESTION})()")
+    page.goto(f"/jobs/{job.pk}/")
+    expect(page.locator("html[data-live=on]")).to_be_attached()
+    page.get_by_role("button", name="Cancel").click()
+    before = page.evaluate("window.pages")
+
+    def refreshed():
+        publish([(f"job:{job.pk}", {"type": "state", "seq": 2**50})])
+        return page.evaluate("window.pages") > before + 1
+
+    wait_until(refreshed, what="the page has asked for its region, and has had time to show it")
+    page.evaluate("window.answer()")
+    expect(page.get_by_text("Asked to stop")).to_contain_text("grace")
+    assert Job.objects.get().cancel_by == "grace"

@@ -1,9 +1,11 @@
 """Fields of the launch form: how each kind of argument is shown and read. The argument's schema does the checking."""
 
+import contextlib
 import datetime
 import functools
 import json
 import operator
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -181,18 +183,29 @@ class FileOrStored(forms.ClearableFileInput):
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         """Add the person's latest files to choose from."""
         context: dict[str, Any] = super().get_context(name, None, attrs)
-        context["stored"] = [(str(file.pk), _described(file), str(file.pk) == str(value)) for file in self._offered()]
+        context["stored"] = [
+            (str(file.pk), _described(file), str(file.pk) == str(value)) for file in self._offered(value)
+        ]
         return context
 
-    def _offered(self) -> list[StoredFile]:
-        """Return the latest files that the field takes; of several with the same name and content the newest."""
+    def shows(self, value: Any) -> bool:
+        """Return whether the file with that id is among those to choose from."""
+        return any(str(file.pk) == str(value) for file in self._offered(value))
+
+    def _offered(self, chosen: Any) -> list[StoredFile]:
+        """Return the file that is chosen and the latest that the field takes; of several with the same name and content the newest."""
         if self.user is None:
             return []
         right = functools.reduce(operator.or_, (Q(name__iendswith=one) for one in self.suffixes), Q())
         found: dict[tuple[str, str], StoredFile] = {}
         for file in StoredFile.objects.visible_to(self.user).filter(right).order_by("-created_at")[:100]:
             found.setdefault((file.name, file.sha256 or str(file.pk)), file)
-        return list(found.values())[:20]
+        latest = list(found.values())[:20]
+        if not chosen or any(str(file.pk) == str(chosen) for file in latest):
+            return latest
+        with contextlib.suppress(ValueError):
+            return [*StoredFile.objects.visible_to(self.user).filter(pk=uuid.UUID(str(chosen))), *latest]
+        return latest
 
 
 def _described(file: StoredFile) -> str:

@@ -64,7 +64,7 @@ def test_launch_writes_the_job(run, ada):
         (("demo.echo", "--json-args", "{"), "not JSON"),
         (("demo.echo", "--json-args", "[]"), "JSON object"),
         (("demo.xsum", "--arg", "numbers=1,2"), "numbers: Give JSON"),
-        (("demo.echo", "--at", "soon"), "not a time"),
+        (("demo.echo", "--at", "soon"), "--at: “soon” is no time: write"),
         (("demo.echo", "--as", "nobody"), "no active user"),
     ],
 )

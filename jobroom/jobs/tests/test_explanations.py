@@ -63,7 +63,7 @@ def test_a_holder_whose_lock_was_broken_sees_it_on_its_page(admin_client, capsys
     assert "goes on" not in _texts(Job.objects.get())
 
 
-def test_who_may_not_read_arguments_is_told_no_name_of_a_broken_lock(client):
+def test_who_may_not_read_arguments_is_given_no_name_of_a_broken_lock(client):
     """Its key may be an argument, and who broke the lock may have written why with it."""
     group = Group.objects.create(name="g")
     viewer = User.objects.create_user("viewer")

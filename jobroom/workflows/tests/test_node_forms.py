@@ -73,7 +73,7 @@ def test_a_form_that_is_sent_as_it_is_changes_nothing(as_staff, failed, resumed)
 def test_the_page_speaks_of_titles_and_of_results_and_shows_no_json(as_staff, failed):
     page = as_staff.get(f"/workflows/{failed.pk}/resume/").content.decode()
     assert "<h1>Resume Two steps</h1>" in page
-    assert "<legend>Multiply <code>demo.mul</code></legend>" in page
+    assert '<legend>Multiply <code class="task-name">demo.mul</code></legend>' in page
     assert "the result of “Add up”" in page
     assert "$node" not in page
     assert "a JSON" not in page

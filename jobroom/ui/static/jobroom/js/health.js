@@ -70,6 +70,7 @@ async function first(event) {
   if (!posts || event.defaultPrevented || sure.delete(form)) return;
   event.preventDefault();
   const button = event.submitter;
+  form.toggleAttribute("data-asking", true); // a refresh of the page would take it away before it is sent
   try {
     const [found] = await ask("HEAD");
     if (found === "out") {
@@ -83,6 +84,8 @@ async function first(event) {
     wanted = true;
     since ??= new Date();
     show("away");
+  } finally {
+    form.toggleAttribute("data-asking", false);
   }
 }
 

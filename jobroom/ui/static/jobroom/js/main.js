@@ -75,8 +75,8 @@ async function refresh(region) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = page.getElementById(region.id);
   if (!next) throw new Error("The page has changed");
-  if (pressed && region.contains(pressed)) {
-    refreshNow(region.id); // once it is released
+  if ((pressed && region.contains(pressed)) || region.querySelector("form[data-asking]")) {
+    refreshNow(region.id); // once it is released, and what a click sends is on its way
     return region;
   }
   for (const id of opened(region)) next.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
