@@ -107,7 +107,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     yield
     from django.core.cache import cache
 
-    from jobroom.testing.tasks import forget_local_tasks
+    from jobroom.testing.tasks import forget_local_tasks, unregister_local_tasks
 
     forget_local_tasks()
     cache.clear()  # rows that went with their test: pages would show them for the seconds for which they are kept
@@ -116,5 +116,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         from redis import Redis
 
         shutil.rmtree(settings.MEDIA_ROOT, ignore_errors=True)
+        unregister_local_tasks()
         with Redis.from_url(_server.url) as client:
             client.flushall()

@@ -31,6 +31,19 @@ def forget_local_tasks() -> None:
     finalizers.difference_update([take for take in finalizers if _is_local(take)])
 
 
+def unregister_local_tasks() -> None:
+    """Take the tasks that were declared inside tests out of the current app: pages of later ones would list them."""
+    for name, task in list(current_app.tasks.items()):
+        run = getattr(task, "run", None)
+        if _is_of_a_test(getattr(run, "__func__", run)) or _is_of_a_test(type(task)):
+            current_app.tasks.pop(name, None)
+
+
 def _is_local(take: Callable[..., Any]) -> bool:
     held = [cell.cell_contents for cell in getattr(take, "__closure__", None) or ()]
-    return any(isinstance(one, FunctionType) and "<locals>" in one.__qualname__ for one in held)
+    return any(isinstance(one, FunctionType) and _is_of_a_test(one) for one in held)
+
+
+def _is_of_a_test(made: Any) -> bool:
+    module = str(getattr(made, "__module__", ""))
+    return "<locals>" in getattr(made, "__qualname__", "") and module.rpartition(".")[2].startswith("test_")

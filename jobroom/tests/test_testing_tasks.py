@@ -1,14 +1,22 @@
 """Tasks that tests declare, and what apps of later tests see of them."""
 
 import pytest
-from celery import Celery, shared_task
+from celery import Celery, _state, current_app, shared_task
 
-from jobroom.testing.tasks import forget_local_tasks
+from jobroom.testing.tasks import forget_local_tasks, unregister_local_tasks
 
 
-@shared_task(name="test.of_a_module")
 def of_a_module():
-    """Stand for a task of an installed app."""
+    """Stand for the function of a task of an installed app."""
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    """Have a task of an installed app, for as long as the test runs: pages would list it."""
+    monkeypatch.setattr(_state, "_on_app_finalizers", set(_state._on_app_finalizers))
+    shared_task(name="test.of_a_module")(of_a_module)
+    yield
+    current_app.tasks.unregister("test.of_a_module")
 
 
 def _names():
@@ -49,3 +57,16 @@ def test_two_tests_may_give_their_tasks_the_same_name(app):
         app.tasks.unregister("test.twice")
         forget_local_tasks()
     assert "test.twice" not in _names()
+
+
+def test_a_task_of_a_test_is_taken_out_of_the_projects_app_and_no_other():
+    @current_app.task(name="test.left", shared=False)
+    def left():
+        pass
+
+    assert left.name in current_app.tasks
+    before = set(current_app.tasks)
+    unregister_local_tasks()
+    assert "test.left" in before - set(current_app.tasks)
+    assert all(name.startswith("test.") for name in before - set(current_app.tasks))
+    assert "test.of_a_module" in current_app.tasks
