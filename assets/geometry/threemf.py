@@ -84,7 +84,9 @@ def _of_object(element: Any, groups: dict[str, list[tuple[int, ...]]]) -> Colour
 
 
 def _chosen(group: Sequence[tuple[int, ...]], index: str) -> tuple[int, ...]:
-    number = int(index) if index.isdecimal() else len(group)
+    number = (
+        int(index) if index.isdecimal() and len(index) < 10 else len(group)
+    )  # of thousands of digits Python reads none
     return group[number] if number < len(group) else PLAIN
 
 

@@ -26,6 +26,8 @@ GROUP = "recorder"
 DEAD_KEPT = 1000
 # A reader that said nothing for a day and holds nothing is forgotten.
 FORGOTTEN_AFTER = 24 * 3600.0
+# While the history is further behind than this, in seconds, what it calls running may long have ended.
+BEHIND = 5.0
 
 _READ, _DONE = source("jobroom.events", "read"), source("jobroom.events", "done")
 
@@ -47,6 +49,11 @@ class Lag:
 
     entries: int
     seconds: float
+
+    @property
+    def is_late(self) -> bool:
+        """Whether what the history says of running jobs is too old to act on."""
+        return self.seconds >= BEHIND
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 TURN = 60
 # What a round has read is believed for so many seconds: a process may be suspended at any line.
 LONGEST = 15.0
-# While the history is further behind than this, in seconds, a job that it calls running may long be done.
-BEHIND = 5.0
 # Seconds for which it is remembered that a job was reported lost: longer than any recorder may be behind.
 REPORTED_FOR = 7 * 24 * 3600
 
@@ -58,7 +56,7 @@ def rescue(mark: Mark | None = None) -> Report | None:
     with turn(client, redis.key("rescue", "turn"), TURN) as mine:
         if not mine or not _trustworthy(client):
             return None
-        if mark is None and consumer.lag().seconds >= BEHIND:
+        if mark is None and consumer.lag().is_late:
             return Report()
         living, gone = living_and_gone(heartbeat.workers())
         with broker.connect() as connection:

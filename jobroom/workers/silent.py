@@ -12,7 +12,7 @@ from jobroom.signals import acted
 from jobroom.workers import broker, remote_control
 from jobroom.workers.conf import settings
 from jobroom.workers.exceptions import NoSuchWorker, WrongCommand
-from jobroom.workers.rescue import BEHIND, Round, living_and_gone
+from jobroom.workers.rescue import Round, living_and_gone
 
 WORDS = {
     "hand_over": "hand its queues over to {}",
@@ -42,7 +42,7 @@ def give_back(name: str, *, by: str, reason: str = "") -> str:
     gives back by itself, or the history is behind and does not know yet what has ended.
     """
     found = _silent(name)
-    if consumer.lag().seconds >= BEHIND:
+    if consumer.lag().is_late:
         raise WrongCommand("The history is behind, so it is not known which jobs have ended. Try again in a moment.")
     living, _ = living_and_gone(heartbeat.workers())
     with broker.connect() as connection:

@@ -112,12 +112,12 @@ class NodeForm(LaunchForm):
 
     def _is_kept(self, name: str, field: ArgumentField, sent: Any) -> bool:
         """Return whether the answer is what was shown, or an empty one where something stands that is not shown."""
-        if name not in self.stands and isinstance(field.widget, FileOrStored):
+        if name in self.stands or field.parameter.secret:
+            return sent in (None, "", [])
+        if isinstance(field.widget, FileOrStored):
             given = self.given.get(name)
             # Empty is what was shown, unless the file was there to be chosen and no one chose it.
             return str(sent) == str(given) if sent else not field.widget.shows(given)
-        if name in self.stands or field.parameter.kind == "file" or field.parameter.secret:
-            return sent in (None, "", []) or (field.parameter.kind == "file" and str(sent) == str(self.given.get(name)))
         if field.parameter.kind == "boolean":
             return bool(sent) == bool(field.initial)
         return bool(_flat(sent) == _flat(field.initial))

@@ -25,8 +25,6 @@ from jobroom.workflows.models import StoredWorkflow
 
 # Results that are deleted at once.
 CHUNK = 500
-# Seconds that the history may be behind: else the person who decides has not seen what has ended, and how.
-BEHIND = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,13 +78,15 @@ def lives_of(stored: StoredWorkflow, graph: Graph, kept: Mapping[str, NodeState]
 def check_recorded(stored: StoredWorkflow, graph: Graph, kept: Mapping[str, NodeState]) -> None:
     """Raise NotNow where it is not known yet how a node ended that would run again, as it may not run twice."""
     with suppress(RedisUnavailable):
-        late = consumer.lag().seconds
-        if late >= BEHIND:
+        lag = consumer.lag()
+        if lag.is_late:
             raise NotNow(
-                f"The history is {late:.0f} s behind, so no one knows yet what has to run again. Try again when it has caught up."
+                f"The history is {lag.seconds:.0f} s behind, so no one knows yet what has to run again. Try again when it has caught up."
             )
     running = Job.objects.filter(workflow_id=stored.pk, state=JobState.RUNNING).values_list("node", flat=True)
-    names = sorted({graph.nodes[int(name.partition(".")[0])].key for name in running if name not in kept})
+    known = {str(node.index): node.key for node in graph.nodes}  # one that a task has added may not be written down yet
+    heads = {name.partition(".")[0] for name in running if name not in kept}
+    names = sorted(known.get(head, head) for head in heads)
     if names:
         those = f"“{names[0]}”" if len(names) == 1 else f"“{names[0]}” and {len(names) - 1} more"
         raise NotNow(

@@ -33,8 +33,6 @@ from jobroom.workflows.workflows import Workflow
 
 logger = logging.getLogger(__name__)
 
-# While the history is further behind than this, in seconds, a node that it does not know to have ended may long have.
-BEHIND = 5.0
 # Workflows that one round looks at.
 MOST = 500
 # Nodes that are asked for at once.
@@ -57,7 +55,7 @@ def sweep(*, caught_up: bool = False) -> int:
 
     Nothing is done while old events are unread; `caught_up` says that the caller has looked.
     """
-    if not caught_up and consumer.lag().seconds >= BEHIND:
+    if not caught_up and consumer.lag().is_late:
         logger.warning("Looking after workflows waits: the history is behind")
         return 0
     active = StoredWorkflow.objects.filter(state__in=[State.RUNNING, State.PAUSED]).order_by("created_at")[:MOST]
