@@ -28,8 +28,9 @@ from jobroom.events import green
 logger = logging.getLogger(__name__)
 
 SIGNAL = signal.SIGUSR2
-# Seconds for which a process is waited for, and after which a dump that does not grow is whole.
-PATIENCE, STILL = 3.0, 0.1
+# Seconds for which a process is waited for, and after which a dump that does not grow is whole though it does not reach Celery's
+# own calls: those of a deep recursion. It is written call by call, and the process may have to wait for a processor between two.
+PATIENCE, STILL = 3.0, 1.0
 LONGEST = 200_000
 # The file from which Celery calls the task.
 _IN_CELERY = "/celery/app/trace.py"
@@ -82,16 +83,18 @@ def _of_process(pid: int) -> str:
 
 
 def _written(file: IO[bytes]) -> str:
-    """Return what a process writes, once it has not written for a moment."""
-    end, size, since = time.monotonic() + PATIENCE, 0, time.monotonic()
+    """Return what a process writes, once it is whole, or once it has not written for a while."""
+    end, text, since = time.monotonic() + PATIENCE, b"", time.monotonic()
     while time.monotonic() < end:
-        now = os.fstat(file.fileno()).st_size
-        if now != size:
-            size, since = now, time.monotonic()
-        elif size and time.monotonic() - since > STILL:
+        now = os.pread(file.fileno(), LONGEST, 0)
+        if len(now) != len(text):
+            text, since = now, time.monotonic()
+        elif text and time.monotonic() - since > STILL:
             break
+        if _IN_CELERY.encode() in text and text.endswith(b"\n"):
+            break  # innermost calls come first, and the main thread last: the job's own calls are all there
         time.sleep(0.01)
-    return os.pread(file.fileno(), LONGEST, 0).decode("utf-8", "replace")
+    return text.decode("utf-8", "replace")
 
 
 def with_source(text: str) -> str:

@@ -194,11 +194,15 @@ class Worker(Process):
 
 
 class Beat(Process):
-    """The beat scheduler."""
+    """The beat scheduler.
 
-    def __init__(self, *options: str, app: str = "image", env: Mapping[str, str] | None = None) -> None:
-        argv = [sys.executable, "-m", "celery", "-A", app, "beat", "-l", "INFO", "--pidfile=", *options]
-        super().__init__("beat", argv, env)
+    It knows the schedules of the database only: those of the settings would come into a test when the clock says so, at each
+    full hour for example. `from_settings` lets it know them too.
+    """
+
+    def __init__(self, app: str = "image", env: Mapping[str, str] | None = None, *, from_settings: bool = False) -> None:
+        argv = [sys.executable, "-m", "celery", "-A", app, "beat", "-l", "INFO", "--pidfile="]
+        super().__init__("beat", argv if from_settings else [*argv, "--", "beat.schedule=(dict){}"], env)
 
 
 class Recorder(Process):

@@ -62,6 +62,7 @@ def silent(secs):
 
 @app.task(name="pools.gated", acks_late=True)
 def gated(path):
+    Path(f"{path}.waits").touch()
     while not Path(path).exists():
         time.sleep(0.02)
     return "gated"
@@ -222,9 +223,10 @@ def silent_ends(pool: str, folder: Path) -> bool:
 def stack(pool: str, folder: Path) -> bool:
     job = send("gated", str(folder / "seen"))
     has_begun(job)
+    wait_until((folder / "seen.waits").exists, 60)
     wait_until(lambda: any(row["job"] == job.id for row in said().running), 60)
     try:
-        text = worker_commands.give(said().instance, "stack", job.id, seconds=9)["done"]
+        text = worker_commands.give(said().instance, "stack", job.id, seconds=60)["done"]
     except worker_commands.NoAnswer:
         return False
     finally:

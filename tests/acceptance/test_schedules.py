@@ -54,7 +54,7 @@ def _finished(schedule):
 
 
 def test_the_settings_become_rows_and_the_admins_edit_survives_a_restart():
-    with Beat():
+    with Beat(from_settings=True):
         wait_until(SettingsSchedule.objects.exists, PATIENCE, "rows")
     rows = {row.name: row for row in PeriodicTask.objects.all()}
     usi, sessions = rows["Fetch USI status"], rows["Clear sessions"]
@@ -65,7 +65,7 @@ def test_the_settings_become_rows_and_the_admins_edit_survives_a_restart():
     usi.crontab = CrontabSchedule.objects.create(minute="7", hour="*")
     usi.save()
     before = beat.last_beat_tick() or 0
-    with Beat():
+    with Beat(from_settings=True):
         wait_until(lambda: (beat.last_beat_tick() or 0) > before + 1, PATIENCE, "beat ticks again")
     usi.refresh_from_db()
     assert usi.crontab.minute == "7"
