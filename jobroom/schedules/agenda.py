@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from celery.beat import event_t
-from celery.schedules import schedstate
 from celery.utils.time import maybe_make_aware
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -102,11 +101,24 @@ class Agenda:
         while self.heap and not self._is_current(self.heap[0]):
             heapq.heappop(self.heap)
 
-    def follow(self, entry: RowEntry) -> RowEntry:
-        """Put an entry into the place of the one before it, and return it; its time is the caller's."""
+    def take_due(self, most: int) -> list[RowEntry]:
+        """Take the first entries whose time has come off the heap; the caller puts each or its follower back."""
+        due: list[RowEntry] = []
+        while len(due) < most and self.is_due:
+            due.append(heapq.heappop(self.heap).entry)
+        return due
+
+    def put(self, entry: RowEntry, seconds: float) -> None:
+        """Let an entry be asked in so many seconds, in the place of the one before it; one that is gone meanwhile is not."""
         if entry.model.pk in self.entries:
             self.entries[entry.model.pk] = entry
-        return entry
+            self._push(entry, seconds)
+
+    @property
+    def sleep(self) -> float:
+        """The seconds until the first schedule is asked; infinity where there is none."""
+        self.tidy()
+        return self.heap[0].time - self._when(self.heap[0].entry, 0) if self.heap else float("inf")
 
     def _is_current(self, event: Any) -> bool:
         return self.entries.get(event.entry.model.pk) is event.entry
@@ -135,18 +147,16 @@ class Agenda:
             return
         self._left_out.pop(row.pk, None)
         self.entries[row.pk] = entry
-        self._push(entry, state)
+        self._push(entry, 0 if state.is_due else state.next)
 
     def _when(self, entry: RowEntry, seconds: float) -> float:
         """Return the time of the entry's clock in so many seconds, since the epoch."""
         return float(maybe_make_aware(entry.default_now()).timestamp() + (self._adjust(seconds) or 0))
 
-    def _push(self, entry: RowEntry, state: schedstate) -> None:
-        moment = self._when(entry, 0 if state.is_due else state.next)
-        heapq.heappush(self.heap, event_t(moment, _PRIORITY, entry))
+    def _push(self, entry: RowEntry, seconds: float) -> None:
+        heapq.heappush(self.heap, event_t(self._when(entry, seconds), _PRIORITY, entry))
         if len(self.heap) > 2 * len(self.entries) + PIECE:
-            # Cleared in place: Celery's scheduler holds the list.
-            self.heap[:] = [event for event in self.heap if self._is_current(event)]
+            self.heap = [event for event in self.heap if self._is_current(event)]
             heapq.heapify(self.heap)
 
 

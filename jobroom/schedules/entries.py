@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from celery.schedules import schedstate
+from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import ModelEntry
 
 from jobroom.schedules import services
 from jobroom.schedules.exceptions import UnusableSchedule
-from jobroom.schedules.services import jitter
+from jobroom.schedules.services import jitter, unsent
 from jobroom.schedules.services.due_times import due_times
 from jobroom.schedules.services.next_runs import UNUSABLE, run_after, start_of
 
@@ -98,10 +99,7 @@ class RowEntry(ModelEntry):  # type: ignore[misc]
         return type(self)(self.model, app=self.app)
 
     def take(self) -> bool:
-        """Write into the row that it runs now; return False when the row is not what it was, or another took it.
-
-        Killed between this and the sending, beat loses the run rather than sending it twice.
-        """
+        """Write into the row that it runs now; return False when the row is not what it was, or another took it."""
         model = self.model
         before = {name: getattr(model, name) for name in ("enabled", "last_run_at", "total_run_count")}
         at = timezone.now()
@@ -115,9 +113,18 @@ class RowEntry(ModelEntry):  # type: ignore[misc]
             return False
         self.dues = self._due_until(at)
         self.claim = Claim(at - (self.start_of(self.dues[-1]) - self.dues[-1]), written, before)
-        for name, value in after.items():
-            setattr(model, name, value)
+        self._set(after)
         return True
+
+    def untake(self) -> None:
+        """Be again as before the claim, of which the database has kept nothing."""
+        if self.claim is not None:
+            self._set(self.claim.before)
+            self.claim = None
+
+    def _set(self, fields: dict[str, Any]) -> None:
+        for name, value in fields.items():
+            setattr(self.model, name, value)
 
     def _due_until(self, at: datetime) -> list[datetime]:
         """Return the moments for which it is due at `at`; the newest may be due and still wait for its delay to pass."""
@@ -134,10 +141,35 @@ class RowEntry(ModelEntry):  # type: ignore[misc]
         return self
 
     def give_back(self) -> None:
-        """Take the claim back: the run could not be sent, and is still to come."""
-        if self.claim is not None:
-            PeriodicTask.objects.filter(pk=self.model.pk, last_run_at=self.claim.written).update(**self.claim.before)
-            self.claim = None
+        """Take the claim back: the run could not be sent, and is still to come, unless another scheduler sends it meanwhile."""
+        if self.claim is None:
+            return
+        with transaction.atomic():
+            if not unsent.is_taken_over(self):
+                as_claimed = PeriodicTask.objects.filter(pk=self.model.pk, last_run_at=self.claim.written)
+                as_claimed.update(**self.claim.before)
+                unsent.forget([self])
+        self.claim = None
+
+
+def take_all(entries: list[RowEntry]) -> list[RowEntry]:
+    """Claim the runs of these entries, all in one step; return those that nobody else had.
+
+    What is claimed is remembered until it is sent, so that a scheduler which is killed in between loses none.
+    """
+    taken: list[RowEntry] = []
+    try:
+        with transaction.atomic():
+            # In the order of their rows, or two schedulers would wait for each other.
+            for entry in sorted(entries, key=lambda each: each.model.pk):
+                if entry.take():
+                    taken.append(entry)
+            unsent.remember(taken)
+    except BaseException:
+        for entry in taken:
+            entry.untake()
+        raise
+    return taken
 
 
 def state_of(entry: RowEntry) -> schedstate:

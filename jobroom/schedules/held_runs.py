@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # Schedules that one look sends for, and runs of all of them: what is due in time must not wait for what is late.
 MOST_SCHEDULES, MOST_SENT = 50, 200
 # Seconds between two looks for runs whose scheduler was killed while it sent them.
-ABANDONED = 30.0
+ABANDONED = 10.0
 # A run's job id is made from its row, so a run that is sent again is the same job.
 _JOBS = uuid.UUID("0d6f2a4c-93a6-4f0a-8f0b-6a1de5b3c7f2")
 
@@ -50,7 +50,9 @@ class HeldRuns:
 
 
 def job_id(run: ScheduledRun) -> str:
-    """Return the id of the job that a run which had to wait becomes."""
+    """Return the id of the job that a run which had to wait becomes; one that was being sent keeps what it was sent as."""
+    if run.job and run.backfill_id is None:
+        return run.job
     return str(uuid.uuid5(_JOBS, f"{run.pk}:{run.backfill_id}" if run.backfill_id else str(run.pk)))
 
 
@@ -94,7 +96,7 @@ def deal_with(scheduler: "Scheduler", run: ScheduledRun) -> bool:
         return True
     except SchedulingError as error:
         if scheduler.is_away(error):
-            runs.settle(run, RunState.HELD)
+            runs.settle(run, RunState.HELD, job=run.job)
             return False
         logger.exception("Schedule %s could not send its job", run.row.name)
         runs.settle(

@@ -1,7 +1,8 @@
 """The beat scheduler: reads the schedules from the database and sends their jobs when they are due.
 
 Several schedulers may run at once. A scheduler that is to send a job first *claims* it, with one conditional update of the
-row; only one update finds the row as it was. So no run is sent twice, and none needs a lock that someone may keep.
+row; only one update finds the row as it was. So no run is sent twice, and none needs a lock that someone may keep. What is due
+together is claimed together, and remembered until it is sent: a scheduler that is killed in between loses none.
 """
 
 import logging
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 
 from celery.beat import SchedulingError
 from celery.schedules import schedstate
-from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
@@ -21,10 +22,9 @@ from jobroom.celery import beat
 from jobroom.schedules import services
 from jobroom.schedules.agenda import Agenda
 from jobroom.schedules.backfill_runs import Backfills
-from jobroom.schedules.entries import RowEntry, state_of
+from jobroom.schedules.entries import RowEntry, state_of, take_all
 from jobroom.schedules.held_runs import HeldRuns
-from jobroom.schedules.models import RunState
-from jobroom.schedules.services import closed_runs, marks, overlap, pauses, runs
+from jobroom.schedules.services import closed_runs, marks, overlap, pauses, runs, unsent
 from jobroom.schedules.services.dispatch import broker_errors
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ RELOAD_INTERVAL = 300.0
 RETRY = 2.0
 # Seconds until a schedule whose time cannot be computed is looked at again.
 FAULTY = 60.0
+# Runs that are claimed together at most.
+MOST_AT_ONCE = 100
 
 # A clock that is moved by more than this makes all computed times worthless. Small steps, as by NTP, need nothing.
 CLOCK_MOVED = 5.0
@@ -70,12 +72,13 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         self._owed: list[RowEntry] = []
         self._held = HeldRuns()
         self._backfills = Backfills()
+        # How many runs are claimed together: fewer after a claim that failed, or one bad row would hold up all others.
+        self._at_once = MOST_AT_ONCE
         self._clock = _clock()
         # When the next pause ends by itself, as it was read last.
         self._pause_ends: datetime | None = None
         self._loaded_at = self._checked_at = self._resume_at = float("-inf")
         super().__init__(app, *args, **kwargs)
-        self._heap = self._agenda.heap
         self.max_interval = kwargs.get("max_interval") or app.conf.beat_max_loop_interval or MAX_INTERVAL
 
     def setup_schedule(self) -> None:
@@ -86,10 +89,6 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         """The enabled schedules as they were read last, by the ids of their rows."""
         return self._agenda.entries
 
-    def schedules_equal(self, *args: Any, **kwargs: Any) -> bool:
-        """Return True: the heap follows each row that is read."""
-        return True
-
     def sync(self) -> None:
         """Do nothing: each run is written down before it is sent."""
 
@@ -98,8 +97,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         beat.beat_tick()
         try:
             self._refresh()
-            self._agenda.tidy()
-            sleep = float(min(super().tick(*args, **kwargs), self.max_interval))
+            self._send_due()
+            sleep = float(max(0.0, min(self._agenda.sleep + self.adjust(0.0), self.max_interval)))
         except DATABASE_AWAY as error:
             logger.warning("Beat: the database is unavailable: %s", error)
             return RETRY
@@ -154,31 +153,69 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         self._checked_at = float("-inf")
         self._agenda.read_all(afresh=True)
 
-    def is_due(self, entry: RowEntry) -> schedstate:
-        """Return whether `entry` is due, and ours: the claim is part of the answer."""
-        state = schedstate(False, FAULTY)
-        with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
-            state = state_of(entry)
-        if not state.is_due:
-            return state
-        held = self._resume_at - time.monotonic()
-        if held > 0:
-            return schedstate(False, held)
+    def _send_due(self) -> None:
+        """Send what is due, so many runs as are claimed together."""
+        if time.monotonic() < self._resume_at:
+            return
+        due: dict[int, tuple[RowEntry, schedstate]] = {}
+        for entry in self._agenda.take_due(self._at_once):
+            state = schedstate(False, FAULTY)
+            with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
+                state = state_of(entry)
+            if state.is_due:
+                due[entry.model.pk] = (entry, state)
+            else:
+                self._agenda.put(entry, state.next)
+        claimed = self._claim([entry for entry, _ in due.values()])
+        began = time.monotonic()
+        for entry in claimed:
+            with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
+                following = next(entry)
+                self._agenda.put(following, entry.state_after(due[entry.model.pk][1]).next)
+        sent = []
+        for entry in claimed:
+            # One that was claimed long ago, by a scheduler that stood still, may be sent by another now.
+            if time.monotonic() < self._resume_at or time.monotonic() - began > runs.SENDS_FOR.total_seconds():
+                self._owed.append(entry)
+                continue
+            with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
+                if self.apply_entry(entry):
+                    sent.append(entry)
+        unsent.forget(sent)
+        self._give_back_owed()
+
+    def _claim(self, entries: list[RowEntry]) -> list[RowEntry]:
+        """Claim the runs of these entries; return those that are ours. The others are read again, or asked again soon."""
+        if not entries:
+            return []
         try:
-            if entry.take():
-                return entry.state_after(state)
-        except DATABASE_AWAY as error:
-            logger.warning("Schedule %s: the database is unavailable: %s", entry.name, error)
-            return schedstate(False, RETRY)
-        self._unsure.add(entry.model.pk)
-        return schedstate(False, RETRY)
+            claimed = take_all(entries)
+        except Exception as error:  # noqa: BLE001 — the boundary: see below
+            self._not_claimed(entries, error)
+            return []
+        self._at_once = min(MOST_AT_ONCE, 2 * self._at_once)
+        ours = {entry.model.pk for entry in claimed}
+        for entry in entries:
+            if entry.model.pk not in ours:
+                self._unsure.add(entry.model.pk)
+                self._agenda.put(entry, RETRY)
+        return claimed
 
-    def reserve(self, entry: RowEntry) -> RowEntry:
-        """Return the entry for the run after this one."""
-        return self._agenda.follow(next(entry))
+    def _not_claimed(self, entries: list[RowEntry], error: Exception) -> None:
+        """Ask again later what could not be claimed; next time one by one, so that a bad row shows which it is."""
+        more = f" and {len(entries) - 1} more" if len(entries) > 1 else ""
+        away = isinstance(error, (OperationalError, InterfaceError))
+        self._at_once, at_fault = 1, len(entries) == 1 and not away
+        for entry in entries:
+            self._agenda.put(entry, FAULTY if at_fault else RETRY if away else 0.0)
+        if away:
+            logger.warning("Schedule %s%s: the database is unavailable: %s", entries[0].name, more, error)
+        elif at_fault:
+            logger.error("Schedule %s cannot be claimed", entries[0].name, exc_info=error)
+            housekeeping_loops.note("sending schedules", f"schedule {entries[0].name}", error)
 
-    def apply_entry(self, entry: RowEntry, producer: Any = None) -> None:
-        """Send the job of a claimed entry; while the broker is away the run is still to come.
+    def apply_entry(self, entry: RowEntry, producer: Any = None) -> bool:
+        """Send the job of a claimed entry, and return whether it is dealt with; while the broker is away the run is still to come.
 
         A run for which its owner has no right any more is left out, and so is one that a person wanted left out, or that
         the schedule's policy says is skipped; one that has to wait, or is made up with others, is sent later.
@@ -188,17 +225,20 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         except (*DATABASE_AWAY, *redis.LostError) as error:
             logger.warning("Schedule %s waits, a server is unavailable: %s", entry.name, error)
             self._owe(entry)
-            return
+            return False
         if due is None:
-            return
+            return True
         try:
             self.send(entry.of(due))
         except SchedulingError as error:
-            if not self.is_away(error):
-                logger.exception("Schedule %s could not send its job", entry.name)
-                return
-            logger.warning("Failed to publish schedule %s, the broker is unavailable: %s", entry.name, _cause(error))
-            self._owe(entry)
+            if self.is_away(error):
+                logger.warning(
+                    "Failed to publish schedule %s, the broker is unavailable: %s", entry.name, _cause(error)
+                )
+                self._owe(entry)
+                return False
+            logger.exception("Schedule %s could not send its job", entry.name)
+        return True
 
     def send(self, entry: RowEntry) -> None:
         """Send the job of an entry; raises SchedulingError."""
@@ -217,20 +257,20 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         now = entry.claim.at if entry.claim else timezone.now()
         plan = closed_runs.plan(row, entry.schedule, entry.dues, older=entry.older, now=now)
         self._leave_out(entry, plan)
-        runs.write(plan.rows)
+        unsent.replace(entry, plan.rows)
         for run in plan.rows if plan.now is None else ():
             logger.info("Schedule %s: %s", row.name, run.reason)
         if plan.now is None:
             return None
         if reason := services.refusal_of(row):
             logger.warning("Schedule %s was not run: %s", entry.name, reason)
-            runs.note(row, plan.now, RunState.SKIPPED, f"skipped: {reason}")
+            unsent.replace(entry, [runs.skipped(row, plan.now, reason)])
             return None
-        decision = overlap.decide(row, runs.policy_of(row))
+        decision = overlap.decide(row, runs.policy_of(row), entry.options["task_id"])
         if decision.state is None:
             return plan.now
         logger.info("Schedule %s: %s", row.name, decision.reason)
-        runs.note(row, plan.now, decision.state, decision.reason)
+        unsent.replace(entry, [runs.decided(row, plan.now, decision.state, decision.reason)])
         return None
 
     def _leave_out(self, entry: RowEntry, plan: runs.Plan) -> None:
@@ -240,14 +280,13 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         with transaction.atomic():
             left_out = pauses.leaves_out(entry.model, entry.dues, [entry.start_of(due) for due in entry.dues])
             if left_out is not None:
-                runs.write([plan.leave_out(entry.model, left_out)])
+                unsent.replace(entry, [plan.leave_out(entry.model, left_out)])
                 logger.info("Schedule %s was not run: this run was to be left out", entry.name)
 
     def _owe(self, entry: RowEntry) -> None:
-        """Give a claimed run back, now or as soon as the database answers: it is still to come."""
+        """Give a claimed run back at the end of the round, or as soon as the database answers: it is still to come."""
         self._resume_at = time.monotonic() + RETRY
         self._owed.append(entry)
-        self._give_back_owed()
 
     def _give_back_owed(self) -> None:
         """Give back what is owed; raises what the database raises, and goes on with the rest at the next look."""

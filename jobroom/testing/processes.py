@@ -200,7 +200,9 @@ class Beat(Process):
     full hour for example. `from_settings` lets it know them too.
     """
 
-    def __init__(self, app: str = "image", env: Mapping[str, str] | None = None, *, from_settings: bool = False) -> None:
+    def __init__(
+        self, app: str = "image", env: Mapping[str, str] | None = None, *, from_settings: bool = False
+    ) -> None:
         argv = [sys.executable, "-m", "celery", "-A", app, "beat", "-l", "INFO", "--pidfile="]
         super().__init__("beat", argv if from_settings else [*argv, "--", "beat.schedule=(dict){}"], env)
 

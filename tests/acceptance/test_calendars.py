@@ -43,7 +43,7 @@ def test_two_beats_write_each_closed_run_down_once_and_send_none_until_it_opens(
     policy.change(closed, by=None, given={"not_on": ["All week"]})
     first, second = Beat(), Beat()
     with running(first, second):
-        rows = ScheduledRun.objects.filter(row=closed)
+        rows = ScheduledRun.objects.filter(row=closed).exclude(state=RunState.SENDING)
         wait_until(lambda: rows.count() >= 4 and len(_dues(free.name)) >= 4, PATIENCE, "closed runs are written down")
         assert _dues(closed.name) == []
         assert set(rows.values_list("state", "reason")) == {(RunState.SKIPPED, "skipped: All week (Freeze)")}
@@ -54,7 +54,7 @@ def test_two_beats_write_each_closed_run_down_once_and_send_none_until_it_opens(
     assert not set(dues) & {run.due.isoformat() for run in rows}
     closed.refresh_from_db()
     # Beats write the number of their claims down now and then: none of these was neither sent nor written down.
-    assert 0 < closed.total_run_count <= rows.count() + len(dues)
+    assert 0 < closed.total_run_count <= ScheduledRun.objects.filter(row=closed).count() + len(dues)
 
 
 def test_two_beats_send_a_moved_run_once_when_its_time_has_come():

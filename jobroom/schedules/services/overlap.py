@@ -45,12 +45,16 @@ def in_flight(row: PeriodicTask, last_job: str = "") -> list[Job]:
     return [job for pk in asked if (job := current_state.job(pk)) is not None and job.state in ACTIVE]
 
 
-def decide(row: PeriodicTask, policy: SchedulePolicy | None) -> Decision:
-    """Return what becomes of a run that is due now; where the old job is to make room, it is asked to end."""
+def decide(row: PeriodicTask, policy: SchedulePolicy | None, job: str = "") -> Decision:
+    """Return what becomes of a run that is due now, as the job `job`; where the old job is to make room, it is asked to end."""
     if policy is None or policy.overlap == Overlap.ALLOW:
         return Decision()
     busy = in_flight(row, policy.last_job)
-    waiting = runs.ready(ScheduledRun.objects.filter(row=row, backfill=None, state__in=runs.OPEN))
+    waiting = runs.ready(
+        ScheduledRun.objects.filter(row=row, backfill=None, state__in=runs.OPEN).exclude(
+            state=RunState.SENDING, job=job
+        )
+    )
     if not busy and not waiting.exists():
         return Decision()
     why = still(busy) if busy else "an earlier run waits to be sent"

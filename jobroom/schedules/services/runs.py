@@ -18,7 +18,10 @@ MOST_LISTED, MOST_KEPT = 100, 1000
 # Backfills of one schedule that are kept when they are over, each with all its runs.
 BACKFILLS_KEPT = 10
 AWAY = "nothing could be sent at its time (no scheduler ran, or broker or database were away)"
+KILLED = "its scheduler was stopped while it sent it"
 OPEN = (RunState.HELD, RunState.SENDING)
+# A run that is being sent for so long is taken for abandoned. A scheduler that stood still meanwhile does not send it any more.
+ABANDONED_AFTER, SENDS_FOR = timedelta(seconds=20), timedelta(seconds=10)
 
 
 @dataclasses.dataclass
@@ -73,7 +76,12 @@ def _run(row: PeriodicTask, due: datetime, state: RunState, reason: str) -> Sche
 
 def skipped(row: PeriodicTask, due: datetime, why: str) -> ScheduledRun:
     """Return a run that is skipped."""
-    return _run(row, due, RunState.SKIPPED, f"skipped: {why}"[:300])
+    return decided(row, due, RunState.SKIPPED, f"skipped: {why}")
+
+
+def decided(row: PeriodicTask, due: datetime, state: RunState, reason: str) -> ScheduledRun:
+    """Return a run of which something else becomes than a job in time."""
+    return _run(row, due, state, reason[:300])
 
 
 def write(rows: list[ScheduledRun]) -> None:
@@ -81,11 +89,6 @@ def write(rows: list[ScheduledRun]) -> None:
     if rows:
         ScheduledRun.objects.bulk_create(rows, ignore_conflicts=True)
         _forget_old(rows[0].row_id)
-
-
-def note(row: PeriodicTask, due: datetime, state: RunState, reason: str) -> None:
-    """Keep what became of one run."""
-    write([_run(row, due, state, reason[:300])])
 
 
 def forget_backfills(row: PeriodicTask) -> None:
@@ -155,8 +158,10 @@ def settle(run: ScheduledRun, state: RunState, *, reason: str = "", job: str = "
 
 def give_back_abandoned() -> None:
     """Let runs wait again whose scheduler was killed before it said what became of them."""
-    old = timezone.now() - timedelta(seconds=60)
-    ScheduledRun.objects.filter(state=RunState.SENDING, at__lt=old).update(state=RunState.HELD)
+    old = timezone.now() - ABANDONED_AFTER
+    abandoned = ScheduledRun.objects.filter(state=RunState.SENDING, at__lt=old)
+    abandoned.exclude(job="").filter(backfill=None).update(state=RunState.HELD, reason=KILLED)
+    abandoned.update(state=RunState.HELD)
     # Also those that could not be sent while someone cancelled their backfill: no one would send them any more.
     for backfill in Backfill.objects.filter(state=BackfillState.CANCELLED, runs__state=RunState.HELD).distinct():
         leave_out(backfill)

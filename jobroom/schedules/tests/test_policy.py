@@ -282,7 +282,7 @@ class TestMissed:
         monkeypatch.setattr(runs, "MOST_KEPT", 3)
         row, now = _row(), timezone.now()
         for number in range(6):
-            runs.note(row, now + timedelta(seconds=number), RunState.SKIPPED, f"skipped: {number}")
+            runs.write([runs.decided(row, now + timedelta(seconds=number), RunState.SKIPPED, f"skipped: {number}")])
         assert [reason for _, reason in _of(row)] == ["skipped: 3", "skipped: 4", "skipped: 5"]
 
 
@@ -350,7 +350,7 @@ class TestFaces:
             f"/schedules/{row.pk}/policy/", {"policy-overlap": "skip", "policy-missed": "once", "version": version}
         )
         assert answer.status_code == 303
-        runs.note(row, timezone.now(), RunState.SKIPPED, "skipped: job 1 is still running")
+        runs.write([runs.decided(row, timezone.now(), RunState.SKIPPED, "skipped: job 1 is still running")])
         shown = client.get(f"/schedules/{row.pk}/").content.decode()
         assert "Skipped: job 1 is still running." in shown
         assert "skip the run" in shown
@@ -379,13 +379,13 @@ class TestFaces:
         wrong = client.patch(address, {"overlap": "never"}, **kind)
         assert wrong.status_code == 400
         assert "overlap" in wrong.json()["errors"]
-        runs.note(row, timezone.now(), RunState.MISSED, "missed: x")
+        runs.write([runs.decided(row, timezone.now(), RunState.MISSED, "missed: x")])
         assert [run["state"] for run in client.get(f"/api/schedules/{row.pk}/runs/").json()] == ["missed"]
         assert client.get(f"/api/schedules/{row.pk}/").json()["policy"]["missed"] == "all"
 
     def test_command(self, capsys):
         row = _row()
-        runs.note(row, timezone.now(), RunState.MISSED, "missed: x")
+        runs.write([runs.decided(row, timezone.now(), RunState.MISSED, "missed: x")])
         call_command("schedules", "policy", "Clean", "--overlap", "queue one")
         assert "overlap: queue one" in capsys.readouterr().out
         call_command("schedules", "runs", "Clean")
