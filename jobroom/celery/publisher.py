@@ -95,7 +95,7 @@ class AMQP(CeleryAMQP):
 
 def check_silence(app: Any) -> None:
     """Raise OperationalError while the broker is known to stand still."""
-    if time.monotonic() < _silent_until or (_is_our_redis(app) and redis.is_silent()):
+    if time.monotonic() < _silent_until or (redis.is_silent() and _is_our_redis(app)):
         raise OperationalError(STANDS_STILL)
 
 

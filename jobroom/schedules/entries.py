@@ -3,11 +3,14 @@
 import dataclasses
 import logging
 import uuid
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from celery.schedules import schedstate
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import ModelEntry
@@ -24,6 +27,8 @@ logger = logging.getLogger(__name__)
 NEVER = 3600.0
 # A run's job id is made from its row and the run before it, so a run that is sent again is the same job.
 _JOBS = uuid.UUID("5c1d9d1e-6a0e-4b5b-9a53-3a1f2c9d7b10")
+# What a claim changes in a row, or may.
+CLAIMED = ("enabled", "last_run_at", "total_run_count")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,29 +103,22 @@ class RowEntry(ModelEntry):  # type: ignore[misc]
         """Return the entry for the run after this one."""
         return type(self)(self.model, app=self.app)
 
-    def take(self) -> bool:
-        """Write into the row that it runs now; return False when the row is not what it was, or another took it."""
-        model = self.model
-        before = {name: getattr(model, name) for name in ("enabled", "last_run_at", "total_run_count")}
-        at = timezone.now()
-        # A delayed run counts from the time at which it was due, or the delays would add up.
-        written = self._due_until(at)[-1] if self.delayed else at
-        after = {"last_run_at": written, "total_run_count": model.total_run_count + 1}
-        if model.one_off:
-            after |= {"enabled": False, "total_run_count": 0}
-        as_read = {"pk": model.pk, "date_changed": model.date_changed, **before}
-        if not PeriodicTask.objects.filter(**as_read).update(**after):
-            return False
+    def prepare(self, at: datetime) -> Claim:
+        """Return the claim of the run that is due at `at`, and note which moments that is for."""
         self.dues = self._due_until(at)
-        self.claim = Claim(at - (self.start_of(self.dues[-1]) - self.dues[-1]), written, before)
-        self._set(after)
-        return True
+        before = {name: getattr(self.model, name) for name in CLAIMED}
+        # A delayed run counts from the time at which it was due, or the delays would add up.
+        written = self.dues[-1] if self.delayed else at
+        return Claim(at - (self.start_of(self.dues[-1]) - self.dues[-1]), written, before)
 
-    def untake(self) -> None:
-        """Be again as before the claim, of which the database has kept nothing."""
-        if self.claim is not None:
-            self._set(self.claim.before)
-            self.claim = None
+    def take(self, claim: Claim) -> None:
+        """Be as the row is with a claim that the database has."""
+        self.claim = claim
+        self._set(
+            {"last_run_at": claim.written, "enabled": False, "total_run_count": 0}
+            if self.model.one_off
+            else {"last_run_at": claim.written, "total_run_count": self.model.total_run_count + 1}
+        )
 
     def _set(self, fields: dict[str, Any]) -> None:
         for name, value in fields.items():
@@ -153,23 +151,45 @@ class RowEntry(ModelEntry):  # type: ignore[misc]
 
 
 def take_all(entries: list[RowEntry]) -> list[RowEntry]:
-    """Claim the runs of these entries, all in one step; return those that nobody else had.
+    """Claim the runs of these entries, all in one step; return those whose rows are as they were read, and which nobody else took.
 
     What is claimed is remembered until it is sent, so that a scheduler which is killed in between loses none.
     """
-    taken: list[RowEntry] = []
-    try:
-        with transaction.atomic():
-            # In the order of their rows, or two schedulers would wait for each other.
-            for entry in sorted(entries, key=lambda each: each.model.pk):
-                if entry.take():
-                    taken.append(entry)
-            unsent.remember(taken)
-    except BaseException:
-        for entry in taken:
-            entry.untake()
-        raise
+    at = timezone.now()
+    claims = {entry.model.pk: entry.prepare(at) for entry in entries}
+    with transaction.atomic():
+        now = _locked(claims)
+        taken = [entry for entry in entries if now.get(entry.model.pk) == _as_read(entry.model)]
+        for (written, one_off), rows in _alike(taken, claims).items():
+            after: dict[str, Any] = {"total_run_count": F("total_run_count") + 1}
+            if one_off:
+                after = {"total_run_count": 0, "enabled": False}
+            PeriodicTask.objects.filter(pk__in=rows).update(last_run_at=written, **after)
+        unsent.remember(taken)
+    for entry in taken:
+        entry.take(claims[entry.model.pk])
     return taken
+
+
+def _locked(rows: Collection[int]) -> dict[int, tuple[Any, ...]]:
+    """Return what these rows say now, which nobody else changes until the end of the transaction."""
+    if not connection.features.has_select_for_update:
+        # SQLite: who writes first may go on; who has read before another wrote is refused.
+        PeriodicTask.objects.filter(pk=-1).update(total_run_count=0)
+    found = PeriodicTask.objects.select_for_update().filter(pk__in=rows).order_by("pk")
+    return {pk: tuple(said) for pk, *said in found.values_list("pk", "date_changed", *CLAIMED)}
+
+
+def _as_read(row: PeriodicTask) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in ("date_changed", *CLAIMED))
+
+
+def _alike(taken: list[RowEntry], claims: Mapping[int, Claim]) -> dict[tuple[datetime, bool], list[int]]:
+    """Return the rows into which the same is written."""
+    found: dict[tuple[datetime, bool], list[int]] = defaultdict(list)
+    for entry in taken:
+        found[claims[entry.model.pk].written, entry.model.one_off].append(entry.model.pk)
+    return found
 
 
 def state_of(entry: RowEntry) -> schedstate:

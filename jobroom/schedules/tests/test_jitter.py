@@ -12,7 +12,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 from jobroom import redis
 from jobroom.arguments import WrongArguments
 from jobroom.schedules import services
-from jobroom.schedules.entries import RowEntry
+from jobroom.schedules.entries import RowEntry, take_all
 from jobroom.schedules.exceptions import InvalidEntry
 from jobroom.schedules.models import RunState, ScheduledRun, SchedulePolicy
 from jobroom.schedules.scheduler import Scheduler
@@ -108,7 +108,7 @@ class TestSending:
             clock[0] += timedelta(seconds=0.2)
             state = entry.is_due()
             assert state.is_due
-            assert entry.take()
+            assert take_all([entry])
             found.append(clock[0])
             state = entry.state_after(state)
             entry = next(entry)
@@ -143,7 +143,7 @@ class TestSending:
             clock[0] = start + late
             entry = RowEntry(_again(row), app=app)
             assert entry.is_due().is_due
-            assert entry.take()
+            assert take_all([entry])
             plan = runs.plan(row, entry.dues, older=entry.older, now=entry.claim.at)
             assert plan.now == sent
             entry.give_back()
@@ -169,7 +169,7 @@ class TestSending:
         row = _row(ago=HOUR * 1.5)
         entry = RowEntry(row, app=app)
         before = row.last_run_at
-        assert entry.take()
+        assert take_all([entry])
         entry.give_back()
         assert _again(row).last_run_at == before
 
