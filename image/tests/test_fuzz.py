@@ -17,6 +17,7 @@ from image.tests.reads import names_read
 from image.tests.routes import Route, routes
 from image.tests.world import let_go, send
 from jobroom.jobs.api.parsers import BoundedJSONParser
+from jobroom.testing.tiers import share, takes_all
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
 
@@ -101,7 +102,7 @@ def check(answer, what, sent):
 
 def addresses(world):
     """Yield each route with an address that leads to something."""
-    for route in routes():
+    for route in share(routes()):
         yield route, route.filled(world.values(route))
 
 
@@ -132,7 +133,7 @@ def test_every_name_of_a_query_alone(world, boss):
             sent = {name: chance.choice(NASTY)}
             check(ask(boss, address, sent), f"GET {address}", sent)
         tried += len(names)
-    assert tried > 90
+    assert tried > 90 or not takes_all()
 
 
 def test_forms(world, boss):
@@ -197,7 +198,7 @@ def test_some_bodies_come_as_far_as_views_and_some_do_not():
 def test_places(world, boss):
     """In an address: what stands there may be anything that a browser can send."""
     chance = random.Random(SEED + 3)
-    for route in routes():
+    for route in share(routes()):
         values = world.values(route)
         for _ in range(PLACES if route.places else 0):
             odd = {name: chance.choice([n for n in NASTY if n and len(n) < 2000]) for name in route.places}

@@ -20,6 +20,7 @@ from image.tests import policy
 from image.tests import world as making
 from image.tests.routes import METHODS, routes
 from jobroom.live import topics
+from jobroom.testing.tiers import share
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
 
@@ -102,7 +103,7 @@ def asked(statuses_alone, known, world):
 
 @pytest.mark.long
 def test_pages_and_the_api(asked, all_cases):
-    wrong = asked(OTHERS, expected, partial(methods_of, all_cases=all_cases))
+    wrong = asked(share(OTHERS), expected, partial(methods_of, all_cases=all_cases))
     assert not wrong, wrong
 
 
@@ -118,7 +119,7 @@ def of_the_admin(route, method, role):
 
 
 def test_the_admin(asked):
-    wrong = asked(ADMIN, of_the_admin, lambda *_: ("GET", "POST"))
+    wrong = asked(share(ADMIN), of_the_admin, lambda *_: ("GET", "POST"))
     assert not wrong, wrong
 
 
@@ -129,7 +130,7 @@ def test_the_admin_with_other_methods(world, all_cases):
     Each role takes one method at each address, and the next one at the next; with `--long` all.
     """
     wrong, others = [], sorted(set(METHODS) - {"GET", "POST"})
-    for place, route in enumerate(ADMIN):
+    for place, route in enumerate(share(ADMIN)):
         address = route.filled(world.values(route))
         for number, role in enumerate(making.ROLES):
             user = world.user(role)

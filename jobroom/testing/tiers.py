@@ -7,13 +7,15 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from jobroom.testing import patience, postgresql, rabbitmq
 
+Case = TypeVar("Case")
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -52,11 +54,13 @@ def in_ci() -> bool:
 
 
 _long: dict[str, bool] = {}
+# Of how many cases a quick run takes one, for tests that ask every address of a site.
+SHARE = 3
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Note whether all cases are wanted, for those that are chosen while a file is imported."""
-    _long["all"] = bool(config.getoption("--long"))
+    _long["all"], _long["part"] = bool(config.getoption("--long")), bool(config.getoption("--share"))
     _let_hypothesis_take_its_time()
 
 
@@ -73,6 +77,16 @@ def cases(some: int, all_of_them: int) -> int:
     return all_of_them if _long.get("all") else some
 
 
+def share(cases: list[Case]) -> list[Case]:
+    """Return every third of the cases in a quick run (`--share`), other ones each day; and all of them otherwise."""
+    return cases[date.today().toordinal() % SHARE :: SHARE] if _long.get("part") else cases  # noqa: DTZ011 — any day will do
+
+
+def takes_all() -> bool:
+    """Return whether `share` takes all cases."""
+    return not _long.get("part")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Say how much of the tests of the apps runs on PostgreSQL too."""
     parser.addoption(
@@ -83,6 +97,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--long", action="store_true", help="run the tests marked long with all their cases, and not with some"
+    )
+    parser.addoption(
+        "--share", action="store_true", help="ask every third address in tests that ask all, other ones each day"
     )
 
 
@@ -112,6 +129,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     shortened = len(long_ones(terminalreporter))
     if shortened and not config.getoption("--long"):
         terminalreporter.write_line(f"Shortened: {shortened} tests took some of their cases; --long takes all")
+    if config.getoption("--share"):
+        terminalreporter.write_line(f"Shortened: tests of all addresses took one in {SHARE}, other ones each day")
     for marker, reason in skipped.items():
         verdict = "; in CI that is a failure" if in_ci() else ""
         terminalreporter.write_line(f"Tier skipped: {marker} ({reason}){verdict}", yellow=True)

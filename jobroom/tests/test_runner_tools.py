@@ -168,9 +168,9 @@ def test_compiled_modules_are_kept_where_an_image_forbids_it(monkeypatch):
 
 def test_fast_leaves_out_what_starts_processes_whatever_else_is_chosen():
     left_out = [f"--ignore={folder}" for folder in test_command.SLOW]
-    assert options("--fast")[-5:] == ["-m", test_command.FAST, *left_out]
+    assert options("--fast")[-6:] == ["-m", test_command.FAST, *left_out, "--share"]
     marks = f"(not sql) and {test_command.FAST}"
-    assert options("-m", "not sql", "--fast", "jobs")[-6:] == ["-m", marks, *left_out, "jobs"]
+    assert options("-m", "not sql", "--fast", "common")[-6:] == ["-m", marks, *left_out, "common"]
     for tier in ("acceptance", *(tier.marker for tier in tiers.TIERS)):
         assert f"not {tier}" in test_command.FAST
 

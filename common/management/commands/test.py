@@ -86,7 +86,9 @@ def fast(arguments: list[str]) -> list[str]:
         at = rest.index("-m")
         marks = f"({rest[at + 1]}) and {FAST}"
         del rest[at : at + 2]
-    return ["-m", marks, *(f"--ignore={folder}" for folder in SLOW), *rest]
+    # Who names files wants to know all about them.
+    share = [] if any(Path(word.partition("::")[0]).exists() for word in rest) else ["--share"]
+    return ["-m", marks, *(f"--ignore={folder}" for folder in SLOW), *share, *rest]
 
 
 def parallel(arguments: list[str], most: int) -> list[str]:
