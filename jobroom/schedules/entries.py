@@ -151,7 +151,7 @@ class RowEntry(ModelEntry):  # type: ignore[misc]
 
 
 def take_all(entries: list[RowEntry]) -> list[RowEntry]:
-    """Claim the runs of these entries, all in one step; return those whose rows are as they were read, and which nobody else took.
+    """Claim the runs of these entries, all in one step; return those whose rows are as they were read, and which no one else took.
 
     What is claimed is remembered until it is sent, so that a scheduler which is killed in between loses none.
     """
@@ -172,7 +172,7 @@ def take_all(entries: list[RowEntry]) -> list[RowEntry]:
 
 
 def _locked(rows: Collection[int]) -> dict[int, tuple[Any, ...]]:
-    """Return what these rows say now, which nobody else changes until the end of the transaction."""
+    """Return what these rows say now, which no one else changes until the end of the transaction."""
     if not connection.features.has_select_for_update:
         # SQLite: who writes first may go on; who has read before another wrote is refused.
         PeriodicTask.objects.filter(pk=-1).update(total_run_count=0)

@@ -172,16 +172,18 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
                 following = next(entry)
                 self._agenda.put(following, entry.state_after(due[entry.model.pk][1]).next)
-        sent = []
-        for entry in claimed:
-            # One that was claimed long ago, by a scheduler that stood still, may be sent by another now.
-            if time.monotonic() < self._resume_at or time.monotonic() - began > runs.SENDS_FOR.total_seconds():
-                self._owed.append(entry)
-                continue
-            with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
-                if self.apply_entry(entry):
-                    sent.append(entry)
-        unsent.forget(sent)
+        sent: list[RowEntry] = []
+        try:
+            for entry in claimed:
+                # One that was claimed long ago, by a scheduler that stood still, may be sent by another now.
+                if time.monotonic() < self._resume_at or time.monotonic() - began > runs.SENDS_FOR.total_seconds():
+                    self._owed.append(entry)
+                    continue
+                with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
+                    if self.apply_entry(entry):
+                        sent.append(entry)
+        finally:  # also where beat is asked to stop
+            unsent.forget(sent)
         self._give_back_owed()
 
     def _claim(self, entries: list[RowEntry]) -> list[RowEntry]:
