@@ -74,7 +74,7 @@ def simplify(self: Any, asset: AnAsset, faces: Faces = 5000) -> dict[str, Any]:
 @app.task(bind=True, base=app.Task, name="assets.convert", acks_late=True, step_of=PROCESS)
 @alone("assets.convert")
 def convert(self: Any, asset: AnAsset, format: TheFormat = "glb") -> dict[str, Any]:
-    """Write a mesh in another format: PLY, OBJ, STL, GLB, OFF or 3MF; with its colours, and into GLB with its texture."""
+    """Write a mesh in another format: PLY, OBJ, STL, GLB, OFF or 3MF; with its colours, and into GLB and 3MF with its texture."""
     with workbench(asset, self) as bench:
         return {"files": {"converted": bench.convert(format)}}
 

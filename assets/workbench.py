@@ -138,5 +138,7 @@ def findings(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, text in (("duplicate_faces", "triangles are there twice"), ("flat_faces", "triangles have no area")):
         if facts[name]:
             yield "warning", f"{facts[name]:,} {text}."
+    for line in facts["unread"]:
+        yield "warning", line
     if not facts["winding_consistent"]:
         yield "warning", "Triangles beside each other face opposite ways."

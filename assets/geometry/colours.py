@@ -5,16 +5,35 @@ from typing import Any
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.spatial import cKDTree
 
 from assets.geometry.formats import TEXTURED
 
 Colours = NDArray[np.uint8]
 
+# A place so little beside a texture was rounded there.
+_BESIDE = 1e-4
+
 
 def has_texture(mesh: trimesh.Trimesh) -> bool:
     """Return whether the colours are in a picture that is laid over the mesh."""
     return _visual(mesh).kind == "texture" and getattr(mesh.visual, "uv", None) is not None
+
+
+def laid_over(mesh: trimesh.Trimesh) -> tuple[NDArray[np.float64], Image.Image] | None:
+    """Return the picture that is laid over the mesh, and before it where corners are on it (n, 2), from its lower left."""
+    if not has_texture(mesh):
+        return None
+    material = _visual(mesh).material
+    found = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    return (np.asarray(_visual(mesh).uv, dtype=np.float64), found) if isinstance(found, Image.Image) else None
+
+
+def _of_texture(mesh: trimesh.Trimesh, places: NDArray[np.float64]) -> Any:
+    """Return the colours (n, 4) at places of the texture (n, 2), which repeats itself on all sides; trimesh scales it there."""
+    outside = (places < -_BESIDE) | (places > 1 + _BESIDE)
+    return _visual(mesh).material.to_color(np.where(outside, places % 1, places))
 
 
 def _visual(mesh: trimesh.Trimesh) -> Any:
@@ -26,7 +45,7 @@ def of_corners(mesh: trimesh.Trimesh) -> Colours | None:
     """Return one colour (red, green, blue, alpha) for each corner; None where the file says nothing of colours."""
     visual = _visual(mesh)
     if has_texture(mesh):
-        visual = visual.to_color()
+        visual = trimesh.visual.ColorVisuals(vertex_colors=_of_texture(mesh, np.asarray(visual.uv)))
     if not visual.defined or visual.kind not in {"vertex", "face"}:
         return None
     colours: Colours = np.asarray(visual.vertex_colors, dtype=np.uint8)
@@ -81,7 +100,7 @@ def at(mesh: trimesh.Trimesh, triangles: NDArray[np.int64], weights: NDArray[np.
     corners, visual = mesh.faces[triangles], _visual(mesh)
     if has_texture(mesh):
         places = np.einsum("nk,nkd->nd", weights, np.asarray(visual.uv)[corners])
-        return np.asarray(visual.material.to_color(places), dtype=np.float64)[:, :3]
+        return np.asarray(_of_texture(mesh, places), dtype=np.float64)[:, :3]
     if visual.kind == "face":
         return np.asarray(visual.face_colors, dtype=np.float64)[triangles, :3]
     colours = of_corners(mesh)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from jobroom.sandbox.child import FileProblem
 
 FORMATS = {"ply": "PLY", "obj": "OBJ", "stl": "STL", "glb": "GLB", "off": "OFF", "3mf": "3MF"}
-TEXTURED = {"glb"}  # formats that hold pictures in the same file
+TEXTURED = {"glb", "3mf"}  # formats that hold pictures in the same file
 _HEAD = 4096
 # A 3MF file is a ZIP archive that begins with one of these parts (ECMA-376-2, Open Packaging Conventions).
 _PARTS = (b"[content_types].xml", b"_rels/", b"3d/", b"metadata/", b"thumbnail/")

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import trimesh
 
-from assets.geometry import colours, obj, threemf
+from assets.geometry import colours, obj, threemf, threemf_writer
 from assets.geometry.formats import FORMATS, MeshProblem
 
 
@@ -18,8 +18,7 @@ def load(path: Path, file_type: str) -> trimesh.Trimesh:
     Nothing else is read: no material or texture file that the mesh names.
     """
     try:
-        with _opened(path, file_type) as file:
-            found: Any = _painted(path, file) if file_type == "3mf" else _read(file, file_type)
+        found: Any = threemf.read(path) if file_type == "3mf" else _read(path, file_type)
         mesh = found.to_geometry() if isinstance(found, trimesh.Scene) else found
     except (MemoryError, MeshProblem):
         raise
@@ -27,7 +26,8 @@ def load(path: Path, file_type: str) -> trimesh.Trimesh:
         raise MeshProblem(f"The {FORMATS[file_type]} file {_why(error)} Export it again.") from error
     if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
         raise MeshProblem("The file has no triangles: a point cloud or an empty scene. Export it as a mesh.")
-    mesh = trimesh.Trimesh(mesh.vertices, mesh.faces, visual=mesh.visual, process=False)
+    kept = {threemf.UNREAD: mesh.metadata[threemf.UNREAD]} if file_type == "3mf" else {}
+    mesh = trimesh.Trimesh(mesh.vertices, mesh.faces, visual=mesh.visual, metadata=kept, process=False)
     if not np.isfinite(mesh.vertices).all():
         raise MeshProblem("Some coordinates are not numbers (NaN or infinite). Clean the mesh where it was made.")
     if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
@@ -35,30 +35,20 @@ def load(path: Path, file_type: str) -> trimesh.Trimesh:
     return mesh
 
 
-def _read(file: BinaryIO, file_type: str) -> Any:
-    return trimesh.load_mesh(
-        file,
-        file_type=file_type,
-        process=False,
-        resolver=None,
-        skip_materials=file_type == "obj",
-        maintain_order=True,
-    )
-
-
-def _painted(path: Path, file: BinaryIO) -> trimesh.Scene:
-    """Return the objects of a 3MF file, which keep their order, with their colours."""
-    scene = trimesh.load_scene(file, file_type="3mf", process=False, resolver=None, postprocess=False)
-    threemf.paint(path, [part for part in scene.geometry.values() if isinstance(part, trimesh.Trimesh)])
-    return scene
+def _read(path: Path, file_type: str) -> Any:
+    with _opened(path, file_type) as file:
+        return trimesh.load_mesh(
+            file,
+            file_type=file_type,
+            process=False,
+            resolver=None,
+            skip_materials=file_type == "obj",
+            maintain_order=True,
+        )
 
 
 def _opened(path: Path, file_type: str) -> BinaryIO:
-    if file_type == "obj":
-        return io.BytesIO(obj.plain(path.read_bytes()))
-    if file_type == "3mf" and threemf.model_of(path) is None:
-        raise MeshProblem("The 3MF file has no model in it (3D/3dmodel.model). Export it again.")
-    return path.open("rb")
+    return io.BytesIO(obj.plain(path.read_bytes())) if file_type == "obj" else path.open("rb")
 
 
 # What these say is about the file. Other exceptions are accidents of a reader that trusted it, and their texts are about code.
@@ -104,6 +94,7 @@ def inspect(mesh: trimesh.Trimesh) -> dict[str, Any]:
         "duplicate_faces": len(ordered) - distinct,
         "flat_faces": flat,
         "units": guess_units(float(max(mesh.extents))),
+        "unread": mesh.metadata.get(threemf.UNREAD, []),
     }
 
 
@@ -202,10 +193,20 @@ def save(mesh: trimesh.Trimesh, path: Path, file_type: str) -> None:
     """Write the mesh in one of FORMATS."""
     if file_type not in FORMATS:
         raise MeshProblem(f"“{file_type}” is not a format that we write. Known: {', '.join(FORMATS.values())}.")
-    painted = colours.of_triangles(mesh) if file_type == "3mf" else None
-    if painted is not None:
-        path.write_bytes(threemf.written(mesh, painted))
+    if file_type == "3mf" and _written(mesh, path):
         return
     options: dict[str, Any] = {"include_texture": False} if file_type == "obj" else {}
     data: Any = colours.fit(mesh, file_type).export(file_type=file_type, **options)
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def _written(mesh: trimesh.Trimesh, path: Path) -> bool:
+    """Write the mesh as a 3MF with its texture or colours; return whether it has any."""
+    laid = colours.laid_over(mesh)
+    if laid is not None:
+        path.write_bytes(threemf_writer.textured(mesh, *laid))
+        return True
+    painted = colours.of_triangles(mesh)
+    if painted is not None:
+        path.write_bytes(threemf_writer.coloured(mesh, painted))
+    return painted is not None

@@ -1,133 +1,213 @@
-"""The colours of a 3MF file, which the mesh library neither reads nor writes.
+"""Reads 3MF files: the objects that are built, from all parts of the file, in one mesh with its colours or texture.
 
-Formats: 3MF Core Specification 1.3, 4.1.4 and 5.1 (base materials); 3MF Materials and Properties Extension 1.2, 3 (colour
-groups). Colours of the model's own part are read; textures, mixtures, and objects in other parts have none.
+Formats: 3MF Core Specification 1.3, 3.4 and 4 (build, objects, components); 3MF Production Extension 1.1, 2 (objects in
+other parts of the file).
 """
 
-import io
-import re
 import zipfile
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib.parse import unquote
+from xml.parsers import expat
 
 import numpy as np
 import trimesh
-from lxml import etree
 from numpy.typing import NDArray
 
-Colours = NDArray[np.uint8]
+from assets.geometry.formats import MeshProblem
+from assets.geometry.threemf_paints import Numbers, Palette, paint
 
-# Of triangles without a colour in a file that has some.
-PLAIN = (204, 204, 204, 255)
-_CORE = "http://schemas.microsoft.com/3dmanufacturing/core/2015/02"
-_MATERIAL = "http://schemas.microsoft.com/3dmanufacturing/material/2015/02"
-_COLOUR = re.compile(r"#([0-9A-Fa-f]{6})([0-9A-Fa-f]{2})?")
-# Only what is in the file: no entity, and nothing from anywhere else.
-_READING: dict[str, Any] = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
+Matrix = NDArray[np.float64]
+
+# Where a mesh keeps what of its file could not be read, in sentences.
+UNREAD = "unread"
+# Objects and copies of them, those within others included: some bytes of components could ask for any number.
+MOST_COPIES = 100_000
+_PATH = "http://schemas.microsoft.com/3dmanufacturing/production/2015/06}path"
 
 
-def model_of(path: Path) -> str | None:
-    """Return the name of the part that holds the model, None when there is none."""
+@dataclass
+class _Placed:
+    """That an object is at some place: in the build, or as a component of another object."""
+
+    part: str
+    number: str
+    matrix: Matrix
+
+
+@dataclass
+class _Object:
+    """What a part says of an object: flat lists, three values a corner or triangle."""
+
+    group: str
+    index: str
+    corners: "array[float]" = field(default_factory=lambda: array("d"))
+    named: "array[int]" = field(default_factory=lambda: array("q"))  # the corners of triangles
+    painted: "array[int]" = field(default_factory=lambda: array("q"))  # what these have of the palette
+    components: list[_Placed] = field(default_factory=list)
+
+    @property
+    def vertices(self) -> Matrix:
+        """Return the corners (n, 3)."""
+        return np.frombuffer(self.corners, dtype=float).reshape(-1, 3)
+
+    @property
+    def faces(self) -> Numbers:
+        """Return the triangles (m, 3)."""
+        return np.frombuffer(self.named, dtype=np.int64).reshape(-1, 3)
+
+    @property
+    def paints(self) -> Numbers:
+        """Return a number in the palette for each corner of each triangle (m, 3)."""
+        return np.frombuffer(self.painted, dtype=np.int64).reshape(-1, 3)
+
+
+def read(path: Path) -> trimesh.Trimesh:
+    """Return what the file builds, all in one mesh; raise MeshProblem, or any exception of a damaged archive."""
     with zipfile.ZipFile(path) as archive:
-        return next((name for name in archive.namelist() if name.lower().endswith("3d/3dmodel.model")), None)
+        package = _Package(archive)
+        found = [(solid, matrix) for one in package.build for solid, matrix in package.placed(one, ())]
+        if not found:
+            raise MeshProblem("The 3MF file builds no object that has triangles. Export it again.")
+        before = np.cumsum([0, *(len(solid.vertices) for solid, _ in found[:-1])])
+        mesh = paint(
+            np.vstack([solid.vertices @ matrix[:3] + matrix[3] for solid, matrix in found]),
+            np.vstack([_turned(solid.faces, at) + start for (solid, at), start in zip(found, before, strict=True)]),
+            np.vstack([_turned(solid.paints, matrix) for solid, matrix in found]),
+            package.palette,
+        )
+        mesh.metadata[UNREAD] = package.unread()
+        return mesh
 
 
-def paint(path: Path, parts: Sequence[trimesh.Trimesh]) -> None:
-    """Give the parts, in the order of the file's objects, their colours; none where the file does not fit them."""
-    with zipfile.ZipFile(path) as archive:
-        model = archive.read(model_of(path) or "")
-    if b"basematerials" not in model and b"colorgroup" not in model:
-        return
-    found = _colours(model)
-    if [len(colours) for colours in found] != [len(part.faces) for part in parts]:
-        return  # objects in other parts of the file
-    for part, colours in zip(parts, found, strict=True):
-        part.visual = _visual(part, colours)
+def _turned(triangles: Numbers, matrix: Matrix) -> Numbers:
+    """Return the triangles, turned round where the matrix is a mirror."""
+    return triangles[:, ::-1] if np.linalg.det(matrix[:3]) < 0 else triangles
 
 
-def _visual(part: trimesh.Trimesh, colours: Colours) -> Any:
-    """Return the colours (triangles, 3, 4) of corners as those of corners where all triangles agree, else of triangles."""
-    of_corners: Colours = np.zeros((len(part.vertices), 4), dtype=np.uint8)
-    of_corners[part.faces] = colours
-    if (of_corners[part.faces] == colours).all():
-        return trimesh.visual.ColorVisuals(part, vertex_colors=of_corners)
-    return trimesh.visual.ColorVisuals(part, face_colors=colours.mean(axis=1).round().astype(np.uint8))
+class _Package:
+    """The parts of a file, each read when an object in it is asked for."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        self.names = {_part(name): name for name in archive.namelist()}  # names of parts have no case
+        self.palette = Palette(self._file)
+        self.build: list[_Placed] = []
+        self.missing: set[tuple[str, str]] = set()
+        self._objects: dict[tuple[str, str], _Object] = {}
+        self._read: set[str] = set()
+        self._copies = 0
+        model = next((name for name in self.names if name.endswith("3d/3dmodel.model")), None)
+        if model is None:
+            raise MeshProblem("The 3MF file has no model in it (3D/3dmodel.model). Export it again.")
+        self._read_part(model)
+
+    def placed(self, at: _Placed, within: tuple[tuple[str, str], ...]) -> Iterator[tuple[_Object, Matrix]]:
+        """Yield the triangles at this place, with the matrix (4, 3) that a row of coordinates is multiplied by."""
+        key = (at.part, at.number)
+        if key in within:
+            raise MeshProblem("An object of the 3MF file contains itself. Export it again.")
+        self._copies += 1
+        if self._copies > MOST_COPIES:
+            raise MeshProblem(f"The 3MF file has more than {MOST_COPIES:,} objects and copies. Export it as one mesh.")
+        self._read_part(at.part)
+        found = self._objects.get(key)
+        if found is None:
+            self.missing.add(key)
+            return
+        if found.named:
+            if min(found.named) < 0 or max(found.named) >= len(found.vertices):
+                raise MeshProblem("Some triangles name corners that do not exist. Export the file again.")
+            yield found, at.matrix
+        for one in found.components:
+            outer = np.vstack([one.matrix[:3] @ at.matrix[:3], one.matrix[3] @ at.matrix[:3] + at.matrix[3]])
+            yield from self.placed(_Placed(one.part, one.number, outer), (*within, key))
+
+    def unread(self) -> list[str]:
+        """Return what of the file was left out, in sentences."""
+        lines = self.palette.unread()
+        if self.missing:
+            lines.append(f"Objects that the file names and does not have: {len(self.missing):,}.")
+        return lines
+
+    def _file(self, path: str) -> IO[bytes]:
+        return self.archive.open(self.names[_part(path)])
+
+    def _read_part(self, part: str) -> None:
+        """Read the part's objects and colours; what it builds is of no matter but in the model itself."""
+        if part in self._read or part not in self.names:
+            return
+        root = not self._read
+        self._read.add(part)
+        reader = _PartReader(part, self.palette)
+        with self.archive.open(self.names[part]) as file:
+            reader.read(file)
+        self._objects |= {(part, number): one for number, one in reader.objects.items()}
+        if root:
+            self.build = reader.items
 
 
-def _colours(model: bytes) -> list[Colours]:
-    """Return for each object with triangles the colours of their corners (triangles, 3, 4), in the order of the file."""
-    groups: dict[str, list[tuple[int, ...]]] = {}
-    found = []
-    tags = ("{*}basematerials", "{*}colorgroup", "{*}object")
-    for _, element in etree.iterparse(io.BytesIO(model), tag=tags, events=("end",), **_READING):
-        if not str(element.tag).endswith("}object"):
-            groups[element.get("id", "")] = [_colour(item.get("displaycolor") or item.get("color")) for item in element]
-        elif element.find("{*}mesh/{*}triangles") is not None:
-            found.append(_of_object(element, groups))
-        element.clear()
-    return found
+class _PartReader:
+    """Reads one part as it is decompressed: a tree of its elements would take gigabytes for a million triangles."""
+
+    def __init__(self, part: str, palette: Palette) -> None:
+        self.part, self.palette = part, palette
+        self.objects: dict[str, _Object] = {}
+        self.items: list[_Placed] = []
+        self._object: _Object | None = None
+
+    def read(self, file: IO[bytes]) -> None:
+        """Read the part; raise any exception where it is not what it should be."""
+        parser = expat.ParserCreate(namespace_separator="}")
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.StartDoctypeDeclHandler = _refuse  # with it no entity, and nothing from anywhere else
+        parser.ParseFile(file)
+
+    def _start(self, tag: str, said: dict[str, str]) -> None:
+        kind, one = tag[tag.rfind("}") + 1 :], self._object
+        if kind == "object":
+            self._object = _Object(said.get("pid", ""), said.get("pindex", "0"))
+            self.objects[said.get("id", "")] = self._object
+        elif kind == "item":
+            self.items.append(_placed(self.part, said))
+        elif one is None:
+            self.palette.add(self.part, kind, said)
+        elif kind == "vertex":
+            one.corners.extend((float(said["x"]), float(said["y"]), float(said["z"])))
+        elif kind == "triangle":
+            one.named.extend((int(said["v1"]), int(said["v2"]), int(said["v3"])))
+            one.painted.extend(self._paints(one, said))
+        elif kind == "component":
+            one.components.append(_placed(self.part, said))
+
+    def _end(self, tag: str) -> None:
+        if tag.endswith("}object") or tag == "object":
+            self._object = None
+
+    def _paints(self, one: _Object, said: dict[str, str]) -> tuple[int, ...]:
+        """Return what the corners of a triangle of an object have of the palette."""
+        first = said.get("p1")
+        if first is None:
+            return self.palette.numbers(self.part, one.group, (one.index,) * 3)
+        return self.palette.numbers(
+            self.part, said.get("pid", one.group), (first, said.get("p2", first), said.get("p3", first))
+        )
 
 
-def _of_object(element: Any, groups: dict[str, list[tuple[int, ...]]]) -> Colours:
-    group, index = element.get("pid", ""), element.get("pindex", "0")
-    rows = []
-    for triangle in element.iter("{*}triangle"):
-        own = triangle.get("pid", group)
-        first = triangle.get("p1")
-        if first is None:  # as the object says
-            rows.append([_chosen(groups.get(group, []), index)] * 3)
-            continue
-        corners = (first, triangle.get("p2", first), triangle.get("p3", first))
-        rows.append([_chosen(groups.get(own, []), corner) for corner in corners])
-    return np.asarray(rows, dtype=np.uint8).reshape(-1, 3, 4)
+def _refuse(*declared: Any) -> None:
+    raise ValueError("it declares a document type, which no 3MF may")
 
 
-def _chosen(group: Sequence[tuple[int, ...]], index: str) -> tuple[int, ...]:
-    number = (
-        int(index) if index.isdecimal() and len(index) < 10 else len(group)
-    )  # of thousands of digits Python reads none
-    return group[number] if number < len(group) else PLAIN
+def _part(path: str) -> str:
+    """Return the part that a path within the file names, as the keys of `_Package.names`."""
+    return unquote(path.strip()).lstrip("/").lower()
 
 
-def _colour(text: str | None) -> tuple[int, ...]:
-    found = _COLOUR.fullmatch((text or "").strip())
-    return tuple(bytes.fromhex(found[1] + (found[2] or "FF"))) if found else PLAIN
-
-
-def written(mesh: trimesh.Trimesh, colours: Colours) -> bytes:
-    """Return the mesh as a 3MF file with the colours (triangles, 3, 4) of the corners of its triangles."""
-    distinct, index = np.unique(colours.reshape(-1, 4), axis=0, return_inverse=True)
-    chosen = index.reshape(-1, 3).tolist()
-    model = "".join(
-        [
-            f'<?xml version="1.0" encoding="UTF-8"?><model unit="millimeter" xmlns="{_CORE}" xmlns:m="{_MATERIAL}"><resources>',
-            '<m:colorgroup id="1">', *(f'<m:color color="#{bytes(one).hex().upper()}"/>' for one in distinct), "</m:colorgroup>",
-            '<object id="2" type="model" pid="1" pindex="0"><mesh><vertices>',
-            *(f'<vertex x="{x!r}" y="{y!r}" z="{z!r}"/>' for x, y, z in mesh.vertices.tolist()),
-            "</vertices><triangles>",
-            *(
-                f'<triangle v1="{a}" v2="{b}" v3="{c}" pid="1" p1="{p}" p2="{q}" p3="{r}"/>'
-                for (a, b, c), (p, q, r) in zip(mesh.faces.tolist(), chosen, strict=True)
-            ),
-            '</triangles></mesh></object></resources><build><item objectid="2"/></build></model>',
-        ]
-    )  # fmt: skip
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("[Content_Types].xml", _TYPES)
-        archive.writestr("_rels/.rels", _RELATIONS)
-        archive.writestr("3D/3dmodel.model", model)
-    return out.getvalue()
-
-
-_TYPES = (
-    '<?xml version="1.0" encoding="UTF-8"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-    '<Default Extension="model" ContentType="application/vnd.ms-package.3dmanufacturing-3dmodel+xml"/></Types>'
-)
-_RELATIONS = (
-    '<?xml version="1.0" encoding="UTF-8"?>'
-    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Target="/3D/3dmodel.model" '
-    'Id="rel0" Type="http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"/></Relationships>'
-)
+def _placed(part: str, said: dict[str, str]) -> _Placed:
+    """Return the place of an `item` or a `component`, in the part itself or in the one that it names."""
+    path = said.get(_PATH)
+    matrix = np.array(said.get("transform", "1 0 0 0 1 0 0 0 1 0 0 0").split(), dtype=float).reshape(4, 3)
+    return _Placed(part if path is None else _part(path), said.get("objectid", ""), matrix)

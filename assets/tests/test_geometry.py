@@ -1,14 +1,13 @@
 """What is done to meshes, on shapes whose answers are known."""
 
 import platform
-import zipfile
 
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
-from assets.geometry import colours, depth_buffer, formats, obj, rays, renderer, shapes, threemf
+from assets.geometry import colours, depth_buffer, formats, obj, rays, renderer, shapes
 from assets.geometry.formats import FORMATS, MeshProblem
 
 
@@ -284,114 +283,3 @@ def test_a_texture_survives_into_glb_and_picture(tmp_path, textured):
     assert picture[32, 48, 2] > picture[32, 48, 0] + 50
     flat = shapes.load(write(tmp_path / "c.ply", fixed, "ply"), "ply")
     assert colours.of_corners(flat) is not None
-
-
-def test_a_zip_without_a_model_is_no_3mf(tmp_path):
-    path = tmp_path / "a.3mf"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("[Content_Types].xml", "<Types/>")
-    assert check(path, path.name) == "3mf"
-    with pytest.raises(MeshProblem, match="no model in it"):
-        shapes.load(path, "3mf")
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(MeshProblem, match="damaged"):
-        shapes.load(path, "3mf")
-
-
-def three_mf(path, resources, build='<item objectid="9"/>'):
-    """Write a 3MF file with these resources."""
-    core, material = (
-        "http://schemas.microsoft.com/3dmanufacturing/" + name for name in ("core/2015/02", "material/2015/02")
-    )
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(
-            "3D/3dmodel.model",
-            f'<model xmlns="{core}" xmlns:m="{material}"><resources>{resources}</resources><build>{build}</build></model>',
-        )
-    return path
-
-
-# A tetrahedron: its corners, and its triangles with what is said of each.
-CORNERS = "".join(f'<vertex x="{x}" y="{y}" z="{z}"/>' for x, y, z in [(0, 0, 0), (4, 0, 0), (0, 4, 0), (0, 0, 4)])
-
-
-def solid(number, said, of_all=""):
-    corners = [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
-    triangles = (
-        f'<triangle v1="{a}" v2="{b}" v3="{c}" {text}/>' for (a, b, c), text in zip(corners, said, strict=True)
-    )
-    return (
-        f'<object id="{number}" {of_all}><mesh><vertices>{CORNERS}</vertices>'
-        f"<triangles>{''.join(triangles)}</triangles></mesh></object>"
-    )
-
-
-MATERIALS = (
-    '<basematerials id="1"><base name="Red" displaycolor="#FF0000"/><base name="Blue" displaycolor="#0000FF80"/></basematerials>'
-    '<m:colorgroup id="2"><m:color color="#00FF00"/><m:color color="#FFFF00FF"/></m:colorgroup>'
-)
-
-
-def test_materials_and_colour_groups_of_a_3mf_are_read(tmp_path):
-    said = ["", 'pid="1" p1="1"', 'pid="2" p1="0"', 'pid="2" p1="7"']
-    path = three_mf(tmp_path / "a.3mf", MATERIALS + solid(9, said, 'pid="1" pindex="0"'))
-    mesh = shapes.load(path, "3mf")
-    red, blue, green = [255, 0, 0, 255], [0, 0, 255, 128], [0, 255, 0, 255]
-    assert mesh.visual.face_colors.tolist() == [red, blue, green, list(threemf.PLAIN)]
-    # Its triangles keep their colours in a GLB, where corners bear them, and in a 3MF of ours.
-    for file_type in ("glb", "3mf"):
-        fixed, _ = shapes.repair(mesh)
-        back = shapes.load(write(tmp_path / f"b.{file_type}", fixed, file_type), file_type)
-        assert sorted(colours.of_triangles(back)[:, 0].tolist()) == sorted(mesh.visual.face_colors.tolist())
-        assert (colours.of_triangles(back) == colours.of_triangles(back)[:, :1]).all(), "one colour a triangle"
-        assert back.volume == pytest.approx(mesh.volume)
-    below = np.asarray(renderer.Studio(mesh).picture("front", 64)).astype(int)
-    assert len({tuple(pixel) for pixel in below[below[..., 3] > 250][:, :3] // 64}) > 1
-
-
-def test_a_3mf_s_corners_have_colours_where_triangles_agree(tmp_path):
-    said = [
-        'pid="2" p1="0" p2="0" p3="1"',
-        'pid="2" p1="0" p2="1" p3="0"',
-        'pid="2" p1="0"',
-        'pid="2" p1="1" p2="0" p3="0"',
-    ]
-    mesh = shapes.load(three_mf(tmp_path / "a.3mf", MATERIALS + solid(9, said)), "3mf")
-    assert mesh.visual.kind == "vertex"
-    assert colours.of_corners(mesh)[:, 0].tolist() == [0, 255, 0, 0]
-
-
-def test_each_object_of_a_3mf_has_its_own_colours_wherever_it_is_built(tmp_path):
-    objects = solid(9, [""] * 4, 'pid="1" pindex="0" name="Body1"') + solid(
-        8, [""] * 4, 'pid="2" pindex="0" name="Body1"'
-    )
-    build = '<item objectid="8" transform="1 0 0 0 1 0 0 0 1 10 0 0"/><item objectid="9"/>'
-    mesh = shapes.load(three_mf(tmp_path / "a.3mf", MATERIALS + objects, build), "3mf")
-    of_corners = colours.of_corners(mesh)
-    far = mesh.vertices[:, 0] >= 10
-    assert (of_corners[far] == [0, 255, 0, 255]).all()
-    assert (of_corners[~far] == [255, 0, 0, 255]).all()
-
-
-@pytest.mark.parametrize(
-    "said", ['pid="77" p1="0"', 'pid="1" p1="-1"', 'pid="1" p1="x"', 'pid="1" p1="99999999999999999999"']
-)
-def test_colours_that_a_3mf_does_not_have_are_plain(tmp_path, said):
-    mesh = shapes.load(three_mf(tmp_path / "a.3mf", MATERIALS + solid(9, [said] * 4)), "3mf")
-    assert {tuple(row) for row in colours.of_corners(mesh).tolist()} == {threemf.PLAIN}
-
-
-def test_a_3mf_without_colours_has_none(tmp_path):
-    mesh = shapes.load(three_mf(tmp_path / "a.3mf", solid(9, [""] * 4)), "3mf")
-    assert colours.of_corners(mesh) is None
-    assert colours.of_triangles(mesh) is None
-
-
-def test_a_3mf_cannot_make_us_read_other_files(tmp_path):
-    path = tmp_path / "a.3mf"
-    (tmp_path / "secret").write_text("1")
-    evil = f'<!DOCTYPE model [<!ENTITY x SYSTEM "file://{tmp_path}/secret">]><model><resources><object id="1"><mesh><vertices><vertex x="&x;" y="0" z="0"/></vertices><triangles><triangle v1="0" v2="0" v3="0"/></triangles></mesh></object></resources><build><item objectid="1"/></build></model>'
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("3D/3dmodel.model", evil)
-    with pytest.raises(MeshProblem):
-        shapes.load(path, "3mf")
