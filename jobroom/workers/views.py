@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -55,10 +56,16 @@ def health_page(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def health_line(request: HttpRequest) -> HttpResponse:
-    """Answer with the sentence that stands on every page; HEAD only says that the server and the session are there."""
+    """Answer with the sentence that stands on every page; HEAD only says that the server and the session are there.
+
+    Who has logged in again in another tab has another CSRF token: pages put it into their forms, so that what was typed goes through.
+    """
     if request.method == "HEAD":
-        return HttpResponse(status=204)
-    return render(request, "jobroom/workers/health_line.html", {"health": health.recent()})
+        answer = HttpResponse(status=204)
+    else:
+        answer = render(request, "jobroom/workers/health_line.html", {"health": health.recent()})
+    answer.headers["X-CSRFToken"] = get_token(request)
+    return answer
 
 
 @require_safe

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from jobroom.jobs.models import Job
 from jobroom.live.publish import publish
 from jobroom.testing import wait_until
-from tests.browser.conftest import PHONE
+from tests.browser.conftest import PHONE, log_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 
@@ -43,6 +43,20 @@ def test_trouble_absence_and_logout_are_said_once_and_cost_nothing(page, line, s
     expect(page.get_by_label("Text")).to_have_value("typed with care")
     assert page.url.endswith("/tasks/demo.echo/")
     assert not Job.objects.exists()
+
+
+def test_what_was_typed_goes_through_after_a_login_in_another_tab(page, line):
+    page.goto("/tasks/demo.echo/")
+    page.get_by_label("Text").fill("typed with care")
+    Session.objects.all().delete()
+    page.get_by_role("button", name="Launch").click()
+    log = line.get_by_role("link", name="Log in")
+    expect(log).to_have_attribute("target", "_blank")
+    other = page.context.new_page()
+    log_in(other, "grace", "hopper")  # which gives the browser another CSRF token
+    page.get_by_role("button", name="Launch").click()
+    page.wait_for_url("**/jobs/*/")
+    assert Job.objects.get().kwargs == {"text": "typed with care"}
 
 
 def test_no_line_claims_to_be_fresh_while_the_server_is_away(page, line):

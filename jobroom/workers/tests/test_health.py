@@ -5,6 +5,7 @@ import time
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
 from jobroom import redis
@@ -126,6 +127,15 @@ def test_strangers_get_no_line(client):
 def test_a_sign_of_the_session_asks_no_part(admin_client, settings):
     settings.JOBROOM = settings.JOBROOM | {"REDIS_URL": "redis://127.0.0.1:1/0"}
     assert admin_client.head("/health/line/").status_code == 204
+
+
+def test_a_page_that_was_open_before_a_login_gets_the_token_of_now(admin_user):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(admin_user)
+    for method in (browser.head, browser.get):
+        token = method("/health/line/").headers["X-CSRFToken"]
+        sent = {"csrfmiddlewaretoken": token}
+        assert browser.post("/tasks/demo.echo/pin/", sent).status_code == 303
 
 
 def test_open_pages_share_what_the_parts_have_said(admin_client, monkeypatch):

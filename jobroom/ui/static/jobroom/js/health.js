@@ -2,6 +2,7 @@
 // or has logged this browser out. Forms ask for it before they send anything, so nothing typed is lost.
 
 import { timeOfDay } from "./times.js";
+import { unsettled } from "./typed.js";
 
 const line = document.querySelector("[data-health]");
 const dot = document.querySelector("[data-health-dot]");
@@ -40,13 +41,22 @@ function own(next) {
   const at = `<time datetime="${since.toISOString()}">${timeOfDay(since)}</time>`;
   if (next === "away") return `<strong>The server does not answer</strong> since ${at}: what you see may be old.${unsent} This page tries again by itself.`;
   const back = encodeURIComponent(location.pathname + location.search);
-  return `<strong>You are logged out in this browser.</strong>${unsent} <a href="${line.dataset.login}?next=${back}"${wanted ? ' target="_blank"' : ""}>Log in</a>`;
+  // A page with answers that were not sent stays: one logs in beside it.
+  const beside = wanted || unsettled(document).length > 0;
+  return `<strong>You are logged out in this browser.</strong>${unsent} <a href="${line.dataset.login}?next=${back}"${beside ? ' target="_blank"' : ""}>Log in</a>`;
+}
+
+/** Gives the forms of the page the token of the session that there is now: a login in another tab has made theirs worthless. */
+function renew(token) {
+  if (!token) return;
+  for (const field of document.querySelectorAll("input[name=csrfmiddlewaretoken]")) field.value = token;
 }
 
 async function ask(method) {
   const answer = await fetch(line.dataset.health, { method, redirect: "manual", signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
   if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) return ["out", ""];
   if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
+  renew(answer.headers.get("X-CSRFToken"));
   const html = method === "HEAD" ? "" : (await answer.text()).trim();
   return [html ? "trouble" : "here", html];
 }
