@@ -110,7 +110,8 @@ def log_in(page: Page, name: str, password: str) -> None:
 class Pages:
     """Pages as Django answers them in this process, shown by a browser that reaches nothing else.
 
-    What a script of the page asks for is answered by `answers`: from a part of the address to the body and its type. Files of
+    What a script of the page asks for is answered by `answers`: from a part of the address to the status (0 for a connection that
+    breaks off), the body and its type. Files of
     the site come by HTTP and may be kept, as from a real server: a browser whose requests are intercepted reads and compiles
     all of them again for each page.
     """
@@ -164,6 +165,9 @@ class Answering(BaseHTTPRequestHandler):
         if asked.netloc == Pages.HOST:
             navigates = "Upgrade-Insecure-Requests" in self.headers
             status, body, headers = self.pages.answer(asked.path, navigates=navigates)
+        if not status:  # the connection breaks off
+            self.close_connection = True
+            return
         self.send_response(status)
         for name, value in {"Cache-Control": "no-store", **headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)

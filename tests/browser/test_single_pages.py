@@ -1,4 +1,4 @@
-"""What single pages do by their scripts: lists, results, meshes, logs, uploads, and the folded part of the launch form."""
+"""What single pages do by their scripts: lists, results, meshes, logs, and the folded part of the launch form."""
 
 from datetime import timedelta
 
@@ -125,31 +125,6 @@ def test_a_log_is_searched_wrapped_and_followed(pages, client, grace):
     page.get_by_role("button", name="Follow").click()
     assert page.evaluate("(() => { const log = document.querySelector('.log'); return log.scrollTop > 0 })()")
     expect(page.get_by_role("link", name="Download the log")).to_have_attribute("href", "/jobs/j/log/")
-
-
-def test_a_chosen_file_is_uploaded_at_once_and_the_form_sends_its_id(pages, client):
-    pages.answers["/api/files/"] = (201, '{"id": "11111111-1111-4111-8111-111111111111"}', "application/json")
-    page = pages.show(client, "/tasks/demo.every_field/")
-    place = page.locator("input[type=file]").first
-    name = place.get_attribute("name")
-    place.set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"x" * 4000})
-    expect(page.get_by_text("notes.txt is uploaded (4 KB).")).to_be_visible()
-    sent = page.evaluate(
-        "(name) => { const data = new FormData(document.querySelector('form.launch')); return [data.get(name), data.get(`${name}-stored`)] }",
-        name,
-    )
-    assert sent == [None, "11111111-1111-4111-8111-111111111111"]
-    pages.answers["/api/files/"] = (
-        413,
-        '{"title": "Too large", "detail": "It has more than 3 bytes."}',
-        "application/json",
-    )
-    place.set_input_files({"name": "more.txt", "mimeType": "text/plain", "buffer": b"x" * 9})
-    expect(page.get_by_text("It has more than 3 bytes. It is sent with the form.")).to_be_visible()
-    assert (
-        page.evaluate("(name) => new FormData(document.querySelector('form.launch')).get(name).name", name)
-        == "more.txt"
-    )
 
 
 def test_when_and_where_is_one_line_until_someone_opens_it(pages, client):

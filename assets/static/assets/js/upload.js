@@ -1,10 +1,10 @@
 // The upload of a mesh: dropped or chosen, and sent with its progress shown. What breaks off leaves the file chosen and says why.
 // Without scripts the browser sends the form as any other.
 
+import { answerOf, size, whyNot } from "../../jobroom/js/sending.js";
+
 const form = document.querySelector("form.upload");
 const input = form?.querySelector("input[type=file]");
-const MEGA = 1024 * 1024;
-const size = (bytes) => (bytes < MEGA ? `${Math.ceil(bytes / 1024)} KB` : `${(bytes / MEGA).toFixed(1)} MB`);
 const place = form?.querySelector("[data-sending]");
 const [bar, words, stop] = place ? [place.querySelector("progress"), place.querySelector("[role=status]"), place.querySelector("button")] : [];
 let under = null;
@@ -26,15 +26,6 @@ function complain(texts) {
     box.setAttribute("role", "alert");
     box.textContent = text;
     form.append(box);
-  }
-}
-
-/** Returns the answer as JSON; null where it is no answer of the view. */
-function answerOf(request) {
-  try {
-    return JSON.parse(request.responseText);
-  } catch {
-    return null;
   }
 }
 
@@ -61,10 +52,7 @@ function send(data) {
     if (request.status === 422 && answer) {
       say("");
       complain(answer.errors);
-    } else if (answer?.detail) say(answer.detail);
-    else if (!request.status) say(`The connection broke off after ${size(sent)}. The file is still chosen: upload it again.`);
-    else if (new URL(request.responseURL).pathname !== new URL(form.action).pathname) say("You are logged out. Log in in another tab, then upload it again: the file is still chosen.");
-    else say(`The server refused the file (${request.status}). It is still chosen: upload it again.`);
+    } else say(whyNot(request, form.action, sent));
   });
   request.open("POST", form.action);
   request.setRequestHeader("Accept", "application/json");
