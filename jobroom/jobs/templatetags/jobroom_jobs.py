@@ -112,12 +112,18 @@ def may_touch(context: template.Context, job: Job) -> bool:
     return policies.may_cancel(context["request"].user, job)
 
 
+# A database knows the dotted names alone: titles are the code's, and no index has them in order.
+BY_NAME = "by the task's dotted name"
+
+
 @register.simple_tag
 def sort_head(
     heads: dict[str, tuple[str, str]], column: str, title: str, started: tuple[str, str] | None = None
 ) -> SafeString:
     """Return the head of a column by which the list can be sorted; that of the times sorts by launch and by start."""
     link, direction = heads[column]
+    if column == "task" and direction:
+        title += f", {BY_NAME}"
     parts = [_sorting(link, title if started is None else "Launched", direction)]
     if started is not None:
         parts.append(_sorting(started[0], "started", started[1]))

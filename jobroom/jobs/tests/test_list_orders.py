@@ -222,3 +222,10 @@ def test_the_api_sorts_and_says_what_a_window_should_be(as_staff, history, staff
         refused = as_staff.get("/api/jobs/", {"sort": "-took", name: value})
         assert refused.status_code == 400, name
         assert name in refused.json()["errors"]
+
+
+def test_the_head_of_the_jobs_says_that_their_order_is_that_of_the_names(history, as_staff):
+    """Titles are shown first, and would be expected to be in order."""
+    assert "by the task&#x27;s dotted name" not in as_staff.get("/jobs/").content.decode()
+    for order in ("task", "-task"):
+        assert "Job, by the task&#x27;s dotted name" in as_staff.get("/jobs/", {"sort": order}).content.decode()
