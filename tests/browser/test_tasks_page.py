@@ -43,3 +43,58 @@ def test_one_of_two_hundred_tasks_is_found_on_a_phone_as_one_types(pages):
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     search.fill("no such task")
     expect(page.get_by_text("No task matches.")).to_be_visible()
+    jumps = page.locator("[data-jumps]")
+    expect(jumps).to_be_hidden()
+    search.fill("")
+    last = jumps.get_by_role("link").last
+    last.click()
+    heading = page.locator(last.get_attribute("href"))
+    expect(heading).to_be_in_viewport()
+
+
+@pytest.fixture
+def client(db):
+    redis.client().flushdb()
+    client = Client()
+    client.force_login(User.objects.create_superuser("grace", password="hopper"))
+    return client
+
+
+def test_a_search_is_in_the_address_and_goes_on_from_there(pages, client):
+    page = pages.show(client, "/tasks/")
+    search = page.get_by_role("searchbox")
+    search.fill("demo.echo")
+    search.press("Enter")
+    expect(page.get_by_role("link", name="Echo", exact=True)).to_be_focused()
+    assert page.url.endswith("/tasks/?q=demo.echo")
+    page = pages.show(client, "/tasks/?q=demo.echo")  # as it is asked for by Back
+    expect(page.locator("#catalogue li[data-words]:visible")).to_have_count(1)
+    search.fill("demo.ad")
+    expect(page.get_by_role("link", name="Launch Add")).to_be_visible()
+    search.fill("")
+    expect(page.get_by_role("link", name="Launch Process asset")).to_be_visible()
+    search.press("Tab")
+    assert page.url.endswith("/tasks/")
+
+
+def test_who_pins_a_task_stays_where_it_is(pages, client):
+    pages.answers["/tasks/demo.echo/pin/"] = (200, '{"pinned": true}', "application/json")
+    page = pages.show(client, "/tasks/")
+    page.get_by_role("searchbox").fill("demo.ech")
+    page.get_by_role("button", name="Pin Echo", exact=True).click()
+    button = page.get_by_role("button", name="Unpin Echo")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(button).to_be_focused()
+    expect(page.get_by_role("searchbox")).to_have_value("demo.ech")
+
+
+def test_a_task_for_a_schedule_is_found_as_one_types(pages, client):
+    pages.page.set_viewport_size(PHONE)
+    page = pages.show(client, "/schedules/new/")
+    page.get_by_role("searchbox").fill("demo.ech")
+    expect(page.locator("#choices li:visible")).to_have_count(1)
+    page.get_by_role("searchbox").press("Enter")
+    link = page.get_by_role("link", name="Echo", exact=True)
+    expect(link).to_be_focused()
+    expect(link).to_have_attribute("href", "?task=demo.echo")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

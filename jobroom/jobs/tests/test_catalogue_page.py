@@ -14,13 +14,53 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
 
 
 def headings(page: str) -> list[str]:
-    return re.findall(r'<h2 class="catalogue-app">([^<]+)</h2>', page)
+    return re.findall(r'<h2 class="catalogue-app"[^>]*>([^<]+)</h2>', page)
+
+
+def shown(page: str) -> list[str]:
+    """Return the names of the tasks in rows and steps that no search hides."""
+    rows = re.findall(r'<li data-words="[^"]*"( hidden)?>.*?href="(?:/tasks/|\?task=)([^"/]+)', page, re.DOTALL)
+    return [name for hidden, name in rows if not hidden]
 
 
 def test_search_finds_by_title_name_and_first_line(as_staff):
     page = as_staff.get("/tasks/", {"q": "demo echo"}).content.decode()
-    assert re.findall(r'href="/tasks/([^"]+)/" aria-label="Launch', page) == ["demo.echo"]
-    assert "No task matches" in as_staff.get("/tasks/", {"q": "zzzz"}).content.decode()
+    assert shown(page) == ["demo.echo"]
+    assert "<span data-found>1 task</span>" in page
+    assert re.findall(r'<section class="catalogue-group" data-group>.*?>([^<]+)</h2>', page, re.DOTALL) == ["demo"]
+    assert "data-nothing hidden" in page
+    none = as_staff.get("/tasks/", {"q": "zzzz"}).content.decode()
+    assert shown(none) == []
+    assert "data-nothing>No task matches" in none
+
+
+def test_what_a_search_hides_is_there_for_who_types_on(as_staff):
+    found = as_staff.get("/tasks/", {"q": "demo echo"}).content.decode()
+    every = as_staff.get("/tasks/").content.decode()
+    assert found.count("data-words=") == every.count("data-words=") == len(shown(every))
+
+
+def test_a_page_with_many_groups_begins_with_links_to_them(as_staff):
+    page = as_staff.get("/tasks/").content.decode()
+    jumps = page.partition("data-jumps>")[2].partition("</nav>")[0]
+    assert len(re.findall(r'href="#group-\d+"', jumps)) == len(headings(page)) >= 4
+    assert "data-jumps hidden>" in as_staff.get("/tasks/", {"q": "echo"}).content.decode()
+
+
+def test_the_script_pins_without_a_page(as_staff):
+    for pinned in (True, False):
+        answer = as_staff.post("/tasks/demo.echo/pin/", headers={"Accept": "application/json"})
+        assert (answer.status_code, answer.json()) == (200, {"pinned": pinned})
+
+
+def test_a_task_for_a_schedule_is_searched_as_in_the_catalogue(as_staff):
+    page = as_staff.get("/schedules/new/").content.decode()
+    assert {"demo.echo", "demo.add"} <= set(shown(page))
+    found = as_staff.get("/schedules/new/", {"q": "demo echo"}).content.decode()
+    assert shown(found) == ["demo.echo"]
+    assert found.count("data-words=") == page.count("data-words=")
+    as_staff.post("/tasks/demo.echo/pin/")
+    assert headings(as_staff.get("/schedules/new/").content.decode())[0] == "Pinned"
 
 
 def test_pinned_and_recent_tasks_come_first_and_once(as_staff, staff):
@@ -39,10 +79,7 @@ def test_pinned_and_recent_tasks_come_first_and_once(as_staff, staff):
 def test_what_keeps_jobroom_tidy_comes_after_the_tasks_of_the_project(as_staff):
     """In a project of others its own tasks are what anyone looks for; in the choice for a schedule too."""
     assert headings(as_staff.get("/tasks/").content.decode())[-1] == "Of Jobroom itself"
-    choice = (
-        as_staff.get("/schedules/new/").content.decode().partition('<select name="task">')[2].partition("</select>")[0]
-    )
-    names = re.findall(r'<option value="([^"]+)"', choice)
+    names = shown(as_staff.get("/schedules/new/").content.decode())
     ours = [name.startswith("jobroom.") for name in names]
     assert True in ours
     assert ours == sorted(ours), names[-30:]
@@ -71,6 +108,16 @@ def mending():
     yield
     for name in ("scratch.whole", "scratch.mend"):
         app.tasks.pop(name)
+
+
+def test_a_step_that_a_search_finds_shows_its_bigger_task_unfolded(as_staff, mending):
+    page = as_staff.get("/tasks/", {"q": "scratch.mend"}).content.decode()
+    assert shown(page) == ["scratch.whole", "scratch.mend"]
+    assert "data-steps open>" in page
+    assert "<span data-found>1 task</span>" in page
+    folded = as_staff.get("/tasks/", {"q": "scratch.whole"}).content.decode()
+    assert shown(folded) == ["scratch.whole", "scratch.mend"]
+    assert "data-steps open>" not in folded
 
 
 def test_steps_are_folded_below_their_bigger_task(as_staff, ada, client, staff, mending):

@@ -20,6 +20,7 @@ from jobroom.arguments import WrongArguments, schema_of
 from jobroom.jobs import catalogue, launches, policies
 from jobroom.jobs.exceptions import Changed, JobError
 from jobroom.jobs.forms import LaunchForm, launch_form
+from jobroom.jobs.views import tasks as task_lists
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.jobs.views.launch import fields_again, task_or_404
 from jobroom.schedules import changes, services
@@ -35,6 +36,23 @@ from jobroom.web.versions import Difference, conflict, is_stale, version_of
 PREVIEWED = 10
 
 
+def _choice(request: HttpRequest) -> HttpResponse:
+    """Show the tasks to choose from as the catalogue does: searched while one types, pinned and recent ones first."""
+    user, q = person(request), request.GET.get("q", "")[:100]
+    tasks = [task for task in catalogue.entries() if policies.may_launch(user, task.name)]
+    tasks.sort(key=lambda task: task.place)
+    shown = {task.name for task in tasks if task_lists.matches(task, q.lower().split())}
+    groups = task_lists.grouped(tasks, task_lists.pinned_by(user), task_lists.recent_of(user))
+    context = {
+        "tasks": tasks,
+        "groups": [(title, group, any(task.name in shown for task in group)) for title, group in groups],
+        "shown": shown,
+        "number": len(shown),
+        "q": q,
+    }
+    return render(request, "jobroom/schedules/choose.html", context)
+
+
 @login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -42,8 +60,7 @@ def new(request: HttpRequest) -> HttpResponse:
     """Show the form of a new schedule, first the choice of its task; on POST make it."""
     name = request.GET.get("task", "")
     if not name:
-        tasks = [task for task in catalogue.entries() if policies.may_launch(person(request), task.name)]
-        return render(request, "jobroom/schedules/choose.html", {"tasks": sorted(tasks, key=lambda task: task.place)})
+        return _choice(request)
     task = task_or_404(request, name)
     if not policies.may_launch(person(request), name):
         raise Http404("There is no such task, or you may not launch it.")
