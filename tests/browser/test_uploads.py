@@ -61,6 +61,19 @@ def test_a_chosen_file_is_uploaded_at_once_and_the_form_sends_its_id(pages, form
     assert sent(form) == [None, STORED]
 
 
+def test_the_form_of_a_schedule_is_as_kind(pages, client):
+    pages.answers["/api/files/"] = (503, "<h1>of a proxy</h1>", "text/html")
+    page = pages.show(client, "/schedules/new/?task=demo.every_field")
+    place(page).set_input_files(NOTES)
+    expect(page.locator("[data-uploaded] [role=alert]").first).to_contain_text(
+        "The server could not take the file (503)."
+    )
+    pages.answers["/api/files/"] = TAKEN
+    page.get_by_role("button", name="Upload again").click()
+    expect(page.get_by_text("notes.txt is uploaded (4 KB).")).to_be_visible()
+    assert sent(page) == [None, STORED]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [

@@ -1,4 +1,4 @@
-// Files of the launch form: dropped or chosen, they are uploaded at once, with the progress shown; the form then sends the id alone.
+// Files of forms that ask for arguments: dropped or chosen, they are uploaded at once, with the progress shown; the form then sends the id alone.
 // It is not sent before they are there: a form that breaks off with a file inside would leave the page, and lose the file.
 
 import { look } from "./health.js";
