@@ -4,6 +4,7 @@ One row is read again without the others. All rows are read a piece at a time, b
 thousands of schedules that takes many seconds. A row that says what it said before costs little.
 """
 
+import gc
 import heapq
 import logging
 import time
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 # Rows that are read at once, and how many times as long what is due has before the next ones are read.
 PIECE, SHARE = 300, 1.0
 RELATED = ("interval", "crontab", "solar", "clocked", "detail", "policy")
+# The garbage collector looks at all objects now and then, for a second with 50,000 schedules, in which nothing is sent. From so
+# many on it leaves alone what is there when they have been read: most of it lives as long as beat.
+MANY = 1000
 _PRIORITY = 5  # Celery's events have one; it is the same for all
 
 
@@ -43,6 +47,7 @@ class Agenda:
         # Whether it begins once more at the end, and whether rows are made again that say what they said: now, and then.
         self._again = self._afresh = self._afresh_again = False
         self._not_before = float("-inf")
+        self._frozen = False
 
     @property
     def is_reading(self) -> bool:
@@ -76,6 +81,9 @@ class Agenda:
         for pk in [pk for pk in (*self.entries, *self._left_out) if pk not in self._found]:
             self._drop(pk)
         logger.info("Beat has read %d schedules", len(self.entries))
+        if not self._frozen and len(self.entries) >= MANY:
+            gc.freeze()
+            self._frozen = True
         self._at, self._found = None, set()
         if self._again:
             self._again, afresh, self._afresh_again = False, self._afresh_again, False

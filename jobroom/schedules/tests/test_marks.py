@@ -179,3 +179,19 @@ def test_all_rows_are_read_in_pieces_between_which_what_is_due_is_sent(app, sent
     look(scheduler)
     assert not any(scheduler.schedule[pk] is entry for pk, entry in known.items() if pk in scheduler.schedule)
     assert len(scheduler.schedule) == 6
+
+
+def test_many_schedules_are_left_alone_by_the_garbage_collector_once_they_are_read(app, monkeypatch):
+    frozen = []
+    monkeypatch.setattr(agenda, "MANY", 3)
+    monkeypatch.setattr(agenda.gc, "freeze", lambda: frozen.append(1))
+    for number in range(4):
+        _row(f"Row {number}", ago=0)
+        if number == 1:
+            look(Scheduler(app))  # two are few
+            assert frozen == []
+    scheduler = Scheduler(app)
+    look(scheduler)
+    scheduler._reload_soon()
+    look(scheduler)
+    assert frozen == [1]
