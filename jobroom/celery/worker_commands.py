@@ -21,6 +21,7 @@ import logging
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -30,7 +31,7 @@ from celery import signals
 from celery.worker import control
 
 from jobroom import redis, safe_text
-from jobroom.celery import stacks
+from jobroom.celery import pool_sizes, stacks
 from jobroom.events import heartbeat
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ logger = logging.getLogger(__name__)
 # Seconds that an answer is kept, and that the loop is waited for.
 KEPT, IN_LOOP = 60, 5.0
 LONGEST_WAIT = 2
+# Seconds for which a smaller pool waits until a process is idle.
+UNTIL_FREE = 2.0
+BUSY = "All its processes are busy, and none is ended under a job. Try again when one is idle, or let the worker take no more jobs before."
 # Pools whose size can change while they run.
 SIZABLE = frozenset({"prefork", "processes", "gevent", "eventlet"})
 
@@ -127,7 +131,15 @@ class Listener(threading.Thread):
         panel = SimpleNamespace(consumer=self.consumer, app=self.gate.app)
         functions: Any = control
         what = functions.pool_grow if change > 0 else functions.pool_shrink
-        answer: dict[str, str] = self.in_loop(lambda: what(panel, n=abs(change)))
+        end = time.monotonic() + UNTIL_FREE
+        while True:
+            try:
+                answer: dict[str, str] = self.in_loop(lambda: what(panel, n=abs(change)))
+                break
+            except ValueError as error:  # all processes are busy
+                if time.monotonic() > end:
+                    raise ValueError(BUSY) from error
+                self.stopped.wait(0.05)
         if "error" in answer:
             raise ValueError(answer["error"])
         # With `worker_disable_prefetch` it takes as many messages as this says, which Celery sets at the start alone.
@@ -196,6 +208,7 @@ def begin(gate: Any, consumer: Any) -> None:
         _listener = Listener(gate, consumer)
         _listener.start()
     _listener.consumer = consumer
+    pool_sizes.spare_busy_processes(consumer.pool)
 
 
 def _end(**_: Any) -> None:

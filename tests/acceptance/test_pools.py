@@ -292,3 +292,29 @@ def test_the_documentation_has_the_same_table():
         row[0]: {pool for pool, cell in zip(POOLS, row[1:], strict=True) if cell.startswith("yes")} for row in rows
     }
     assert {name: found[name] for name in SOME} == SOME
+
+
+def test_a_pool_that_gets_smaller_ends_no_process_under_a_job(scratch):
+    """Each job succeeds, whenever the command comes: Celery ended one that had just been handed to a process."""
+    with running(worker_of(scratch, "prefork")):
+        assert send("silent", 0).get(timeout=60) == "slept"
+        instance = said().instance
+        for _ in range(12):
+            worker_commands.give(instance, "grow", "1", seconds=60)
+            jobs = [send("silent", 0) for _ in range(3)]
+            answer = worker_commands.give(instance, "shrink", "1", seconds=60)
+            jobs += [send("silent", 0) for _ in range(8)]
+            assert answer.get("done") or answer["error"] == worker_commands.BUSY
+            assert [job.get(timeout=60) for job in jobs] == ["slept"] * len(jobs)
+
+
+def test_a_pool_whose_processes_are_all_busy_stays_as_large_and_says_why(scratch, tmp_path):
+    with running(worker_of(scratch, "prefork")):
+        jobs = [send("gated", str(tmp_path / f"go{number}")) for number in range(2)]
+        wait_until(lambda: all((tmp_path / f"go{number}.waits").exists() for number in range(2)), 60)
+        answer = worker_commands.give(said().instance, "shrink", "1", seconds=60)
+        assert answer == {"error": worker_commands.BUSY}
+        for number in range(2):
+            (tmp_path / f"go{number}").touch()
+        assert [job.get(timeout=60) for job in jobs] == ["gated", "gated"]
+        assert said().concurrency == 2
