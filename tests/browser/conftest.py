@@ -1,5 +1,6 @@
 """A real server with its sockets, and a real browser that is logged in."""
 
+import logging
 import mimetypes
 import random
 import re
@@ -25,6 +26,8 @@ from jobroom.runner.redis_server import free_port
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Process
 from jobroom.testing.tiers import chromium
+
+logger = logging.getLogger(__name__)
 
 # Below the ports that systems give to outgoing connections: no one takes ours between two tests.
 PORTS = range(20_000, 32_000)
@@ -80,6 +83,13 @@ def page(browser, site) -> Iterator[Page]:
     context = browser.new_context(base_url=site, viewport=DESKTOP)
     page = context.new_page()
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    # What a test that fails is to be understood by: why a page was loaded again, and what was not answered.
+    page.on(
+        "console",
+        lambda message: logger.info("The page warns: %s", message.text) if message.type == "warning" else None,
+    )
+    page.on("requestfailed", lambda request: logger.info("Not answered: %s, %s", request.url, request.failure))
+    page.on("framenavigated", lambda frame: logger.info("The page is at %s", frame.url))
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.set_default_timeout(PATIENCE)
     log_in_at_once(page, site, grace)
