@@ -1,5 +1,6 @@
 """A workflow in a real browser, with a real worker: watched, resumed, decided, without loading the page again."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from jobroom import redis
+from jobroom.live.publish import publish
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.workflows.graph import Kind
@@ -70,6 +72,34 @@ def test_a_workflow_is_watched_resumed_and_decided(page):
         expect(page.get_by_text("grace approved it: Looks fine.")).to_be_visible()
     ran = {key: int(number) for key, number in redis.client().hgetall("flow:ran").items()}
     assert ran == {"first": 1, "check 1": 1, "check 2": 1, "link": 1, "published": 1, "last": 1}
+
+
+def test_a_message_that_comes_before_the_script_of_the_page_replaces_nothing(page):
+    """On a slow machine the socket was quicker than the script, which then went on with a picture that was there no more."""
+    stored = store(chain(3), "srw")
+    topic, held, heard = f"workflow:{stored.pk}", [], []
+    page.route(re.compile(r"/js/workflow(\.\w+)?\.js"), lambda route: held.append(route))  # noqa: PLW0108 — it must be a function of ours
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(frame)))  # noqa: PLW0108
+    page.goto(f"/workflows/{stored.pk}/", wait_until="commit")
+    expect(page.locator("html")).to_have_attribute("data-live", "on")
+    page.evaluate("document.getElementById('workflow').mine = true")
+
+    def is_heard():
+        publish([(topic, {"type": "changed", "seq": 2**50})])
+        page.wait_for_timeout(100)
+        return any('"changed"' in str(frame) for frame in heard)
+
+    wait_until(is_heard, 60, "the page has the message")
+    page.wait_for_timeout(1000)  # longer than a page waits before it replaces a region
+    assert page.evaluate("document.getElementById('workflow').mine"), "the region was replaced"
+    assert held
+    held.pop().continue_()
+    page.unroute_all(behavior="wait")
+    page.wait_for_load_state()
+    page.evaluate("window.untouched = true")
+    page.locator("#n1").click()
+    expect(page.locator("#panel-title")).to_have_text("k1")
+    assert page.evaluate("window.untouched"), "the page was loaded again"
 
 
 def test_without_a_socket_the_page_asks_by_itself(page):

@@ -86,9 +86,9 @@ function take(message) {
   const region = regionOf(message.topic);
   if (!region) return;
   const before = seen.get(message.topic);
-  // A page with a region that paints itself says so by taking the message for its own.
-  const mine = new CustomEvent("live", { detail: message, cancelable: true });
-  if (!region.dispatchEvent(mine)) return;
+  // A region that paints itself is never replaced: its script would go on with the old one. One that has not begun will ask by itself.
+  region.dispatchEvent(new CustomEvent("live", { detail: message }));
+  if ("paintsItself" in region.dataset) return;
   if (message.seq) seen.set(message.topic, Math.max(message.seq, before ?? 0));
   // A region with a sequence number is the page of one job; others have a row for each.
   const alone = region.dataset.seq !== undefined;

@@ -184,10 +184,7 @@ addEventListener("popstate", showPanel);
 
 const frame = document.querySelector("[data-graph]");
 if (frame) graph = new Graph(frame, openPanel);
-page.addEventListener("live", (event) => {
-  event.preventDefault();
-  ask();
-});
+page.addEventListener("live", ask);
 ask();
 setInterval(() => {
   // A region in which someone typed was left alone.
