@@ -32,6 +32,7 @@ NAMES = (
     PrivateName("celery.concurrency.prefork:TaskPool", "_pool", "celery/consumer, celery/pool_sizes", "A request that the pool did not take stays in its table until the worker stops.", of_instances=True),
     PrivateName("billiard.pool:Pool", "_cache", "celery/consumer, celery/pool_sizes", "A request that the pool did not take stays in its table until the worker stops.", of_instances=True),
     PrivateName("billiard.pool:Pool", "_worker_active", "celery/pool_sizes", "A pool that is made smaller may end a process under a job that it was just given, as Celery does."),
+    PrivateName("billiard.process:BaseProcess", "_controlled_termination", "celery/pool_sizes", "A pool that is made smaller twice at once may count one process for two, as Celery does.", of_instances=True),
     PrivateName("billiard.pool:ApplyResult", "_scheduled_for", "celery/pool_sizes", "A pool that is made smaller may end a process under a job that it was just given, as Celery does."),
     PrivateName("billiard.pool:ApplyResult", "_write_to", "celery/pool_sizes", "A pool that is made smaller may end a process under a job that it was just given, as Celery does."),
     PrivateName("celery.worker.request:Request", "_payload", "celery/redeliveries", "What a message carries of its canvas is checked when it is used.", of_instances=True),

@@ -46,6 +46,10 @@ BUSY = "All its processes are busy, and none is ended under a job. Try again whe
 SIZABLE = frozenset({"prefork", "processes", "gevent", "eventlet"})
 
 
+class AllBusy(Exception):
+    """No process of the pool is idle."""
+
+
 class NoAnswer(Exception):
     """The worker did not answer in time; the command may be carried out all the same."""
 
@@ -128,22 +132,37 @@ class Listener(threading.Thread):
         """Make the pool larger or smaller; return what Celery says."""
         if heartbeat.pool_of(self.consumer) not in SIZABLE:
             raise ValueError(f"A pool of the kind {heartbeat.pool_of(self.consumer)} cannot change its size.")
-        panel = SimpleNamespace(consumer=self.consumer, app=self.gate.app)
-        functions: Any = control
-        what = functions.pool_grow if change > 0 else functions.pool_shrink
-        end = time.monotonic() + UNTIL_FREE
+        try:
+            if change > 0:
+                return self._resized("pool_grow", change)
+            end = time.monotonic() + UNTIL_FREE
+            # One by one: of several that are asked for at once Celery ends some, and then says that it could not.
+            for ended in range(-change):
+                said = self._one_fewer(end, f" Ended: {ended} of {-change}." if ended else "")
+            return said
+        finally:
+            # With `worker_disable_prefetch` it takes as many messages as this says, which Celery sets at the start alone.
+            self.consumer.controller.max_concurrency = self.consumer.pool.num_processes
+
+    def _one_fewer(self, end: float, before: str) -> str:
+        """End a process that is idle, or becomes idle until `end` (monotonic); raise ValueError, with what was done before."""
         while True:
             try:
-                answer: dict[str, str] = self.in_loop(lambda: what(panel, n=abs(change)))
-                break
-            except ValueError as error:  # all processes are busy
+                return self._resized("pool_shrink", 1)
+            except AllBusy:
                 if time.monotonic() > end:
-                    raise ValueError(BUSY) from error
-                self.stopped.wait(0.05)
+                    raise ValueError(BUSY + before) from None
+            self.stopped.wait(0.05)
+
+    def _resized(self, command: str, number: int) -> str:
+        """Give one of Celery's own commands and return what it says; raise AllBusy, or ValueError where it refuses."""
+        panel = SimpleNamespace(consumer=self.consumer, app=self.gate.app)
+        try:
+            answer: dict[str, str] = self.in_loop(lambda: getattr(control, command)(panel, n=number))
+        except ValueError as error:  # it refuses by an answer, and raises this for that reason alone
+            raise AllBusy from error
         if "error" in answer:
             raise ValueError(answer["error"])
-        # With `worker_disable_prefetch` it takes as many messages as this says, which Celery sets at the start alone.
-        self.consumer.controller.max_concurrency = self.consumer.pool.num_processes
         return answer["ok"]
 
 

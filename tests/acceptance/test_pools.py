@@ -318,3 +318,20 @@ def test_a_pool_whose_processes_are_all_busy_stays_as_large_and_says_why(scratch
             (tmp_path / f"go{number}").touch()
         assert [job.get(timeout=60) for job in jobs] == ["gated", "gated"]
         assert said().concurrency == 2
+
+
+def test_of_several_processes_only_the_idle_ones_end_and_each_is_counted_once(scratch, tmp_path):
+    """Celery ends some, says that it could not, and would end as many again when it is asked again."""
+    with running(worker_of(scratch, "prefork")):
+        worker_commands.give(said().instance, "grow", "1", seconds=60)
+        *jobs, third = [send("gated", str(tmp_path / f"go{number}")) for number in range(3)]
+        wait_until(lambda: all((tmp_path / f"go{number}.waits").exists() for number in range(3)), 60)
+        (tmp_path / "go2").touch()
+        assert third.get(timeout=60) == "gated"
+        answer = worker_commands.give(said().instance, "shrink", "2", seconds=60)
+        assert answer == {"error": f"{worker_commands.BUSY} Ended: 1 of 2."}
+        wait_until(lambda: said().concurrency == 2, 60)
+        for number in range(2):
+            (tmp_path / f"go{number}").touch()
+        assert [job.get(timeout=60) for job in jobs] == ["gated", "gated"]
+        assert said().concurrency == 2
