@@ -119,7 +119,7 @@ class _Package:
             self.missing.add(key)
             return
         if found.named:
-            if min(found.named) < 0 or max(found.named) >= len(found.vertices):
+            if found.faces.min() < 0 or found.faces.max() >= len(found.vertices):
                 raise MeshProblem("Some triangles name corners that do not exist. Export the file again.")
             yield found, at.matrix
         for one in found.components:

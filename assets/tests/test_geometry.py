@@ -7,23 +7,14 @@ import pytest
 import trimesh
 from PIL import Image
 
-from assets.geometry import colours, depth_buffer, formats, obj, rays, renderer, shapes
+from assets.geometry import colours, depth_buffer, obj, rays, renderer, shapes
 from assets.geometry.formats import FORMATS, MeshProblem
+from assets.tests.files import check, write
 
 
 @pytest.fixture
 def cube():
     return trimesh.creation.box(extents=(1, 2, 3))
-
-
-def check(path, name):
-    with path.open("rb") as file:
-        return formats.check(file, path.stat().st_size, name)
-
-
-def write(path, mesh, file_type):
-    shapes.save(mesh, path, file_type)
-    return path
 
 
 @pytest.mark.parametrize("file_type", FORMATS)

@@ -7,13 +7,13 @@ import pytest
 
 from assets.geometry import colours, renderer, shapes, threemf, threemf_paints
 from assets.geometry.formats import MeshProblem
+from assets.tests.files import check, write
 from assets.tests.three_mf import (
     BLUE,
     GREEN,
     MATERIALS,
     RED,
     YELLOW,
-    check,
     component,
     model,
     moved,
@@ -21,7 +21,6 @@ from assets.tests.three_mf import (
     solid,
     texture,
     three_mf,
-    write,
 )
 
 

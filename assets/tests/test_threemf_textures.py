@@ -10,6 +10,7 @@ import trimesh
 from PIL import Image
 
 from assets.geometry import atlas, colours, pictures, renderer, shapes, threemf_paints
+from assets.tests.files import write
 from assets.tests.three_mf import (
     BLUE,
     FRONT,
@@ -24,7 +25,6 @@ from assets.tests.three_mf import (
     shows,
     texture,
     three_mf,
-    write,
 )
 from assets.workbench import findings
 

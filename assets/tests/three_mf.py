@@ -7,18 +7,7 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from assets.geometry import colours, formats, shapes
-
-
-def check(path, name):
-    with path.open("rb") as file:
-        return formats.check(file, path.stat().st_size, name)
-
-
-def write(path, mesh, file_type):
-    shapes.save(mesh, path, file_type)
-    return path
-
+from assets.geometry import colours
 
 CORE, MATERIAL, PRODUCTION = (
     "http://schemas.microsoft.com/3dmanufacturing/" + name

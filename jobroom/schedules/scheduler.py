@@ -1,8 +1,8 @@
 """The beat scheduler: reads the schedules from the database and sends their jobs when they are due.
 
-Several schedulers may run at once. A scheduler that is to send a job first *claims* it, with one conditional update of the
-row; only one update finds the row as it was. So no run is sent twice, and none needs a lock that someone may keep. What is due
-together is claimed together, and remembered until it is sent: a scheduler that is killed in between loses none.
+Several schedulers may run at once. A scheduler that is to send a job first *claims* it: in one short transaction it looks whether
+the row is as it was read, and writes the run into it. So no run is sent twice, and none needs a lock that someone may keep. What is
+due together is claimed together, and remembered until it is sent: a scheduler that is killed in between loses none.
 """
 
 import logging
@@ -286,8 +286,11 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
                 logger.info("Schedule %s was not run: this run was to be left out", entry.name)
 
     def _owe(self, entry: RowEntry) -> None:
-        """Give a claimed run back at the end of the round, or as soon as the database answers: it is still to come."""
-        self._resume_at = time.monotonic() + RETRY
+        """Give a claimed run back at the end of the round, or as soon as the database answers: it is still to come.
+
+        The next time one run is tried, and not a hundred.
+        """
+        self._resume_at, self._at_once = time.monotonic() + RETRY, 1
         self._owed.append(entry)
 
     def _give_back_owed(self) -> None:

@@ -1,6 +1,7 @@
 """The stack of a job: the lines that `faulthandler` writes, made readable."""
 
 import faulthandler
+import itertools
 import tempfile
 
 import pytest
@@ -42,3 +43,23 @@ def test_of_a_job_only_its_own_calls_are_shown():
 def test_a_job_that_does_not_run_here_has_none():
     with pytest.raises(stacks.NotRunning, match="does not run"):
         stacks.of_job("nowhere")
+
+
+def test_a_stack_is_whole_with_the_jobs_own_calls_however_slowly_it_is_written(monkeypatch):
+    """The thread of the job is written last, and a busy machine may stop between two lines."""
+    monkeypatch.setattr(stacks, "PATIENCE", 60.0)
+    monkeypatch.setattr(stacks, "STILL", 60.0)
+    head = 'Thread 0x2 (most recent call first):\n  File "/x/beat.py", line 3 in run\n\nCurrent thread 0x1 (most recent call first):\n'
+    own = '  File "/x/tasks.py", line 3 in inner\n'
+    begins, ends = '  File "/y/celery/app/trace.py", li', "ne 5 in trace_task\n"
+    with tempfile.TemporaryFile() as file:
+        pieces = iter([head, own, begins, ends])
+
+        def write(seconds):
+            """Write the next piece each time that it is waited for."""
+            for piece in itertools.islice(pieces, 1):
+                file.write(piece.encode())
+                file.flush()
+
+        monkeypatch.setattr(stacks.time, "sleep", write)
+        assert stacks._written(file) == head + own + begins + ends

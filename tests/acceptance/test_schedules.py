@@ -140,8 +140,10 @@ def test_two_beats_send_each_run_once_and_one_goes_on_when_the_other_is_killed()
         killed = time.time()
         wait_until(lambda: len(waited(killed)) == len(rows), PATIENCE, "the other beat goes on")
     assert max(waited(killed).values()) <= TAKEOVER, waited(killed)
-    jobs = [event["job"] for event in _events("queued")]
-    assert len(jobs) == len(set(jobs))
+    jobs = Counter(event["job"] for event in _events("queued"))
+    # What the killed one had claimed may be sent again, as the same job.
+    again = set(ScheduledRun.objects.filter(state=RunState.SENT).values_list("job", flat=True))
+    assert {job for job, number in jobs.items() if number > 1} <= again
     # What a beat has claimed when it ends was sent, or is remembered and so still to come.
     assert sum(noted().values()) == len({*jobs, *_remembered()})
 

@@ -192,6 +192,21 @@ class Answering(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
+def grace(db) -> User:
+    """Return someone who may everything, for tests whose pages Django answers in this process."""
+    redis.client().flushdb()
+    return User.objects.create_superuser("grace", password="hopper")
+
+
+@pytest.fixture
+def client(grace) -> Client:
+    """Return what asks as her, and whose session `pages` may be given."""
+    client = Client()
+    client.force_login(grace)
+    return client
+
+
+@pytest.fixture
 def pages(browser) -> Iterator[Pages]:
     """Return a browser that shows what Django answers in this process: no process is started for it."""
 

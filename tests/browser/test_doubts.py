@@ -6,33 +6,17 @@ from typing import Annotated
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from playwright.sync_api import expect
 
-from jobroom import redis
 from jobroom.arguments import Argument, File
 from jobroom.jobs.models import Job, LogLine, State, StoredFile, TaskRule
 from jobroom.testing.tasks import made_task
 from jobroom.workflows.tests.stored import chain, store
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(480)]
-
-
-@pytest.fixture
-def grace():
-    redis.client().flushdb()
-    cache.clear()
-    return User.objects.create_superuser("grace", password="hopper")
-
-
-@pytest.fixture
-def client(grace):
-    client = Client()
-    client.force_login(grace)
-    return client
 
 
 def job(pk, owner, **fields):

@@ -4,12 +4,9 @@ import itertools
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
-from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from jobroom import redis
 from jobroom.jobs.models import Job
 from jobroom.workflows.models import StoredWorkflow
 from jobroom.workflows.tests.stored import chain, store
@@ -22,14 +19,6 @@ NARROW = {"width": 320, "height": 640}
 LABELS = """[...document.querySelectorAll('.gantt-ticks text')].filter((one) => one.getClientRects().length)
     .map((one) => one.getBoundingClientRect()).map((box) => [box.left, box.right])"""
 BARS = "[...document.querySelectorAll('.gantt-bar')].map((one) => one.getBoundingClientRect()).map((box) => [box.left, box.width])"
-
-
-@pytest.fixture
-def client(db):
-    redis.client().flushdb()
-    client = Client()
-    client.force_login(User.objects.create_superuser("grace", password="hopper"))
-    return client
 
 
 @pytest.mark.parametrize("hours", [0.01, 3.99])

@@ -4,30 +4,14 @@ from datetime import timedelta
 
 import pytest
 import trimesh
-from django.contrib.auth.models import User
-from django.test import Client
 from django.utils import timezone
 from PIL import Image
 from playwright.sync_api import expect
 
-from jobroom import redis
 from jobroom.jobs.models import Job, LogLine, State, StoredFile
 from tests.browser.conftest import PHONE
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(480)]
-
-
-@pytest.fixture
-def grace():
-    redis.client().flushdb()
-    return User.objects.create_superuser("grace", password="hopper")
-
-
-@pytest.fixture
-def client(grace):
-    client = Client()
-    client.force_login(grace)
-    return client
 
 
 def ended(pk, owner, **fields):

@@ -52,14 +52,6 @@ def test_one_of_two_hundred_tasks_is_found_on_a_phone_as_one_types(pages):
     expect(heading).to_be_in_viewport()
 
 
-@pytest.fixture
-def client(db):
-    redis.client().flushdb()
-    client = Client()
-    client.force_login(User.objects.create_superuser("grace", password="hopper"))
-    return client
-
-
 def test_a_search_is_in_the_address_and_goes_on_from_there(pages, client):
     page = pages.show(client, "/tasks/")
     search = page.get_by_role("searchbox")

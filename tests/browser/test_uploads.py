@@ -5,10 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
 from playwright.sync_api import Page, expect
 
-from jobroom import redis
 from jobroom.jobs.models import StoredFile
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db, pytest.mark.timeout(480)]
@@ -22,14 +20,6 @@ SENT = """(name) => {
     const data = new FormData(document.querySelector("form.launch"));
     return [data.get(name)?.name || null, data.get(`${name}-stored`) || null];
 }"""
-
-
-@pytest.fixture
-def client(db):
-    redis.client().flushdb()
-    client = Client()
-    client.force_login(User.objects.create_superuser("grace", password="hopper"))
-    return client
 
 
 @pytest.fixture

@@ -17,10 +17,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_celery_beat.models import PeriodicTask
 
 from jobroom.arguments import WrongArguments, schema_of
-from jobroom.jobs import catalogue, launches, policies
+from jobroom.jobs import catalogue, launches, policies, task_lists
 from jobroom.jobs.exceptions import Changed, JobError
 from jobroom.jobs.forms import LaunchForm, launch_form
-from jobroom.jobs.views import tasks as task_lists
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.jobs.views.launch import fields_again, task_or_404
 from jobroom.schedules import changes, services
