@@ -1,12 +1,13 @@
 """What is plugged into Celery: signals, result backend, transport, requests and beat."""
 
+import functools
 from typing import Any, cast
 
 from celery import Celery, Task, signals
 from celery.app.defaults import NAMESPACES
 from celery.utils.imports import symbol_by_name
 
-from jobroom.celery import payload_limits, transport
+from jobroom.celery import payload_limits, retries, transport
 
 AMQP = "jobroom.celery.publisher:AMQP"
 CONSUMER = "jobroom.celery.consumer:Consumer"
@@ -25,6 +26,8 @@ def install(app: Celery) -> Celery:
     if app.amqp_cls == Celery.amqp_cls:
         app.amqp_cls = AMQP
     signals.celeryd_init.connect(_use_our_consumer, dispatch_uid="jobroom.celery")
+    # No signal is sent where a job gives its place away, and tasks may have a base of their own.
+    Task.on_replace = _on_replace  # type: ignore[method-assign]
     theirs: Any = symbol_by_name(cast("str", app.task_cls))
     if not issubclass(theirs, BaseTask):
         both = type("JobroomTask", (BaseTask, theirs), {"abstract": True, "__module__": __name__})
@@ -32,6 +35,14 @@ def install(app: Celery) -> Celery:
         app.task_cls = cast("str", BaseTask if theirs is Task else both)
         app.__dict__.pop("Task", None)  # made of the base of before, where something asked for it already
     return app
+
+
+_celerys_on_replace = Task.on_replace
+
+
+def _on_replace(self: Any, sig: Any) -> Any:
+    """Send what replaces the job that runs, as Celery does."""
+    return retries.replace(self, sig, functools.partial(_celerys_on_replace, self))
 
 
 def _use_our_consumer(conf: Any, **_: Any) -> None:

@@ -12,6 +12,7 @@ An event is a dict with `type`, `job` (the Celery task id), `at` (seconds since 
 | `file`     | execution, file (its id), name, size, sha256, content_type: the job made a file                      |
 | `waiting`  | execution, lock, holder: the job went back to its queue until the lock is free                       |
 |            | or answer_of (+ execution, if it had started): it waits for that job, which computes the same        |
+| `replaced` | execution: it went back because it gave its place to other tasks, which are sent; the last goes on under its id |
 | `retrying` | execution, retries, eta, error, error_type, error_bases (full names), traceback                      |
 | `moved`    | queue, by: an operator moved its message to that queue                                               |
 | `finished` | execution, state (succeeded, failed, cancelled, skipped, lost), runtime, result (JSON text), error, error_type, error_bases, traceback, holder, noticed (a worker met a cancelled job), answer_of (the job that computed it), likeness (of a near-duplicate, 0 to 1), batch (that job ran its call in a batch) |
@@ -176,6 +177,26 @@ def ran_key(job: str) -> str:
     return redis.key("ran", job)
 
 
+def note_replaced(job: str, dispatch: Any) -> None:
+    """Let a message of the job with this dispatch start nothing any more: the run that it brought gave the job's place away.
+
+    Errors of Redis are logged: then a message that is delivered again gives it away once more.
+    """
+    key = redis.key("replaced", job)
+    try:
+        with redis.client().pipeline() as pipe:
+            pipe.append(key, f" {_dispatch(dispatch)} ")
+            pipe.expire(key, settings.ATTEMPT_KEPT)
+            pipe.execute()
+    except (redis.Error, OSError) as error:
+        logger.warning("That job %s was replaced could not be noted: %s", job, error)
+
+
+def _dispatch(said: Any) -> str:
+    """Return a dispatch as the marks have it: one word."""
+    return str(said or "-").replace(" ", "_")
+
+
 # Name of a header → what makes the writer for the runs of jobs whose messages carry it, from request and task.
 _writers: dict[str, Callable[[Any, Any], Write]] = {}
 
@@ -319,8 +340,7 @@ setting_changed.connect(_read_settings_again, dispatch_uid="jobroom.events")
 def _mark(event_type: str, data: dict[str, Any]) -> str:
     """Return what the script does with the marks of the job, or the attempt that starts."""
     if event_type == "started":
-        dispatch = str(data.get("dispatch") or "-").replace(" ", "_")
-        return f"{int(data.get('retries') or 0)} {dispatch} {int(bool(data.get('may_rerun')))} {data.get('execution')}"
+        return f"{int(data.get('retries') or 0)} {_dispatch(data.get('dispatch'))} {int(bool(data.get('may_rerun')))} {data.get('execution')}"
     if event_type == "queued":
         # A message that is sent for an attempt that may be under way already says so by its dispatch.
         return "" if data.get("retries") or data.get("dispatch") else "sent"

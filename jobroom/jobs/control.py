@@ -1,5 +1,6 @@
 """Cancel and retry: what may be done to a job now, why not otherwise, and doing it."""
 
+from collections import deque
 from collections.abc import Sequence
 
 from celery import current_app
@@ -13,6 +14,10 @@ from jobroom.jobs.models import FINISHED, Job, State
 from jobroom.jobs.querysets import JobQuerySet
 from jobroom.signals import acted, cancel_asked
 from jobroom.users import User
+
+# Parts of jobs that are looked at when those are cancelled, and rows that one statement asks for.
+MOST_PARTS = 20_000
+CHUNK = 500
 
 
 def why_not_cancel(job: Job, by: User) -> str:
@@ -89,6 +94,8 @@ def cancel(*, job: Job, by: User | None, name: str = "") -> str:
 def ask_to_end(rows: JobQuerySet, ids: Sequence[str], who: str) -> set[str]:
     """Ask jobs to end in the name of `who`, all in a few steps; return the ids of those that run and have to notice.
 
+    What took the place of one of them (`self.replace`) is part of it and is asked too.
+
     Args:
         rows: their rows, of which those that have not ended note who asked.
         ids: the same jobs by their ids; also those that the database does not hold yet.
@@ -96,9 +103,30 @@ def ask_to_end(rows: JobQuerySet, ids: Sequence[str], who: str) -> set[str]:
 
     """
     rows.exclude(state__in=FINISHED).update(cancel_by=who, cancel_at=timezone.now())
-    running = cancellation.request_all(ids, who)
-    cancel_asked.send(sender=Job, job_ids=list(ids), waiting=[pk for pk in ids if pk not in running])
+    parts = _in_the_place_of(rows)
+    if parts:
+        Job.objects.filter(pk__in=parts).update(cancel_by=who, cancel_at=timezone.now())
+    every = [*ids, *parts]
+    running = cancellation.request_all(every, who)
+    cancel_asked.send(sender=Job, job_ids=every, waiting=[pk for pk in every if pk not in running])
     return running
+
+
+def _in_the_place_of(rows: JobQuerySet) -> list[str]:
+    """Return the jobs that have not ended and took the place of one of the rows, or go on for one that did; bounded."""
+    waits = rows.filter(state=State.QUEUED, queue="", facts__has_key="replaced")
+    level = deque(job.pk for job in waits if job.gave_its_place)
+    seen, found = set(level), list[str]()
+    while level and len(seen) < MOST_PARTS:
+        parents = [level.popleft() for _ in range(min(CHUNK, len(level)))]
+        children = Job.objects.filter(parent_id__in=parents).exclude(parent_id="").values_list("pk", "state")
+        for pk, state in children[:MOST_PARTS]:
+            if pk not in seen:
+                seen.add(pk)
+                level.append(pk)
+                if state not in FINISHED:
+                    found.append(pk)
+    return found
 
 
 def retry(*, job: Job, by: User | None) -> None:

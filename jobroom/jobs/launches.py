@@ -300,6 +300,8 @@ def why_not_resend(job: Job) -> str:
         return "some of its arguments are secret and kept nowhere. Launch it again and give them again."
     if job.facts.get("bound"):
         return "what was to follow it (a chain, a chord, links) was in that message alone. Launch all of it again."
+    if task := job.facts.get("stands_in"):
+        return f"it was that of {task}, which the job had given its place to, and is kept nowhere else. Launch the job again."
     if job.task not in current_app.tasks:
         return "its task is not known here. Launch it again where it is."
     return ""

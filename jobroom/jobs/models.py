@@ -246,6 +246,11 @@ class Job(models.Model):
         return bool(self.answer_of) and not self.is_finished
 
     @property
+    def gave_its_place(self) -> bool:
+        """Whether it waits for tasks that took its place (`self.replace`), the last of which goes on under its id."""
+        return self.state == State.QUEUED and self.facts.get("replaced", {}).get("event", 0) > self.queued_event
+
+    @property
     def is_in_batch(self) -> bool:
         """Whether another job ran its call, together with others."""
         return self.is_answered and bool(self.facts.get("answered", {}).get("batch"))

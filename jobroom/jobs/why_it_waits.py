@@ -5,6 +5,7 @@ that are made of arguments, and links to pages of the staff.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 
 from django.urls import reverse
@@ -14,7 +15,7 @@ from jobroom import locks
 from jobroom.anchors import anchor
 from jobroom.conf import settings
 from jobroom.exceptions import RedisUnavailable
-from jobroom.jobs.models import Job, State
+from jobroom.jobs.models import FINISHED, Job, State
 from jobroom.jobs.number_formats import clock
 from jobroom.jobs.queue_position import Waiting, front_for, waiting
 from jobroom.jobs.reasons import Reader, Why
@@ -29,10 +30,13 @@ HIDDEN = "a job that you may not see"
 def why(job: Job, user: User | None) -> Why | None:
     """Return why a job that is queued has not started, as `user` may know it (None: someone with a shell).
 
-    None for a job in another state, and for one that waits for the result of another.
+    None for a job in another state, and for one that waits for the result of another. One that gave its place to other tasks
+    has none of its own, and no `place`.
     """
-    if job.state != State.QUEUED or job.answer_of or not (job.queue or job.lock):
+    if job.state != State.QUEUED or job.answer_of:
         return None
+    if not (job.queue or job.lock):
+        return _replaced(job) if job.gave_its_place else None
     reader = Reader(user, job)
     place = waiting([job], locked=True, fresh=True).get(job.pk) or Waiting(job.queue, 0, None)
     reasons = ((kind, say(job, place, reader)) for kind, applies, say in _KINDS if applies(job, place))
@@ -41,6 +45,18 @@ def why(job: Job, user: User | None) -> Why | None:
     if job.lock and kind != "lock":
         found = dataclasses.replace(found, besides=_lock(job, place, reader).text)
     return found if reader.is_staff else dataclasses.replace(found, remedy="", path="")
+
+
+def _replaced(job: Job) -> Why:
+    states = Counter(Job.objects.filter(parent_id=job.pk).exclude(parent_id="").values_list("state", flat=True))
+    number, ended = states.total(), sum(states[state] for state in FINISHED)
+    if not number:
+        text = "It gave its place to other tasks, none of which is recorded"
+    elif number == 1:
+        text = f"It gave its place to another job, which {'has ended' if ended else 'has not ended yet'}"
+    else:
+        text = f"It gave its place to {number} other jobs, of which {ended or 'none'} {'have' if ended > 1 else 'has'} ended"
+    return Why("replaced", text, then="It goes on when they have all ended")
 
 
 # What is said of each kind ----------------------------------------------------------------------------------------------

@@ -200,16 +200,6 @@ class BaseTask(ResourcesMixin, AttachMixin, StepsMixin, ProgressMixin, DjangoTas
     def _function_of(self, task: str) -> Any:
         return getattr(self.app.tasks.get(task), "run", None)
 
-    def on_replace(self, sig: Any) -> Any:
-        """Send what replaces this job under its id; to the database, and to what the job is part of, it is still the job."""
-        execution = getattr(self.request, "execution", None)
-        if execution is not None and not self.request.is_eager:
-            execution.requeued = True
-            execution.report("waiting", self.request.id, execution=execution.id, lock="", holder="")
-            if execution.is_part:
-                retries.bequeath(self.request.headers, sig)
-        return super().on_replace(sig)
-
     def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
         """Add a task to the chord that the job is part of, as Celery does; in a workflow, to the group that others wait for."""
         add = getattr(getattr(getattr(self.request, "execution", None), "write", None), "add_beside", None)

@@ -83,6 +83,29 @@ def test_an_id_that_someone_uses_again_begins_another_life():
     assert start("y")
 
 
+def test_the_message_of_a_run_that_was_replaced_starts_nothing_and_its_replacement_starts():
+    assert start("x", may_rerun=True)
+    end("waiting")
+    events.note_replaced("j", None)
+    sent(dispatch="replacement-1")
+    assert not start("y", may_rerun=True), "its worker vanished before it acknowledged the message"
+    assert not redis.client().exists(events.running_key("j"))
+    assert start("z", may_rerun=True, dispatch="replacement-1")
+    end("retrying", error_type="ValueError")
+    assert start("z", retries=1, may_rerun=True, dispatch="replacement-1")
+    assert not start("y", may_rerun=True)
+
+
+def test_each_of_several_replacements_is_remembered_until_the_id_begins_another_life():
+    for dispatch in ("", "launch", "replacement-1"):
+        assert start("x", dispatch=dispatch)
+        end("waiting")
+        events.note_replaced("j", dispatch)
+    assert [start("y", dispatch=one) for one in ("", "launch", "replacement-1")] == [False, False, False]
+    sent()
+    assert start("y")
+
+
 def test_the_start_that_was_kept_back_while_redis_was_away_is_no_second_one():
     assert start("x")
     assert start("x")

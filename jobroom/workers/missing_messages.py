@@ -9,6 +9,7 @@ starts only one message of an attempt, so one that turns up after all does no ha
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from celery import current_app
@@ -49,6 +50,7 @@ def safely(mark: Mark) -> None:
 def round_of(mark: Mark) -> list[str]:
     """Deal with the jobs that have no message; return their ids. The history must have passed the mark."""
     client = redis.client()
+    _end_replaced(mark)
     suspects = {job.pk: job for job in _without_message(_waiting_long(mark))}
     watch = Suspects(client, "message-less", redis.now(client), mark.at)
     if not suspects and not watch.since:
@@ -57,6 +59,33 @@ def round_of(mark: Mark) -> list[str]:
     for pk in gone:
         _settle(suspects[pk])
     return gone
+
+
+def _end_replaced(mark: Mark) -> None:
+    """End jobs that gave their place to tasks which failed: Celery stores the failure under their id, and no message follows.
+
+    The result must be older than the mark by a margin: what goes on in their place says so itself, and is heard first.
+    """
+    before = mark.moment - timedelta(seconds=settings.RESCUE_MARGIN)
+    rows = Job.objects.filter(state=State.QUEUED, queue="", facts__has_key="replaced", queued_at__lt=before)
+    found = list(rows.filter(pk__gt=_cursor.after).order_by("pk")[:MOST])
+    _cursor.after = found[-1].pk if len(found) == MOST else ""
+    for job in found:
+        job.started_at = job.started_at or job.queued_at
+        end = known_end(job, before) if job.gave_its_place else None
+        if end is not None:
+            logger.warning("Job %s (%s) has %s: what it gave its place to", job.pk, job.task, end["state"])
+            events.emit("finished", job.pk, **{"execution": None, "runtime": None, "holder": "", **end})
+
+
+@dataclass
+class _Cursor:
+    """Where the next round goes on, so that many jobs that wait long do not hide those behind them."""
+
+    after: str = ""
+
+
+_cursor = _Cursor()
 
 
 def _waiting_long(mark: Mark) -> list[Job]:

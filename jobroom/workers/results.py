@@ -1,6 +1,6 @@
 """Reads from Celery's result backend how a job ended whose event was lost."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import states
@@ -17,11 +17,14 @@ from jobroom.jobs.models import Job
 _STATES = {states.SUCCESS: "succeeded", states.FAILURE: "failed", states.REVOKED: "cancelled"}
 
 
-def known_end(job: Job) -> dict[str, Any] | None:
-    """Return the data of a `finished` event for the job's current attempt, None when it has no result of its own."""
+def known_end(job: Job, before: datetime | None = None) -> dict[str, Any] | None:
+    """Return the data of a `finished` event for the job's current attempt, None when it has no result of its own.
+
+    With `before` the result must be older than that moment.
+    """
     found = kept_result(job.pk)
     state = _STATES.get(found.state) if found else None
-    if found is None or state is None or not _is_of_this_attempt(found, job):
+    if found is None or state is None or not _is_of_this_attempt(found, job, before):
         return None
     if state == "succeeded":
         text = dumps(found.result)
@@ -35,9 +38,10 @@ def known_end(job: Job) -> dict[str, Any] | None:
     }
 
 
-def _is_of_this_attempt(found: Any, job: Job) -> bool:
+def _is_of_this_attempt(found: Any, job: Job, before: datetime | None) -> bool:
     """Return whether the result is younger than the start: an older one is that of an earlier attempt."""
     at = found.date_done
     if at is None or job.started_at is None:
         return False
-    return bool((at if at.tzinfo else at.replace(tzinfo=UTC)) >= job.started_at)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return bool(at >= job.started_at and (before is None or at < before))

@@ -8,7 +8,8 @@
 --
 -- - `start`: a job that is cancelled is not reported as started. A second message of an attempt that runs or has ended is
 --   refused: the answer is REPEATED. A retry is a new attempt. A task that may run twice may be delivered twice, but a
---   message that was sent twice (another dispatch) is not such a delivery.
+--   message that was sent twice (another dispatch) is not such a delivery. `replaced:<job>` holds the dispatches of runs
+--   that gave the job's place to another signature: their messages start nothing any more.
 -- - `end`: the attempt has ended.
 -- - `free`: the run has ended, but not the attempt: its message is, or goes, back in its queue.
 -- - `sent`: someone uses the id for another life of the job: what ran before counts no more.
@@ -19,9 +20,10 @@
 local prefix, job, mark = string.sub(KEYS[1], 1, -7), ARGV[2], ARGV[3]
 local asked = false
 if mark == 'start' then
-  local ran
-  asked, ran = unpack(redis.call('MGET', prefix .. 'cancel:' .. job, prefix .. 'ran:' .. job))
+  local ran, replaced
+  asked, ran, replaced = unpack(redis.call('MGET', prefix .. 'cancel:' .. job, prefix .. 'ran:' .. job, prefix .. 'replaced:' .. job))
   if asked then return asked end
+  if replaced and string.find(replaced, ' ' .. string.match(ARGV[4], ' (%S+) ') .. ' ', 1, true) then return CONFIG.repeated end
   local runs = redis.call('SET', prefix .. 'running:' .. job, ARGV[4], 'EX', CONFIG.run_seconds, 'GET')
   if ran or runs then
     local function read(text) return string.match(text, '^(%d+) (%S+) (%d) (%S+)$') end
@@ -39,7 +41,7 @@ if mark == 'start' then
     end
   end
 elseif mark == 'sent' then
-  redis.call('DEL', prefix .. 'ran:' .. job, prefix .. 'debounced:' .. job, prefix .. 'batched:' .. job)
+  redis.call('DEL', prefix .. 'ran:' .. job, prefix .. 'replaced:' .. job, prefix .. 'debounced:' .. job, prefix .. 'batched:' .. job)
 elseif mark ~= '' then
   asked = redis.call('GET', prefix .. 'cancel:' .. job)
   if mark == 'end' then

@@ -41,6 +41,8 @@ def conclude(life: Life, now: datetime) -> None:
     _conclude_attempts(life, attempts, closing)
     _write(life.job, attempts, verdict)
     _write_answer(life, verdict)
+    if life.job.gave_its_place:
+        life.job.queue = ""  # its message comes when what took its place has ended; until then it is in no queue
 
 
 def _in_order(life: Life) -> list[Attempt]:

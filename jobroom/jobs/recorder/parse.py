@@ -12,10 +12,12 @@ from jobroom.jobs.exceptions import InvalidEvent
 from jobroom.jobs.models import FINISHED, State
 
 # Types that are about a job's life; the others are passed on.
-LIFE = frozenset({"queued", "started", "progress", "log", "file", "waiting", "retrying", "finished", "moved"})
+LIFE = frozenset(
+    {"queued", "started", "progress", "log", "file", "waiting", "replaced", "retrying", "finished", "moved"}
+)
 PASSED_ON = frozenset({"mail", "lock", "workflow", "refused"})
 _KNOWN = LIFE | PASSED_ON
-_NEEDS_EXECUTION = frozenset({"started", "progress", "log", "waiting"})
+_NEEDS_EXECUTION = frozenset({"started", "progress", "log", "waiting", "replaced"})
 _LONGEST_KEY = 255
 _ENDS = frozenset(state.value for state in FINISHED)
 # Made once: json.loads makes one for each call that is not plain.

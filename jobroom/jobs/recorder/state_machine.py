@@ -10,7 +10,7 @@ import dataclasses
 import uuid
 from typing import Any
 
-from jobroom.celery import traces
+from jobroom.celery import retries, traces
 from jobroom.conf import settings as limits
 from jobroom.exceptions import WorkerLost
 from jobroom.jobs import labels
@@ -65,7 +65,8 @@ def _queued(life: Life, event: Event) -> None:
         job.schedule, job.parent_id, job.root_id = event.text("schedule"), event.text("parent"), event.text("root")
     if first and job.owner_id is None and data.get("owner") is not True:
         life.owner = event.number("owner")
-    if (first or not job.label) and data.get("args") is not None:
+    stands_in = event.text("dispatch").startswith(retries.REPLACEMENT)
+    if (first or not job.label) and data.get("args") is not None and not stands_in:
         _keep_arguments(life, data)
     _keep_trace(job, event)
     if _queues(job, event):
@@ -73,7 +74,7 @@ def _queued(life: Life, event: Event) -> None:
         job.queue = _queue_after(job, event) or job.queue
         job.priority = event.number("priority")
         job.run_after = moment(data.get("eta"))
-        _keep_message(job, data)
+        _keep_message(job, data, data.get("task") if stands_in else None)
 
 
 def _queue_after(job: Job, event: Event) -> str:
@@ -110,9 +111,9 @@ def _keep_trace(job: Job, event: Event) -> None:
         job.facts = {**job.facts, "trace": {"event": event.seq, "header": header}}
 
 
-def _keep_message(job: Job, data: dict[str, Any]) -> None:
-    """Note what is not among the columns and is needed to send the message once more."""
-    said = {"retries": data.get("retries") or 0, "bound": bool(data.get("bound"))}
+def _keep_message(job: Job, data: dict[str, Any], stands_in: str | None) -> None:
+    """Note what is not among the columns and is needed to send the message once more; `stands_in`: the task in its place."""
+    said = {"retries": data.get("retries") or 0, "bound": bool(data.get("bound")), "stands_in": stands_in}
     if any(said.values()) or said.keys() & job.facts.keys():
         job.facts = {**job.facts, **said}
 
@@ -216,6 +217,13 @@ def _ended(life: Life, event: Event) -> None:
         life.job.facts = {**life.job.facts, kind: closing}
 
 
+def _replaced(life: Life, event: Event) -> None:
+    """Note that what took the job's place is sent, and since when it waits for that: since its run has said that it waits."""
+    since = life.attempt(event.text("execution")).finished_event or 0
+    if since > life.job.facts.get("replaced", {}).get("event", 0):
+        life.job.facts = {**life.job.facts, "replaced": {"event": since}}
+
+
 def _answered(life: Life, event: Event) -> None:
     """Note whose answer the job waits for, or got.
 
@@ -264,6 +272,7 @@ _APPLY = {
     "log": _log,
     "file": _file,
     "waiting": _ended,
+    "replaced": _replaced,
     "retrying": _ended,
     "finished": _ended,
     "moved": _moved,

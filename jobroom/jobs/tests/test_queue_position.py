@@ -17,8 +17,8 @@ from jobroom.jobs.queue_position import Waiting, waiting
 pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.usefixtures("empty_redis")]
 
 
-def worker(name: str, queues: list[str], concurrency: int = 1, *, silent: float = 0.0, **more) -> None:
-    """Let a worker have said that it lives, `silent` seconds ago."""
+def worker(name: str, queues: list[str], concurrency: int = 1, *, silent: float | None = None, **more) -> None:
+    """Let a worker have said that it lives, `silent` seconds ago; without a silence it does for the length of a test."""
     instance = f"{name}@host/1-2"
     said = {
         "instance": instance, "name": f"{name}@host", "host": "host", "pid": 1, "queues": queues, "pool": "prefork",
@@ -26,7 +26,7 @@ def worker(name: str, queues: list[str], concurrency: int = 1, *, silent: float 
     }  # fmt: skip
     client = redis.client()
     client.set(heartbeat.data_key(instance), json.dumps(said))
-    client.zadd(heartbeat.index_key(), {instance: redis.now(client) - silent})
+    client.zadd(heartbeat.index_key(), {instance: redis.now(client) + (600.0 if silent is None else -silent)})
 
 
 def queue(count: int, name: str = "default", **values) -> list[Job]:

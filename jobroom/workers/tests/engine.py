@@ -8,9 +8,15 @@ from celery import current_app
 from jobroom import events, redis
 from jobroom.events import heartbeat
 
+# Seconds by which the heartbeat of a living worker is ahead.
+BEATS = 600.0
 
-def worker(instance: str, *, silent: float = 0.0, **data: Any) -> str:
-    """Let the worker process `instance` have its last heartbeat `silent` seconds ago; return its name."""
+
+def worker(instance: str, *, silent: float | None = None, **data: Any) -> str:
+    """Let the worker process `instance` have its last heartbeat `silent` seconds ago; return its name.
+
+    Without a silence it beats for the length of a test, however long this process is kept waiting meanwhile.
+    """
     client = redis.client()
     says = {
         "instance": instance,
@@ -26,7 +32,7 @@ def worker(instance: str, *, silent: float = 0.0, **data: Any) -> str:
         **data,
     }
     client.set(heartbeat.data_key(instance), json.dumps(says))
-    client.zadd(heartbeat.index_key(), {instance: redis.now(client) - silent})
+    client.zadd(heartbeat.index_key(), {instance: redis.now(client) + (BEATS if silent is None else -silent)})
     return instance
 
 

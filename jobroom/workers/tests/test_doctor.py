@@ -156,12 +156,12 @@ def doctor_scheduler():
 
 
 def test_clocks_that_differ():
-    worker("a@a/1", clock=redis.now())
+    worker("a@a/1", silent=0, clock=redis.now())
     assert only(processes.clocks).state == "ok"
-    worker("a@a/1", clock=redis.now() - 7)
+    worker("a@a/1", silent=0, clock=redis.now() - 7)
     found = only(processes.clocks)
     assert (found.state, "a@a by -7" in found.detail) == ("warning", True)
-    worker("a@a/1", clock=redis.now() + 90)
+    worker("a@a/1", silent=0, clock=redis.now() + 90)
     assert only(processes.clocks).state == "error"
 
 

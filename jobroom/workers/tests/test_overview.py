@@ -54,7 +54,7 @@ def staff(admin_client):
     return admin_client
 
 
-def holding(*resources, instance="ml@a/1", silent=0.0, **data):
+def holding(*resources, instance="ml@a/1", silent=None, **data):
     return worker(instance, queues=["ml"], clock=NOW, resources=list(resources), silent=silent, **data)
 
 

@@ -99,25 +99,25 @@ def test_a_message_that_a_living_worker_holds_stays():
 def test_a_message_stays_until_every_reader_of_its_queue_has_spoken_again():
     received(LATE, "a")
     running_job("a")
-    worker(ALIVE)
+    worker(ALIVE, silent=0)
     assert look().put_back == []
     assert look().put_back == []
-    worker(ALIVE)
+    worker(ALIVE, silent=0)
     assert look().put_back == ["a"]
 
 
 def test_a_message_that_went_back_and_was_received_again_is_no_old_suspect():
     tag = received(LATE, "a")
     running_job("a")
-    worker(ALIVE)
+    worker(ALIVE, silent=0)
     assert look().put_back == []
     with connect() as broker:
         assert broker is not None
         broker.put_back(tag)
-    worker(ALIVE)  # speaks after the suspicion, and before it receives the message
+    worker(ALIVE, silent=0)  # speaks after the suspicion, and before it receives the message
     assert receive() == tag
     assert look() == rescue.Report()
-    worker(ALIVE, tags=[tag], held=["a"])
+    worker(ALIVE, silent=0, tags=[tag], held=["a"])
     assert look() == rescue.Report()
     assert unacknowledged() == 1
 
@@ -200,10 +200,10 @@ def test_a_job_of_a_living_worker_or_of_no_worker_is_left_alone(instance):
 
 
 def test_a_job_that_its_living_worker_does_not_know_any_more_is_lost():
-    worker(ALIVE, held=["b"])
+    worker(ALIVE, silent=0, held=["b"])
     running_job("a", task=EARLY, instance=ALIVE)
     assert look().lost == []
-    worker(ALIVE, held=["b"])
+    worker(ALIVE, silent=0, held=["b"])
     assert look().lost == ["a"]
     assert "does not know it any more" in reported("a")[0]["error"]
 

@@ -44,6 +44,8 @@ class NodeWriter:
             return self._patiently(self._end, job, data)
         if event_type in {"retrying", "waiting"}:
             return self._patiently(self._again, job, {"type": event_type, **data})
+        if event_type == "replaced":
+            return self._patiently(self._replaced, job, data)
         return events.write(event_type, job, data)
 
     def _patiently(self, step: Any, job: str, data: dict[str, Any]) -> tuple[bool, str | None]:
@@ -69,6 +71,9 @@ class NodeWriter:
 
     def _again(self, job: str, data: dict[str, Any]) -> None:
         scripts.run("again", self.key, self.node, job, _text(data.pop("type"), job, data))
+
+    def _replaced(self, job: str, data: dict[str, Any]) -> None:
+        scripts.run("replaced", self.key, self.node, job, _text("replaced", job, data))
 
     def _end(self, job: str, data: dict[str, Any]) -> None:
         execution = self.request.execution

@@ -8,7 +8,7 @@ from celery import current_app
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from jobroom import redis
+from jobroom import events, redis
 from jobroom.celery import delayed, traces
 from jobroom.events import cancellation
 from jobroom.jobs.models import Job
@@ -504,6 +504,22 @@ def test_a_second_message_of_a_task_that_may_run_twice_is_one_too_many():
     assert other.start() == REPEATED
     run.writer("retrying", run.job, {"execution": run.request.execution.id, "retries": 0})
     assert other.start() is None
+
+
+def test_the_message_of_a_node_that_gave_its_place_away_starts_nothing_any_more():
+    hand = chain_of(1)
+    message = hand.take_one()
+    run = type(message)({"headers": message.headers, "body": "[[], {}, {}]"}, may_rerun=True)
+    assert run.start() is None
+    run.writer("waiting", run.job, {"execution": run.request.execution.id, "lock": "", "holder": ""})
+    events.note_replaced(run.job, run.headers["dispatch"])
+    again = type(run)({"headers": run.headers, "body": "[[], {}, {}]"}, may_rerun=True)
+    heir = type(run)({"headers": {**run.headers, "dispatch": "replacement-1"}, "body": "[[], {}, {}]"}, may_rerun=True)
+    assert again.start() == REPEATED
+    assert heir.start() is None
+    assert again.start() == REPEATED
+    heir.end()
+    assert hand.node_states() == {"0": "s"}
 
 
 def test_a_retry_goes_back_to_its_queue():
