@@ -57,8 +57,8 @@ def _nodes(nodes: Iterable[tuple[str, str, str, int]], **_: Any) -> None:
         found[workflow_id][node] = NODE_STATES[state], event
     for workflow_id, changes in sorted(found.items()):
         with housekeeping_loops.isolated("recording workflows", f"workflow {workflow_id}"):
-            node_states = store.follow_jobs(workflow_id, changes)
-            sweeper.confirm_ends(workflow_id, node_states)
+            node_states, epoch = store.follow_jobs(workflow_id, changes)
+            sweeper.confirm_ends(workflow_id, node_states, epoch)
             verification.proofs.forget(workflow_id)
 
 

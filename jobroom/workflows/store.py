@@ -24,8 +24,8 @@ def set_node_states(workflow_id: str, node_states: Mapping[str, NodeState]) -> N
     _change_node_states(workflow_id, lambda _: node_states)
 
 
-def follow_jobs(workflow_id: str, changes: Mapping[str, tuple[NodeState, int]]) -> Mapping[str, NodeState]:
-    """Give nodes and items the states of their jobs; return those that count.
+def follow_jobs(workflow_id: str, changes: Mapping[str, tuple[NodeState, int]]) -> tuple[Mapping[str, NodeState], int]:
+    """Give nodes and items the states of their jobs; return those that count, and the epoch of the workflow in which they do.
 
     Args:
         workflow_id: whose nodes.
@@ -35,7 +35,11 @@ def follow_jobs(workflow_id: str, changes: Mapping[str, tuple[NodeState, int]]) 
 
     """
 
+    epoch = 0
+
     def counting(stored: StoredWorkflow) -> dict[str, NodeState]:
+        nonlocal epoch
+        epoch = stored.epoch
         before = (stored.options.get("lives") or {}).get("before", 0)
         done = {node for node, decision in stored.decisions.items() if decision.get("done")}
         return {
@@ -44,7 +48,7 @@ def follow_jobs(workflow_id: str, changes: Mapping[str, tuple[NodeState, int]]) 
             if (not before or event > before) and node not in done
         }
 
-    return _change_node_states(workflow_id, counting)
+    return _change_node_states(workflow_id, counting), epoch
 
 
 def follow_engine(workflow_id: str, node_states: Mapping[str, NodeState], event: Mapping[str, Any]) -> None:

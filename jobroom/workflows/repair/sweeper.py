@@ -69,8 +69,11 @@ def sweep(*, caught_up: bool = False) -> int:
     return repaired
 
 
-def confirm_ends(workflow_id: str, node_states: Mapping[str, NodeState]) -> None:
-    """Inform the engine of nodes whose jobs have ended by the database: someone else than the job has ended them."""
+def confirm_ends(workflow_id: str, node_states: Mapping[str, NodeState], epoch: int) -> None:
+    """Inform the engine of nodes whose jobs have ended by the database: someone else than the job has ended them.
+
+    `epoch` is the life of the workflow to which this belongs: it may be resumed before the engine hears of it.
+    """
     ended = {node: node_state for node, node_state in node_states.items() if node_state in ENDED}
     if not ended:
         return
@@ -79,15 +82,15 @@ def confirm_ends(workflow_id: str, node_states: Mapping[str, NodeState]) -> None
     for node, node_state in zip(names, known, strict=True):
         if node_state is not None and node_state not in ENDED:
             with housekeeping_loops.isolated("looking after workflows", f"node {node} of workflow {workflow_id}"):
-                _end(workflow_id, node, ended[node])
+                _end(workflow_id, node, ended[node], epoch)
 
 
-def _end(workflow_id: str, node: str, node_state: NodeState, meta: Mapping[str, Any] | None = None) -> None:
+def _end(workflow_id: str, node: str, node_state: NodeState, epoch: int, meta: Mapping[str, Any] | None = None) -> None:
     """End a node in the name of a job that could not: with what Celery keeps of it, or with what the database knows."""
     record = effects.record(workflow_id, node)
     if record is None:
         return
-    if node_state == NodeState.LOST and _goes_again(workflow_id, node, record):
+    if node_state == NodeState.LOST and _goes_again(workflow_id, node, record, epoch):
         return
     job = _job_id(record, node)
     whole, parts = "", dict[str, str]()
@@ -97,7 +100,8 @@ def _end(workflow_id: str, node: str, node_state: NodeState, meta: Mapping[str, 
         whole = parts.pop(node, "")
     flat = [text for pair in parts.items() for text in pair]
     word = _word(workflow_id, node, node_state, job, record, meta) if meta is not None else ""
-    answer = scripts.run("end", keys.workflow(workflow_id), node, str(node_state), job, word, "", "", 0, whole, *flat)
+    key = keys.workflow(workflow_id)
+    answer = scripts.run("end", key, node, str(node_state), job, word, "", epoch or "", 0, whole, *flat)
     effects.react(workflow_id, answer)
     logger.warning(
         "Node %s of workflow %s ended as %s, and it did not say so itself", node, workflow_id, node_state.name
@@ -146,7 +150,7 @@ def _result(job: str, meta: Mapping[str, Any] | None) -> Any:
     return Job.objects.filter(pk=job).values_list("result", flat=True).first()
 
 
-def _goes_again(workflow_id: str, node: str, record: Mapping[str, Any]) -> bool:
+def _goes_again(workflow_id: str, node: str, record: Mapping[str, Any], epoch: int) -> bool:
     """Send a lost node again if its task may run twice, and has not lost too many workers; return whether."""
     task = current_app.tasks.get(record["t"])
     if task is None or not task.acks_late:
@@ -154,18 +158,18 @@ def _goes_again(workflow_id: str, node: str, record: Mapping[str, Any]) -> bool:
     count = redeliveries.note(_job_id(record, node))
     if redeliveries.exhausted(count):
         return False
-    _send_again(workflow_id, node, NodeState.RUNNING)
+    _send_again(workflow_id, node, NodeState.RUNNING, epoch)
     return True
 
 
-def _send_again(workflow_id: str, node: str, node_state: NodeState) -> None:
+def _send_again(workflow_id: str, node: str, node_state: NodeState, epoch: int) -> None:
     item: Any = ""
     if "." in node:
         head, _, number = node.partition(".")
         record = effects.record(workflow_id, head) or {}
         text: Any = redis.client().hget(keys.workflow(workflow_id, "r"), record.get("o", ""))
         item = json.dumps(json.loads(text)[int(number)]) if text else ""
-    answer = scripts.run("resend", keys.workflow(workflow_id), node, str(node_state), item)
+    answer = scripts.run("resend", keys.workflow(workflow_id), node, str(node_state), item, epoch or "")
     effects.react(workflow_id, answer)
     logger.warning("Node %s of workflow %s is sent again", node, workflow_id)
 
@@ -295,7 +299,7 @@ class Round:
             for node, meta in zip(chunk, self._metas(chunk, records), strict=True):
                 node_state = _state_of(meta or {})
                 if node_state is not None and not self._goes_on_by_database(node, records[node.partition(".")[0]]):
-                    _end(self.stored.pk, node, node_state, meta)
+                    _end(self.stored.pk, node, node_state, self.stored.epoch, meta)
                     ended.add(node)
         return ended
 
@@ -357,7 +361,7 @@ class Round:
                 quiet[node].missing = 0
                 gone.append(node)
         for node in gone:
-            _send_again(self.stored.pk, node, NodeState(quiet[node].node_state))
+            _send_again(self.stored.pk, node, NodeState(quiet[node].node_state), self.stored.epoch)
         return gone
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery import current_app
 from hypothesis import given
 
 from jobroom import events, redis
@@ -145,6 +146,40 @@ def test_what_was_blocked_in_an_earlier_life_waits_in_the_next():
     assert hand.stored().node_states == "qww"
 
 
+@pytest.mark.parametrize("end", [NodeState.FAILED, NodeState.LOST])
+def test_a_recorder_that_stands_still_ends_nothing_in_the_next_life(monkeypatch, end):
+    hand = Hand(new_workflow_of_one())
+    hand.take_one().whole("failed")
+    slow = []
+    monkeypatch.setattr(sweeper, "confirm_ends", lambda *said: slow.append(said))
+    assert hand.stored().state == "FAILURE"  # recorded, and the engine has not heard of it from the database
+    monkeypatch.undo()
+    services.resume(hand.stored(), by=None)
+    run = hand.take_one()
+    run.start()
+    (workflow_id, node_states, epoch) = slow[-1]
+    assert (dict(node_states), epoch) == ({"0": NodeState.FAILED}, 1)
+    sweeper.confirm_ends(workflow_id, {"0": end}, epoch)
+    assert hand.node_states() == {"0": "r"}
+    run.end()
+    assert hand.stored().state == "SUCCESS"
+
+
+def test_a_sweeper_that_stands_still_ends_nothing_in_the_next_life():
+    hand = Hand(new_workflow_of_one())
+    run = hand.take_one()
+    run.whole("failed")
+    old = sweeper.Round(hand.stored())
+    services.resume(hand.stored(), by=None)
+    current_app.backend.mark_as_failure(run.job, ValueError("of before"))
+    assert old._ended_elsewhere(["0"]) == {"0"}
+    assert hand.node_states() == {"0": "q"}
+    sweeper._send_again(hand.id, "0", NodeState.QUEUED, old.stored.epoch)
+    assert len(hand.take()) == 1
+    sweeper.Round(hand.stored())._ended_elsewhere(["0"])
+    assert hand.node_states() == {"0": "f"}
+
+
 def test_a_node_whose_end_is_not_recorded_does_not_run_again():
     workflow = new_workflow()
     workflow.add_signature(signature(), key="lost")
@@ -157,7 +192,7 @@ def test_a_node_whose_end_is_not_recorded_does_not_run_again():
     late = Redelivered()
     second.whole("failed")
     redis.client().xdel(events.stream(), *(entry.id for entry in late.entries))  # with a recorder that was killed
-    sweeper.confirm_ends(hand.id, {"0": NodeState.LOST})
+    sweeper.confirm_ends(hand.id, {"0": NodeState.LOST}, 1)
     assert hand.stored().state == "FAILURE"
     with pytest.raises(NotNow, match="The end of “lost” is not recorded yet"):
         services.resume(hand.stored(), by=None, again=["other"])

@@ -1,7 +1,9 @@
--- ARGV: node, state, job, event ('' if someone else has reported it), key, text and seconds of Celery's result ('' for none),
--- whole result ('' when no one needs it), then pairs of name and text of parts of it.
+-- ARGV: node, state, job, event ('' if someone else has reported it), key, text and seconds of Celery's result ('' for none;
+-- the text is then the epoch of which the end was read by someone else than the job, '' for any), whole result ('' when no one needs it), then pairs of name and text of parts of it.
 -- @include base step gather revive
 local node, node_state, job = ARGV[1], ARGV[2], ARGV[3]
+-- Who read the end of another life, and was slow, must not end this one with it.
+if ARGV[5] == '' and ARGV[6] ~= '' and ARGV[6] ~= about('epoch') then return outcome() end
 if ARGV[5] ~= '' then
   call('SET', ARGV[5], ARGV[6], 'EX', ARGV[7])
   call('PUBLISH', ARGV[5], ARGV[6])
