@@ -87,6 +87,7 @@ def test_a_file_that_is_refused_keeps_the_form_where_it_is(pages, form, status, 
     is_as_it_was(form)
     pages.answers["/api/files/"] = TAKEN
     again.click()
+    expect(form.get_by_text("notes.txt is uploaded (4 KB).")).to_be_visible()
     expect(alert).to_be_empty()
     assert sent(form) == [None, STORED]
 
