@@ -37,6 +37,8 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 # on two processors; a machine that stands still for a while has to be waited for, and no test takes longer for it.
 PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
+# Characters of a page and of the server's log that are printed of a test that failed.
+SHOWN = 6000
 
 
 def _answers(url: str) -> bool:
@@ -53,8 +55,19 @@ def address() -> str:
     return f"http://127.0.0.1:{free_port(random.choice(PORTS))}"
 
 
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Note on the test whether it failed: its fixtures then show what it was about."""
+    report: Any = yield
+    item.stash[_failed] = item.stash.get(_failed, False) or report.failed
+    return report
+
+
 @pytest.fixture
-def site(transactional_db, address) -> Iterator[str]:
+def site(transactional_db, address, request) -> Iterator[str]:
     """Return the address of the product's own server on the test's database and Redis."""
     redis.client().flushdb()
     port = address.rpartition(":")[2]
@@ -62,6 +75,8 @@ def site(transactional_db, address) -> Iterator[str]:
     with Process("web", argv, {"SITE_URL": address}) as web:
         wait_until(lambda: _answers(address), 60, f"the server answers\n{web.log}")
         yield address
+        if request.node.stash.get(_failed, False):
+            sys.stderr.write(f"--- web printed ---\n{web.log[-SHOWN:]}\n")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +91,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser, site) -> Iterator[Page]:
+def page(browser, site, request) -> Iterator[Page]:
     """Return the page of someone who may everything; afterwards no error may stand on its console."""
     grace = User.objects.create_superuser("grace", password="hopper")
     troubles: list[str] = []
@@ -94,8 +109,19 @@ def page(browser, site) -> Iterator[Page]:
     page.set_default_timeout(PATIENCE)
     log_in_at_once(page, site, grace)
     yield page
+    if request.node.stash.get(_failed, False):
+        show(page)
     context.close()
     assert [trouble for trouble in troubles if not getattr(page, "expects_troubles", False)] == []
+
+
+def show(page: Page) -> None:
+    """Print what a page shows, and what waits to be sent."""
+    said = page.evaluate(
+        "() => [location.href, JSON.stringify(document.documentElement.dataset), document.readyState,"
+        " [...document.querySelectorAll('form[data-asking]')].map((form) => form.outerHTML).join(), document.body.innerText]"
+    )
+    sys.stderr.write("--- the page shows ---\n" + "\n".join(said)[:SHOWN] + "\n")
 
 
 def log_in_at_once(page: Page, site: str, user: User) -> None:

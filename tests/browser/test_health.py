@@ -59,6 +59,22 @@ def test_what_was_typed_goes_through_after_a_login_in_another_tab(page, line):
     assert Job.objects.get().kwargs == {"text": "typed with care"}
 
 
+def test_a_form_waits_for_a_slow_server_and_is_sent_once(page, line):
+    page.goto("/tasks/demo.echo/")
+    page.get_by_label("Text").fill("typed with care")
+    held = []
+    page.route(
+        "**/health/line/", lambda route: held.append(route) if route.request.method == "HEAD" else route.continue_()
+    )
+    page.get_by_role("button", name="Launch").click()
+    expect(line).to_contain_text("What you have just sent waits for it.")
+    page.get_by_role("button", name="Launch").click()
+    (asked,) = held
+    asked.continue_()
+    page.wait_for_url("**/jobs/*/")
+    assert Job.objects.get().kwargs == {"text": "typed with care"}
+
+
 def test_no_line_claims_to_be_fresh_while_the_server_is_away(page, line):
     page.goto("/")
     expect(page.locator("[data-freshness]")).to_be_visible()

@@ -8,10 +8,12 @@ const line = document.querySelector("[data-health]");
 const dot = document.querySelector("[data-health-dot]");
 const PAUSE = 15000;
 const PATIENCE = 5000;
+const PATIENCE_OF_A_FORM = 30000; // what someone has sent waits longer for a slow server than what the page asks by itself
 let state = "here";
 let since = null;
 const sure = new WeakSet(); // forms that may go
-let wanted = false; // whether a form waits for the server
+let wanted = false; // whether a form was not sent, because the server was not there
+let waits = false; // whether a form waits for a server that is slow
 
 const WORDS = {
   here: "All is well",
@@ -37,7 +39,7 @@ function show(next, html = "") {
 
 /** Returns the sentence for what only the browser knows. */
 function own(next) {
-  const unsent = wanted ? " Nothing was sent; what you typed is still here." : "";
+  const unsent = waits ? " What you have just sent waits for it." : wanted ? " Nothing was sent; what you typed is still here." : "";
   const at = `<time datetime="${since.toISOString()}">${timeOfDay(since)}</time>`;
   if (next === "away") return `<strong>The server does not answer</strong> since ${at}: what you see may be old.${unsent} This page tries again by itself.`;
   const back = encodeURIComponent(location.pathname + location.search);
@@ -52,8 +54,8 @@ function renew(token) {
   for (const field of document.querySelectorAll("input[name=csrfmiddlewaretoken]")) field.value = token;
 }
 
-async function ask(method) {
-  const answer = await fetch(line.dataset.health, { method, redirect: "manual", signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
+async function ask(method, patience = PATIENCE) {
+  const answer = await fetch(line.dataset.health, { method, redirect: "manual", signal: AbortSignal.timeout(patience), cache: "no-store" });
   if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) return ["out", ""];
   if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
   renew(answer.headers.get("X-CSRFToken"));
@@ -79,10 +81,16 @@ async function first(event) {
   const posts = form.getAttribute("method")?.toLowerCase() === "post";
   if (!posts || event.defaultPrevented || sure.delete(form)) return;
   event.preventDefault();
+  if (form.hasAttribute("data-asking")) return; // it is on its way: the second click is no second launch
   const button = event.submitter;
   form.toggleAttribute("data-asking", true); // a refresh of the page would take it away before it is sent
+  const slow = setTimeout(() => {
+    waits = true;
+    show("away");
+  }, PATIENCE);
   try {
-    const [found] = await ask("HEAD");
+    const [found] = await ask("HEAD", PATIENCE_OF_A_FORM);
+    waits = false;
     if (found === "out") {
       wanted = true;
       show("out");
@@ -91,10 +99,12 @@ async function first(event) {
     sure.add(form);
     HTMLFormElement.prototype.requestSubmit.call(form, button);
   } catch {
+    waits = false;
     wanted = true;
     since ??= new Date();
     show("away");
   } finally {
+    clearTimeout(slow);
     form.toggleAttribute("data-asking", false);
   }
 }
