@@ -3,6 +3,7 @@
 import functools
 import inspect
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from urllib.parse import urlencode
 from django import template
 from django.template.defaultfilters import truncatechars
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 
@@ -29,6 +30,7 @@ _markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("i
 
 # Longest text of a value on a page, in characters.
 LONGEST = 20_000
+_COMMAND = re.compile("`([^`\n]+)`")
 
 
 @register.simple_tag
@@ -227,6 +229,12 @@ def pretty(value: Any) -> str:
 def prose(text: str) -> SafeString:
     """Return a description, written in Markdown, as HTML; HTML in it is shown as text."""
     return SafeString(_markdown.render(inspect.cleandoc(text)))  # the renderer escapes everything that it is given
+
+
+@register.filter
+def commands(text: str) -> SafeString:
+    """Return a sentence whose words between backticks are commands as HTML; all else is shown as it is."""
+    return SafeString(_COMMAND.sub(r"<code>\1</code>", escape(text)))
 
 
 @register.filter

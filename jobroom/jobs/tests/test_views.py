@@ -13,7 +13,7 @@ from jobroom.jobs.filters import JobFilter
 from jobroom.jobs.lists import PAGE
 from jobroom.jobs.models import Attempt, Job, LogLine, State, TaskRule
 from jobroom.jobs.signals import schedules_asked
-from jobroom.jobs.templatetags.jobroom_jobs import prose
+from jobroom.jobs.templatetags.jobroom_jobs import commands, prose
 from jobroom.jobs.tests.events import event, finished, queued, record, retrying, started
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
@@ -323,6 +323,11 @@ def test_arguments_are_named_by_the_task(as_staff):
 )
 def test_descriptions_are_prose(source, html):
     assert prose(source).strip() == html
+
+
+def test_commands_in_a_sentence_are_code_and_all_else_is_text():
+    said = "Start `a <b>` or `c`; `d_e* is *none*"
+    assert commands(said) == "Start <code>a &lt;b&gt;</code> or <code>c</code>; `d_e* is *none*"
 
 
 def test_a_database_that_is_behind_says_so(as_staff, monkeypatch):
