@@ -17,7 +17,7 @@ from kombu.utils.encoding import safe_repr
 
 from jobroom import events, redis, safe_text, truncation
 from jobroom.arguments.redaction import hide_arguments, hide_in_text, running, secrets_of
-from jobroom.celery import traces
+from jobroom.celery import retries, traces
 from jobroom.celery.recorded_results import shown
 from jobroom.celery.task_secrets import forget_secrets, know_secrets, open_secrets
 from jobroom.celery.tracked import is_left_out, is_tracked
@@ -131,14 +131,24 @@ def _is_bound(headers: Mapping[str, Any], body: Any) -> bool:
     return bool(headers.get("group")) or any(embedded.get(name) for name in ("callbacks", "errbacks", "chain", "chord"))
 
 
+def _is_recorded(task: Any, request: Any) -> bool:
+    """Return whether this run is recorded: of an untracked task, where it goes on under the id of a job that is."""
+    return is_tracked(task) or events.is_part(request) or _stands_in(getattr(request, DISPATCH, None))
+
+
+def _stands_in(dispatch: Any) -> bool:
+    return str(dispatch or "").startswith(retries.REPLACEMENT)
+
+
 def _queued(
     sender: str, body: Any, headers: dict[str, Any], routing_key: str = "", properties: Any = None, **_: Any
 ) -> None:
     task = current_app.tasks.get(sender)
     # A task that only workers know (sent by name) is tracked: its worker decides in the end.
-    if task is not None and not is_tracked(task):
+    stands_in = _stands_in(headers.get(DISPATCH))
+    if task is not None and not is_tracked(task) and not stands_in:
         return
-    if task is None and is_left_out(sender):
+    if task is None and is_left_out(sender) and not stands_in:
         return
     headers["tracked"] = True
     if is_requeued(headers):
@@ -175,7 +185,7 @@ def _queued(
 
 def _started(sender: Task[Any, Any], task_id: str, args: Any, kwargs: Any, **_: Any) -> None:
     request: Any = sender.request
-    if request.is_eager or not (is_tracked(sender) or events.is_part(request)):
+    if request.is_eager or not _is_recorded(sender, request):
         return
     request.execution = Execution(
         id=uuid.uuid4().hex[:16], began=time.monotonic(), write=events.writer_for(request, sender)
@@ -286,7 +296,7 @@ def _failed(
     **_: Any,
 ) -> None:
     """Sent in the pool process for what the task raised, in the worker's main process when that process is gone."""
-    recorded = (is_tracked(sender) or events.is_part(sender.request)) and not sender.request.is_eager
+    recorded = _is_recorded(sender, sender.request) and not sender.request.is_eager
     if recorded or traces.is_on():
         execution = execution_of(sender.request)
         answer = (execution.answer if execution else None) or {}
@@ -299,7 +309,7 @@ def _failed(
 
 
 def _retrying(sender: Task[Any, Any], request: Any, reason: Any, einfo: Any = None, **_: Any) -> None:
-    recorded = (is_tracked(sender) or events.is_part(request)) and not request.is_eager
+    recorded = _is_recorded(sender, request) and not request.is_eager
     if not (recorded or traces.is_on()):
         return
     execution = execution_of(request)
@@ -316,7 +326,7 @@ def _retrying(sender: Task[Any, Any], request: Any, reason: Any, einfo: Any = No
 
 
 def _revoked(sender: Task[Any, Any], request: Any, terminated: bool, expired: bool, **_: Any) -> None:
-    if not is_tracked(sender):
+    if not _is_recorded(sender, request):
         return
     text = "expired before it was started" if expired else "terminated" if terminated else "revoked before it started"
     if not expired and (by := _who_asked(request.id)):

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import celery
-from celery import chain, chord
+from celery import chain, chord, group
 
 from image.celery import app
 from jobroom import redis
@@ -53,6 +53,13 @@ def counts(self: Any, numbers: list[int]) -> Any:
     """Give its place to a chord: a part for each number, then the sum."""
     leave_trace("counts")
     return self.replace(chord([part.s(number) for number in numbers], total.s()))
+
+
+@app.task(name="replacing.lists", bind=True, acks_late=True)
+def lists(self: Any, numbers: list[int]) -> Any:
+    """Give its place to a group, whose results Celery gathers with a task of its own."""
+    leave_trace("lists")
+    return self.replace(group(part.s(number) for number in numbers))
 
 
 @app.task(name="replacing.fails", bind=True, acks_late=True)

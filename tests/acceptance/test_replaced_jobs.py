@@ -88,6 +88,17 @@ def test_a_job_waits_for_what_took_its_place_and_runs_once(processes):
     assert (row.task, row.args, row.result, row.queue) == ("replacing.counts", [[1, 2, 3]], 6, "default")
 
 
+def test_a_group_takes_its_place_too(processes):
+    job = tasks.lists.delay([1, 2]).id
+    look_often(job)
+    open_gate()
+    assert AsyncResult(job).get(timeout=60) == [1, 2]
+    wait_until(lambda: has_ended(job, State.SUCCEEDED), 60)
+    row = Job.objects.get(pk=job)
+    assert (row.task, row.args, row.result, row.attempts) == ("replacing.lists", [[1, 2]], [1, 2], 1)
+    assert trace() == ["lists", "part 1", "part 2"]
+
+
 def test_cancelling_it_cancels_what_took_its_place(processes):
     staff = get_user_model().objects.create_superuser("ada")
     job = tasks.counts.delay([1, 2]).id
