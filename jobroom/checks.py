@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import IntegerField
 
 from jobroom import conf, file_permissions, private_names, upgrade
@@ -20,6 +20,8 @@ from jobroom.runner.preparation import PRIVATE_PROBLEM, PRIVATE_REMEDY
 # The releases of Celery with which the whole suite and the wheel in a project of its own were run. The wheel installs beside
 # later ones of the same major version; that they work was not seen.
 TRIED = ("5.7",)
+# The databases, as Django calls them, for which statements are written.
+DATABASES = frozenset({"postgresql", "sqlite"})
 
 
 def connect() -> None:
@@ -32,6 +34,7 @@ def connect() -> None:
     register(limits_of_tasks)
     register(data_folder)
     register(numbered_users)
+    register(known_database)
     register(unserved_resources)
     register(pool_of_settings)
     register(tracing_settings)
@@ -62,6 +65,20 @@ def names_of_others(**kwargs: Any) -> list[CheckMessage]:
             id="jobroom.W008",
         )
         for found in private_names.missing()
+    ]
+
+
+def known_database(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse a database whose SQL the recorder does not speak: migrations would go through, and no job be recorded."""
+    vendor = connections[DEFAULT_DB_ALIAS].vendor
+    if vendor in DATABASES:
+        return []
+    return [
+        Error(
+            f"The database `{DEFAULT_DB_ALIAS}` is {connections[DEFAULT_DB_ALIAS].display_name}, and Jobroom writes its history into PostgreSQL or SQLite.",
+            hint=f"Let DATABASES[{DEFAULT_DB_ALIAS!r}] name one of them.",
+            id="jobroom.E010",
+        )
     ]
 
 

@@ -6,6 +6,7 @@ from unittest import mock
 import pytest
 from celery import current_app
 from django.contrib.sessions.models import Session
+from django.db import connections
 
 from jobroom import checks
 from jobroom.tasks import BaseTask
@@ -53,6 +54,14 @@ def test_the_base_of_a_registered_task_is_not_named(scratch_class):
 def no_leftovers():
     yield
     gc.collect()  # scratch classes must not be seen by other tests
+
+
+def test_a_database_without_our_statements_is_refused(monkeypatch):
+    assert checks.known_database() == []
+    monkeypatch.setattr(connections["default"], "vendor", "mysql")
+    (message,) = checks.known_database()
+    assert "Jobroom writes its history into PostgreSQL or SQLite" in message.msg
+    assert message.id == "jobroom.E010"
 
 
 @pytest.mark.parametrize("version", ["5.6.3", "5.70.0", "6.0.0", "5.8.0rc1"])
