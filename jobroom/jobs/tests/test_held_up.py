@@ -58,7 +58,7 @@ def test_what_has_ended_since_the_last_heartbeat_is_in_front_no_more():
         done(int(job[-1]), "u")
         Job.objects.filter(pk=job).update(finished_at=datetime.fromtimestamp(ended, UTC))
         runs.append({"job": job, "task": "u", "since": now - 50, "until": None})
-    worker("one", ["default"], 2, loop=0.1, clock=now, running=runs)
+    worker("one", ["default"], 2, silent=0, loop=0.1, clock=now, running=runs)
     _, found = place()
     # The first one the worker still ran after the history had its end: that keeps a process.
     assert [one.job for one in found.front] == ["done-u-1"]
