@@ -120,3 +120,27 @@ def test_an_inactive_account_may_nothing(job, ada):
     ada.is_active = False
     assert not policies.may_see(ada, job)
     assert not policies.may_cancel(ada, job)
+
+
+@pytest.mark.sql
+def test_what_took_the_place_of_a_job_is_asked_to_end_with_it(job, ada):
+    facts = {"replaced": {"event": 2}}
+    Job.objects.filter(pk=job.pk).update(state=State.QUEUED, queue="", queued_event=1, facts=facts)
+    states = {"first": State.SUCCEEDED, "second": State.RUNNING, "third": State.QUEUED, "ended": State.FAILED}
+    parents = {"first": job.pk, "second": "first", "third": job.pk, "ended": job.pk}
+    for pk, state in states.items():
+        Job.objects.create(pk=pk, task="demo.echo", state=state, parent_id=parents[pk])
+    Job.objects.create(pk="other", task="demo.echo", state=State.RUNNING, parent_id="another")
+    job.refresh_from_db()
+    control.cancel(job=job, by=ada)
+    asked = Job.objects.exclude(cancel_by="").values_list("pk", flat=True)
+    assert set(asked) == {job.pk, "second", "third"}
+
+
+@pytest.mark.sql
+def test_what_a_job_launched_and_does_not_wait_for_goes_on_without_it(job, ada):
+    Job.objects.filter(pk=job.pk).update(state=State.RUNNING)
+    Job.objects.create(pk="launched", task="demo.echo", state=State.RUNNING, parent_id=job.pk)
+    job.refresh_from_db()
+    control.cancel(job=job, by=ada)
+    assert Job.objects.get(pk="launched").cancel_by == ""

@@ -174,6 +174,37 @@ def test_nothing_is_sent_again_for_ever(settings):
 # RabbitMQ, which counts messages and shows none ---------------------------------------------------------------------------
 
 
+def replaced(pk: str) -> Job:
+    """Return a job that has given its place to others, and waits for them."""
+    return queued(pk, queue="", queued_event=1, facts={"replaced": {"event": 2}})
+
+
+@pytest.mark.sql
+def test_a_job_that_gave_its_place_away_is_left_alone_until_celery_has_its_end():
+    for pk in ("waits", "failed", "goes on"):
+        replaced(pk)
+    queued("sent since", queue="", queued_event=3, facts={"replaced": {"event": 2}})
+    for pk in ("failed", "sent since"):
+        current_app.backend.mark_as_failure(pk, ValueError("no luck"))
+    assert look() == []
+    current_app.backend.mark_as_failure("goes on", ValueError("after the last look"))
+    event = reported("failed")[0]
+    assert (event["state"], event["error"]) == ("failed", "no luck")
+    assert [reported(pk) for pk in ("waits", "goes on", "sent since")] == [[], [], []]
+    assert waiting() == []
+
+
+@pytest.mark.sql
+def test_many_that_wait_for_what_took_their_place_hide_none_behind_them(monkeypatch):
+    monkeypatch.setattr(missing_messages, "MOST", 2)
+    for number in range(5):
+        replaced(f"job {number}")
+    current_app.backend.mark_as_failure("job 4", ValueError("no luck"))
+    for _ in range(3):
+        assert missing_messages.round_of(consumer.mark()) == []
+    assert len(reported("job 4")) == 1
+
+
 @pytest.fixture
 def rabbit(monkeypatch):
     """Let the broker be one that says how many messages and consumers a queue has; return these numbers by queue."""
