@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from jobroom.arguments.redaction import hide
 from jobroom.jobs import control, error_kinds, estimates, policies, task_titles, times_bar
 from jobroom.jobs.models import Job, State
-from jobroom.jobs.number_formats import duration, percent, short
+from jobroom.jobs.number_formats import duration, number_of, percent, short
 from jobroom.ui.badges import badge, mark
 
 register = template.Library()
@@ -30,6 +30,8 @@ _markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("i
 
 # Longest text of a value on a page, in characters.
 LONGEST = 20_000
+# So much of one argument is shown before it is asked for: what follows on the page matters more.
+UNFOLDED_LINES, UNFOLDED_CHARACTERS = 24, 2000
 _COMMAND = re.compile("`([^`\n]+)`")
 
 
@@ -222,6 +224,15 @@ def pretty(value: Any) -> str:
     """Return a JSON value over several lines, secrets hidden."""
     text = value if isinstance(value, str) else json.dumps(hide(value), indent=2, ensure_ascii=False, default=str)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+@register.filter
+def fold(text: str) -> str:
+    """Return how much text there is where it is too much to be shown unasked, else nothing."""
+    lines = text.count("\n") + 1
+    if lines > UNFOLDED_LINES:
+        return number_of(lines, "line", "lines")
+    return number_of(len(text), "character", "characters") if len(text) > UNFOLDED_CHARACTERS else ""
 
 
 @register.filter

@@ -325,6 +325,17 @@ def test_descriptions_are_prose(source, html):
     assert prose(source).strip() == html
 
 
+@pytest.mark.parametrize(
+    ("value", "folded"),
+    [(list(range(500)), "502 lines"), ("x" * 3000, "3,000 characters"), (list(range(20)), ""), ("short", "")],
+)
+def test_a_long_argument_is_folded(as_staff, value, folded):
+    job = Job.objects.create(pk="long", task="demo.echo", kwargs={"text": value})
+    page = as_staff.get(job.get_absolute_url()).content.decode()
+    assert ('<details id="argument-1">' in page) is bool(folded)
+    assert f"<summary>{folded}</summary>" in page or not folded
+
+
 def test_commands_in_a_sentence_are_code_and_all_else_is_text():
     said = "Start `a <b>` or `c`; `d_e* is *none*"
     assert commands(said) == "Start <code>a &lt;b&gt;</code> or <code>c</code>; `d_e* is *none*"
