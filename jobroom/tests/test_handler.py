@@ -4,10 +4,12 @@ import asyncio
 import threading
 
 import pytest
+from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
+from jobroom.audit.models import Act
 from jobroom.web.handler import Handler, answer_later, has_threads, in_thread
 
 gate: asyncio.Event
@@ -40,7 +42,28 @@ def broken(request):
     return now
 
 
-urlpatterns = [path("plain", plain), path("late", late), path("broken", broken)]
+def streamed(request):
+    def rows():
+        try:
+            for number in range(30_000):
+                assert no_loop(), "the event loop makes the rows"
+                seen.append(threading.current_thread().name)
+                yield f"row {number}\n"
+        finally:
+            seen.append("closed")
+
+    return StreamingHttpResponse(rows(), content_type="text/csv")
+
+
+def no_loop():
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
+
+
+urlpatterns = [path("plain", plain), path("late", late), path("broken", broken), path("streamed", streamed)]
 
 
 @pytest.fixture
@@ -53,9 +76,9 @@ def handler(settings):
     made.close()
 
 
-def request(handler, address):
+def request(handler, address, *headers):
     scope = {
-        "type": "http", "method": "GET", "path": address, "query_string": b"", "headers": [(b"host", b"localhost")],
+        "type": "http", "method": "GET", "path": address, "query_string": b"", "headers": [(b"host", b"localhost"), *headers],
     }  # fmt: skip
     return ApplicationCommunicator(handler, scope)
 
@@ -116,3 +139,48 @@ def test_elsewhere_nothing_is_answered_later(rf):
         raise AssertionError
 
     assert not answer_later(rf.get("/"), HttpResponse(), later)
+
+
+async def pieces_of(wire):
+    while (piece := await wire.receive_output(20)).get("more_body"):
+        yield piece["body"]
+
+
+async def test_a_stream_is_made_in_one_thread_as_it_is_read(handler):
+    wire = await asked(handler, "/streamed")
+    assert (await wire.receive_output(20))["status"] == 200
+    body = [piece async for piece in pieces_of(wire)]
+    await wire.wait(20)
+    assert b"".join(body).count(b"\n") == 30_000
+    assert 2 < len(body) < 100
+    assert seen.pop() == "closed"
+    assert len(set(seen)) == 1
+    assert seen[0].startswith("stream")
+
+
+async def test_who_hangs_up_ends_a_stream(handler):
+    wire = await asked(handler, "/streamed")
+    await wire.receive_output(20)
+    await wire.receive_output(20)
+    await wire.send_input({"type": "http.disconnect"})
+    await wire.wait(20)
+    assert seen[-1] == "closed"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_export_of_the_database_arrives_from_the_server_itself(settings, client, admin_user):
+    await sync_to_async(client.force_login)(admin_user)
+    await sync_to_async(acts)(3000)
+    handler = Handler()
+    cookie = f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}".encode()
+    wire = request(handler, "/audit/export.csv", (b"cookie", cookie))
+    await wire.send_input({"type": "http.request", "body": b""})
+    assert (await wire.receive_output(20))["status"] == 200
+    body = b"".join([piece async for piece in pieces_of(wire)])
+    await wire.wait(20)
+    handler.close()
+    assert body.count(b"\n") == 3001
+
+
+def acts(number):
+    Act.objects.bulk_create(Act(who="ada", action="cancel", kind="job", target=str(one)) for one in range(number))

@@ -10,17 +10,18 @@ have waited has threads of its own: when a thousand waits end at once, a page do
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import response_for_exception
-from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponseBase
+from django.db import close_old_connections, connections
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import get_script_prefix, set_script_prefix
 
 from jobroom.conf import settings
@@ -30,12 +31,18 @@ T = TypeVar("T")
 
 # Gives the real answer, in the event loop, while no thread is held.
 Later = Callable[[], Awaitable[HttpResponseBase]]
-# The attribute of requests that says that an answer may be given later, and that of answers that are.
+# Makes another answer of one, such as a compressed one.
+Change = Callable[[HttpResponseBase], HttpResponseBase]
+# The attribute of requests that says that an answer may be given later, that of answers that are, and what is done to those.
 _MAY_WAIT = "answer_may_wait"
 _LATER = "answer_later"
+_CHANGES = "changes_later"
 
 # Threads for those who have waited.
 _LATE_THREADS = 2
+
+# Bytes of one piece of a stream.
+_PIECE = 1 << 16
 
 # The threads in which the request of this context looks for its later answer.
 _threads: ContextVar[ThreadPoolExecutor | None] = ContextVar("jobroom.web.handler.threads", default=None)
@@ -49,6 +56,14 @@ def answer_later(request: HttpRequest, now: HttpResponseBase, later: Later) -> b
     if not getattr(request, _MAY_WAIT, False):
         return False
     setattr(now, _LATER, later)
+    return True
+
+
+def change_later(now: HttpResponseBase, change: Change) -> bool:
+    """Let middleware change the answer that is given in place of `now`, in a thread; return False where `now` is the answer."""
+    if not hasattr(now, _LATER):
+        return False
+    setattr(now, _CHANGES, [*getattr(now, _CHANGES, ()), change])
     return True
 
 
@@ -122,10 +137,10 @@ class Handler(ASGIHandler):
         now = await _in(self._threads, self.get_response, request)
         later: Later | None = getattr(now, _LATER, None)
         if later is None:
-            return now
+            return _readable(now)
         await sync_to_async(now.close)()
         try:
-            return _in_place_of(now, await later())
+            return await _changed(now, _in_place_of(now, await later()))
         except Exception as error:  # noqa: BLE001 — the outermost boundary of a request, as Django's own
             return await in_thread(response_for_exception, request, error)
 
@@ -135,10 +150,64 @@ class Handler(ASGIHandler):
         self._late.shutdown()
 
 
+# What is said of a body, or of an answer that is not the one that was waited for.
+_ITS_OWN = frozenset({"Content-Length", "Content-Encoding", "ETag", "Location"})
+
+
 def _in_place_of(now: HttpResponseBase, answer: HttpResponseBase) -> HttpResponseBase:
     """Return `answer` with what the middleware has put upon `now`."""
     for name, value in now.items():
-        if name not in {"Content-Length", "Location"}:
+        if name not in _ITS_OWN:
             answer.headers.setdefault(name, value)
     answer.cookies.update(now.cookies)
     return answer
+
+
+async def _changed(now: HttpResponseBase, answer: HttpResponseBase) -> HttpResponseBase:
+    """Return `answer` as the middleware wants it that has asked for it."""
+    changes: list[Change] = getattr(now, _CHANGES, [])
+    for change in changes:
+        answer = await in_thread(change, answer)
+    return answer
+
+
+def _readable(answer: HttpResponseBase) -> HttpResponseBase:
+    """Return the answer with a stream that the event loop may read.
+
+    What makes its pieces may ask the database, which the loop must not wait for; Django would read it all before it sent any.
+    """
+    if isinstance(answer, StreamingHttpResponse) and not answer.is_async:
+        answer.streaming_content = _pieces(iter(cast("Iterator[bytes]", answer.streaming_content)))
+    return answer
+
+
+async def _pieces(content: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the content as fast as it is taken, made in one thread: a cursor of the database belongs to the one that opened it.
+
+    The thread is its own, as it ends with the slowest client.
+    """
+    loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1, thread_name_prefix="stream")
+    try:
+        while piece := await loop.run_in_executor(thread, copy_context().run, _next_piece, content):
+            yield piece
+    finally:
+        await asyncio.shield(loop.run_in_executor(thread, _end, content))
+        thread.shutdown(wait=False)
+
+
+def _next_piece(content: Iterator[bytes]) -> bytes:
+    """Return the next of about _PIECE bytes, empty at the end: a piece for each row would change threads for each."""
+    found, size = [], 0
+    for each in content:
+        found.append(each)
+        size += len(each)
+        if size >= _PIECE:
+            break
+    return b"".join(found)
+
+
+def _end(content: Iterator[bytes]) -> None:
+    with contextlib.suppress(AttributeError):
+        content.close()  # type: ignore[attr-defined]
+    connections.close_all()
