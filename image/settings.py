@@ -67,6 +67,7 @@ INSTALLED_APPS += [name for name in env.words("IMAGE_EXTRA_APPS", []) if name no
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "jobroom.web.static_files.static_files",
+    "jobroom.web.compression.Compression",
     "jobroom.web.middleware.storable_addresses",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
