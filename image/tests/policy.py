@@ -167,6 +167,7 @@ LINES: dict[str, Line] = {
     # calendars: all see them, staff change them
     "calendars/": line(ALL),
     "calendars/new/": line(STAFF_PAGE, STAFF_PAGE),
+    "calendars/read/": line(post=STAFF_PAGE),
     "calendars/<int:calendar_id>/": line(ALL),
     "calendars/<int:calendar_id>/edit/": line(STAFF_PAGE, STAFF_PAGE),
     "calendars/<int:calendar_id>/delete/": line(post=STAFF_PAGE),

@@ -89,7 +89,7 @@ NO_WAY = {
         "vocabularies/<slug:name>/delete/", "api/vocabularies/<slug:name>/",
     },
     "staff alone, and no arguments of a task": {
-        "calendars/new/", "calendars/<int:calendar_id>/edit/", "calendars/<int:calendar_id>/delete/", "api/calendars/", "api/calendars/<int:calendar_id>/",
+        "calendars/new/", "calendars/read/", "calendars/<int:calendar_id>/edit/", "calendars/<int:calendar_id>/delete/", "api/calendars/", "api/calendars/<int:calendar_id>/",
         "deadlines/", "deadlines/<int:expectation_id>/drop/", "api/deadlines/", "api/deadlines/<int:expectation_id>/",
         "task-rules/new/", "task-rules/<int:rule_id>/", "task-rules/<int:rule_id>/delete/",
         "mails/<uuid:mail_id>/again/", "mails/<uuid:mail_id>/give-up/", "dead-letters/delete/", "api/dead-letters/<int:dead_letter_id>/", "text/models/roll-back/",

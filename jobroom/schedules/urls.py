@@ -29,6 +29,7 @@ urlpatterns = [
     ),
     path("calendars/", views.calendar_list, name="calendars"),
     path("calendars/new/", views.new_calendar, name="new-calendar"),
+    path("calendars/read/", views.read_days, name="read-days"),
     path("calendars/<int:calendar_id>/", views.calendar, name="calendar"),
     path("calendars/<int:calendar_id>/edit/", views.edit_calendar, name="edit-calendar"),
     path("calendars/<int:calendar_id>/delete/", views.delete_calendar, name="delete-calendar"),

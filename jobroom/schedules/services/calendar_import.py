@@ -16,7 +16,7 @@ from jobroom.schedules.services.calendar_days import MOST, WORDS
 from jobroom.schedules.services.calendar_entries import Span
 
 # Bytes of a file, and how far back and ahead events that repeat are written out.
-MOST_BYTES = 2_000_000
+MOST_BYTES = 2 << 20
 BACK, AHEAD = timedelta(days=31), timedelta(days=5 * 366)
 MISSING = "Reading an .ics file needs the Python package icalendar: install django-jobroom[calendars], or write the days one a line."
 _DAY = timedelta(days=1)

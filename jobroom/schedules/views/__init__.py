@@ -2,7 +2,14 @@
 
 from jobroom.schedules.views.actions import delete, pause, resume, run, settle, skip
 from jobroom.schedules.views.backfill import act_on_backfill, backfill, new_backfill
-from jobroom.schedules.views.calendars import calendar, calendar_list, delete_calendar, edit_calendar, new_calendar
+from jobroom.schedules.views.calendars import (
+    calendar,
+    calendar_list,
+    delete_calendar,
+    edit_calendar,
+    new_calendar,
+    read_days,
+)
 from jobroom.schedules.views.form import edit, new, preview
 from jobroom.schedules.views.pages import schedule, schedule_list
 from jobroom.schedules.views.policy import edit_policy
@@ -22,6 +29,7 @@ __all__ = [
     "new_calendar",
     "pause",
     "preview",
+    "read_days",
     "resume",
     "run",
     "schedule",

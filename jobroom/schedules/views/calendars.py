@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +19,7 @@ from jobroom.schedules import policies
 from jobroom.schedules.exceptions import NotNow
 from jobroom.schedules.models import Calendar
 from jobroom.schedules.page_calendar import CalendarForm
-from jobroom.schedules.services import calendars
+from jobroom.schedules.services import calendar_file, calendars
 from jobroom.schedules.services.calendar_days import parse
 from jobroom.schedules.services.calendar_entries import Entry, Span
 from jobroom.schedules.views.errors import add_errors
@@ -109,6 +109,19 @@ def edit_calendar(request: HttpRequest, calendar_id: int) -> HttpResponse:
             messages.success(request, f"Changed: {', '.join(said)}." if said else "Nothing was changed.")
             return SeeOther(_address(found))
     return _page(request, form, found)
+
+
+@staff_only
+@require_POST
+def read_days(request: HttpRequest) -> JsonResponse:
+    """Answer with the lines that a file says, as JSON; nothing is kept."""
+    file = request.FILES.get("file")
+    if file is None:
+        return JsonResponse({"errors": {"file": ["No file came."]}}, status=400)
+    try:
+        return JsonResponse({"lines": calendar_file.lines_of(file, file.name or "")}, status=201)
+    except WrongArguments as wrong:
+        return JsonResponse({"errors": wrong.errors}, status=400)
 
 
 @staff_only

@@ -61,6 +61,7 @@ function upload(input, tries = 2) {
   const [file] = input.files;
   say(input, "");
   if (file && !fits(input, file)) complain(input, `Choose a file of type ${input.accept.replaceAll(",", ", ")}.`, false);
+  else if (file && file.size > Number(input.dataset.most ?? Infinity)) complain(input, `It has ${size(file.size)}, and ${size(input.dataset.most)} are the most. Choose a smaller one.`, false);
   else if (file) send(input, file, tries);
   if (!under.size) settled(); // what was waited for is taken back
 }
@@ -86,9 +87,11 @@ function send(input, file, tries) {
     under.delete(input);
     const answer = answerOf(request);
     if (request.status === 201 && answer) {
-      done.set(input.name, { id: answer.id, words: `${file.name} is uploaded (${size(file.size)}).` });
+      const taken = { answer, words: `${file.name} is uploaded (${size(file.size)}).` };
+      input.dispatchEvent(new CustomEvent("uploaded", { bubbles: true, detail: taken })); // who reads the answer may say it in other words
+      if ("id" in answer) done.set(input.name, { id: answer.id, words: taken.words });
       keep();
-      say(input, done.get(input.name).words);
+      say(input, taken.words);
     } else {
       complain(input, whyNot(request, address, sent), true);
       look(); // the line on top of the page says it, too, and has the link to log in again
