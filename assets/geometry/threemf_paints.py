@@ -76,6 +76,15 @@ class Palette:
             styles = said.get("tilestyleu", "wrap"), said.get("tilestylev", "wrap")
             self._textures[part, said.get("id", "")] = (said.get("path", ""), *styles)
 
+    def filaments(self, colours: list[str]) -> Numbers:
+        """Add the colours of filaments and return their numbers; 0 for an empty one."""
+        start = len(self._colours) // 4
+        for one in colours:
+            self._colours.extend(_colour(one))
+            self._places.extend((0.0, 0.0))
+        self.has_colours = True
+        return np.where([bool(one) for one in colours], np.arange(start, start + len(colours)), 0)
+
     def numbers(self, part: str, group: str, chosen: tuple[str, ...]) -> tuple[int, ...]:
         """Return the numbers for those that are chosen from a group, as the file says them."""
         start = self._starts.get((part, group))
