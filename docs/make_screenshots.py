@@ -55,6 +55,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "mails": lambda: "/mails/",
     "answers": lambda: "/answers/",
     "schedules": lambda: "/schedules/",
+    "schedule-new": lambda: "/schedules/new/",
     "workflow-resume": lambda: f"/workflows/{newest_workflow('Publish a mesh', state='FAILURE')}/resume/",
     "definition": lambda: f"/workflows/definitions/levels-of-detail/?asset={first_asset()}",
     "decisions": lambda: "/workflows/decisions/",
