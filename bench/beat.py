@@ -197,18 +197,25 @@ def one_side(make: Callable[[], Any], rows: int, seconds: float) -> dict[str, fl
 
 
 def in_time(make: Callable[[], Any], rows: int, seconds: float, wait: float) -> dict[str, float]:
-    """Return by how much the messages are late while as many rows a second are due as in an hour of all rows."""
+    """Return by how much the messages are late while as many rows a second are due as in an hour of all rows.
+
+    A message counts from the end of the tick that made it: what goes out together is heard of before it is there.
+    """
     number = max(1, int(rows / 3600 * seconds))
     apart = seconds / number
     began = ran(timedelta(), number, apart=apart, wait=wait)
     scheduler = make()
     look(scheduler)  # it has read all rows before the first is due
     last = began + seconds + 1  # the last row is due a second before
+    times: dict[str, float] = {}
     with sends() as sent:
         while (now := time.time()) < last:
-            time.sleep(max(0.0, min(scheduler.tick(), last - now, 1.0)))
+            sleep = scheduler.tick()
+            end = time.time()
+            times.update((name, end) for name, _ in sent)
+            sent.clear()
+            time.sleep(max(0.0, min(sleep, last - now, 1.0)))
         end = time.time()
-    times = dict(sent)
     late = [
         times.get(f"Row {place * 5}", end) - (began + apart * (place + 1))
         for place in range(number)

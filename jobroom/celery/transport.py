@@ -21,11 +21,38 @@ from jobroom.celery.queue_messages import list_key
 from jobroom.conf import settings
 
 
+class PublishBatch(redis.PublishBatch):  # type: ignore[misc, name-defined]  # the stubs are of a release without it
+    """Messages that are published in one round trip; one that the server refuses says nothing of the others."""
+
+    def __init__(self, channel: Any, max_size: int) -> None:
+        super().__init__(channel, max_size)
+        # For each command the message (by its place, from 0) that it belongs to; and what the server said against some.
+        self.places: list[int] = []
+        self.number = 0
+        self.refused: dict[int, Exception] = {}
+        self._execute, self.pipeline.execute = self.pipeline.execute, self._execute_all
+
+    def publish(self, message: Any, **options: Any) -> Any:
+        """Keep one message until `flush`."""
+        answer = super().publish(message, **options)
+        self.places += [self.number] * (len(self.pipeline) - len(self.places))
+        self.number += 1
+        return answer
+
+    def _execute_all(self) -> list[Any]:
+        answers: list[Any] = self._execute(raise_on_error=False)
+        refused = {place: said for place, said in zip(self.places, answers, strict=True) if isinstance(said, Exception)}
+        self.refused.update(refused)
+        self.places = []
+        return answers
+
+
 class Channel(redis.Channel):
     """A channel that keeps the client of its pool."""
 
     QoS = message_fetch.QoS
     _kept: Any = None
+    batch: PublishBatch | None = None  # the latest
     popped: Any = None  # queue and text of the message that was taken last
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -47,6 +74,11 @@ class Channel(redis.Channel):
         params = super()._connparams(asynchronous)  # type: ignore[misc]
         params["socket_timeout"] = min(params["socket_timeout"] or math.inf, settings.PUBLISH_TIMEOUT)
         return params
+
+    def create_publish_batch(self, max_size: int) -> PublishBatch:
+        """Return what keeps the messages of a producer's batch."""
+        self.batch = PublishBatch(self, max_size)
+        return self.batch
 
     def _brpop_start(self, timeout: Any = None) -> None:
         """Begin to take a message: with the script while the queues are busy, else with BRPOP, which waits."""

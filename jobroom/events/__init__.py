@@ -27,6 +27,8 @@ The events of a node of a workflow also name `workflow` and `node`.
 """
 
 import collections
+import contextlib
+import contextvars
 import dataclasses
 import functools
 import json
@@ -34,7 +36,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.core.signals import setting_changed
@@ -106,6 +108,8 @@ class Result:
 
 _unsent: collections.deque[Message] = collections.deque(maxlen=10_000)
 _lock = threading.Lock()
+# Where the events of this context are kept, to be written together by `write_all`; None: each is written by itself.
+_kept: contextvars.ContextVar[list[Message] | None] = contextvars.ContextVar("kept", default=None)
 
 
 def _begin_again() -> None:
@@ -237,6 +241,9 @@ def write(event_type: str, job: str | None, data: dict[str, Any]) -> tuple[bool,
     except (TypeError, ValueError, RecursionError):
         logger.exception("Event %s of job %s cannot be written as JSON", event_type, job)
         return False, None
+    if (into := _kept.get()) is not None:
+        into.append(message)
+        return True, None
     try:
         return True, _send(message)
     except (redis.Error, OSError) as error:
@@ -259,11 +266,24 @@ def _message(event_type: str, job: str | None, data: dict[str, Any]) -> Message:
 
 def emit_all(messages: Sequence[tuple[str, str, dict[str, Any]]]) -> bool:
     """Write events (type, job, data) in one round trip; return whether they are there. Errors are logged as by `emit`."""
-    at = time.time()
-    texts: list[Message] = [
-        (kind, job, to_json({"type": kind, "job": job, "at": at, **data}), _mark(kind, data))
-        for kind, job, data in messages
-    ]
+    return write_all([_message(kind, job, data) for kind, job, data in messages])
+
+
+@contextlib.contextmanager
+def kept(into: list[Message] | None) -> Iterator[None]:
+    """Keep the events that are written in this block in `into`, for `write_all`; with None they are written as always.
+
+    For events that no one waits for an answer to, such as `queued`.
+    """
+    token = _kept.set(into)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def write_all(texts: Sequence[Message]) -> bool:
+    """Write events that were kept in one round trip; return whether they are there. Errors are logged as by `emit`."""
     if not texts:
         return True
     try:

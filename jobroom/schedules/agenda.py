@@ -112,8 +112,10 @@ class Agenda:
     def take_due(self, most: int) -> list[RowEntry]:
         """Take the first entries whose time has come off the heap; the caller puts each or its follower back."""
         due: list[RowEntry] = []
-        while len(due) < most and self.is_due:
+        now = self._when(self.heap[0].entry, 0) if self.is_due else float("-inf")
+        while len(due) < most and self.heap and self.heap[0].time <= now:
             due.append(heapq.heappop(self.heap).entry)
+            self.tidy()
         return due
 
     def put(self, entry: RowEntry, seconds: float) -> None:

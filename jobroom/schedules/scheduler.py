@@ -5,6 +5,7 @@ the row is as it was read, and writes the run into it. So no run is sent twice, 
 due together is claimed together, and remembered until it is sent: a scheduler that is killed in between loses none.
 """
 
+import contextlib
 import logging
 import time
 from datetime import datetime
@@ -16,9 +17,10 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
+from kombu.exceptions import OperationalError as BrokerError
 
 from jobroom import housekeeping_loops, redis
-from jobroom.celery import beat
+from jobroom.celery import beat, held_settings, publisher
 from jobroom.schedules import services
 from jobroom.schedules.agenda import Agenda
 from jobroom.schedules.backfill_runs import Backfills
@@ -157,8 +159,14 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         """Send what is due, so many runs as are claimed together."""
         if time.monotonic() < self._resume_at:
             return
+        entries = self._agenda.take_due(self._at_once)
+        with held_settings.held(self.app.conf) if len(entries) > 1 else contextlib.nullcontext():
+            self._send_these(entries)
+
+    def _send_these(self, entries: list[RowEntry]) -> None:
+        """Send those of the entries that are due, and let all be asked again in time."""
         due: dict[int, tuple[RowEntry, schedstate]] = {}
-        for entry in self._agenda.take_due(self._at_once):
+        for entry in entries:
             state = schedstate(False, FAULTY)
             with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
                 state = state_of(entry)
@@ -167,24 +175,62 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             else:
                 self._agenda.put(entry, state.next)
         claimed = self._claim([entry for entry, _ in due.values()])
-        began = time.monotonic()
+        until = time.monotonic() + runs.SENDS_FOR.total_seconds()
         for entry in claimed:
             with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
                 following = next(entry)
                 self._agenda.put(following, entry.state_after(due[entry.model.pk][1]).next)
-        sent: list[RowEntry] = []
-        try:
-            for entry in claimed:
-                # One that was claimed long ago, by a scheduler that stood still, may be sent by another now.
-                if time.monotonic() < self._resume_at or time.monotonic() - began > runs.SENDS_FOR.total_seconds():
-                    self._owed.append(entry)
-                    continue
-                with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
-                    if self.apply_entry(entry):
-                        sent.append(entry)
-        finally:  # also where beat is asked to stop
-            unsent.forget(sent)
+        self._send_claimed(claimed, until)
         self._give_back_owed()
+
+    def _send_claimed(self, claimed: list[RowEntry], until: float) -> None:
+        """Send runs that are ours until a moment of the monotonic clock; where the broker takes them so, in one step."""
+        dealt_with: list[RowEntry] = []
+        kept: list[tuple[RowEntry, range]] = []  # with the places of its messages
+        # One run alone is published by itself, which says best what is wrong with it.
+        with publisher.together(self.app) if len(claimed) > 1 else contextlib.nullcontext() as messages:
+            try:
+                for entry in claimed:
+                    # One that was claimed long ago, by a scheduler that stood still, may be sent by another now.
+                    if time.monotonic() < self._resume_at or time.monotonic() > until:
+                        self._owed.append(entry)
+                        continue
+                    first = messages.number if messages else 0
+                    with housekeeping_loops.isolated("sending schedules", f"schedule {entry.name}"):
+                        if not self.apply_entry(entry, messages):
+                            continue
+                        if messages and messages.number > first:
+                            kept.append((entry, range(first, messages.number)))
+                        else:
+                            dealt_with.append(entry)
+            finally:  # also where beat is asked to stop
+                if messages:
+                    dealt_with += self._publish(messages, kept, until)
+                unsent.forget(dealt_with)
+
+    def _publish(
+        self, messages: publisher.Together, kept: list[tuple[RowEntry, range]], until: float
+    ) -> list[RowEntry]:
+        """Publish what was kept for these runs; return those that are dealt with, the others are still to come."""
+        messages.report()
+        if time.monotonic() > until:
+            self._owed += [entry for entry, _ in kept]
+            return []
+        try:
+            refused = messages.send()
+        except BrokerError as error:
+            for entry, _ in kept:
+                self._wait_for_broker(entry, error)
+            return []
+        failed = {entry.model.pk: refused[place] for entry, places in kept for place in places if place in refused}
+        for entry, _ in kept:
+            if said := failed.get(entry.model.pk):
+                self._wait_for_broker(entry, said)
+        return [entry for entry, _ in kept if entry.model.pk not in failed]
+
+    def _wait_for_broker(self, entry: RowEntry, error: BaseException | None) -> None:
+        logger.warning("Failed to publish schedule %s, the broker is unavailable: %s", entry.name, error)
+        self._owe(entry)
 
     def _claim(self, entries: list[RowEntry]) -> list[RowEntry]:
         """Claim the runs of these entries; return those that are ours. The others are read again, or asked again soon."""
@@ -217,7 +263,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
             housekeeping_loops.note("sending schedules", f"schedule {entries[0].name}", error)
 
     def apply_entry(self, entry: RowEntry, producer: Any = None) -> bool:
-        """Send the job of a claimed entry, and return whether it is dealt with; while the broker is away the run is still to come.
+        """Send the job of a claimed entry, or let `producer` keep its message, and return whether it is dealt with.
+
+        While the broker is away it is not: the run is still to come.
 
         A run for which its owner has no right any more is left out, and so is one that a person wanted left out, or that
         the schedule's policy says is skipped; one that has to wait, or is made up with others, is sent later.
@@ -231,23 +279,20 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         if due is None:
             return True
         try:
-            self.send(entry.of(due))
+            self.send(entry.of(due), producer)
         except SchedulingError as error:
             if self.is_away(error):
-                logger.warning(
-                    "Failed to publish schedule %s, the broker is unavailable: %s", entry.name, _cause(error)
-                )
-                self._owe(entry)
+                self._wait_for_broker(entry, _cause(error))
                 return False
             logger.exception("Schedule %s could not send its job", entry.name)
         return True
 
-    def send(self, entry: RowEntry) -> None:
-        """Send the job of an entry; raises SchedulingError."""
+    def send(self, entry: RowEntry, producer: Any = None) -> None:
+        """Send the job of an entry, or let `producer` keep its message; raises SchedulingError."""
         logger.info("Sending %s (%s)", entry.name, entry.task)
         if runs.policy_of(entry.model) is not None:
             runs.sent([entry.model], entry.options["task_id"])
-        self.apply_async(entry, advance=False)
+        self.apply_async(entry, producer=producer, advance=False)
 
     def is_away(self, error: SchedulingError) -> bool:
         """Return whether a job could not be sent because the broker is away."""

@@ -24,6 +24,10 @@ OPEN = (RunState.HELD, RunState.SENDING)
 ABANDONED_AFTER, SENDS_FOR = timedelta(seconds=20), timedelta(seconds=10)
 
 
+# What goes for a schedule for which nothing was chosen: of no row, which would remember it.
+_USUAL = SchedulePolicy()
+
+
 @dataclasses.dataclass
 class Plan:
     """What a scheduler does about the moments at which a schedule was due: which run it sends now, and which are written down."""
@@ -48,7 +52,7 @@ def plan(row: PeriodicTask, dues: list[datetime], *, older: bool, now: datetime)
     """Return what becomes of the moments `dues` (in order; `older`: there were others before) by the schedule's policy."""
     if not dues:
         return Plan()
-    policy = policy_of(row) or SchedulePolicy()  # not of the row: that would remember it
+    policy = policy_of(row) or _USUAL
     *before, newest = dues
     late = now - newest > LATE
     if policy.missed == Missed.ALL and (before or late):

@@ -17,6 +17,8 @@ from django_celery_beat.tzcrontab import TzAwareCrontab
 # The 29th of February on a given weekday comes every 28 years, around a century without a leap day every 40.
 _LONGEST_SEARCH = 366 * 41
 _DAY = timedelta(days=1)
+# Answers that a crontab remembers: the run that is due, the next one, and one for those that look further.
+_KNOWN = 3
 _Clock = tuple[int, int]
 
 
@@ -30,17 +32,31 @@ class WallClock(TzAwareCrontab):  # type: ignore[misc]
         fields = (str(minute), str(hour))
         #: whether it says how often it runs, and not at which times of the day
         self.is_frequent = len(self.hour) == 24 or any("*" in field or "/" in field for field in fields)
+        # The latest answers, each with the earliest moment that it is right for: many schedules share a crontab, and each asks
+        # more than once. In UTC; one tuple, because threads share it as well.
+        self._known: tuple[tuple[datetime, datetime], ...] = ()
 
     def next_after(self, moment: datetime) -> datetime:
         """Return the first run after `moment`, in the crontab's zone; raise RuntimeError where its date never comes."""
         moment = moment.astimezone(UTC)
+        known = self._known
+        for since, following in known:
+            if since <= moment < following:
+                return following.astimezone(self.tz)
+        following = self._search(moment)
+        # It comes after each moment since the one that was asked for first.
+        others = [pair for pair in known if pair[1] != following]
+        self._known = ((moment, following), *others[: _KNOWN - 1])
+        return following.astimezone(self.tz)
+
+    def _search(self, moment: datetime) -> datetime:
         # Clocks that skip a whole day have put a run of yesterday into today.
         day = moment.astimezone(self.tz).date() - _DAY
         for _ in range(_LONGEST_SEARCH):
             # On the next day's account too, because a run that was skipped comes later than its day says.
             found = min((*self._first_on(day, moment), *self._first_on(day + _DAY, moment)), default=None)
             if found is not None:
-                return found.astimezone(self.tz)
+                return found
             day += _DAY
         raise RuntimeError("its date never comes")
 

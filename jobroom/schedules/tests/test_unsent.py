@@ -1,6 +1,9 @@
 """Runs that are claimed and not sent yet, when a scheduler is killed, stands still or meets a bad row; in this process."""
 
+import json
+import time
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from django.db import DataError
@@ -8,6 +11,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from jobroom import redis
+from jobroom.celery import publisher, transport
 from jobroom.schedules.entries import RowEntry
 from jobroom.schedules.models import RunState, ScheduledRun
 from jobroom.schedules.scheduler import Scheduler
@@ -42,7 +46,7 @@ def _tick(scheduler):
 def _killed(app, monkeypatch):
     """Let a scheduler claim what is due and be killed before it sends anything."""
 
-    def die(self, entry):
+    def die(self, entry, producer):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -111,7 +115,7 @@ def test_a_scheduler_that_stood_still_gives_back_what_it_claimed(app, sent, monk
 def test_a_scheduler_that_stood_still_leaves_to_another_what_that_one_has_sent(app, sent, monkeypatch):
     _row()
 
-    def stand_still(self, entry):
+    def stand_still(self, entry, producer):
         monkeypatch.undo()
         _pass()
         _tick(Scheduler(app))
@@ -154,3 +158,111 @@ def test_what_is_due_together_is_claimed_together(app, sent, django_assert_max_n
     with django_assert_max_num_queries(12):
         while len(sent) < 20:
             scheduler.tick()
+
+
+@pytest.fixture
+def connected(app):
+    """Let the process be connected to its broker, so that messages go to it together."""
+    app.send_task("any")
+    redis.client().flushdb()
+
+
+def _waiting(queue="default"):
+    """Return the ids of the jobs in a queue."""
+    return [json.loads(text)["headers"]["id"] for text in redis.client().lrange(queue, 0, -1)]
+
+
+def _rows(number=5):
+    return [_row(f"Row {number}") for number in range(number)]
+
+
+def test_what_is_due_together_is_published_together(app, sent, connected, monkeypatch):
+    rows = _rows(20)
+    trips = []
+    real = transport.PublishBatch._execute_all
+    monkeypatch.setattr(transport.PublishBatch, "_execute_all", lambda self: trips.append(self.number) or real(self))
+    _tick(Scheduler(app))
+    assert trips == [20]
+    assert sorted(_waiting()) == sorted(headers["id"] for _, headers in sent)
+    assert len(sent) == len(rows)
+    assert not ScheduledRun.objects.exists()
+
+
+def test_a_broker_that_is_lost_while_all_are_published_loses_none(app, sent, connected, caplog):
+    _rows()
+    scheduler = Scheduler(app)
+    with mock.patch("redis.client.Pipeline.execute", side_effect=redis.LostError[0]("gone")):
+        while not sent:
+            scheduler.tick()
+    assert _waiting() == []
+    assert "Failed to publish schedule Row 3, the broker is unavailable: gone" in caplog.text
+    assert not ScheduledRun.objects.exists()
+    wait_until(lambda: scheduler.tick() >= 0 and len(_waiting()) == 5)
+    _tick(scheduler)
+    assert set(_waiting()) == {headers["id"] for _, headers in sent}, "the same jobs, each once"
+    assert len(_waiting()) == 5
+    assert {row.total_run_count for row in PeriodicTask.objects.filter(task=TASK)} == {1}
+
+
+def test_a_message_that_the_broker_refuses_is_not_lost_and_holds_up_no_other(app, sent, connected):
+    rows = _rows()
+    PeriodicTask.objects.filter(pk=rows[2].pk).update(queue="broken")
+    app.send_task("any", queue="broken")  # from now on the queue is known
+    redis.client().delete("broken")
+    redis.client().set("broken", "no list")
+    scheduler = Scheduler(app)
+    while not sent:
+        scheduler.tick()
+    assert len(set(_waiting())) == len(_waiting()) == 4
+    redis.client().delete("broken")
+    wait_until(lambda: scheduler.tick() >= 0 and _waiting("broken"))
+    _tick(scheduler)
+    assert (len(_waiting()), len(_waiting("broken"))) == (4, 1)
+
+
+def test_a_row_that_its_task_refuses_is_dropped_from_what_goes_together(app, sent, connected, caplog):
+    rows = _rows()
+    PeriodicTask.objects.filter(pk=rows[2].pk).update(args="[1, 2, 3]")
+    _tick(Scheduler(app))
+    assert len(_waiting()) == 4
+    assert "Schedule Row 2 could not send its job" in caplog.text
+    assert not ScheduledRun.objects.exists()
+
+
+def test_a_scheduler_that_stood_still_before_it_published_gives_all_back(app, sent, connected, monkeypatch):
+    _rows()
+    with monkeypatch.context() as patch:
+        real = publisher.Together.report
+
+        def stand_still(self):
+            patch.setattr(time, "monotonic", lambda: clock() + runs.SENDS_FOR.total_seconds())
+            real(self)
+
+        clock = time.monotonic
+        patch.setattr(publisher.Together, "report", stand_still)
+        Scheduler(app).tick()
+    assert _waiting() == []
+    assert not ScheduledRun.objects.exists()
+    _tick(Scheduler(app))
+    assert len(_waiting()) == 5
+    assert len({headers["id"] for _, headers in sent}) == 5
+
+
+def test_what_was_made_is_published_when_beat_is_asked_to_stop(app, sent, connected, monkeypatch):
+    _rows()
+    real = Scheduler.send
+
+    def stop(self, entry, producer):
+        if len(sent) == 3:
+            raise SystemExit
+        real(self, entry, producer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scheduler, "send", stop)
+        with pytest.raises(SystemExit):
+            _tick(Scheduler(app))
+    assert len(_waiting()) == 3
+    assert ScheduledRun.objects.count() == 2, "the others are remembered"
+    _pass()
+    _tick(Scheduler(app))
+    assert len(set(_waiting())) == len(_waiting()) == 5

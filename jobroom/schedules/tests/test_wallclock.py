@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import random
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -138,6 +139,22 @@ def test_where_no_clock_jumps_it_is_what_celery_says(fields):
         expected = begin + delta
         assert ours.next_after(moment) == expected
         moment = expected
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"])
+def test_what_it_remembers_is_what_it_would_search(zone):
+    """The moments come in any order, as those of many schedules do that share one crontab."""
+    chosen = random.Random(4)
+    for fields in (
+        {"minute": "*/7"},
+        {"minute": "30", "hour": "2"},
+        {"minute": "5", "hour": "*/3", "day_of_week": "0,3"},
+    ):
+        remembers = WallClock(**fields, tz=ZoneInfo(zone))
+        begin = datetime(2026, 10, 24, tzinfo=UTC)
+        for _ in range(400):
+            moment = begin + timedelta(minutes=chosen.randrange(9 * 24 * 60) // chosen.choice((1, 500)))
+            assert remembers.next_after(moment) == WallClock(**fields, tz=ZoneInfo(zone)).next_after(moment)
 
 
 def test_a_date_that_never_comes_says_so():
