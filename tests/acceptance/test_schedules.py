@@ -52,7 +52,9 @@ def _events(kind):
 
 def _remembered():
     """Return the jobs of runs that a scheduler has claimed, and not said to have sent."""
-    return set(ScheduledRun.objects.exclude(state=RunState.SENT).values_list("job", flat=True))
+    # What was missed, where the servers were away for longer than ten seconds, is no job's.
+    over = [RunState.SENT, RunState.MISSED]
+    return set(ScheduledRun.objects.exclude(state__in=over).values_list("job", flat=True))
 
 
 def _finished(schedule):
