@@ -99,6 +99,7 @@ def notes(tmp_path_factory):
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed in" in done.stdout.splitlines()[-1], done.stdout
     assert list(folder.glob("image-groups-*")) == []
     found = defaultdict(list)
     for kind, nodeid, pid, _ in sorted(map(json.loads, path.read_text().splitlines()), key=lambda row: row[3]):
@@ -155,3 +156,39 @@ def test_plain_tests_run_beside_those_that_wait(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def report(when, duration, outcome="passed"):
+    return {"data": {"when": when, "duration": duration, "outcome": outcome}}
+
+
+@pytest.fixture
+def told():
+    """Return what two processes said: one that is brief, and one whose run names each test that begins."""
+    found = {}
+    for begins in (False, True):
+        said = found[begins] = []
+        brief = distribution.Brief(lambda name, said=said, **words: said.append((name, words)), begins=begins)
+        brief("logstart", nodeid="a")
+        brief("testreport", **report("setup", 0.01))
+        brief("testreport", **report("call", 1.0))
+        brief("testreport", **report("teardown", 0.02))
+        brief("logfinish", nodeid="a")
+        brief("testreport", **report("setup", 5.0))
+        brief("testreport", **report("call", 0.5, "failed"))
+        brief("testreport", **report("teardown", 0.01, "failed"))
+    return found
+
+
+def test_what_passed_at_once_is_not_told_and_its_seconds_are(told):
+    reports = [words["data"] for name, words in told[False] if name == "testreport"]
+    assert [(one["when"], one["outcome"]) for one in reports] == [
+        ("call", "passed"), ("setup", "passed"), ("call", "failed"), ("teardown", "failed"),
+    ]  # fmt: skip
+    assert [round(one["duration"], 3) for one in reports] == [1.01, 5.02, 0.5, 0.01]
+
+
+def test_the_begin_of_a_test_is_told_where_it_is_shown(told):
+    assert [[name for name, _ in said if name != "testreport"] for said in told.values()] == [
+        ["logfinish"], ["logstart", "logfinish"],
+    ]  # fmt: skip
