@@ -70,7 +70,7 @@ def plain_first(waits: Mapping[str, bool]) -> str:
 
 
 class Brief:
-    """Takes the place of what tells the process that shares out what happens: six events for each test cost it two thousandths of a second.
+    """Takes the place of what reports to the process that shares out: six events for each test cost it two thousandths of a second.
 
     It hears nothing of a set-up and a teardown that passed at once; their seconds are added to those of the test, or of the
     next one. That a test begins it hears where it shows that (`-v`).
@@ -79,19 +79,19 @@ class Brief:
     def __init__(self, send: Callable[..., None], *, begins: bool) -> None:
         self.send = send
         self.begins = begins
-        self.untold = 0.0  # seconds
+        self.unsaid = 0.0  # seconds
 
     def __call__(self, name: str, **words: Any) -> None:
-        """Tell an event, or do not."""
+        """Report an event, or do not."""
         if name == "logstart" and not self.begins:
             return
         if name == "testreport":
             report = words["data"]
             if report["when"] != "call" and report["outcome"] == "passed" and report["duration"] < SHORT:
-                self.untold += report["duration"]
+                self.unsaid += report["duration"]
                 return
-            report["duration"] += self.untold
-            self.untold = 0.0
+            report["duration"] += self.unsaid
+            self.unsaid = 0.0
         self.send(name, **words)
 
 

@@ -163,7 +163,7 @@ def report(when, duration, outcome="passed"):
 
 
 @pytest.fixture
-def told():
+def reported():
     """Return what two processes said: one that is brief, and one whose run names each test that begins."""
     found = {}
     for begins in (False, True):
@@ -180,15 +180,15 @@ def told():
     return found
 
 
-def test_what_passed_at_once_is_not_told_and_its_seconds_are(told):
-    reports = [words["data"] for name, words in told[False] if name == "testreport"]
+def test_what_passed_at_once_is_not_reported_and_its_seconds_are(reported):
+    reports = [words["data"] for name, words in reported[False] if name == "testreport"]
     assert [(one["when"], one["outcome"]) for one in reports] == [
         ("call", "passed"), ("setup", "passed"), ("call", "failed"), ("teardown", "failed"),
     ]  # fmt: skip
     assert [round(one["duration"], 3) for one in reports] == [1.01, 5.02, 0.5, 0.01]
 
 
-def test_the_begin_of_a_test_is_told_where_it_is_shown(told):
-    assert [[name for name, _ in said if name != "testreport"] for said in told.values()] == [
+def test_the_begin_of_a_test_is_reported_where_it_is_shown(reported):
+    assert [[name for name, _ in said if name != "testreport"] for said in reported.values()] == [
         ["logfinish"], ["logstart", "logfinish"],
     ]  # fmt: skip
