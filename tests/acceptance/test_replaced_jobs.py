@@ -79,7 +79,7 @@ def test_a_job_waits_for_what_took_its_place_and_runs_once(processes):
     assert (row.state, row.queue) == (State.QUEUED, "")
     (fact,) = facts(row)
     assert fact.text == "It gave its place to 3 other jobs, of which none has ended."
-    assert trace() == ["counts", "part 1", "part 2", "part 3"]
+    wait_until(lambda: trace() == ["counts", "part 1", "part 2", "part 3"], 60)
     open_gate()
     assert AsyncResult(job).get(timeout=60) == 6
     wait_until(lambda: has_ended(job, State.SUCCEEDED), 60)
@@ -157,8 +157,10 @@ def test_a_node_that_gave_its_place_away_is_not_sent_again(processes):
     workflow.add_celery_canvas(tasks.counts.s([1, 2]) | tasks.twice.s())
     result = workflow.apply_async()
     wait_until(lambda: trace() == ["counts", "part 1", "part 2"], 60)
-    job = Job.objects.get(task="replacing.counts", workflow_id=StoredWorkflow.objects.get(name="replacing").pk).pk
-    look_often(job)
+    stored = StoredWorkflow.objects.get(name="replacing")
+    nodes = Job.objects.filter(task="replacing.counts", workflow_id=stored.pk)
+    wait_until(nodes.exists, 60, "the history has it")
+    look_often(nodes.get().pk)
     assert trace() == ["counts", "part 1", "part 2"]
     open_gate()
     assert result.get(timeout=60) == 6
