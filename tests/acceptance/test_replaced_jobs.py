@@ -60,9 +60,14 @@ def has_ended(job: str, state: State) -> bool:
     return Job.objects.filter(pk=job, state=state).exists() and not consumer.lag().entries
 
 
+def has_given_its_place(job: str) -> bool:
+    row = Job.objects.filter(pk=job).first()
+    return row is not None and row.gave_its_place
+
+
 def look_often(job: str) -> None:
     """Wait until those who miss messages have looked many times at a job that has none."""
-    wait_until(lambda: (row := Job.objects.filter(pk=job).first()) is not None and row.gave_its_place, 60)
+    wait_until(lambda: has_given_its_place(job), 60)
     asked = rounds()
     wait_until(lambda: rounds() > asked + 12, 120, "rounds of housekeeping")
 
@@ -128,7 +133,7 @@ def test_its_message_starts_nothing_when_it_is_delivered_again(processes):
     again = json.loads(message)
     again["properties"]["delivery_info"]["routing_key"] = "default"
     redis.client().lpush("default", json.dumps(again))
-    wait_until(lambda: "part 1" in trace(), 60)
+    wait_until(lambda: has_given_its_place(job) and "part 1" in trace(), 60, "its run has ended")
     again["properties"]["delivery_tag"] = "another"
     redis.client().lpush("default", json.dumps(again))
     wait_until(lambda: f"Job {job} has ended already, or runs elsewhere" in processes.log, 60, "it is dropped")
