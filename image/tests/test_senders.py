@@ -26,7 +26,7 @@ SENDERS = {
     "jobroom/resources/requeue.py": {"wait_for_resource": "a job goes back to its queue"},
     "jobroom/notifications/submission.py": {"queue": "mails of the machine"},
     "jobroom/schedules/services/dispatch.py": {"run_now": "after refusal()"},
-    "jobroom/schedules/scheduler.py": {"Scheduler.send": "after refusal_of()", "Scheduler._send_due": "by apply_entry, so after refusal_of()"},
+    "jobroom/schedules/scheduler.py": {"Scheduler.send": "after refusal_of()", "Scheduler._send_claimed": "by apply_entry, so after refusal_of()"},
     "biosample/admin.py": {"SubmissionAdmin.fetch_status_now": "staff with the permission; the task takes no arguments"},
     "jobroom/workflows/receivers.py": {"_start": "code that begins a workflow of its own, by Workflow.apply_async"},
     "jobroom/workflows/launches.py": {"launch": "after admission.check_graph", "launch_text": "after admission.check_graph"},

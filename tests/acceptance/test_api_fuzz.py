@@ -66,9 +66,11 @@ def test_no_request_is_answered_with_a_fault_of_ours(token, settings_of_files, m
     schema = schemathesis.openapi.from_wsgi("/api/schema/?format=json", WSGIHandler())
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) >= 15
+    # Its client of WSGI says that it takes gzip, and then reads the bytes as they came.
+    headers = {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
     for operation in operations:
         with suppress(Unsatisfiable):  # where there is nothing to forbid
-            asking(operation, {"Authorization": f"Token {token}"}, mode, EXAMPLES if all_cases else FEW)()
+            asking(operation, headers, mode, EXAMPLES if all_cases else FEW)()
 
 
 @pytest.fixture
