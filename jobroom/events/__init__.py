@@ -186,7 +186,7 @@ def note_replaced(job: str, dispatch: Any) -> None:
 
     Errors of Redis are logged: then a message that is delivered again gives it away once more.
     """
-    key = redis.key("replaced", job)
+    key = _replaced_key(job)
     try:
         with redis.client().pipeline() as pipe:
             pipe.append(key, f" {_dispatch(dispatch)} ")
@@ -194,6 +194,16 @@ def note_replaced(job: str, dispatch: Any) -> None:
             pipe.execute()
     except (redis.Error, OSError) as error:
         logger.warning("That job %s was replaced could not be noted: %s", job, error)
+
+
+def forget_replaced(jobs: Sequence[str]) -> None:
+    """Let messages of these jobs start them whatever was replaced before: they begin another life. Raises redis errors."""
+    if jobs:
+        redis.client().delete(*map(_replaced_key, jobs))
+
+
+def _replaced_key(job: str) -> str:
+    return redis.key("replaced", job)
 
 
 def _dispatch(said: Any) -> str:

@@ -132,11 +132,13 @@ def plan(
 
 
 def want_again(graph: Graph, snapshot: loader.Snapshot, kept: Mapping[str, NodeState]) -> None:
-    """Forget that jobs were asked to end which should run now, also of those that ended otherwise before they noticed."""
+    """Forget that jobs were asked to end, or gave their place away, which should run now, however they ended."""
     ids = [graph.job_id(name) for name in snapshot.node_states if name not in kept]
     asked = Job.objects.filter(pk__in=ids, cancel_at__isnull=False)
     cancellation.withdraw_all(list(asked.values_list("pk", flat=True)))
     asked.update(cancel_by="", cancel_at=None)
+    for start in range(0, len(ids), CHUNK):
+        events.forget_replaced(ids[start : start + CHUNK])
     _forget_results(ids)
 
 

@@ -522,6 +522,23 @@ def test_the_message_of_a_node_that_gave_its_place_away_starts_nothing_any_more(
     assert hand.node_states() == {"0": "s"}
 
 
+def test_a_node_that_gave_its_place_away_begins_again_when_the_workflow_is_resumed():
+    hand = chain_of(1)
+    run = hand.take_one()
+    run.start()
+    run.writer("waiting", run.job, {"execution": run.request.execution.id, "lock": "", "holder": ""})
+    events.note_replaced(run.job, run.headers["dispatch"])
+    run.writer("replaced", run.job, {"execution": run.request.execution.id})
+    assert hand.node_states() == {"0": "r"}
+    heir = type(run)({"headers": {**run.headers, "dispatch": "replacement-1"}, "body": "[[], {}, {}]"})
+    heir.whole("failed")
+    assert hand.stored().state == "FAILURE"
+    services.resume(hand.stored(), by=None)
+    again = hand.take_one()
+    assert again.headers["dispatch"] == run.headers["dispatch"]
+    assert again.start() is None
+
+
 def test_a_retry_goes_back_to_its_queue():
     hand = chain_of(1)
     run = hand.take_one()
