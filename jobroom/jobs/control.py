@@ -105,7 +105,7 @@ def ask_to_end(rows: JobQuerySet, ids: Sequence[str], who: str) -> set[str]:
     rows.exclude(state__in=FINISHED).update(cancel_by=who, cancel_at=timezone.now())
     parts = _in_the_place_of(rows)
     if parts:
-        Job.objects.filter(pk__in=parts).update(cancel_by=who, cancel_at=timezone.now())
+        Job.objects.filter(pk__in=parts).exclude(state__in=FINISHED).update(cancel_by=who, cancel_at=timezone.now())
     every = [*ids, *parts]
     running = cancellation.request_all(every, who)
     cancel_asked.send(sender=Job, job_ids=every, waiting=[pk for pk in every if pk not in running])

@@ -16,7 +16,7 @@ from celery import current_app
 from django.db.models import Q
 from kombu.exceptions import KombuError
 
-from jobroom import events, redis
+from jobroom import events, housekeeping_loops, redis
 from jobroom.celery import delayed, redeliveries
 from jobroom.events import heartbeat
 from jobroom.events.consumer import Mark
@@ -57,7 +57,8 @@ def round_of(mark: Mark) -> list[str]:
         return []
     gone = watch.confirmed(suspects)
     for pk in gone:
-        _settle(suspects[pk])
+        with housekeeping_loops.isolated("missing messages", f"job {pk}"):
+            _settle(suspects[pk])
     return gone
 
 
@@ -71,11 +72,12 @@ def _end_replaced(mark: Mark) -> None:
     found = list(rows.filter(pk__gt=_cursor.after).order_by("pk")[:MOST])
     _cursor.after = found[-1].pk if len(found) == MOST else ""
     for job in found:
-        job.started_at = job.started_at or job.queued_at
-        end = known_end(job, before) if job.gave_its_place else None
-        if end is not None:
-            logger.warning("Job %s (%s) has %s: what it gave its place to", job.pk, job.task, end["state"])
-            events.emit("finished", job.pk, **{"execution": None, "runtime": None, "holder": "", **end})
+        with housekeeping_loops.isolated("missing messages", f"job {job.pk}"):
+            job.started_at = job.started_at or job.queued_at
+            end = known_end(job, before) if job.gave_its_place else None
+            if end is not None:
+                logger.warning("Job %s (%s) has %s: what it gave its place to", job.pk, job.task, end["state"])
+                events.emit("finished", job.pk, **{"execution": None, "runtime": None, "holder": "", **end})
 
 
 @dataclass

@@ -194,6 +194,21 @@ def test_a_job_that_gave_its_place_away_is_left_alone_until_celery_has_its_end()
     assert waiting() == []
 
 
+def test_a_job_whose_end_cannot_be_read_holds_up_no_other(monkeypatch):
+    replaced("a")
+    queued("b")
+    queued("c")
+
+    def broken(job, *args):
+        raise ValueError(job.pk)
+
+    monkeypatch.setattr(missing_messages, "known_end", broken)
+    events.emit("started", "b", execution="e", task="demo.echo", retries=0)
+    events.emit("finished", "b", execution="e", state="succeeded")
+    assert look() == ["b", "c"]
+    assert waiting() == ["c"]
+
+
 @pytest.mark.sql
 def test_many_that_wait_for_what_took_their_place_hide_none_behind_them(monkeypatch):
     monkeypatch.setattr(missing_messages, "MOST", 2)
