@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobroom import redis
+from jobroom import housekeeping_loops, redis
 from jobroom.jobs.models import Job
 from jobroom.workflows import arrivals, services, store
 from jobroom.workflows.conf import settings
@@ -39,14 +39,15 @@ def _due() -> None:
     client = redis.client()
     due: Any = client.zrangebyscore(keys.due(), "-inf", redis.now(client), start=0, num=MOST)
     for name in due:
-        workflow_id, _, index = str(name).partition("/")
-        stored = StoredWorkflow.objects.filter(pk=workflow_id).first()
-        if stored is not None and not stored.is_finished:
-            try:
-                _over(stored, index)
-            except WorkflowException as error:
-                logger.warning("What is due of workflow %s is left to the sweeper: %s", name, error)
-        client.zrem(keys.due(), name)
+        with housekeeping_loops.isolated("looking at what is due", f"workflow {name}"):
+            workflow_id, _, index = str(name).partition("/")
+            stored = StoredWorkflow.objects.filter(pk=workflow_id).first()
+            if stored is not None and not stored.is_finished:
+                try:
+                    _over(stored, index)
+                except WorkflowException as error:
+                    logger.warning("What is due of workflow %s is left to the sweeper: %s", name, error)
+        client.zrem(keys.due(), name)  # the sweeper looks again at one that could not be processed
 
 
 def _over(stored: StoredWorkflow, index: str) -> None:
@@ -66,7 +67,8 @@ def _foreign() -> None:
         if stored is None or stored.is_finished:
             client.srem(keys.foreign(), workflow_id)
         else:
-            sweeper.Round(stored).foreign_ends()
+            with housekeeping_loops.isolated("looking at nodes of other workers", f"workflow {workflow_id}"):
+                sweeper.Round(stored).foreign_ends()
 
 
 class Proofs:
@@ -99,7 +101,8 @@ def prove() -> int:
     wrong = 0
     for stored in proofs.due():
         proofs.done[stored.pk] = stored.epoch
-        wrong += _prove(stored)
+        with housekeeping_loops.isolated("proving workflows", f"workflow {stored.pk}"):
+            wrong += _prove(stored)
     return wrong
 
 

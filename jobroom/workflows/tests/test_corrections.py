@@ -199,6 +199,27 @@ def test_a_workflow_whose_time_is_over_is_given_up_at_the_next_glance():
     assert not redis.client().zcard(keys.due())
 
 
+def test_a_workflow_that_cannot_be_looked_at_holds_up_no_other(monkeypatch):
+    broken, other = Hand(_single()), Hand(_single())
+    for hand in (broken, other):
+        redis.client().zadd(keys.due(), {hand.id: 1})
+        redis.client().sadd(keys.foreign(), hand.id)
+    seen = []
+
+    def look(stored, *args):
+        if stored.pk == broken.id:
+            raise ValueError("no such state")
+        seen.append(stored.pk)
+
+    monkeypatch.setattr(verification, "_over", look)
+    monkeypatch.setattr(sweeper.Round, "foreign_ends", lambda self: look(self.stored))
+    verification.glance()
+    assert seen == [other.id, other.id]
+    StoredWorkflow.objects.update(state=State.FAILURE, finished_at=timezone.now() - timedelta(seconds=60))
+    monkeypatch.setattr(verification, "_prove", lambda stored: look(stored) or True)
+    assert verification.prove() == 1
+
+
 def test_a_resume_gives_new_time():
     hand = Hand(_single())
     hand.take_one().whole("failed")
