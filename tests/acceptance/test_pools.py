@@ -214,9 +214,10 @@ def silent_ends(pool: str, folder: Path) -> bool:
     wait_until(lambda: Attempt.objects.filter(job_id=job.id).exists(), 60)
     cancellation.request(job.id, "ada")
     Job.objects.filter(pk=job.id).update(cancel_by="ada", cancel_at=timezone.now() - timedelta(hours=1))
-    ordered = termination.terminate_overdue()
+    ordered = termination.terminate_overdue()  # the recorder looks as well, and may be the one that orders it
     row = ended(job)
-    assert (row.state == "cancelled") == (ordered == [job.id])
+    assert ordered in ([], [job.id])
+    assert row.state == "cancelled" or not ordered
     return row.state == "cancelled"
 
 
