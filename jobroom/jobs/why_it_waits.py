@@ -5,9 +5,9 @@ that are made of arguments, and links to pages of the staff.
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable
 
+from django.db.models import Count
 from django.urls import reverse
 from django.utils.text import capfirst
 
@@ -48,8 +48,9 @@ def why(job: Job, user: User | None) -> Why | None:
 
 
 def _replaced(job: Job) -> Why:
-    states = Counter(Job.objects.filter(parent_id=job.pk).exclude(parent_id="").values_list("state", flat=True))
-    number, ended = states.total(), sum(states[state] for state in FINISHED)
+    parts = Job.objects.filter(parent_id=job.pk).exclude(parent_id="").order_by()
+    states: dict[str, int] = dict(parts.values_list("state").annotate(Count("pk")))
+    number, ended = sum(states.values()), sum(states.get(state, 0) for state in FINISHED)
     if not number:
         text = "It gave its place to other tasks, none of which is recorded"
     elif number == 1:

@@ -160,7 +160,7 @@ def test_static_texts_are_compressed_once_for_those_who_take_it(client):
     assert gzip.decompress(packed.content) == whole
     assert packed.headers["Content-Type"] == plain.headers["Content-Type"]
     assert packed.headers["Last-Modified"] == plain.headers["Last-Modified"]
-    assert client.get(SCRIPT, headers=GZIP).content is packed.content, "it was compressed anew"
+    assert client.get(SCRIPT, headers=GZIP).content is packed.content, "it was compressed again"
 
 
 def test_a_static_file_that_the_browser_has_is_not_sent_again(client):

@@ -122,7 +122,9 @@ def test_a_job_whose_place_was_taken_by_what_fails_has_failed(processes, how):
         look_often(job)
         open_gate()
     wait_until(lambda: has_ended(job, State.FAILED), 60)
-    assert "a part fails, as asked" in Job.objects.get(pk=job).error
+    row = Job.objects.get(pk=job)
+    assert "a part fails, as asked" in row.error
+    assert row.queue == "default", "it can be retried where it was"
     assert trace().count("fails") == 1
 
 

@@ -41,8 +41,18 @@ def conclude(life: Life, now: datetime) -> None:
     _conclude_attempts(life, attempts, closing)
     _write(life.job, attempts, verdict)
     _write_answer(life, verdict)
-    if life.job.gave_its_place:
-        life.job.queue = ""  # its message comes when what took its place has ended; until then it is in no queue
+    _place(life.job)
+
+
+def _place(job: Job) -> None:
+    """Take a job that gave its place away out of its queue, until its message comes, or it ends: then it may be retried there."""
+    replaced = job.facts.get("replaced", {})
+    if job.gave_its_place:
+        if job.queue:
+            job.facts = {**job.facts, "replaced": {**replaced, "queue": job.queue}}
+        job.queue = ""
+    elif not job.queue:
+        job.queue = replaced.get("queue", "")
 
 
 def _in_order(life: Life) -> list[Attempt]:

@@ -220,8 +220,9 @@ def _ended(life: Life, event: Event) -> None:
 def _replaced(life: Life, event: Event) -> None:
     """Note that what took the job's place is sent, and since when it waits for that: since its run has said that it waits."""
     since = life.attempt(event.text("execution")).finished_event or 0
-    if since > life.job.facts.get("replaced", {}).get("event", 0):
-        life.job.facts = {**life.job.facts, "replaced": {"event": since}}
+    before = life.job.facts.get("replaced", {})
+    if since > before.get("event", 0):
+        life.job.facts = {**life.job.facts, "replaced": {**before, "event": since}}
 
 
 def _answered(life: Life, event: Event) -> None:

@@ -457,3 +457,35 @@ def test_retries_are_attempts():
     assert attempts(job) == [(1, "a", "retrying"), (2, "b", "succeeded")]
     assert job.attempts == 2
     assert job.runtime == timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_job_that_gave_its_place_away_is_in_no_queue_until_it_goes_on_or_ends(at_once):
+    recorder = Recorder()
+
+    def recorded(kind: str, job: str = "j", **data) -> str:
+        events.emit(kind, job, **data)
+        if not at_once:
+            recorder.step()
+        return job
+
+    def given_away(job: str) -> None:
+        recorded("queued", job, task="t", args=[1], kwargs={}, queue="ml", retries=0)
+        recorded("started", job, task="t", execution=f"e-{job}", retries=0, queue="ml")
+        recorded("waiting", job, execution=f"e-{job}", lock="", holder="")
+        recorded("replaced", job, execution=f"e-{job}")
+
+    def queue_of(job: str) -> tuple[str, str]:
+        recorder.step()
+        return Job.objects.values_list("state", "queue").get(pk=job)
+
+    given_away("fails")
+    given_away("goes on")
+    assert [queue_of("fails"), queue_of("goes on")] == [("queued", ""), ("queued", "")]
+    recorded("finished", "fails", execution=None, state="failed", error="a part failed", error_type="ValueError")
+    assert queue_of("fails") == ("failed", "ml"), "there it is retried"
+    recorded(
+        "queued", "goes on", task="other", args=[[2]], kwargs={}, queue="heavy", retries=0, dispatch="replacement-1"
+    )
+    assert queue_of("goes on") == ("queued", "heavy")
+    assert Job.objects.values_list("task", "args").get(pk="goes on") == ("t", [1])
