@@ -156,6 +156,23 @@ def test_answers_end_with_their_time_and_bounds(settings, caplog):
     assert tally.refused == 1
 
 
+def test_order_of_use_and_of_waiting_survives_a_clock_that_is_set_back(settings):
+    settings.JOBROOM = settings.JOBROOM | {"ANSWERS_LIMIT": 5_000}
+    used, hour = "image:answers:used", 3_600_000
+    for number in range(3):
+        keep(f"j{number}", "x" * 900, asking(f"k{number}"))
+    for question, at in redis.client().zrange(used, 0, -1, withscores=True):
+        redis.client().zadd(used, {question: at + hour})
+    assert single_flight.find(asking("k0")).job == "j0"
+    keep("j3", "x" * 900, asking("k3"))
+    assert single_flight.find(asking("k1")) is None, "it was used least"
+    assert single_flight.find(asking("k0")).job == "j0", "what is used stays"
+    assert [claim(job) for job in ("d", "c", "b", "a")] == ["lead", "join d", "join d", "join d"]
+    redis.client().zadd("image:answers:line:t|q", {"c": 4 * 10**12, "b": 5 * 10**12, "a": 6 * 10**12})
+    assert [claim(job) for job in ("c", "Z")] == ["join d", "join d"]
+    assert keep("d", 1) == ["c", "b", "a", "Z"], "in the order in which they came"
+
+
 def test_an_answer_expires_and_is_counted_no_more():
     keep("a", 1, asking(seconds=0.001))
     keep("b", 2, asking("other"))

@@ -22,6 +22,6 @@ if not leader or leader == job then
 end
 if mode ~= '' then return {'alone'} end
 if redis.call('HSET', key('waiting', question), job, entry) == 1 then tally('joined', question, 1) end
-redis.call('ZADD', key('line', question), 'NX', clock[1] * 1000000 + clock[2], job)
+if not redis.call('ZSCORE', key('line', question), job) then append(key('line', question), job) end
 remember(question, job)
 return {'join', leader}

@@ -2,6 +2,13 @@ local prefix = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function key(kind, name) return prefix .. kind .. ':' .. name end
+-- Puts a name behind all others of an ordered set. The time alone is no order: two fall into one millisecond, and a clock
+-- that was set back would put the newest before the oldest.
+local function append(set, name)
+  local last = redis.call('ZREVRANGE', set, 0, 0, 'WITHSCORES')[2]
+  local score = last and math.max(now, tonumber(last) + 1) or now
+  redis.call('ZADD', set, score, name)
+end
 local function task_of(question) return string.match(question, '^(.*)|[^|]*$') end
 local function tally(what, question, by)
   redis.call('HINCRBY', prefix .. 'tally', what .. '|' .. task_of(question), by)
@@ -27,7 +34,7 @@ local function use(question, what)
   local kept = key('kept', question)
   local found = redis.call('HMGET', kept, 'job', 'result', 'at', 'version', 'content', 'files')
   if not found[1] then return nil end
-  redis.call('ZADD', prefix .. 'used', now, question)
+  append(prefix .. 'used', question)
   tally(what, question, 1)
   return found
 end

@@ -13,7 +13,7 @@ if ARGV[4] ~= '' then
   -- What Redis itself needs for an answer, roughly.
   local size = 600 + 2 * #question + #ARGV[6] + #ARGV[9] + #ARGV[10]
   redis.call('ZADD', prefix .. 'due', now + ARGV[4], question)
-  redis.call('ZADD', prefix .. 'used', now, question)
+  append(prefix .. 'used', question)
   redis.call('HSET', prefix .. 'sizes', question, size)
   tally('kept', question, 1)
   tally('bytes', question, size)
@@ -28,7 +28,7 @@ if ARGV[4] ~= '' then
   redis.call('SET', key('latest', ARGV[12]), question, 'PX', ARGV[4])
   for number = 13, #ARGV do
     local bucket = key('band', ARGV[number])
-    redis.call('ZADD', bucket, now, question)
+    append(bucket, question)
     redis.call('ZREMRANGEBYRANK', bucket, 0, -(CONFIG.bucket + 1))
     if redis.call('PTTL', bucket) < tonumber(ARGV[4]) then redis.call('PEXPIRE', bucket, ARGV[4]) end
   end
