@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import itertools
 import json
 import logging
 import os
@@ -19,11 +20,14 @@ from jobroom.locks import ExclusiveLock, break_lock, broken, exclusive_task, hol
 from jobroom.locks.renewal import KeeperFailed, keeping
 from jobroom.testing import wait_until
 
+_numbers = itertools.count()
+
 
 @pytest.fixture
 def name():
+    """Return the name of a lock of the test's own: a renewal that is on its way when a test ends would take the same one."""
     _empty()
-    yield "test lock"
+    yield f"test lock {next(_numbers)}"
     # A keeper that renews nothing serves the next test too: its start is what most tests here cost.
     if keeping().orders:
         keeping().close()
@@ -31,9 +35,9 @@ def name():
 
 
 def _empty():
+    """Forget all locks, but not that they were released: that is what refuses a renewal on its way."""
     client = redis.client()
-    found = [*client.scan_iter(redis.key("lock*")), events.stream()]
-    client.delete(*found)
+    client.delete(*client.scan_iter(redis.key("lock:*")), names.index_key(), names.audit_key(), events.stream())
 
 
 def _events(kind="lock"):
