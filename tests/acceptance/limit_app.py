@@ -44,6 +44,13 @@ def say(word: str) -> None:
     redis.client().rpush("said", word)
 
 
+@app.task(name="limits: say late", acks_late=True)
+def say_late(word: str, path: str) -> None:
+    """Note in which order jobs run, and go on until a file exists."""
+    redis.client().rpush("said", word)
+    wait_for(path, 60)
+
+
 @app.task(name="limits: plain")
 def plain() -> None:
     """Work for a moment, and note when."""

@@ -120,6 +120,25 @@ def test_one_persons_many_jobs_do_not_hold_up_anothers_one():
     assert [at for at, word in enumerate(said) if word == "grace"][1] < before + 20, said
 
 
+def test_what_a_killed_worker_held_of_a_fair_queue_runs_once_more_and_no_ones_turn_is_lost(tmp_path):
+    go = str(tmp_path / "go")
+    with running(Recorder(env=ENV)):
+        sent = [send("say late", f"ada {number}", go, person="1", queue="ml") for number in range(30)]
+        with running(doomed := worker("doomed", concurrency=2, queues="ml")):
+            wait_until(lambda: len(listed("said")) == 2, 60, "two run")
+            doomed.kill()
+        sent.append(send("say late", "grace", go, person="2", queue="ml"))
+        (tmp_path / "go").touch()
+        with running(worker("heir", concurrency=1, queues="ml")):
+            done = Job.objects.filter(pk__in=sent, state=State.SUCCEEDED)
+            wait_until(lambda: done.count() == len(sent), 120, "all have run")
+            wait_until(lambda: not task_limits.groups(), 60, "no place is kept")
+    said = listed("said")
+    again = Counter(said)
+    assert sorted(word for word, times in again.items() if times > 1) == sorted(said[:2]), "those that had begun"
+    assert said.index("grace") < 25, said
+
+
 def test_what_was_purged_leaves_no_empty_place():
     with running(worker(concurrency=1, queues="ml")):
         send("say", "a", person="1", queue="ml")
