@@ -131,9 +131,9 @@ def plan(
     return kept, again
 
 
-def want_again(graph: Graph, snapshot: loader.Snapshot, kept: Mapping[str, NodeState]) -> None:
-    """Forget that jobs were asked to end, or gave their place away, which should run now, however they ended."""
-    ids = [graph.job_id(name) for name in snapshot.node_states if name not in kept]
+def want_again(graph: Graph, nodes: Iterable[str], kept: Container[str]) -> None:
+    """Of these nodes and items that are not kept, forget that jobs were asked to end, or gave their place away, which should run now, however they ended."""
+    ids = [graph.job_id(name) for name in nodes if name not in kept]
     asked = Job.objects.filter(pk__in=ids, cancel_at__isnull=False)
     cancellation.withdraw_all(list(asked.values_list("pk", flat=True)))
     asked.update(cancel_by="", cancel_at=None)

@@ -365,7 +365,7 @@ def resume(
     items = {name: count for name, count in snapshot.items.items() if name in started}
     before, snapshot = snapshot, dataclasses.replace(snapshot, node_states=kept, items=items)
     try:
-        resumption.want_again(graph, before, kept)
+        resumption.want_again(graph, before.node_states, kept)
         loader.load(stored, graph, snapshot)
     except (redis.Error, OSError) as error:
         logger.warning("Workflow %s: Redis is unavailable: %s", stored.pk, error)

@@ -153,7 +153,7 @@ def ended(workflow_id: str, event: dict[str, Any]) -> None:
         fields["result"] = result_of_text(event.get("result"))
         # That it took too long was written before the engine heard of it, and its last node was quicker.
         fields["error"] = ""
-    # Of an earlier life, if it has been resumed since: that is over.
-    stored = StoredWorkflow.objects.filter(pk=workflow_id, epoch=int(event.get("epoch") or 0))
+    # Of an earlier life, if it has been resumed since: that is over. Of a later one, if it was made again a moment ago.
+    stored = StoredWorkflow.objects.filter(pk=workflow_id, epoch__lte=int(event.get("epoch") or 0))
     stored.exclude(state__in=FINISHED).update(**fields)
     publish_change(workflow_id)

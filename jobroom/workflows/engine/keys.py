@@ -12,6 +12,7 @@
 | `wf:<id>:v:<index>` | list: items of a fan-out that is limited to so many at a time, waiting for a place; their state is `h` |
 | `wf:<id>:o`  | set: nodes whose message the worker must send itself, because the broker is not this Redis               |
 | `wf:<id>:l`  | lock of the process that loads or repairs the workflow                                                     |
+| `wf:<id>:<token>:<part>` | what a loader has written and not put into its place yet; `m` is the hash itself                |
 | `wf:due`     | sorted set: `<id>` of a workflow, or `<id>/<index>` of a node that waits → when its time is over          |
 | `wf:foreign` | set: ids of active workflows with nodes in workers that do not load this code                             |
 | `wf:active`  | set: ids of the workflows that are loaded and have not ended                                              |

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from celery import current_app
 from kombu.transport.redis import Channel
 from kombu.utils.encoding import bytes_to_str
 
-from jobroom import events, redis
+from jobroom import redis
 from jobroom.celery import traces
 from jobroom.celery.results import ResultBackend, seconds_kept
 from jobroom.conf import settings
@@ -27,6 +28,8 @@ from jobroom.workflows.models import StoredWorkflow
 CHUNK = 500
 # Seconds after which another process may load a workflow whose loader was killed.
 LOCKED = 30.0
+# Seconds for which Redis keeps what a loader has written and, as it was killed, not put into its place.
+ABANDONED = 600
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,41 +52,55 @@ def lists() -> Lists | None:
     )
 
 
-def load(stored: StoredWorkflow, graph: Graph, snapshot: Snapshot | None = None) -> bool:
-    """Put the workflow into Redis and begin what is ready; return False if someone else does that now.
+def load(stored: StoredWorkflow, graph: Graph, snapshot: Snapshot | None = None, *, missing: bool = False) -> bool:
+    """Put the workflow into Redis and begin what is ready; return False if someone else does that now, or has done it.
 
-    What was there of it is replaced. Raises redis errors.
+    What is there of an earlier life is replaced, and with `missing` not even that. Raises redis errors.
     """
     with _alone(stored.pk) as mine:
         if not mine:
             return False
         plan = Plan(graph, snapshot or Snapshot(), cancelled=stored.cancel_at is not None)
-        _write(stored, graph, plan)
-        _notify_database(stored, plan)
-        answer = scripts.run("begin", keys.workflow(stored.pk), *plan.ready)
+        # Beside what is there: this process may stand still for longer than its turn lasts, and another one be quicker.
+        token = secrets.token_hex(8)
+        _write(stored, graph, plan, token)
+        answer = scripts.run(
+            "begin",
+            *(keys.workflow(stored.pk), token, stored.epoch, int(missing), _due(stored)),
+            *(int(bool(stored.options.get("external"))), json.dumps(_limited(graph))),
+            *(json.dumps(_news(stored, plan)), *plan.ready),
+        )
+        if answer is None:
+            return False
         effects.react(stored.pk, answer)
         for name in plan.expanding():
             effects.expand_fan_out(stored.pk, name)  # the jobs that it lacks
         return True
 
 
-def _notify_database(stored: StoredWorkflow, plan: "Plan") -> None:
-    """Report to the database the nodes that have ended by what follows from others, before anything else is reported."""
+def _due(stored: StoredWorkflow) -> float | str:
+    return "" if stored.deadline_at is None else stored.deadline_at.timestamp()
+
+
+def _limited(graph: Graph) -> list[int]:
+    return [node.index for node in graph.nodes if node.options.get("limit")]
+
+
+def _news(stored: StoredWorkflow, plan: "Plan") -> dict[str, str]:
+    """Return the nodes that have ended by what follows from others, for the database: before anything else is reported."""
     found = {
         name: node_state for name, node_state in plan.node_states.items() if node_state in ENDED and "." not in name
     }
-    news = {name: node_state for name, node_state in found.items() if stored.node_states[int(name)] != node_state}
-    if news:
-        events.emit("workflow", None, workflow=stored.pk, node_states=news)
+    return {name: node_state for name, node_state in found.items() if stored.node_states[int(name)] != node_state}
 
 
 def _alone(workflow_id: str) -> contextlib.AbstractContextManager[bool]:
     return turn(redis.client(), keys.workflow(workflow_id, "l"), LOCKED)
 
 
-def _write(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> None:
-    key = keys.workflow(stored.pk)
+def _write(stored: StoredWorkflow, graph: Graph, plan: "Plan", token: str) -> None:
     parts: dict[str, dict[Any, Any]] = {
+        "m": _meta(stored, graph, plan),
         "g": dict(enumerate(records(graph, lists()))),
         "s": plan.node_states,
         "w": plan.counts,
@@ -91,17 +108,12 @@ def _write(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> None:
         "r": plan.results,
     }
     with redis.client().pipeline(transaction=False) as pipe:
-        limited = [f"v:{node.index}" for node in graph.nodes if node.options.get("limit")]
-        pipe.delete(key, *(keys.workflow(stored.pk, part) for part in (*"gswxrho", *limited)))
         for part, fields in parts.items():
-            name, rows = keys.workflow(stored.pk, part), list(fields.items())
+            name, rows = keys.workflow(stored.pk, f"{token}:{part}"), list(fields.items())
             for start in range(0, len(rows), CHUNK):
                 pipe.hset(name, items=[v for row in rows[start : start + CHUNK] for v in row])
-        if stored.deadline_at is not None:
-            pipe.zadd(keys.due(), {stored.pk: stored.deadline_at.timestamp()})
-        if stored.options.get("external"):
-            pipe.sadd(keys.foreign(), stored.pk)
-        pipe.hset(key, items=[v for row in _meta(stored, graph, plan).items() for v in row])
+            if rows:
+                pipe.expire(name, ABANDONED)
         pipe.execute()
 
 
@@ -109,7 +121,7 @@ def _meta(stored: StoredWorkflow, graph: Graph, plan: "Plan") -> dict[str, Any]:
     backend: Any = current_app.backend
     ours = isinstance(backend, ResultBackend)
     return {
-        "state": "LOADED",
+        "state": "RUNNING",
         "total": len(graph.nodes) - len(graph.handlers),
         "left": plan.left,
         "failed": plan.failed,

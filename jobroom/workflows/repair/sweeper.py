@@ -21,7 +21,7 @@ from jobroom.exceptions import RedisUnavailable, WorkerLost
 from jobroom.jobs.models import ACTIVE, Job
 from jobroom.jobs.models import State as JobState
 from jobroom.signals import messages_asked
-from jobroom.workflows import arrivals, exports, services, store
+from jobroom.workflows import arrivals, exports, resumption, services, store
 from jobroom.workflows.conf import settings
 from jobroom.workflows.engine import effects, keys, loader, scripts
 from jobroom.workflows.engine.keys import ENDED, NodeState
@@ -187,11 +187,15 @@ class Round:
 
     def work(self) -> bool:
         """Repair what is amiss; return whether anything was."""
-        state: Any = self.client.hget(self.key, "state")
+        found: Any = self.client.hmget(self.key, "state", "epoch")
+        state, epoch = found[0], int(found[1] or 0)
         if state is None:
             return self._forgotten()
-        if state == "LOADED":
-            return self._begin_again()
+        if epoch < self.stored.epoch:
+            return self._resume_lost(epoch)
+        # Who made it again was killed before the database knew, or this row is older than what was found.
+        if epoch > self.stored.epoch and not self._has_epoch(epoch):
+            return False
         if state != "RUNNING":
             return self._end_unknown(str(state))
         if self.stored.deadline_at is not None and timezone.now() > self.stored.deadline_at:
@@ -204,14 +208,32 @@ class Round:
         """Make everything again from the database: Redis was emptied, or no one came to begin the workflow."""
         if timezone.now().timestamp() - self.stored.started_at.timestamp() < settings.SILENT_AFTER:  # type: ignore[union-attr]
             return False  # it is being started
-        self.stored.epoch += 1
-        StoredWorkflow.objects.filter(pk=self.stored.pk).update(epoch=self.stored.epoch)
-        logger.warning("Workflow %s is rebuilt from the database", self.stored.pk)
         snapshot = loader.snapshot_of(self.stored)
-        loaded = loader.load(self.stored, self.stored.read_graph(), snapshot)
-        if loaded and self.stored.cancel_at is not None:
+        before, self.stored.epoch = self.stored.epoch, self.stored.epoch + 1
+        if not loader.load(self.stored, self.stored.read_graph(), snapshot, missing=True):
+            self.stored.epoch = before
+            return False
+        logger.warning("Workflow %s is rebuilt from the database", self.stored.pk)
+        StoredWorkflow.objects.filter(pk=self.stored.pk, epoch=before).update(epoch=self.stored.epoch)
+        if self.stored.cancel_at is not None:
             self._cancel_again(snapshot)
-        return loaded
+        return True
+
+    def _resume_lost(self, epoch: int) -> bool:
+        """Begin a life that was resumed by a process that was killed before it came to Redis, or while Redis was away."""
+        if "epoch" not in _suspects.update(f"{self.stored.pk}:e", {"epoch": str(epoch)}):
+            return False  # it is being resumed
+        logger.warning("Workflow %s was resumed and not begun: it begins now", self.stored.pk)
+        graph, snapshot = self.stored.read_graph(), loader.snapshot_of(self.stored)
+        nodes = Job.objects.filter(workflow_id=self.stored.pk).values_list("node", flat=True)
+        resumption.want_again(graph, nodes, snapshot.node_states)
+        return loader.load(self.stored, graph, snapshot)
+
+    def _has_epoch(self, epoch: int) -> bool:
+        """Give the row the epoch that Redis has; return False where it has changed since it was read."""
+        rows = StoredWorkflow.objects.filter(pk=self.stored.pk, epoch=self.stored.epoch)
+        self.stored.epoch = epoch
+        return bool(rows.update(epoch=epoch))
 
     def _cancel_again(self, snapshot: loader.Snapshot) -> None:
         """Ask once more for the end of the jobs that run: Redis has forgotten that someone has."""
@@ -220,11 +242,6 @@ class Round:
             graph.job_id(node) for node, node_state in snapshot.node_states.items() if node_state == NodeState.RUNNING
         ]
         cancellation.request_all(running, self.stored.cancel_by)
-
-    def _begin_again(self) -> bool:
-        if self.client.exists(keys.workflow(self.stored.pk, "l")):
-            return False
-        return loader.load(self.stored, self.stored.read_graph(), loader.snapshot_of(self.stored))
 
     def _end_unknown(self, state: str) -> bool:
         """The engine has ended it, and the word of it was lost: report it to the database again, after it had time to arrive."""
