@@ -42,6 +42,7 @@ NAMES = (
     PrivateName("billiard.queues:_SimpleQueue", "_reader", "resources/pool_process", "A pool process keeps an outdated resource until the pool ends it.", of_instances=True),
     PrivateName("opentelemetry.instrumentation.celery:CeleryInstrumentor", "_trace_failure", "celery/traces", "Nothing is traced, as errors would be sent with the secrets in them, and the log says so."),
     PrivateName("kombu.transport.redis:Channel", "_brpop_start", "celery/transport", AS_KOMBU),
+    PrivateName("kombu.transport.redis:Channel", "_do_restore_message", "celery/transport", "A message that comes back keeps its delivery tag: a worker that was silent may acknowledge it late, for another."),
     PrivateName("kombu.transport.redis:Channel", "_brpop_read", "celery/transport", f"{AS_KOMBU} What is no message at all stops the worker."),
     PrivateName("kombu.transport.redis:Channel", "_flush_brpop_reauth", "celery/transport", AS_KOMBU),
     PrivateName("kombu.transport.redis:Channel", "_in_poll", "celery/message_fetch", AS_KOMBU),

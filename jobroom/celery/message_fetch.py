@@ -12,12 +12,15 @@ next look, or for others to be sent with it. Of other jobs it is sent before the
 """
 
 import contextlib
+import json
 import time
+import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kombu.transport import redis, virtual
 from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import dumps, loads
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
@@ -178,6 +181,25 @@ class Take:
         except BaseException:  # whatever it is goes on; the tags are sent with the next look
             self.acknowledged = tags + self.acknowledged
             raise
+
+
+def new_tag() -> str:
+    """Return a delivery tag that no message has."""
+    return uuid.uuid4().hex
+
+
+def with_new_tag(raw: str, tag: str) -> str:
+    """Return the text of a message that was received with this tag, with another one.
+
+    What goes back to its queue may be another worker's before the one that put it back has acknowledged its own receipt; with the
+    same tag that would acknowledge the other's, and the death of that worker would lose the message.
+    """
+    quoted = json.dumps(tag)
+    if raw.count(quoted) == 1:  # without reading all of a long text
+        return raw.replace(quoted, json.dumps(new_tag()))
+    message = loads(raw)
+    message["properties"]["delivery_tag"] = new_tag()
+    return str(dumps(message))
 
 
 def is_refused_twice(message: Any) -> bool:

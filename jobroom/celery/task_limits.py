@@ -37,7 +37,7 @@ from celery.worker import state
 from kombu.utils.encoding import bytes_to_str
 
 from jobroom import redis, safe_text
-from jobroom.celery import batches, debounced, delayed
+from jobroom.celery import batches, debounced, delayed, message_fetch
 from jobroom.conf import settings
 from jobroom.current_task import get_current_task
 from jobroom.events import cancellation, heartbeat
@@ -193,7 +193,9 @@ def _waits(message: Any, group: str, most: int, interval: float, burst: int, wha
 def _text(message: Any) -> str:
     """Return what brings the message back: the broker's own text with its list where it came from Jobroom's Redis."""
     popped = _popped(message)
-    return delayed.written(message) if popped is None else json.dumps({"list": popped[0], "raw": popped[1]})
+    if popped is None:
+        return delayed.written(message)
+    return json.dumps({"list": popped[0], "raw": message_fetch.with_new_tag(popped[1], message.delivery_tag)})
 
 
 def _popped(message: Any) -> tuple[str, str] | None:

@@ -102,6 +102,12 @@ class Channel(redis.Channel):
             self._kept = super()._create_client()  # type: ignore[misc]
         return self._kept
 
+    def _do_restore_message(self, payload: Any, *where: Any, **options: Any) -> None:
+        """Put a message back, under another tag: who had it before may acknowledge it late."""
+        with contextlib.suppress(TypeError, LookupError):
+            payload["properties"]["delivery_tag"] = message_fetch.new_tag()
+        super()._do_restore_message(payload, *where, **options)  # type: ignore[misc]
+
     def _note_taken(self, answer: Any, **_: Any) -> Any:
         self.popped = answer
         return answer

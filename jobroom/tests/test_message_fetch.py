@@ -101,6 +101,21 @@ def test_what_is_not_acknowledged_is_noted_as_kombu_does_and_comes_again(connect
     assert sorted(again) == list(range(6))
 
 
+def test_a_late_acknowledgement_of_who_had_a_message_before_leaves_it_to_who_has_it_now(connection):
+    send(connection, "job")
+    _, (first,), _ = receive(connection, 1, ack=False)
+    with closing(Connection(common.REDIS_URL, transport=transport.Transport)) as other:
+        other.default_channel.qos.restore_by_tag(first.delivery_tag)
+        found, (second,), channel = receive(other, 1, ack=False)
+        assert (found, second.headers["redelivered"]) == (["job"], True)
+        first.ack()
+        first.channel.take.flush()
+        assert redis.client().hkeys("unacked") == [second.delivery_tag]
+        second.ack()
+        channel.take.flush()
+        assert unacked() == (0, 0)
+
+
 def test_numbers_and_empty_lists_survive_the_note(connection):
     body = {"empty": [], "none": None, "large": 12345678901234567890, "float": 0.1, "text": 'ä\u2028\\"'}
     send(connection, 0, 1, body)

@@ -29,7 +29,10 @@ class Message:
         self.headers = {"id": job, "task": task, "eta": eta, **({"person": person} if person else {})}
         self.delivery_info = {"routing_key": queue, "exchange": ""}
         self.payload: tuple[list[object], dict[str, object], dict[str, object]] = (list(args), {}, {})
-        self.raw = json.dumps({"headers": self.headers, "body": "x"})
+        self.delivery_tag = f"tag of {job}"
+        self.raw = json.dumps(
+            {"headers": self.headers, "body": "x", "properties": {"delivery_tag": self.delivery_tag, "priority": 0}}
+        )
         self.channel = self
         self.popped = (queue.encode(), self.raw.encode())
         self.acknowledged = False
@@ -103,6 +106,22 @@ def test_a_place_goes_from_who_ends_to_who_waits_and_is_kept_by_who_comes_again(
         assert next_ones() == ["c"]
         task_limits.release(["c"])
         assert task_limits.groups() == []
+
+
+@pytest.mark.parametrize("more", ["", '"tag of b"'])
+def test_what_goes_back_to_its_queue_is_acknowledged_by_no_one_who_had_it_before(more):
+    """The worker that put it aside acknowledges it a moment later, when another one may have it already."""
+    with made_task(nothing, name="scratch.limited", limit=1):
+        assert starts(Message("scratch.limited", "a"))
+        waits = Message("scratch.limited", "b")
+        waits.raw = waits.raw.replace('"x"', json.dumps(["x", json.loads(more)]) if more else '"x"')
+        waits.popped = (b"default", waits.raw.encode())
+        assert not starts(waits)
+        task_limits.release(["a"])
+        back = json.loads(redis.client().lindex("default", 0))
+        before = json.loads(waits.raw)
+        assert back["properties"].pop("delivery_tag") != before["properties"].pop("delivery_tag")
+        assert back == before
 
 
 def test_who_was_cancelled_meanwhile_is_passed_over():

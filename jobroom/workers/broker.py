@@ -42,8 +42,8 @@ class Broker:
     def receipts(self) -> dict[str, float]:
         """Return the delivery tags of all messages that are not acknowledged, oldest first, with the time of receipt.
 
-        The time is that of the receiver's clock, seconds since the epoch. A message keeps its tag when it goes back and
-        comes again; its receipt is another one then.
+        The time is that of the receiver's clock, seconds since the epoch. A message that goes back and comes again
+        has another tag then, unless a worker of kombu's own put it back.
         """
         found = self.channel.client.zrange(self.channel.unacked_index_key, 0, -1, withscores=True)
         return {_text(tag): float(time) for tag, time in found}
