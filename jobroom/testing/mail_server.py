@@ -1,18 +1,15 @@
 """A mail server for tests: it gives scripted answers, and keeps the mails."""
 
 import dataclasses
-import socket
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from jobroom.runner.redis_server import free_port
 
-def free_port() -> int:
-    """Return a port at which no one listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+__all__ = ["MailServer", "Received", "free_port", "mail_server"]
 
 
 @dataclasses.dataclass

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import random
 import secrets
 import shutil
 import signal
@@ -24,8 +23,6 @@ REMEDY = (
     "no PostgreSQL: apt-get install postgresql (macOS: brew install postgresql), or set TEST_POSTGRES_URL to a server "
     "where databases may be created"
 )
-# Below the ports that systems give to outgoing connections.
-PORTS = range(20_000, 32_000)
 # What a test loses with a crash of the machine is not missed.
 CARELESS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -82,7 +79,7 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def _running(folder: Path) -> Iterator[str]:
-    bin_folder, password, port = programs(), secrets.token_hex(16), free_port(random.choice(PORTS))
+    bin_folder, password, port = programs(), secrets.token_hex(16), free_port()
     assert bin_folder is not None, lacks()
     _make_cluster(bin_folder, folder, password)
     argv = [str(bin_folder / "postgres"), "-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port)]

@@ -5,7 +5,6 @@ of Erlang (epmd).
 """
 
 import os
-import random
 import shutil
 import signal
 import socket
@@ -38,9 +37,6 @@ vm_memory_high_watermark.relative = 0.9
 
 # Process groups of the private brokers that run, by address.
 groups: dict[str, int] = {}
-
-# Below the ports that systems give to outgoing connections: the broker takes seconds until it listens.
-PORTS = range(20_000, 32_000)
 
 
 def program() -> str | None:
@@ -80,7 +76,7 @@ def server() -> Iterator[str]:
 
 def _start(folder: Path, started: list["subprocess.Popen[bytes]"]) -> str:
     """Start port mapper and broker, noting them in `started`; return the broker's address once it answers."""
-    port, env, log = _port(), _environment(folder), folder / "log"
+    port, env, log = free_port(), _environment(folder), folder / "log"
     env["RABBITMQ_NODE_PORT"] = str(port)
     mapper, broker = _epmd(), program()
     assert mapper, lacks()
@@ -101,7 +97,7 @@ def _environment(folder: Path) -> dict[str, str]:
     (folder / "enabled_plugins").write_text("[].\n")
     for name in ("data", "logs"):
         (folder / name).mkdir()
-    mapper, distribution = _port(), _port()
+    mapper, distribution = free_port(), free_port()
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(folder),  # holds the cookie
@@ -121,10 +117,6 @@ def _environment(folder: Path) -> dict[str, str]:
         # Few threads, which sleep when there is nothing to do: the machine is for the tests.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
     }
-
-
-def _port() -> int:
-    return free_port(random.choice(PORTS))
 
 
 def _listens(port: int) -> bool:

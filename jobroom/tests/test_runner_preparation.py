@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 
 from jobroom.runner import preparation
 from jobroom.runner.preparation import Unprepared
-from jobroom.runner.redis_server import PrivateServer, free_port
+from jobroom.runner.redis_server import QUIET_PORTS, PrivateServer, free_port
 
 
 def test_the_data_folder_is_made(tmp_path):
@@ -54,6 +54,14 @@ def test_a_busy_port_is_reported_with_a_free_one():
         with pytest.raises(Unprepared, match=rf"Port {port} on 127.0.0.1 cannot be used .*; try --port \d+"):
             preparation.free_address("127.0.0.1", port)
     preparation.free_address("127.0.0.1", free_port())
+
+
+def test_a_port_that_is_chosen_is_none_that_an_outgoing_connection_may_have_after_a_restart():
+    with socket.create_server(("127.0.0.1", free_port())) as busy:
+        taken = busy.getsockname()[1]
+        assert taken in QUIET_PORTS
+        assert free_port(taken) != taken
+        assert free_port(taken) in QUIET_PORTS
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -62,7 +61,7 @@ class Site:
     """The product's server, asked as a browser and a program do."""
 
     def __init__(self, person: User, env: dict[str, str]) -> None:
-        self.port = free_port(random.choice(range(20_000, 32_000)))
+        self.port = free_port()
         argv = [sys.executable, "-m", "uvicorn", "image.asgi:application", "--port", str(self.port), "--no-access-log"]
         self.process = Process("web", argv, {**env, "SITE_URL": f"http://127.0.0.1:{self.port}"})
         self.token = new_token(person, "test")[1]

@@ -2,7 +2,6 @@
 
 import logging
 import mimetypes
-import random
 import re
 import sys
 import threading
@@ -29,8 +28,6 @@ from jobroom.testing.tiers import chromium
 
 logger = logging.getLogger(__name__)
 
-# Below the ports that systems give to outgoing connections: no one takes ours between two tests.
-PORTS = range(20_000, 32_000)
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 # Milliseconds that a fact on a page is waited for. Playwright's own five seconds are short for a server, a worker and a browser
@@ -52,7 +49,7 @@ def _answers(url: str) -> bool:
 @pytest.fixture(scope="session")
 def address() -> str:
     """Return where the server of each test listens: the same environment each time, so it is forked from a warm one."""
-    return f"http://127.0.0.1:{free_port(random.choice(PORTS))}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 _failed = pytest.StashKey[bool]()

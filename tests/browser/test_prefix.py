@@ -1,6 +1,5 @@
 """The site behind a proxy that shows it below a path: log in, launch, watch, the admin, a page that is not there."""
 
-import random
 import re
 import sys
 
@@ -14,7 +13,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Process, Recorder, Worker
 from jobroom.testing.processes import running as processes
 from tests.browser import proxy
-from tests.browser.conftest import DESKTOP, PORTS, _answers
+from tests.browser.conftest import DESKTOP, _answers
 
 # The proxy is ended with whatever the browser still asks of it; that is not what is tested.
 unfinished = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -27,7 +26,7 @@ PREFIX = "/room"
 def room(request, transactional_db):
     """Return the proxy before the product's server, which keeps the prefix in addresses or takes it away."""
     redis.client().flushdb()
-    inner = free_port(random.choice(PORTS))
+    inner = free_port()
     outer = free_port(inner + 1)
     site = f"http://127.0.0.1:{outer}{PREFIX}"
     argv = [sys.executable, "-m", "uvicorn", "image.asgi:application", "--port", str(inner), "--no-access-log"]
