@@ -21,6 +21,9 @@ from jobroom.conf import settings as options
 from jobroom.events import heartbeat
 from jobroom.testing import dying_with_us, forked, wait_until
 
+# Seconds of one look whether a process that was asked to end has ended.
+LOOK = 0.25
+
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment in which a child sees the test's own database, Redis and settings."""
@@ -124,8 +127,13 @@ class Process:
         return status
 
     def _wait_for_end(self, seconds: float) -> None:
+        """Wait for so many seconds of looking: while the whole machine stands still, no one can end."""
         assert self.popen is not None
-        self.popen.wait(seconds)
+        for _ in range(max(1, round(seconds / LOOK))):
+            with suppress(subprocess.TimeoutExpired):
+                self.popen.wait(LOOK)
+                return
+        raise subprocess.TimeoutExpired(self.argv, seconds)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -178,14 +186,16 @@ class Worker(Process):
     def _wait_for_end(self, seconds: float) -> None:
         """Wait; meanwhile end each BRPOP as its time-out of a second would: a worker that stops waits for its last one."""
         assert self.popen is not None
-        begun = time.monotonic()
+        unblocking = min(seconds, 3.0)
         with suppress(redis.Error, OSError):
-            while self.popen.poll() is None and time.monotonic() - begun < min(seconds, 3):
+            for _ in range(round(unblocking / 0.05)):
+                if self.popen.poll() is not None:
+                    break
                 for client in redis.client().client_list():
                     if client["cmd"] == "brpop" and "b" in client["flags"]:
                         redis.client().client_unblock(int(client["id"]))
                 time.sleep(0.05)
-        self.popen.wait(max(0.0, seconds - (time.monotonic() - begun)))
+        super()._wait_for_end(seconds - unblocking)
 
     def _beats(self) -> bool:
         assert self.popen is not None
