@@ -13,10 +13,14 @@ from celery.result import AsyncResult, GroupResult
 from django.core.management import call_command
 from django.db import connection
 
-from jobroom import redis
+from jobroom import events, redis
+from jobroom.events import consumer, heartbeat
+from jobroom.jobs.models import FINISHED, Job
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.workflows.exceptions import WorkflowException
+from jobroom.workflows.models import FINISHED as OVER
+from jobroom.workflows.models import StoredWorkflow
 from jobroom.workflows.workflows import Workflow
 from tests.acceptance import canvas_tasks as tasks
 
@@ -285,20 +289,35 @@ def outcome(wait: Callable[[], Any]) -> Outcome:
 
 
 def is_quiet() -> bool:
-    """Return whether nothing waits and nothing runs."""
+    """Return whether nothing waits and nothing runs, and the history, which has read all that there is, knows of nothing that will."""
     client = redis.client()
     waiting = sum(client.llen(name) for name in client.keys("default*") + client.keys("second*"))
-    return not (waiting or client.hlen("unacked") or client.keys(redis.key("running", "*")))
+    if waiting or client.hlen("unacked") or client.keys(redis.key("running", "*")) or consumer.lag().entries:
+        return False
+    unfinished = StoredWorkflow.objects.exclude(state__in=OVER).exists()
+    return not unfinished and not Job.objects.exclude(state__in=FINISHED).exists()
 
 
 def wait_for_silence() -> None:
-    """Wait until nothing has waited or run for a few looks in a row: errbacks come after the result."""
-    looks = 0
+    """Wait until everything that was sent has run: errbacks and the bodies of chords come after the result, and after the end of a job.
+
+    A process may stand still at any line, so what sends them has ended when its worker says later that it holds no job, and
+    nothing has been reported since.
+    """
+    quiet: tuple[float, str] | None = None  # since when, and the last event by then
 
     def silent() -> bool:
-        nonlocal looks
-        looks = looks + 1 if is_quiet() else 0
-        return looks >= 10
+        nonlocal quiet
+        information: Any = redis.client().xinfo_stream(events.stream())
+        last = str(information["last-generated-id"])
+        if not is_quiet():
+            quiet = None
+        elif quiet is None or quiet[1] != last:
+            quiet = redis.now(), last
+        else:
+            said = heartbeat.workers()
+            return bool(said) and all(worker.seen > quiet[0] and not worker.held for worker in said)
+        return False
 
     wait_until(silent, SLOW, "everything that was sent has run")
 
