@@ -2,8 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from celery.result import AsyncResult
@@ -63,11 +64,26 @@ def assert_once(ids: list[str]) -> None:
 
 @contextmanager
 def suspended(process):
-    os.kill(process.pid, signal.SIGSTOP)
+    """Let a process stand still inside the block, but not in the middle of a transaction: SQLite would let no one else write."""
+    wait_until(lambda: _stands_beside_the_database(process), 60, "it stands still, and the database can be written")
     try:
         yield
     finally:
         os.kill(process.pid, signal.SIGCONT)
+
+
+def _stands_beside_the_database(process) -> bool:
+    os.kill(process.pid, signal.SIGSTOP)
+    if connection.vendor != "sqlite":
+        return True
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0.1, isolation_level=None)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            os.kill(process.pid, signal.SIGCONT)
+            return False
+    return True
 
 
 @contextmanager
@@ -168,11 +184,18 @@ def test_what_a_program_sends_on_commit_runs_once_it_has_committed(worker):
 
 def test_a_far_countdown_is_kept_by_no_one_and_runs_once(worker, settings):
     settings.JOBROOM = settings.JOBROOM | {"HELD_AT_MOST": 2.0}
-    with recording():
-        job = demo.echo.apply_async(["x"], countdown=4)
-        assert redis.client().zscore(redis.key("later"), job.id)
-        wait_until(lambda: Job.objects.filter(pk=job.id, state=State.SCHEDULED).exists(), 60)
+    with recording() as recorder:
+        with suspended(
+            recorder
+        ):  # it would send the message when its time comes, which may be before anyone has looked
+            job = demo.echo.apply_async(["x"], countdown=4)
+            assert redis.client().zscore(redis.key("later"), job.id)
+            assert not any(job.id in found.held for found in heartbeat.workers())
+        row = wait_until(lambda: Job.objects.filter(pk=job.id).first(), 60, "it is in the history")
+        assert row.state == State.SCHEDULED or redis.now() >= row.run_after.timestamp()
         assert_once([job.id])
+        row.refresh_from_db()
+        assert row.started_at >= row.run_after
         assert redis.client().zcard(redis.key("later")) == 0
 
 
@@ -186,10 +209,11 @@ def test_what_a_living_worker_holds_is_its_own_however_long_it_takes(worker):
 
 
 def test_a_long_pause_before_a_retry_is_kept_by_no_one_and_ends_once(worker):
-    with recording():
-        job = app.send_task("failing.pauses", (4,))
-        wait_until(lambda: redis.client().zscore(redis.key("later"), job.id), 60, "it is kept")
-        wait_until(lambda: not any(job.id in found.held for found in heartbeat.workers()), 60, "no worker holds it")
+    with recording() as recorder:
+        with suspended(recorder):
+            job = app.send_task("failing.pauses", (4,))
+            wait_until(lambda: redis.client().zscore(redis.key("later"), job.id), 60, "it is kept")
+            wait_until(lambda: not any(job.id in found.held for found in heartbeat.workers()), 60, "no worker holds it")
         assert job.get(timeout=60) == "went on"
         wait_until(lambda: are_known([job.id]), 60)
         assert Job.objects.get(pk=job.id).attempts == 2
