@@ -42,7 +42,9 @@ class LateServer:
             route.continue_()
             return
         self.asked += 1
-        answer = route.fetch(timeout=PATIENCE)
+        answer = route.fetch(
+            timeout=PATIENCE, max_retries=5
+        )  # a connection that the server has just closed is no answer
         time.sleep(next(self.turns))
         with contextlib.suppress(Error):  # the page may have given the question up
             route.fulfill(response=answer)
