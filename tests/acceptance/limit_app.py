@@ -18,7 +18,7 @@ __all__ = ["app"]
 def hold(key: str, path: str) -> None:
     """Say that it runs, until a file exists."""
     redis.client().rpush("ran", f"{key} {path}")
-    wait_for(path, 60)
+    wait_for(path)
 
 
 @app.task(name="limits: count", limit=3)
@@ -27,7 +27,7 @@ def count(path: str) -> int:
     client = redis.client()
     together = int(client.incr("together"))
     client.rpush("counted", together)
-    wait_for(path, 120)
+    wait_for(path)
     client.decr("together")
     return together
 
@@ -77,7 +77,7 @@ def index(numbers: list[int], paths: list[str] = [""]) -> list[int]:  # noqa: B0
     """Note how many calls have run together, once a file exists; a number below zero fails."""
     redis.client().rpush("indexed", len(numbers))
     if paths[0]:
-        wait_for(paths[0], 60)
+        wait_for(paths[0])
     if min(numbers) < 0:
         raise ValueError("There is no document below zero.")
     return [10 * number for number in numbers]

@@ -17,8 +17,8 @@ from jobroom.testing import write_whole  # noqa: E402
 __all__ = ["app"]
 
 
-def wait_for(path: str, seconds: float = 30) -> None:
-    """Return when the file exists, or fail."""
+def wait_for(path: str, seconds: float = 600) -> None:
+    """Return when the file exists, or fail when the test must be over."""
     end = time.monotonic() + seconds
     while not Path(path).exists():
         if time.monotonic() > end:

@@ -97,8 +97,8 @@ def test_one_computes_and_all_others_get_its_answer_and_files(slow, gate):
         assert slow.delay(str(gate)).get(timeout=60) == "attach"
         files = wait_until(lambda: list(StoredFile.objects.made_by(again)), 60)
         assert [(file.name, file.job_id) for file in files] == [("answer.txt", leader)]
+        wait_until(nothing_left, 60, "who notifies those that waited may be a moment behind them")
     assert runs(gate) == [leader]
-    assert nothing_left()
 
 
 def test_when_the_leaders_worker_is_killed_the_next_one_computes(slow, gate, settings):
@@ -116,10 +116,10 @@ def test_when_the_leaders_worker_is_killed_the_next_one_computes(slow, gate, set
             follow([*waiting, *bare][1:], waiting[0])
             write_whole(gate, "answer")
             jobs = ended([*waiting, *bare], State.SUCCEEDED)
+            wait_until(nothing_left, 60)
     assert {job.result for job in jobs} == {"answer"}
     assert Job.objects.get(pk=leader).state == State.LOST
     assert runs(gate) == [leader, waiting[0]]
-    assert nothing_left()
 
 
 def test_a_job_that_may_run_twice_keeps_its_followers_through_the_death_of_its_worker(gate, settings):
@@ -136,9 +136,9 @@ def test_a_job_that_may_run_twice_keeps_its_followers_through_the_death_of_its_w
             write_whole(gate, "answer")
             wait_until(lambda: (rescue(), Job.objects.filter(pk=leader, state=State.SUCCEEDED))[1], 90)
             jobs = ended(waiting, State.SUCCEEDED)
+            wait_until(nothing_left, 60)
     assert {(job.answer_of, job.result, job.attempts) for job in jobs} == {(leader, "answer", 0)}
     assert Job.objects.get(pk=leader).attempts == 2
-    assert nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_cancelled_jobs_wait_no_more_and_a_cancelled_leader_hands_over(slow, gat
         write_whole(gate, "answer")
         jobs = ended(waiting[1:], State.SUCCEEDED)
         assert sorted((job.pk, job.answer_of) for job in jobs) == sorted([(waiting[1], ""), (waiting[2], waiting[1])])
+        wait_until(nothing_left, 60)
     assert Job.objects.get(pk=waiting[0]).state == State.CANCELLED
-    assert nothing_left()
 
 
 def test_chains_and_chords_go_on_from_a_job_that_only_waited(slow, gate):
@@ -253,8 +253,8 @@ def test_what_a_killed_process_left_half_handed_on_is_finished(slow, gate):
         redis.client().hset(f"image:answers:flight:{asks}", "since", "1")
         redis.client().zadd("image:answers:flights", {asks: 1})
         jobs = ended(waiting, State.SUCCEEDED)
+        wait_until(nothing_left, 60)
     assert {job.result for job in jobs} == {"kept"}
-    assert nothing_left()
 
 
 def test_five_hundred_identical_launches_compute_once(slow, gate):
@@ -263,6 +263,6 @@ def test_five_hundred_identical_launches_compute_once(slow, gate):
         started(gate)
         write_whole(gate, "answer")
         jobs = ended(ids, State.SUCCEEDED, 90)
+        wait_until(nothing_left, 60)
     assert {job.result for job in jobs} == {"answer"}
     assert len(runs(gate)) == 1
-    assert nothing_left()

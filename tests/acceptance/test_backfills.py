@@ -28,9 +28,10 @@ def _fresh():
 
 
 def test_a_backfill_goes_on_when_a_scheduler_is_killed_and_makes_each_due_time_once():
-    when = CrontabSchedule.objects.create(minute="0", hour="*", timezone="UTC")
-    row = PeriodicTask.objects.create(name="Hourly", task=TASK, crontab=when, last_run_at=timezone.now())
     now = timezone.now()
+    # Half an hour away: a run of the schedule itself would be one more job.
+    when = CrontabSchedule.objects.create(minute=str((now.minute + 30) % 60), hour="*", timezone="UTC")
+    row = PeriodicTask.objects.create(name="Hourly", task=TASK, crontab=when, last_run_at=now)
     made = backfills.start(row, Range(now - timedelta(hours=40), now), by=None, at_once=2)
     assert made.total >= 39
     first, second = Beat(), Beat()

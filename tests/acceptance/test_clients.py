@@ -93,7 +93,7 @@ async def watch_to_the_end(token, job_id):
 
 
 async def test_a_launch_waits_for_its_result_and_many_of_them_hold_no_one_up(engine, token):
-    code, done = await launch(token, "demo.add", 30, x=1, y=2)
+    code, done = await launch(token, "demo.add", 60, x=1, y=2)
     assert (code, done["state"], done["content"]["result"]) == (200, "succeeded", 3)
 
     def heard(): ...  # in the worker it waits for a listener
@@ -102,9 +102,9 @@ async def test_a_launch_waits_for_its_result_and_many_of_them_hold_no_one_up(eng
         code, left = await launch(token, "deaf.heard", 0.2)
     assert (code, set(left)) == (202, {"id", "state", "url"})
     redis.client().set("deaf:listens", 1)
-    code, failed = await launch(token, "demo.fail", 30, message="no")
+    code, failed = await launch(token, "demo.fail", 60, message="no")
     assert (code, failed["state"], failed["content"]["error"]) == (200, "failed", "no")
-    answers = await asyncio.gather(*(launch(token, "demo.add", 40, x=n, y=0) for n in range(12)))
+    answers = await asyncio.gather(*(launch(token, "demo.add", 60, x=n, y=0) for n in range(12)))
     assert [(code, done["content"]["result"]) for code, done in answers] == [(200, n) for n in range(12)]
 
 

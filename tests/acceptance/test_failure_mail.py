@@ -25,6 +25,7 @@ from jobroom.locks import redis_lock
 from jobroom.notifications import failure_mails
 from jobroom.notifications.models import Mail
 from jobroom.notifications.models import State as MailState
+from jobroom.runner.redis_server import free_port
 from jobroom.testing import wait_until
 from jobroom.testing.floods import end_floods
 from jobroom.testing.processes import Recorder, Worker, running
@@ -93,8 +94,8 @@ def mail_events() -> list[dict]:
 
 
 def test_one_mail_for_each_final_failure_and_none_for_others(site):
-    failing = ("raises", "says", "retries", "retries_without_reason", "soft_limit", "hard_limit", "hard_limit_late")
-    killed = ("killed", "exits", "kills_again")
+    failing = ("raises", "says", "retries", "retries_without_reason", "soft_limit")
+    killed = ("hard_limit", "hard_limit_late", "killed", "exits", "kills_again")
     others = ("recovers", "busy", "quiet", "works")
     with redis_lock("failing-busy"), Worker(concurrency=3, env=site.env):
         sent = {task: send(task) for task in (*failing, *others)}
@@ -238,11 +239,6 @@ def hanging_server() -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
         yield {"EMAIL_URL": url, "DJANGO_SETTINGS_MODULE": PATIENT}, server.close
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 class Letterbox(socketserver.ThreadingTCPServer):
     """Where a Postbox puts what it was given, and the gate before it."""
 
@@ -262,7 +258,7 @@ class Postbox(socketserver.StreamRequestHandler):
     server: Letterbox
 
     def handle(self) -> None:
-        self.server.gate.wait(SLOW)
+        self.server.gate.wait(10 * SLOW)
         self.wfile.write(b"220 ready\r\n")
         while command := self.rfile.readline().strip().upper():
             if command == b"DATA":

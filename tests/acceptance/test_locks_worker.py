@@ -30,7 +30,7 @@ def worker():
 def held(worker):
     """The lock of the blocking tasks, held by the test."""
     lock = ExclusiveLock("turn", job="the test")
-    assert lock.acquire(wait=20)
+    assert lock.acquire(wait=90)
     yield lock
     lock.release()
 
@@ -198,7 +198,7 @@ def test_a_worker_that_is_stopped_leaves_no_lock(tmp_path):
         pid = wait_until(lambda: holder("hold")).pid
         wait_until(lambda: keepers_of(pid), 60, "the keeper is there: the lock is taken first")
         worker.popen.send_signal(signal.SIGQUIT)
-        worker.popen.wait(30)
+        worker.popen.wait(90)
     wait_until(lambda: "hold" not in {found.name for found in holders()}, 60, "well before the time to live")
     wait_until(lambda: not keepers_of(pid), 60, "the keeper has ended")
     result.forget()

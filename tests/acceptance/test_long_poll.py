@@ -87,7 +87,7 @@ def threads(web):
 async def test_it_answers_when_the_job_ends_or_the_time_is_over(web, token):
     with running(Worker(), Recorder()):
         async with client(web, token) as http:
-            done = await launch(http, "demo.add", 30, x=1, y=2)
+            done = await launch(http, "demo.add", 60, x=1, y=2)
             assert (done.status_code, done.json()["content"]["result"]) == (200, 3)
             assert "default-src 'none'" in done.headers["Content-Security-Policy"]
             assert done.headers["X-Frame-Options"] == "DENY"
@@ -102,17 +102,17 @@ async def test_only_who_may_launch_may_wait_and_sees_what_is_theirs(web):
     ada = User.objects.create_user("ada")
     text = new_token(ada, "test")[1]
     async with client(web, "") as http:
-        anonymous = await launch(http, "demo.add", 30, x=1, y=2)
+        anonymous = await launch(http, "demo.add", 60, x=1, y=2)
         assert (anonymous.status_code, anonymous.headers["Content-Type"]) == (401, "application/problem+json")
     async with client(web, text) as http:
-        refused = await launch(http, "demo.add", 30, x=1, y=2)
+        refused = await launch(http, "demo.add", 60, x=1, y=2)
         assert (refused.status_code, refused.headers["Content-Type"]) == (403, "application/problem+json")
         assert not Job.objects.exists()
         group = Group.objects.create(name="adders")
         ada.groups.add(group)
         TaskRule.objects.create(task="demo.add").launch.add(group)
         with running(Worker(), Recorder()):
-            done = await launch(http, "demo.add", 30, x=1, y=2)
+            done = await launch(http, "demo.add", 60, x=1, y=2)
         assert (done.status_code, done.json()["owner"], done.json()["content"]["result"]) == (200, "ada", 3)
 
 
@@ -146,7 +146,7 @@ async def test_a_kept_answer_needs_neither_worker_nor_recorder(web, token):
     single_flight.keep(asked, "first", {"state": "succeeded", "result": '{"words": 1}', "answer_of": "first"}, [])
     async with client(web, token) as http:
         Job.objects.create(id="first", task=task.name, state=State.SUCCEEDED)
-        done = await launch(http, task.name, 30, text="Known", secs=0)
+        done = await launch(http, task.name, 60, text="Known", secs=0)
     answer = done.json()
     assert (done.status_code, answer["state"], answer["from_cache"]) == (200, "succeeded", True)
     assert (answer["answer_of"], answer["content"]["result"]) == ("first", {"words": 1})

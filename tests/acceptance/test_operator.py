@@ -50,7 +50,12 @@ def _as_it_was(worker, monkeypatch):
 
 
 def said(name: str = NODE) -> heartbeat.Worker:
-    return next(found for found in heartbeat.workers() if found.name == name and found.alive)
+    """Return what a worker says of itself, once it does: it may have stood still for longer than the living may be silent."""
+
+    def living() -> heartbeat.Worker | None:
+        return next((found for found in heartbeat.workers() if found.name == name and found.alive), None)
+
+    return wait_until(living, 60, f"{name} lives")  # type: ignore[return-value]  # it waits until there is one
 
 
 def done(action: str, argument: str = "") -> None:

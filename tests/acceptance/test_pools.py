@@ -16,6 +16,7 @@ from jobroom.celery import worker_commands
 from jobroom.events import cancellation, heartbeat
 from jobroom.events.green import POOLS as GREEN
 from jobroom.jobs.models import Attempt, Job, LogLine, StoredFile
+from jobroom.locks import holder
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Recorder, Worker, running
 from jobroom.workers import termination
@@ -167,7 +168,7 @@ def works(folder: Path) -> None:
         failing.get(timeout=60)
     assert (ended(failing).error, ended(failing).attempts) == ("twice", 2)
     first = send("alone", str(folder / "go"))
-    has_begun(first)
+    wait_until(lambda: (found := holder("pools.alone")) and found.job == first.id, 60, "it has begun, and has its lock")
     second = send("alone", str(folder / "go"))
     if said().pool != "solo":  # in which the second one waits until the first one has ended
         assert second.get(timeout=60) == "pools.alone already running!"

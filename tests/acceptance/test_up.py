@@ -91,7 +91,7 @@ class Up:
     def shell(self, code):
         """Return what the code prints in the `manage.py shell` of a second terminal."""
         argv = [sys.executable, str(settings.BASE_DIR / "manage.py"), "shell", "-v", "0", "-c", code]
-        done = subprocess.run(argv, env=self.env, cwd="/", capture_output=True, text=True, timeout=60)
+        done = subprocess.run(argv, env=self.env, cwd="/", capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -106,7 +106,7 @@ class Up:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(180)
 
 
 def with_tables(var):
@@ -140,7 +140,7 @@ def up(tmp_path, django_db_setup):
 
 def refusal(it):
     """Return the one line with which a start was refused."""
-    assert it.process.wait(60) == 1, it.log
+    assert it.process.wait(180) == 1, it.log
     assert len(it.log.splitlines()) == 1, it.log
     return it.log
 
@@ -246,7 +246,7 @@ def stops_in_order(it, job):
     """Redis last, and the job is handed back."""
     assert it.stop(signal.SIGINT) == 0
     assert "default is still busy: jobs that may run twice go back into the queue" in it.log
-    assert it.is_gone()
+    wait_until(it.is_gone, 60, "nothing is left")
     lines = it.log.splitlines()
     assert lines[-1] == "system   | all stopped"
     redis_ended = max(number for number, line in enumerate(lines) if line.startswith("redis "))
@@ -265,12 +265,13 @@ def ready_again(it):
 
 def nothing_outlives_a_killed_supervisor(it, up):
     """The next start waits for the end of what the killed one had started."""
-    assert len(it.members()) > 5
+    before = set(it.members())
+    assert len(before) > 5
     it.process.kill()
     it.process.wait()
     begun = time.monotonic()
     second = up("--grace", "0.5").ready()
-    assert set(it.members()) == set(second.members()), "those of the second start are all there are"
+    assert not before & set(it.members()), "those of the second start are all there are"
     assert time.monotonic() - begun < 120
     assert second.stop() == 0
 
