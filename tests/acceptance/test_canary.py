@@ -175,13 +175,13 @@ async def _frames(topics, session):
     scope = {"type": "websocket", "path": "/ws/live/", "query_string": b"", "headers": headers, "subprotocols": []}
     socket = ApplicationCommunicator(application, scope)
     await socket.send_input({"type": "websocket.connect"})
-    await socket.receive_output(20)
+    await socket.receive_output(60)
     messages = []
     for topic in topics:
         await socket.send_input({"type": "websocket.receive", "text": json.dumps({"subscribe": topic, "after": 0})})
-        messages.append(await socket.receive_output(20))
+        messages.append(await socket.receive_output(60))
     await socket.send_input({"type": "websocket.disconnect", "code": 1000})
-    await socket.wait(20)
+    await socket.wait(60)
     return messages
 
 

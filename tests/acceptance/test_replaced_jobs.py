@@ -142,7 +142,7 @@ def test_its_message_starts_nothing_when_it_is_delivered_again(processes):
     open_gate()
     wait_until(lambda: has_ended(job, State.SUCCEEDED), 60)
     redis.client().lpush("default", json.dumps(again | {"properties": again["properties"] | {"delivery_tag": "third"}}))
-    wait_until(lambda: processes.log.count(f"Job {job} has ended already, or runs elsewhere") == 2, 60)
+    wait_until(lambda: processes.log.count(f"Job {job} has ended already, or runs elsewhere") >= 2, 60)
     assert trace() == ["counts", "part 1", "total"]
 
 

@@ -103,6 +103,6 @@ def test_a_busy_process_is_named(worker, tmp_path):
         found = wait_until(lambda: place(second), 60)
     finally:
         (tmp_path / "go").touch()
-    assert found.in_front.startswith(f"Gated ({first.id[:8]}), running for")
+    assert found.in_front.startswith(f"scratch.gated ({first.id[:8]}), running for")
     assert "at most" in found.in_front
     wait_for([first.id, second])

@@ -226,8 +226,9 @@ def a_worker_that_hangs_is_killed_on_request(it):
     [worker] = it.main("worker", "ml")
     os.kill(worker, signal.SIGSTOP)
     code = (
-        "from jobroom.events import heartbeat; from jobroom.testing import wait_until; from jobroom.workers import acts; "
+        "from jobroom.events import heartbeat; from jobroom.testing import wait_until; from jobroom.workers import acts, remote_control; "
         f"name = wait_until(lambda: next((w.name for w in heartbeat.workers() if w.pid == {worker} and not w.alive), None), 50); "
+        "remote_control.PATIENCE = 9.0; "  # within that of a connection to Redis
         "print(acts.act(name, 'restart', by='grace', reason='it hangs'))"
     )
     assert f"(process {worker}) was killed; it is started again. ml@" in it.shell(code)

@@ -52,7 +52,7 @@ def page(page: Page) -> Page:
     """Return the page of someone who may everything, which does not look again by itself while its socket is open."""
 
     # From its file: what is fetched for the page may break off, and a page without this script waits for it, and is never loaded.
-    script = Path(finders.find("jobroom/js/main.js")).read_text()
+    script = Path(str(finders.find("jobroom/js/main.js"))).read_text()
     assert LOOKS in script
 
     def without_looking(route: Route) -> None:
