@@ -48,7 +48,7 @@ def say(word: str) -> None:
 def say_late(word: str, path: str) -> None:
     """Note in which order jobs run, and go on until a file exists."""
     redis.client().rpush("said", word)
-    wait_for(path, 60)
+    wait_for(path)
 
 
 @app.task(name="limits: plain")

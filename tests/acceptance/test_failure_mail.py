@@ -104,8 +104,9 @@ def test_one_mail_for_each_final_failure_and_none_for_others(site):
         for task in failing:
             wait_until(lambda job=sent[task].id: site.jobs()[job], SLOW, task)
         # Only now: a pool process that is killed while it sends a mail leaves it to the recorder, which does not run here.
-        sent |= {task: send(task) for task in killed}
+        # And one after the other: a job that was just handed to a process which is killed for another one waits for a rescue.
         for task in killed:
+            sent[task] = send(task)
             wait_until(lambda job=sent[task].id: site.jobs()[job], SLOW, task)
         # Whatever the worker had still to say about those jobs, it said before the end of a later one.
         for _ in range(3):
