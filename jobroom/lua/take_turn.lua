@@ -3,7 +3,8 @@
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000
 local one, all = tonumber(ARGV[1]), tonumber(ARGV[2])
-local due = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
+-- No more than all is ever taken: what lies further ahead is left of a clock that was set back since.
+local due = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or now), now), now + all)
 local wait = due + one - all - now
 if wait > 0.000001 then return tostring(wait) end
 if ARGV[3] == '1' then
