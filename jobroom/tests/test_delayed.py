@@ -1,6 +1,7 @@
 """What is due later is kept by no one but Redis, and is sent once, shortly before its time."""
 
 import random
+import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -54,13 +55,13 @@ def test_the_message_is_the_one_that_celery_would_have_sent():
     options = {"priority": 3, "headers": {"x": 1}, "expires": 7200}
     direct = later(countdown=1, **options)
     with app.connection_for_read() as connection:
-        first = connection.SimpleQueue("default").get(timeout=5)
+        first = connection.SimpleQueue("default").get(timeout=60)
         first.ack()
     late = later(countdown=3600, task_id=direct.id, **options)
     redis.client().zadd(redis.key("later"), {late.id: 0})
     delayed.release(app)
     with app.connection_for_read() as connection:
-        second = connection.SimpleQueue("default").get(timeout=5)
+        second = connection.SimpleQueue("default").get(timeout=60)
         second.ack()
     assert second.payload == first.payload
     assert second.properties["priority"] == first.properties["priority"]
@@ -195,6 +196,23 @@ def test_a_job_that_is_cancelled_is_not_counted_among_those_that_wait_for_a_paus
     check_accord()
     cancellation.request("j2", "ada")
     assert delayed.groups_parked() == set()
+
+
+def test_what_was_put_aside_goes_on_at_once_and_in_its_order_after_a_clock_was_set_back(monkeypatch):
+    sent: list[str] = []
+    monkeypatch.setattr(delayed, "_publish", lambda app, producer, message: sent.append(message["headers"]["id"]))
+    redis.client().hset(redis.key(HELD), "a", 1)
+    now = time.time()
+    jobs = [f"j{number}" for number in range(250, 0, -1)]
+    for number, job in enumerate(jobs):
+        ahead = 3600 if number < 3 else 0  # the clock of the first worker
+        monkeypatch.setattr(delayed, "time", SimpleNamespace(time=lambda ahead=ahead: now + ahead))
+        assert park(job, "a")
+    check_accord()
+    assert delayed.unpark("a") == 250
+    assert [delayed.release(app) for _ in range(4)] == [100, 100, 50, 0]
+    assert sent == jobs
+    check_accord()
 
 
 def test_a_job_is_put_aside_only_while_its_group_is_held():

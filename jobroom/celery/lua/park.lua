@@ -3,8 +3,10 @@
 -- @include later
 if redis.call('HEXISTS', KEYS[5], ARGV[4]) == 0 then return 0 end
 leave(ARGV[1])
+-- Behind all that wait already: clocks of machines differ, and are set back.
+local last = redis.call('ZREVRANGE', later, 0, 0, 'WITHSCORES')[2]
 redis.call('HSET', messages, ARGV[1], ARGV[2])
-redis.call('ZADD', later, ARGV[3], ARGV[1])
+redis.call('ZADD', later, math.max(ARGV[3], last and last + 0.001 or 0), ARGV[1])
 redis.call('HSET', groups, ARGV[1], ARGV[4])
 redis.call('SADD', parked .. ':' .. ARGV[4], ARGV[1])
 redis.call('SADD', parked, ARGV[4])
