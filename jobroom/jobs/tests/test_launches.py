@@ -137,12 +137,12 @@ def secretive():
 
 
 def test_secrets_reach_the_worker_and_not_the_database(staff, committed, secretive):
-    job = start(staff, committed, task="scratch.secretive", arguments={"user": "ada", "password": "1815"})
+    job = start(staff, committed, task="scratch.secretive", arguments={"user": "ada", "password": "s3cret-word"})
     assert job.kwargs == {"user": "ada", "password": HIDDEN}
     (text,) = redis.client().lrange("default", 0, -1)
     body = base64.b64decode(json.loads(text)["body"]).decode()
-    assert "1815" not in body
-    assert encryption.opened(json.loads(body))[1] == {"user": "ada", "password": "1815"}
+    assert "s3cret-word" not in body
+    assert encryption.opened(json.loads(body))[1] == {"user": "ada", "password": "s3cret-word"}
     assert launches.arguments_of(job) == {"user": "ada"}
     with pytest.raises(SecretsNotKept):
         launch_again(job=job, by=staff, source=Source.PAGE)
