@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobroom.runner.redis_server import PrivateServer
+from jobroom.runner.redis_server import PrivateServer, RedisProblem
 from jobroom.testing import compilation, dying_with_us
 
 # Before anything large is imported.
@@ -33,14 +33,27 @@ if os.environ.get("TEST_DATABASE_URL"):
 
 _folder = Path(tempfile.mkdtemp(prefix="image-test-"))
 os.environ["IMAGE_VAR"] = str(_folder)
-_server = PrivateServer(_folder / "redis", persist=False)
-_process = subprocess.Popen(
-    dying_with_us(_server.command(), "KILL"),
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL,
-    start_new_session=True,
-)
-_server.wait(_process)
+
+
+def _started(tries: int = 5) -> "tuple[PrivateServer, subprocess.Popen[bytes]]":
+    """Start the server; at another port where someone else got the one that was free a moment ago."""
+    server = PrivateServer(_folder / "redis", persist=False)
+    process = subprocess.Popen(
+        dying_with_us(server.command(), "KILL"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        server.wait(process)
+    except RedisProblem:
+        if process.poll() is None or tries == 1:
+            raise
+        return _started(tries - 1)
+    return server, process
+
+
+_server, _process = _started()
 os.environ["REDIS_URL"] = _server.url
 _owner = os.getpid()
 
