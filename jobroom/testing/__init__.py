@@ -1,9 +1,11 @@
 """Helpers for tests, our own and those of apps built on us."""
 
+import contextlib
 import os
 import shutil
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,6 +39,14 @@ def wait_until(condition: Callable[[], T], seconds: float = 60.0, what: str = ""
         if waited > seconds * patience():
             raise AssertionError(f"not within {waited:.0f} s: {what or condition}")
         time.sleep(min(LONGEST_PAUSE, max(SHORTEST_PAUSE, 15 * (time.thread_time() - asked), waited / 20)))
+
+
+@contextlib.contextmanager
+def refusing_port() -> Iterator[int]:
+    """Give a port of this machine that refuses connections: no one listens at it, and no one else gets it meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -17,9 +17,8 @@ from jobroom.runner.console import Console
 from jobroom.runner.installation import RECORDING, STORING, WORKING, Installation, redis_part
 from jobroom.runner.part import Part, describe
 from jobroom.runner.readiness import Probe, missing_parts
-from jobroom.runner.redis_server import free_port
 from jobroom.runner.shutdown import StopPlan
-from jobroom.testing import wait_until
+from jobroom.testing import refusing_port, wait_until
 
 
 @pytest.fixture
@@ -212,8 +211,9 @@ def test_the_probe_never_waits_for_a_silent_site():
 
 
 def test_a_site_that_is_not_up_yet_is_missing_its_web():
-    probe = Probe(("127.0.0.1", free_port()), "localhost")
-    wait_until(lambda: probe.turn() or "refused" in probe.missing[0].lower(), 60)
+    with refusing_port() as port:
+        probe = Probe(("127.0.0.1", port), "localhost")
+        wait_until(lambda: probe.turn() or "refused" in probe.missing[0].lower(), 60)
     assert not probe.ready
 
 

@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from jobroom.runner import preparation
 from jobroom.runner.preparation import Unprepared
 from jobroom.runner.redis_server import QUIET_PORTS, PrivateServer, free_port
+from jobroom.testing import refusing_port
 
 
 def test_the_data_folder_is_made(tmp_path):
@@ -73,8 +74,8 @@ def test_an_impossible_address_is_named(host, port, named):
 
 
 def test_a_configured_redis_must_answer():
-    with pytest.raises(Unprepared, match=r"does not answer .*unset REDIS_URL"):
-        preparation.configured_redis(f"redis://127.0.0.1:{free_port()}/0")
+    with refusing_port() as port, pytest.raises(Unprepared, match=r"does not answer .*unset REDIS_URL"):
+        preparation.configured_redis(f"redis://127.0.0.1:{port}/0")
 
 
 def test_a_configured_redis_must_be_an_address():

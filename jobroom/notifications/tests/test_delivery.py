@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from jobroom.notifications import content, delivery, submission, transport
 from jobroom.notifications.models import STALE, Mail, Outcome, State
-from jobroom.testing.mail_server import free_port, mail_server
+from jobroom.testing import refusing_port
+from jobroom.testing.mail_server import mail_server
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +23,7 @@ def through_smtp(settings):
 
     def to(port):
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 5
+        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 60
 
     return to
 
@@ -85,8 +86,16 @@ def test_what_is_temporary_is_tried_again(through_smtp, answers):
     assert attempts(mail) == [Outcome.LATER, Outcome.SENT]
 
 
-def test_no_server_at_all_is_temporary(through_smtp):
-    through_smtp(free_port())
+@pytest.fixture
+def no_server(through_smtp):
+    """Let mails go to a port at which no one listens."""
+    with refusing_port() as port:
+        through_smtp(port)
+        yield
+
+
+@pytest.mark.usefixtures("no_server")
+def test_no_server_at_all_is_temporary():
     mail = posted()
     delivery.deliver(mail=mail, by="w", job="j1")
     assert mail.state == State.WAITING
@@ -169,9 +178,9 @@ def test_a_mail_that_may_arrive_twice_is_sent_again(through_smtp):
     assert content.MAY_REPEAT.encode() not in server.mails[0].content
 
 
-def test_the_tries_are_bounded(through_smtp, settings):
+@pytest.mark.usefixtures("no_server")
+def test_the_tries_are_bounded(settings):
     settings.JOBROOM = settings.JOBROOM | {"NOTIFICATIONS_MAIL_TRIES": 3}
-    through_smtp(free_port())
     mail = posted()
     for _ in range(4):
         due_now()
@@ -248,8 +257,8 @@ def test_housekeeping_sends_what_no_worker_took_and_settles_what_died(settings):
     assert {message.to[0] for message in django_mail.outbox} == {"late@example.org", "dead@example.org"}
 
 
-def test_housekeeping_asks_a_dead_server_once_a_round(through_smtp):
-    through_smtp(free_port())
+@pytest.mark.usefixtures("no_server")
+def test_housekeeping_asks_a_dead_server_once_a_round():
     for number in range(3):
         posted(f"{number}@example.org")
     Mail.objects.update(next_try=timezone.now() - timedelta(hours=1))

@@ -14,7 +14,8 @@ from jobroom.jobs.launches import default_queue
 from jobroom.notifications import submission
 from jobroom.notifications.models import Mail, State
 from jobroom.notifications.tasks import cleanup_mails, deliver_mail, send_email
-from jobroom.testing.mail_server import free_port, mail_server
+from jobroom.testing import refusing_port
+from jobroom.testing.mail_server import mail_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,7 +49,7 @@ class Later:
 
 def smtp(settings, port):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 5
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 60
 
 
 def test_the_tasks_have_the_queue_of_the_mails():
@@ -77,9 +78,10 @@ def test_two_jobs_with_one_key_are_one_mail_and_another_mail_needs_another_key(j
 
 
 def test_what_is_temporary_comes_back_at_the_time_of_the_mail(job, settings):
-    smtp(settings, free_port())
-    with pytest.raises(Retry) as retry:
-        job(send_email, **CALL)
+    with refusing_port() as port:
+        smtp(settings, port)
+        with pytest.raises(Retry) as retry:
+            job(send_email, **CALL)
     mail = Mail.objects.get()
     assert retry.value.when == mail.next_try
     assert "ConnectionRefusedError" in str(retry.value.exc)
