@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 from image.celery import app
 from jobroom import redis
 from jobroom.celery import publisher
+from jobroom.testing import refusing_port
 from jobroom.testing.brokers import broker
 
 
@@ -17,6 +18,8 @@ from jobroom.testing.brokers import broker
 def _no_one_is_silent(monkeypatch):
     monkeypatch.setattr(redis, "_silent_until", 0.0)
     monkeypatch.setattr(publisher, "_silent_until", 0.0)
+    # A silence that was noticed lasts as long as the test, however long this process is kept waiting.
+    monkeypatch.setattr(redis, "SILENCE", 3600.0)
 
 
 @pytest.fixture
@@ -67,13 +70,11 @@ def test_it_is_asked_again_after_a_moment(frozen, monkeypatch):
 
 def test_a_server_that_refuses_is_waited_out(monkeypatch):
     monkeypatch.setattr(redis, "LONGEST_PAUSE", 0.3)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    silent = redis.Client(host="127.0.0.1", port=port, retry=redis.connect().get_retry())
-    began = time.monotonic()
-    with pytest.raises(redis.LostError):
-        silent.ping()
+    with refusing_port() as port:
+        silent = redis.Client(host="127.0.0.1", port=port, retry=redis.connect().get_retry())
+        began = time.monotonic()
+        with pytest.raises(redis.LostError):
+            silent.ping()
     assert time.monotonic() - began > 1
     assert not redis.is_silent()
 
