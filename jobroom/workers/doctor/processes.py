@@ -103,10 +103,11 @@ def clocks() -> Found:
 
 
 def _own_skew() -> float:
+    """Return the seconds by which the clock here is ahead for certain, however long the answer took."""
     client = redis.client()
     before = time.time()
     server = redis.now(client)
-    return (before + time.time()) / 2 - server
+    return max(0.0, before - server) + min(0.0, time.time() - server)
 
 
 def server() -> Found:

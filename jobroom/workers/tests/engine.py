@@ -12,12 +12,14 @@ from jobroom.events import heartbeat
 BEATS = 600.0
 
 
-def worker(instance: str, *, silent: float | None = None, **data: Any) -> str:
+def worker(instance: str, *, silent: float | None = None, ahead: float | None = None, **data: Any) -> str:
     """Let the worker process `instance` have its last heartbeat `silent` seconds ago; return its name.
 
-    Without a silence it beats for the length of a test, however long this process is kept waiting meanwhile.
+    Without a silence it beats for the length of a test, however long this process is kept waiting meanwhile. Its clock was
+    `ahead` seconds ahead of the server's when it beat.
     """
     client = redis.client()
+    beat = redis.now(client) + (BEATS if silent is None else -silent)
     says = {
         "instance": instance,
         "name": instance.partition("/")[0],
@@ -29,10 +31,11 @@ def worker(instance: str, *, silent: float | None = None, **data: Any) -> str:
         "started": 1.0,
         "held": [],
         "tags": [],
+        **({} if ahead is None else {"clock": beat + ahead}),
         **data,
     }
     client.set(heartbeat.data_key(instance), json.dumps(says))
-    client.zadd(heartbeat.index_key(), {instance: redis.now(client) + (BEATS if silent is None else -silent)})
+    client.zadd(heartbeat.index_key(), {instance: beat})
     return instance
 
 

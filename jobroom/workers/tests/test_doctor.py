@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -156,13 +157,22 @@ def doctor_scheduler():
 
 
 def test_clocks_that_differ():
-    worker("a@a/1", silent=0, clock=redis.now())
+    worker("a@a/1", silent=0, ahead=0)
     assert only(processes.clocks).state == "ok"
-    worker("a@a/1", silent=0, clock=redis.now() - 7)
+    worker("a@a/1", silent=0, ahead=-7)
     found = only(processes.clocks)
     assert (found.state, "a@a by -7" in found.detail) == ("warning", True)
-    worker("a@a/1", silent=0, clock=redis.now() + 90)
+    worker("a@a/1", silent=0, ahead=90)
     assert only(processes.clocks).state == "error"
+
+
+@pytest.mark.parametrize(("before", "after", "skew"), [(-4, 8, 0), (5, 13, 5), (-13, -5, -5)])
+def test_how_long_the_answer_took_is_no_difference_of_clocks(monkeypatch, before, after, skew):
+    """Of a machine that stood still meanwhile the middle of both times says nothing."""
+    times = iter([1000.0 + before, 1000.0 + after])
+    monkeypatch.setattr(processes, "time", SimpleNamespace(time=lambda: next(times)))
+    monkeypatch.setattr(processes, "redis", SimpleNamespace(client=lambda: None, now=lambda client: 1000.0))
+    assert processes._own_skew() == skew
 
 
 def test_a_redis_that_may_throw_things_away_or_is_nearly_full():
