@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from jobroom.events import consumer
 from jobroom.exceptions import RedisUnavailable
 from jobroom.jobs.models import Attempt, Job, LogLine, State
 from jobroom.jobs.recorder import Recorder, writer
-from jobroom.jobs.tests.events import attempts, event, finished, queued, record, retrying, started
+from jobroom.jobs.tests.events import BEGINNING, attempts, event, finished, queued, record, retrying, started
 from jobroom.jobs.tests.test_state_machine import STORIES
 from jobroom.testing import wait_until
 
@@ -157,7 +157,8 @@ def test_a_batch_of_many_jobs_needs_few_queries(django_assert_max_num_queries):
 
 def test_a_launched_row_keeps_its_owner(django_user_model):
     owner = django_user_model.objects.create(username="ada")
-    Job.objects.create(pk="job", task="add", owner=owner, source="page")
+    launched = datetime.fromtimestamp(BEGINNING, UTC)
+    Job.objects.create(pk="job", task="add", owner=owner, source="page", created_at=launched)
     job = record(queued(1, source="code"), started(2))
     assert (job.owner, job.source, job.state) == (owner, "page", State.RUNNING)
 
