@@ -1,8 +1,10 @@
 """People for the tests of pages."""
 
 import math
+from datetime import UTC, datetime
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 
 from jobroom import redis
@@ -12,6 +14,13 @@ from jobroom import redis
 def _no_postman(monkeypatch):
     """Keep housekeeping from the thread that deletes old mails some minutes after the start of a process."""
     monkeypatch.setattr("jobroom.notifications.receivers.postman.cleaning.at", math.inf)
+
+
+@pytest.fixture
+def one_moment():
+    """Let the clock stand still: no minute and no hour ends between two looks at the same numbers."""
+    with time_machine.travel(datetime(2026, 11, 29, 12, 20, 30, tzinfo=UTC), tick=False):
+        yield
 
 
 @pytest.fixture

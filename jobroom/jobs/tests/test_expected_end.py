@@ -9,7 +9,7 @@ from jobroom.jobs import estimates
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.templatetags.jobroom_jobs import expected
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_moment")]
 
 
 def ran(task: str, *seconds: float) -> None:

@@ -88,6 +88,7 @@ def with_history(power: float):
         )
 
 
+@pytest.mark.usefixtures("one_moment")
 @pytest.mark.parametrize(("power", "seconds"), [(0, 10), (1, 80), (2, 640)])
 def test_the_expected_end_is_that_of_jobs_alike_in_size(power, seconds):
     with with_history(power) as job:

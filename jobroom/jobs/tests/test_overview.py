@@ -13,7 +13,7 @@ from jobroom.jobs.models import Job, State, TaskRule
 from jobroom.jobs.signals import attention_asked, coming_asked
 from jobroom.jobs.views import pages
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_moment", "empty_redis")]
 
 
 def ended(pk, state=State.SUCCEEDED, ago=timedelta(minutes=1), **fields):

@@ -13,7 +13,7 @@ from jobroom.jobs import duration_buckets, durations, percentiles, spread_chart
 from jobroom.jobs.models import TaskRule
 from jobroom.jobs.tests.test_durations import add
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_moment", "empty_redis")]
 
 
 def ran(seconds, ago=timedelta(0), **fields):

@@ -58,6 +58,7 @@ def test_a_silent_worker_that_has_its_message_is_named_though_others_serve(job, 
     assert (found.kind, "one@host has its message, and has been silent since" in found.text) == ("silent", True)
 
 
+@pytest.mark.usefixtures("one_moment")
 @pytest.mark.parametrize(
     ("said", "kind", "words", "where"),
     [
@@ -151,8 +152,8 @@ def test_pages_that_are_open_hear_of_another_reason_and_of_nothing_else(job, mon
 def test_who_is_watched_is_asked_of_redis():
     with redis.connect() as client, client.pubsub() as pubsub:
         pubsub.subscribe(redis.key("live", "job:a"), redis.key("live", "jobs"))
-        pubsub.get_message(timeout=5)
-        pubsub.get_message(timeout=5)
+        pubsub.get_message(timeout=60)
+        pubsub.get_message(timeout=60)
         assert watched_of("job") == ["a"]
 
 

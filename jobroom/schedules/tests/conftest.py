@@ -4,6 +4,10 @@ import pytest
 from celery.app import app_or_default
 from celery.signals import before_task_publish
 
+from jobroom.jobs.tests.conftest import one_moment
+
+__all__ = ["one_moment"]
+
 
 @pytest.fixture
 def app(monkeypatch):

@@ -45,6 +45,7 @@ def _hourly(**fields):
     return PeriodicTask.objects.get(pk=row.pk)
 
 
+@pytest.mark.usefixtures("one_moment")
 @pytest.mark.parametrize("only", [None, ["enabled"]])
 def test_enabling_after_a_missed_hour_runs_nothing_at_once(app, sent, only):
     row = _hourly()
@@ -57,6 +58,7 @@ def test_enabling_after_a_missed_hour_runs_nothing_at_once(app, sent, only):
     assert sent == []
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_a_crontab_row_changed_by_code_counts_from_now(app, sent):
     row = _hourly()
     crontab = row.crontab
@@ -67,6 +69,7 @@ def test_a_crontab_row_changed_by_code_counts_from_now(app, sent):
     assert sent == []
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_a_crontab_row_saved_as_it_was_makes_up_what_was_missed(app, sent):
     _hourly().crontab.save()
     _tick(Scheduler(app))

@@ -50,6 +50,7 @@ class TestLeftOut:
         self.look(app, row, 1)
         assert len(sent) == 2
 
+    @pytest.mark.usefixtures("one_moment")
     @pytest.mark.parametrize(("missed", "states"), [("once", "missed skipped"), ("all", "sent skipped sent")])
     def test_one_that_lies_among_those_that_were_missed(self, app, sent, missed, states):
         row = _row(after=0)

@@ -3,11 +3,18 @@
 import pytest
 
 from jobroom import redis
-from jobroom.jobs.tests.conftest import ada, as_ada, as_staff, empty_redis, staff
+from jobroom.events import consumer
+from jobroom.jobs.tests.conftest import ada, as_ada, as_staff, empty_redis, one_moment, staff
 from jobroom.workflows.models import Definition
 from jobroom.workflows.repair import sweeper, verification
 
-__all__ = ["ada", "as_ada", "as_staff", "empty_redis", "staff"]
+__all__ = ["ada", "as_ada", "as_staff", "empty_redis", "one_moment", "staff"]
+
+
+@pytest.fixture(autouse=True)
+def _history_keeps_up(monkeypatch):
+    """Let no look wait for a recorder, of which there is none here, because a test takes longer than usual."""
+    monkeypatch.setattr(consumer, "lag", lambda: consumer.Lag(0, 0.0))
 
 
 @pytest.fixture

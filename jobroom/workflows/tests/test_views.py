@@ -62,6 +62,7 @@ def test_the_owner_sees_everything(as_ada, ada):
     assert stored.pk in as_ada.get("/workflows/").content.decode()
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_states_are_small_and_asked_once(as_staff):
     stored = store(chain(3), "srw")
     Job.objects.filter(node="1").update(progress={"execution": "a", "fraction": 0.5})
