@@ -131,11 +131,11 @@ def test_a_late_owner_can_neither_release_nor_extend_its_successors_lock(name):
     _expire(late)
     assert successor.acquire()
     keeping().close()
-    redis.client().pexpire(names.keys(name)[0], 5000)
+    redis.client().pexpire(names.keys(name)[0], 25_000)
     with pytest.raises(LockLost, match="passed to job j2"):
         late.check()
     assert not late.held
-    assert holder(name).expires_in <= 5
+    assert holder(name).expires_in <= 25, "not as long as the late one would have it"
     assert not late.release()
     assert holder(name).fencing == successor.fencing
     assert successor.release()

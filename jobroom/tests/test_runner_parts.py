@@ -22,7 +22,9 @@ from jobroom.testing import refusing_port, wait_until
 
 
 @pytest.fixture
-def part():
+def part(monkeypatch):
+    # All its lives are short ones, unless the test says otherwise: also on a machine that stands still for a moment.
+    monkeypatch.setattr(parts, "SHORT_LIFE", parts.LONG_LIFE - 1)
     return Part("x", ["true"], StopPlan(0, 1), Path("/"), started=time.monotonic())
 
 

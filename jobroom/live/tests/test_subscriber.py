@@ -13,13 +13,14 @@ class Browser:
     """Takes what the subscriber sends, as fast as the test lets it."""
 
     def __init__(self):
-        self.got, self.frames = [], 0
+        self.got, self.frames, self.offered = [], 0, 0
         self.resynced = []
         self.open = asyncio.Event()
         self.open.set()
         self.subscriber = Subscriber(self.send, self.resync)
 
     async def send(self, text):
+        self.offered += 1
         await self.open.wait()
         self.frames += 1
         self.got += messages(text)
@@ -33,7 +34,7 @@ class Browser:
         self.subscriber.offer(topic, kind, seq, json.dumps({"type": kind, "seq": seq}))
 
     async def until(self, condition):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0)
 
@@ -66,7 +67,7 @@ async def test_what_comes_before_the_snapshot_waits_and_is_not_sent_twice(browse
 async def test_what_waits_for_a_slow_browser_goes_in_one_frame(browser):
     browser.open.clear()
     browser.offer(1)
-    await asyncio.sleep(0.01)
+    await browser.until(lambda: browser.offered == 1)
     for seq in range(2, 101):
         browser.offer(seq)
     browser.open.set()
@@ -86,7 +87,7 @@ async def test_an_old_message_is_not_sent(browser):
 async def test_progress_is_conflated_and_never_overtakes(browser):
     browser.open.clear()
     browser.offer(1)
-    await asyncio.sleep(0)
+    await browser.until(lambda: browser.offered == 1)
     for seq in range(2, 1000):
         browser.offer(seq, kind="progress")
     browser.offer(1000, kind="state")

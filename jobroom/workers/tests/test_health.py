@@ -141,6 +141,7 @@ def test_a_page_that_was_open_before_a_login_gets_the_token_of_now(admin_user):
 def test_open_pages_share_what_the_parts_have_said(admin_client, monkeypatch):
     all_there()
     asked = []
+    monkeypatch.setattr(health, "SHARED", 3600)
     monkeypatch.setattr(probes, "ready", lambda ready=probes.ready: asked.append(1) or ready())
     for _ in range(5):
         admin_client.get("/health/line/")

@@ -156,6 +156,7 @@ def test_a_job_that_never_started_goes_back_whatever_its_task_says():
 
 def test_a_job_that_no_one_recorded_goes_back():
     received(EARLY, "a")
+    forget_events()
     assert look().put_back == ["a"]
 
 
@@ -163,6 +164,7 @@ def test_a_job_that_no_one_recorded_goes_back():
 def test_a_job_that_loses_its_worker_every_time_is_given_up(settings, recorded):
     settings.JOBROOM = settings.JOBROOM | {"MAX_LOST": 2}
     received(LATE, "a")
+    forget_events()
     if recorded:
         running_job("a")
     assert look().put_back == ["a"]
@@ -264,7 +266,7 @@ def test_a_silent_worker_stays_on_the_list_for_a_while(settings):
 
 
 def test_one_round_at_a_time():
-    redis.client().set(redis.key("rescue", "turn"), "somebody", ex=5)
+    redis.client().set(redis.key("rescue", "turn"), "somebody", ex=3600)
     assert rescue.rescue() is None
 
 
