@@ -24,6 +24,12 @@ def _pages_alone(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def _patient_probes(monkeypatch):
+    """Take Redis for silent no sooner than other tests do: the machine may have other work for half a second."""
+    monkeypatch.setattr("jobroom.workers.probes.PATIENCE", 60.0)
+
+
+@pytest.fixture(autouse=True)
 def _found_once(monkeypatch):
     """Look up once per test which view an address leads to: each is asked by ten people, with several methods."""
     found, resolve_request = {}, BaseHandler.resolve_request

@@ -37,7 +37,9 @@ class Quiet(BaseTask):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_reported_yet(settings):
+def _nothing_reported_yet(settings, monkeypatch):
+    for patience in ("PATIENCE", "PATIENCE_AT_END"):
+        monkeypatch.setattr(failure_mail, patience, 60.0)
     settings.ADMINS = [("Ada", "ada@example.org"), ("Bob", "bob@example.org")]
     settings.JOBROOM = settings.JOBROOM | {"SITE_URL": "https://jobs.example.org"}
     redis.client().flushdb()

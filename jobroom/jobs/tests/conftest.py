@@ -16,6 +16,13 @@ def _no_postman(monkeypatch):
     monkeypatch.setattr("jobroom.notifications.receivers.postman.cleaning.at", math.inf)
 
 
+@pytest.fixture(autouse=True)
+def _unhurried_rounds(monkeypatch):
+    """Let a round do all that there is: the moment that it takes at most is over where the machine has other work."""
+    monkeypatch.setattr("jobroom.jobs.durations.SECONDS", 60.0)
+    monkeypatch.setattr("jobroom.jobs.staged_retries.SECONDS", 60.0)
+
+
 @pytest.fixture
 def one_moment():
     """Let the clock stand still: no minute and no hour ends between two looks at the same numbers."""

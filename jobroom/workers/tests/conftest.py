@@ -1,0 +1,13 @@
+"""What the tests of workers share."""
+
+import pytest
+
+from jobroom.tasks import failure_mail
+from jobroom.workers import probes
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """Take no server for silent, and no mail for stuck, because the machine has other work for a moment."""
+    monkeypatch.setattr(probes, "PATIENCE", 60.0)
+    monkeypatch.setattr(failure_mail, "PATIENCE", 60.0)
