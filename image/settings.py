@@ -285,8 +285,9 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "jobroom.jobs.api.problems.handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
-# A change of the password ends all tokens.
-SIMPLE_JWT = {"CHECK_REVOKE_TOKEN": True}
+# A change of the password ends all tokens. Where clocks differ, or one is set back, a new token is from a moment to come:
+# some seconds of that are no reason to refuse it.
+SIMPLE_JWT = {"CHECK_REVOKE_TOKEN": True, "LEEWAY": 10}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Jobroom",
     "DESCRIPTION": "Launch background jobs, watch them, get their results.",

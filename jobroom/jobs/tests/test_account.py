@@ -1,11 +1,14 @@
 """A person can end everything that acts for them; a new password ends tokens too; notes and uploads stay where they belong."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
 from jobroom.events import attachments
 from jobroom.jobs import files
@@ -59,6 +62,17 @@ def test_web_tokens_end(ada, end):
     assert status(pair["access"]) == 401
     assert refresh(pair["refresh"]) == 401
     assert user_of_token(pair["access"]) is None
+
+
+def test_a_web_token_of_a_machine_whose_clock_is_a_little_ahead_is_right(ada):
+    now = timezone.now()
+    with time_machine.travel(now + timedelta(seconds=5)):
+        pair = tokens()
+    with time_machine.travel(now):
+        assert status(pair["access"]) == 200
+        assert refresh(pair["refresh"]) == 200
+    with time_machine.travel(now - timedelta(hours=1)):
+        assert status(pair["access"]) == 401
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "a.b.c"])
