@@ -24,9 +24,11 @@ def _unhurried_rounds(monkeypatch):
 
 
 @pytest.fixture
-def one_moment():
-    """Let the clock stand still: no minute and no hour ends between two looks at the same numbers."""
-    with time_machine.travel(datetime(2026, 11, 29, 12, 20, 30, tzinfo=UTC), tick=False):
+def one_moment(monkeypatch):
+    """Let our clock and that of Redis stand still: no second, minute or hour ends between two looks at the same numbers."""
+    moment = datetime(2026, 11, 29, 12, 20, 30, tzinfo=UTC)
+    monkeypatch.setattr(redis, "now", lambda connection=None: moment.timestamp())
+    with time_machine.travel(moment, tick=False):
         yield
 
 

@@ -10,7 +10,7 @@ from jobroom.jobs.models import Job
 from jobroom.jobs.queue_position import waiting
 from jobroom.jobs.tests.test_queue_position import done, queue, running, worker
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_moment", "empty_redis")]
 
 
 def place():
