@@ -14,7 +14,7 @@ from jobroom.jobs import queue_position as places
 from jobroom.jobs.models import Job, State
 from jobroom.jobs.queue_position import Waiting, waiting
 
-pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.usefixtures("empty_redis")]
+pytestmark = [pytest.mark.django_db, pytest.mark.sql, pytest.mark.usefixtures("one_moment", "empty_redis")]
 
 
 def worker(name: str, queues: list[str], concurrency: int = 1, *, silent: float | None = None, **more) -> None:

@@ -75,6 +75,7 @@ def test_a_rescued_message_is_the_next_one_of_its_queue():
     received(LATE, "a")
     running_job("a")
     current_app.send_task(LATE, task_id="b", ignore_result=True)
+    forget_events()
     look()
     assert waiting() == ["a", "b"]
 
