@@ -42,7 +42,7 @@ async def a_page(make=person):
 async def closed(page):
     """Return the code with which the socket was closed; messages before it are let pass."""
     while True:
-        message = await page.socket.receive_output(timeout=10)
+        message = await page.socket.receive_output(timeout=60)
         if message["type"] == "websocket.close":
             return message["code"]
 
@@ -186,7 +186,7 @@ async def test_the_right_to_read_the_log_ends_at_once():
         publish([("job:j1", {"type": "log", "seq": 2**50, "message": "one"})])
         assert (await page.get())["message"] == "one"
         await sync_to_async(close_log)()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not any(socket.subscriber._muted.get("job:j1") for socket in hub.current().guard.sockets):
                 await asyncio.sleep(0.01)
         publish([("job:j1", {"type": "log", "seq": 2**50 + 1, "message": "two"})])

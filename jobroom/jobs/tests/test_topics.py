@@ -42,12 +42,12 @@ class Wire:
 
     async def __aenter__(self):
         await self.socket.send_input({"type": "websocket.connect"})
-        self.accepted = await self.socket.receive_output(timeout=10)
+        self.accepted = await self.socket.receive_output(timeout=60)
         return self
 
     async def __aexit__(self, *_):
         await self.socket.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.socket.wait(timeout=10)
+        await self.socket.wait(timeout=60)
 
     async def ask(self, topic):
         await self.socket.send_input({"type": "websocket.receive", "text": json.dumps({"subscribe": topic})})
@@ -55,7 +55,7 @@ class Wire:
 
     async def get(self):
         if not self.heard:
-            self.heard = messages((await self.socket.receive_output(timeout=10))["text"])
+            self.heard = messages((await self.socket.receive_output(timeout=60))["text"])
         return self.heard.pop(0)
 
 
@@ -99,14 +99,14 @@ async def test_a_browser_gives_its_token_as_a_subprotocol():
 @pytest.mark.parametrize("token", ["", "nonsense", "image_nonsense", "a.b.c"])
 async def test_a_token_that_no_one_knows_opens_nothing(token):
     async with bearer(token) as wire:
-        assert await wire.socket.receive_output(timeout=10) == {"type": "websocket.close", "code": 4401}
+        assert await wire.socket.receive_output(timeout=60) == {"type": "websocket.close", "code": 4401}
 
 
 async def test_a_bearer_without_our_protocol_is_no_token():
     token = await someone()
     async with Wire(protocols=[f"bearer.{token}"], origin=b"http://localhost") as wire:
         assert wire.accepted.get("subprotocol") is None
-        assert (await wire.socket.receive_output(timeout=10))["code"] == 4401
+        assert (await wire.socket.receive_output(timeout=60))["code"] == 4401
 
 
 async def test_who_may_see_a_job_hears_its_state_and_progress_but_not_its_log():

@@ -61,11 +61,11 @@ class Page:
 
     async def connect(self):
         await self.socket.send_input({"type": "websocket.connect"})
-        return (await self.socket.receive_output(timeout=10))["type"] == "websocket.accept"
+        return (await self.socket.receive_output(timeout=60))["type"] == "websocket.accept"
 
     async def disconnect(self):
         await self.socket.send_input({"type": "websocket.disconnect", "code": 1000})
-        await self.socket.wait(timeout=10)
+        await self.socket.wait(timeout=60)
 
     async def __aenter__(self):
         assert await self.connect()
@@ -83,7 +83,7 @@ class Page:
 
     async def get(self):
         if not self.heard:
-            self.heard = messages((await self.socket.receive_output(timeout=10))["text"])
+            self.heard = messages((await self.socket.receive_output(timeout=60))["text"])
         return self.heard.pop(0)
 
 
@@ -162,7 +162,7 @@ async def test_nonsense_gets_an_answer(text):
 async def test_a_stranger_is_turned_away_with_a_reason():
     page = Page()
     assert await page.connect()
-    assert (await page.socket.receive_output(timeout=10)) == {"type": "websocket.close", "code": 4401}
+    assert (await page.socket.receive_output(timeout=60)) == {"type": "websocket.close", "code": 4401}
     await page.disconnect()
 
 
@@ -178,7 +178,7 @@ async def test_a_lost_subscription_comes_back_with_a_snapshot(kind):
         state["seq"] = 200
         await database_sync_to_async(redis.client().client_kill_filter)(_type="pubsub")
         assert (await page.get())["seq"] == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await listeners("thing:x"):
                 await asyncio.sleep(0.02)
         publish([("thing:x", {"type": "log", "seq": 201, "n": 5})])
@@ -190,7 +190,7 @@ async def test_the_last_to_leave_ends_the_subscription():
         await page.ask(subscribe="thing:x")
         assert set(hub.current().watchers) == {"thing:x"}
         await page.say('{"unsubscribe": "thing:x"}')
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while hub.current().watchers:
                 await asyncio.sleep(0.01)
         assert hub.current()._tasks == []

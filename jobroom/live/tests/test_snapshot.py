@@ -21,7 +21,7 @@ class Source:
 
     def read(self, topic, after):
         self.asked.append((topic, after))
-        assert self.gate.acquire(timeout=10)
+        assert self.gate.acquire(timeout=60)
         if self.fails:
             raise ValueError("away")
         return Look(f"state {len(self.asked)}", len(self.asked), [])
@@ -33,7 +33,7 @@ def source():
 
 
 async def under_way(source, count):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(source.asked) < count:
             await asyncio.sleep(0.005)
 

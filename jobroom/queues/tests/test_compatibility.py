@@ -102,7 +102,8 @@ def test_the_command_decides_a_pipeline(capsys):
     call_command("check_waiting", ignore=["billing.*"])
 
 
-def test_page_and_api_say_the_same(admin_client):
+def test_page_and_api_say_the_same(admin_client, monkeypatch):
+    monkeypatch.setattr("jobroom.queues.views.compatibility.SECONDS", 60.0)
     job(1, "demo.ad")
     assert "Did you mean “demo.add”?" in admin_client.get("/doctor/waiting/").content.decode()
     assert admin_client.get("/api/doctor/waiting/").json()["misfits"][0]["count"] == 1
