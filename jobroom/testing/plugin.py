@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jobroom.runner import redis_server
 from jobroom.runner.redis_server import PrivateServer, RedisProblem
 from jobroom.testing import compilation, dying_with_us
 
@@ -30,6 +31,19 @@ for _name in (
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if os.environ.get("TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
+
+# A test chooses a port long before its server listens there: each process of a run has ports of its own, and what it starts others.
+_PORTS = 600
+_number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw15").removeprefix("gw")) % 16
+_others = redis_server.QUIET_PORTS
+redis_server.QUIET_PORTS = range(10_000 + _PORTS * _number, 10_000 + _PORTS * (_number + 1))
+
+
+def _leave_ports() -> None:
+    redis_server.QUIET_PORTS = _others
+
+
+os.register_at_fork(after_in_child=_leave_ports)
 
 _folder = Path(tempfile.mkdtemp(prefix="image-test-"))
 os.environ["IMAGE_VAR"] = str(_folder)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth import get_user_model
 
-from jobroom.runner import preparation
+from jobroom.runner import preparation, redis_server
 from jobroom.runner.preparation import Unprepared
-from jobroom.runner.redis_server import QUIET_PORTS, PrivateServer, free_port
+from jobroom.runner.redis_server import PrivateServer, free_port
 from jobroom.testing import refusing_port
 
 
@@ -60,9 +60,17 @@ def test_a_busy_port_is_reported_with_a_free_one():
 def test_a_port_that_is_chosen_is_none_that_an_outgoing_connection_may_have_after_a_restart():
     with socket.create_server(("127.0.0.1", free_port())) as busy:
         taken = busy.getsockname()[1]
-        assert taken in QUIET_PORTS
+        assert taken in redis_server.QUIET_PORTS
         assert free_port(taken) != taken
-        assert free_port(taken) in QUIET_PORTS
+        assert free_port(taken) in redis_server.QUIET_PORTS
+
+
+def test_no_port_is_given_twice_while_there_are_others(monkeypatch):
+    ports = range(redis_server.QUIET_PORTS[-20], redis_server.QUIET_PORTS[-1] + 1)
+    monkeypatch.setattr(redis_server, "QUIET_PORTS", ports)
+    monkeypatch.setattr(redis_server, "_given", set(ports[:-2]))
+    assert {free_port(), free_port()} == set(ports[-2:])
+    assert free_port() in ports, "then again"
 
 
 @pytest.mark.parametrize(

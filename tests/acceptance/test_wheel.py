@@ -110,7 +110,10 @@ def _new_database(server: str) -> str:
 def ada(shop):
     """Someone in a browser, logged in by the project's own page."""
     with httpx.Client(base_url=f"http://127.0.0.1:{shop.port}", follow_redirects=True, timeout=60) as client:
-        wait_until(lambda: _answers(client), 60, "the site is up")
+        try:
+            wait_until(lambda: _answers(client), 60, "the site is up")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its processes printed:\n{shop.logs()}") from error
         page = client.get("/room/")
         assert page.url.path == "/admin/login/", "the project's own login is asked"
         _post(client, page, {"username": MAIL, "password": PASSWORD, "next": "/room/"})
