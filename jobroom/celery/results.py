@@ -1,6 +1,7 @@
 """Celery's Redis result backend, with fewer round trips for a job that succeeded."""
 
 import functools
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,8 @@ from jobroom.current_task import get_current_task
 
 # Characters of the longest text that Redis is given; it keeps no more bytes.
 LARGEST = 512 * 1024 * 1024
+# Seconds by which the clocks of two machines may differ.
+CLOCKS = 60.0
 
 
 def kept_result(job_id: str) -> AsyncResult[Any] | None:
@@ -120,7 +123,7 @@ class ResultBackend(RedisBackend):
         for key, name in (("group_id", "group"), ("parent_id", "parent_id")):
             if value := getattr(request, name, None):
                 meta[key] = value
-        return meta
+        return self._numbered(meta, state, request)
 
     @staticmethod
     def _readable(traceback: Any, secrets: frozenset[str]) -> Any:
@@ -137,6 +140,52 @@ class ResultBackend(RedisBackend):
         if execution is not None and request.id == task_id and not execution.repeated:
             execution.said = state, result
 
+    def _get_result_meta(self, result: Any, state: str, traceback: Any, request: Any, *rest: Any, **more: Any) -> Any:
+        """Return what Celery keeps, with the number of the try that ended: see `_is_over`."""
+        meta = super()._get_result_meta(result, state, traceback, request, *rest, **more)  # type: ignore[misc]
+        return self._numbered(meta, state, request)
+
+    @staticmethod
+    def _numbered(meta: dict[str, Any], state: str, request: Any) -> dict[str, Any]:
+        retries = getattr(request, "retries", None)
+        if retries and state in states.READY_STATES:
+            meta["retries"] = retries
+        return meta
+
+    def _keep_retry(self, task_id: str, result: Any, traceback: Any, request: Any) -> None:
+        """Keep that a try failed and another one comes, unless that one has ended already.
+
+        The message of the next try is sent first, and a free process may be quicker than we are.
+        """
+        key: Any = self.get_key_for_task(task_id)
+        meta = self._get_result_meta(result, states.RETRY, traceback, request)
+        text = self.encode({**meta, "task_id": bytes_to_str(task_id)})
+
+        def step(pipe: Any) -> None:
+            found = pipe.get(key)
+            pipe.multi()
+            if found and self._is_over(self.decode_result(found), request):
+                return
+            pipe.set(key, text, ex=int(self.expires) if self.expires else None)  # type: ignore[attr-defined]
+            pipe.publish(key, text)
+
+        self.client.transaction(step, key)
+
+    @staticmethod
+    def _is_over(found: dict[str, Any], request: Any) -> bool:
+        """Return whether a try that came after this one has ended, by what is kept; an older life of the job is another matter."""
+        if found.get("status") not in states.READY_STATES or int(found.get("retries") or 0) <= int(
+            request.retries or 0
+        ):
+            return False
+        execution = tracker.execution_of(request)
+        ended = found.get("date_done")
+        if execution is None or not ended:
+            return True
+        began = time.time() - (time.monotonic() - execution.began)
+        ended = ended if isinstance(ended, datetime) else datetime.fromisoformat(ended)
+        return bool(ended.timestamp() > began - CLOCKS)
+
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
@@ -144,6 +193,9 @@ class ResultBackend(RedisBackend):
         if state != states.SUCCESS:
             secrets = redaction.running()
             result, traceback = redaction.hide(result, secrets=secrets), self._readable(traceback, secrets)
+            if state == states.RETRY and request is not None:
+                self.ensure(self._keep_retry, (task_id, result, traceback, request))
+                return result
             return super()._store_result(task_id, result, state, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
         key, text = self._entry(task_id, result, state, traceback, request)
         execution = getattr(request, "execution", None)

@@ -1,7 +1,8 @@
 """The result backend behaves as Celery's own, but looks before it writes only where that matters."""
 
 import json
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from unittest import mock
 
@@ -61,6 +62,46 @@ def test_a_success_replaces_what_went_wrong_before():
     app.backend.mark_as_failure("j4", ValueError("early"))
     app.backend.mark_as_done("j4", "good")
     assert app.AsyncResult("j4").result == "good"
+
+
+def tried(number, began=0.0):
+    """Return the request of a try that began so many seconds ago."""
+    execution = SimpleNamespace(began=time.monotonic() - began, is_part=False, repeated=False, said=None)
+    return SimpleNamespace(id="j5", retries=number, execution=execution, chain=None, group=None, parent_id=None)
+
+
+@pytest.mark.parametrize("extended", [False, True])
+@pytest.mark.parametrize("end", ["SUCCESS", "FAILURE"])
+def test_a_try_that_says_late_that_another_one_comes_does_not_replace_how_that_one_ended(end, extended, monkeypatch):
+    monkeypatch.setitem(app.backend.__dict__, "_extended", extended)  # then Celery makes what is kept
+    first, second = tried(0, began=2.0), tried(1, began=0.5)
+    app.backend.store_result("j5", ValueError("not yet"), "RETRY", request=first)
+    assert app.AsyncResult("j5").state == "RETRY"
+    app.backend.store_result("j5", "good" if end == "SUCCESS" else ValueError("for good"), end, request=second)
+    app.backend.store_result("j5", ValueError("not yet"), "RETRY", request=first)
+    assert app.AsyncResult("j5").state == end
+    assert str(app.AsyncResult("j5").result) == ("good" if end == "SUCCESS" else "for good")
+
+
+def test_a_try_of_a_later_life_replaces_how_the_life_before_ended():
+    long_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    app.backend.store_result("j5", ValueError("for good"), "FAILURE", request=tried(2))
+    key = "celery-task-meta-j5"
+    kept = json.loads(redis.client().get(key))
+    assert kept["retries"] == 2
+    redis.client().set(key, json.dumps(kept | {"date_done": long_ago}))
+    app.backend.store_result("j5", ValueError("again"), "RETRY", request=tried(0))
+    assert app.AsyncResult("j5").state == "RETRY"
+    assert 0 < redis.client().ttl(key) <= 24 * 3600
+    app.backend.store_result("j5", "good", "SUCCESS", request=tried(1))
+    assert app.AsyncResult("j5").result == "good"
+
+
+def test_the_end_of_the_same_try_is_replaced_by_its_next_one():
+    """A worker that was lost said FAILURE in its name, and it goes on."""
+    app.backend.store_result("j5", ValueError("lost"), "FAILURE", request=tried(0))
+    app.backend.store_result("j5", ValueError("not yet"), "RETRY", request=tried(0))
+    assert app.AsyncResult("j5").state == "RETRY"
 
 
 class Scratch(BaseTask):
