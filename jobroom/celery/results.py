@@ -111,14 +111,14 @@ class ResultBackend(RedisBackend):
 
     def _meta(self, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
         """Return what Celery keeps of an end: the same, with fewer look-ups of its options and of the time zone."""
-        if self._extended and hasattr(self, "_get_result_meta"):
-            return self._get_result_meta(result=result, state=state, traceback=traceback, request=request)  # type: ignore[no-any-return]
+        if self._extended and (extended := getattr(super(), "_get_result_meta", None)) is not None:
+            return self._numbered(extended(result, state, traceback, request), state, request)
         meta = {
             "status": state,
             "result": result,
             "traceback": traceback,
             "children": self.current_task_children(request),
-            "date_done": datetime.now(UTC).isoformat(),
+            "date_done": datetime.now(UTC).isoformat() if state in states.READY_STATES else None,
         }
         for key, name in (("group_id", "group"), ("parent_id", "parent_id")):
             if value := getattr(request, name, None):
@@ -158,7 +158,7 @@ class ResultBackend(RedisBackend):
         The message of the next try is sent first, and a free process may be quicker than we are.
         """
         key: Any = self.get_key_for_task(task_id)
-        meta = self._get_result_meta(result, states.RETRY, traceback, request)
+        meta = self._meta(result, states.RETRY, traceback, request)
         text = self.encode({**meta, "task_id": bytes_to_str(task_id)})
 
         def step(pipe: Any) -> None:
