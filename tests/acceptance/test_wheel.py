@@ -91,6 +91,12 @@ def shop(request, tmp_path_factory, project, redis_url):
         stack.callback(it.stop)
         it.start("manage.py", "runserver", "--noreload", str(it.port))
         it.start("-m", "celery", "-A", "shop", "worker", "-c", "1")
+        # Tests change files of the project: who has not read them yet would read half of a change.
+        try:
+            wait_until(lambda: _answers(it.port), 60, "the site is up")
+            wait_until(lambda: "[queues]" in it.logs(), 60, "the worker is up")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the processes printed:\n{it.logs()}") from error
         yield it
 
 
@@ -110,19 +116,15 @@ def _new_database(server: str) -> str:
 def ada(shop):
     """Someone in a browser, logged in by the project's own page."""
     with httpx.Client(base_url=f"http://127.0.0.1:{shop.port}", follow_redirects=True, timeout=60) as client:
-        try:
-            wait_until(lambda: _answers(client), 60, "the site is up")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; its processes printed:\n{shop.logs()}") from error
         page = client.get("/room/")
         assert page.url.path == "/admin/login/", "the project's own login is asked"
         _post(client, page, {"username": MAIL, "password": PASSWORD, "next": "/room/"})
         yield client
 
 
-def _answers(client: httpx.Client) -> bool:
+def _answers(port: int) -> bool:
     try:
-        return client.get("/room/healthz").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/room/healthz", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 
