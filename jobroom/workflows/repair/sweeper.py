@@ -27,6 +27,7 @@ from jobroom.workflows.engine import effects, keys, loader, scripts
 from jobroom.workflows.engine.keys import ENDED, NodeState
 from jobroom.workflows.engine.parts import parts_of, parts_of_item
 from jobroom.workflows.exceptions import WorkflowException
+from jobroom.workflows.graph import Graph
 from jobroom.workflows.models import State, StoredWorkflow
 from jobroom.workflows.repair.suspects import Seen, Suspects
 from jobroom.workflows.workflows import Workflow
@@ -208,26 +209,31 @@ class Round:
         """Make everything again from the database: Redis was emptied, or no one came to begin the workflow."""
         if timezone.now().timestamp() - self.stored.started_at.timestamp() < settings.SILENT_AFTER:  # type: ignore[union-attr]
             return False  # it is being started
-        snapshot = loader.snapshot_of(self.stored)
         before, self.stored.epoch = self.stored.epoch, self.stored.epoch + 1
-        if not loader.load(self.stored, self.stored.read_graph(), snapshot, missing=True):
+        if not self._load(missing=True):
             self.stored.epoch = before
             return False
         logger.warning("Workflow %s is rebuilt from the database", self.stored.pk)
         StoredWorkflow.objects.filter(pk=self.stored.pk, epoch=before).update(epoch=self.stored.epoch)
-        if self.stored.cancel_at is not None:
-            self._cancel_again(snapshot)
         return True
 
     def _resume_lost(self, epoch: int) -> bool:
-        """Begin a life that was resumed by a process that was killed before it came to Redis, or while Redis was away."""
+        """Start a life that was resumed by a process that was killed before it came to Redis, or while Redis was away."""
         if "epoch" not in _suspects.update(f"{self.stored.pk}:e", {"epoch": str(epoch)}):
             return False  # it is being resumed
-        logger.warning("Workflow %s was resumed and not begun: it begins now", self.stored.pk)
+        logger.warning("Workflow %s was resumed and not started: it is started now", self.stored.pk)
+        return self._load()
+
+    def _load(self, *, missing: bool = False) -> bool:
+        """Put it into Redis as the database knows it; return whether that was done, see `loader.load`."""
         graph, snapshot = self.stored.read_graph(), loader.snapshot_of(self.stored)
+        # Who resumed it may have been killed before that; nothing else leaves jobs that do not count.
         nodes = Job.objects.filter(workflow_id=self.stored.pk).values_list("node", flat=True)
         resumption.want_again(graph, nodes, snapshot.node_states)
-        return loader.load(self.stored, graph, snapshot)
+        loaded = loader.load(self.stored, graph, snapshot, missing=missing)
+        if loaded and self.stored.cancel_at is not None:
+            self._cancel_again(graph, snapshot)
+        return loaded
 
     def _has_epoch(self, epoch: int) -> bool:
         """Give the row the epoch that Redis has; return False where it has changed since it was read."""
@@ -235,9 +241,8 @@ class Round:
         self.stored.epoch = epoch
         return bool(rows.update(epoch=epoch))
 
-    def _cancel_again(self, snapshot: loader.Snapshot) -> None:
+    def _cancel_again(self, graph: Graph, snapshot: loader.Snapshot) -> None:
         """Ask once more for the end of the jobs that run: Redis has forgotten that someone has."""
-        graph = self.stored.read_graph()
         running = [
             graph.job_id(node) for node, node_state in snapshot.node_states.items() if node_state == NodeState.RUNNING
         ]

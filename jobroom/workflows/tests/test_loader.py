@@ -6,6 +6,7 @@ import pytest
 from django.db.models import F
 
 from jobroom import redis
+from jobroom.events import cancellation
 from jobroom.workflows import services
 from jobroom.workflows.engine import keys, loader
 from jobroom.workflows.models import State, StoredWorkflow
@@ -108,6 +109,30 @@ def test_a_resume_whose_process_was_killed_before_it_came_to_redis_goes_on(monke
     run.whole()
     stored = hand.stored()
     assert (stored.state, stored.epoch) == (State.SUCCESS, 2)
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_was_cancelled_before_such_a_resume_runs(monkeypatch, forgotten):
+    hand = chain_of_two()
+    run = hand.take_one()
+    services.cancel(hand.stored(), by=None)
+    assert run.start()
+    run.end("cancelled")
+    assert hand.stored().state == State.CANCELLED
+    with monkeypatch.context() as patched:
+        patched.setattr(services.resumption, "want_again", lambda *_: None)
+        patched.setattr(services.loader, "load", lambda *_: False)
+        services.resume(hand.stored(), by=None)
+    if forgotten:
+        hand.forget()
+    cancellation.request_all([run.job], "someone")
+    sweeper.sweep()
+    sweeper.sweep()
+    again = hand.take_one()
+    assert again.start() is None, "no one wants it to end in this life"
+    again.end()
+    hand.take_one().whole()
+    assert hand.stored().state == State.SUCCESS
 
 
 def test_the_database_learns_the_epoch_from_redis_when_who_made_it_again_was_killed():
