@@ -173,10 +173,13 @@ class ResultBackend(RedisBackend):
 
     @staticmethod
     def _is_over(found: dict[str, Any], request: Any) -> bool:
-        """Return whether a try that came after this one has ended, by what is kept; an older life of the job is another matter."""
-        if found.get("status") not in states.READY_STATES or int(found.get("retries") or 0) <= int(
-            request.retries or 0
-        ):
+        """Return whether the job has ended by what is kept, in a try that came after this one and in this life of it.
+
+        A success stays in any case, as with Celery: whatever replaces it later is a second delivery.
+        """
+        if found.get("status") == states.SUCCESS:
+            return True
+        if found.get("status") not in states.READY_STATES or int(found.get("retries") or 0) <= request.retries:
             return False
         execution = tracker.execution_of(request)
         ended = found.get("date_done")

@@ -97,6 +97,12 @@ def test_a_try_of_a_later_life_replaces_how_the_life_before_ended():
     assert app.AsyncResult("j5").result == "good"
 
 
+def test_a_second_delivery_that_is_tried_again_does_not_replace_a_success():
+    app.backend.store_result("j5", "good", "SUCCESS", request=tried(0))
+    app.backend.store_result("j5", ValueError("not yet"), "RETRY", request=tried(0))
+    assert app.AsyncResult("j5").result == "good"
+
+
 def test_the_end_of_the_same_try_is_replaced_by_its_next_one():
     """A worker that was lost said FAILURE in its name, and it goes on."""
     app.backend.store_result("j5", ValueError("lost"), "FAILURE", request=tried(0))
