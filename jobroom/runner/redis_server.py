@@ -84,8 +84,9 @@ def free_port(wanted: int = 0) -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            _given.add(port)
-            return int(probe.getsockname()[1])
+            found = int(probe.getsockname()[1])
+            _given.add(found)
+            return found
     raise RedisProblem("No port is left on this machine.")
 
 

@@ -7,10 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from jobroom.runner.redis_server import free_port
-
-__all__ = ["MailServer", "Received", "free_port", "mail_server"]
-
 
 @dataclasses.dataclass
 class Received:

@@ -135,7 +135,7 @@ def test_what_a_killed_worker_held_of_a_fair_queue_runs_once_more_and_no_ones_tu
             wait_until(lambda: not task_limits.groups(), 60, "no place is kept")
     said = listed("said")
     again = Counter(said)
-    assert sorted(word for word, times in again.items() if times > 1) == sorted(said[:2]), "those that had begun"
+    assert sorted(word for word, times in again.items() if times > 1) == sorted(said[:2]), "those that had started"
     assert said.index("grace") < 25, said
 
 

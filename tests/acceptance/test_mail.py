@@ -13,8 +13,9 @@ from jobroom import redis
 from jobroom.jobs.models import Job
 from jobroom.jobs.models import State as JobState
 from jobroom.notifications.models import Mail, Outcome, State
+from jobroom.runner.redis_server import free_port
 from jobroom.testing import wait_until
-from jobroom.testing.mail_server import free_port, mail_server
+from jobroom.testing.mail_server import mail_server
 from jobroom.testing.processes import Recorder, Worker, environment, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True), pytest.mark.timeout(360)]

@@ -168,7 +168,7 @@ def works(folder: Path) -> None:
         failing.get(timeout=60)
     assert (ended(failing).error, ended(failing).attempts) == ("twice", 2)
     first = send("alone", str(folder / "go"))
-    wait_until(lambda: (found := holder("pools.alone")) and found.job == first.id, 60, "it has begun, and has its lock")
+    wait_until(lambda: (found := holder("pools.alone")) and found.job == first.id, 60, "it runs, and has its lock")
     second = send("alone", str(folder / "go"))
     if said().pool != "solo":  # in which the second one waits until the first one has ended
         assert second.get(timeout=60) == "pools.alone already running!"
