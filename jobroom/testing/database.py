@@ -3,6 +3,9 @@
 After such a test Django empties every table and announces the end of a migration, upon which content types, permissions
 and the definitions of workflows are written again, as they were: half a second of a processor, some hundred times in a
 run. Here those rows stay where they are as long as no test has changed them; everything else is deleted.
+
+A recorder that several tests share writes after the last word of a test what that test made: it is waited for before the
+database is emptied, and what processes wrote up to their end goes with the file whose they were.
 """
 
 import fcntl
@@ -16,7 +19,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection, transaction
+from pytest_django.plugin import blocking_manager_key
 
 Rows = list[tuple[Any, ...]]
 
@@ -94,19 +99,42 @@ def copy(source: Path, target: Path) -> None:
     unfinished.replace(target)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Leave nothing to the next file that processes have written after the last test of this one: they ended after it."""
+    yield
+    from jobroom.testing.distribution import takes_processes
+
+    # After the very last test of all, the database in the settings is no longer that of the tests.
+    if nextitem is not None and nextitem.path != item.path and takes_processes(item) and _after_migration:
+        with item.config.stash[blocking_manager_key].unblock():
+            if not empty_quickly():
+                call_command("flush", verbosity=0, interactive=False)
+                _learn()
+
+
 def emptied(slowly: Callable[[Any], None]) -> Callable[[Any], None]:
     """Return what empties the database quickly where that is the same as `slowly`, Django's own way."""
 
     def empty(test: Any) -> None:
+        from jobroom.testing.processes import wait_for_recorders
+
+        wait_for_recorders()
         special = test.available_apps is not None or test.serialized_rollback or test.reset_sequences
         if not special and test.databases <= {"default"} and empty_quickly():
             return
         slowly(test)
-        _after_migration.clear()
-        if not special:
-            _after_migration.update((table, rows(table)) for table in filled())
+        if special:
+            _after_migration.clear()
+        else:
+            _learn()
 
     return empty
+
+
+def _learn() -> None:
+    _after_migration.clear()
+    _after_migration.update((table, rows(table)) for table in filled())
 
 
 def empty_quickly() -> bool:

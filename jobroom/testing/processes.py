@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import connection
 
 from jobroom import redis
 from jobroom.conf import settings as options
-from jobroom.events import heartbeat
+from jobroom.events import consumer, heartbeat
+from jobroom.exceptions import RedisUnavailable
 from jobroom.testing import dying_with_us, forked, wait_until
 
 # Seconds of one look whether a process that was asked to end has ended.
@@ -220,8 +221,33 @@ class Beat(Process):
 class Recorder(Process):
     """`manage.py record`."""
 
+    running: ClassVar[set["Recorder"]] = set()
+
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         super().__init__("record", [sys.executable, "-m", "django", "record"], env)
+
+    def start(self) -> "Recorder":
+        """Start it; returns at once."""
+        super().start()
+        self.running.add(self)
+        return self
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.running.discard(self)
+        super().kill()
+
+    def stop(self, seconds: float = 30) -> int:
+        """End it; return its exit status."""
+        self.running.discard(self)
+        return super().stop(seconds)
+
+
+def wait_for_recorders(seconds: float = 10.0) -> None:
+    """Return when the recorders that still run have written down what is known by now; after `seconds` all the same."""
+    if Recorder.running:
+        with suppress(TimeoutError, RedisUnavailable):
+            consumer.wait_until_recorded(seconds)
 
 
 def completed(
