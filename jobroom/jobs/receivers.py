@@ -178,7 +178,7 @@ class Lists:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._published = 0.0
+        self._published = float("-inf")  # on the monotonic clock, which begins with the machine
         self._timer: threading.Timer | None = None
         self._whose: set[Whose] = set()
 

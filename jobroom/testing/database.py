@@ -9,18 +9,20 @@ database is emptied, and what processes wrote up to their end goes with the file
 """
 
 import fcntl
+import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from pytest_django.plugin import blocking_manager_key
 
 Rows = list[tuple[Any, ...]]
@@ -30,6 +32,7 @@ _after_migration: dict[str, Rows] = {}
 
 
 _KEY = "image_database"
+_FOLDER = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -46,13 +49,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Begin to migrate a database for all processes of pytest-xdist, while they import and collect."""
+    folder = tempfile.mkdtemp(prefix="image-database-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    config.stash[_FOLDER] = folder
+    if connection.vendor == "sqlite" and (child := forked_migration(Path(folder), config.stash[blocking_manager_key])):
+        config.add_cleanup(partial(_reap, child))
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Pass to a process of pytest-xdist where the migrated database is, or where the first one is to leave it."""
-    config = node.config
-    if not hasattr(config, "_image_database"):
-        config._image_database = tempfile.mkdtemp(prefix="image-database-")
-        config.add_cleanup(lambda: shutil.rmtree(config._image_database, ignore_errors=True))
-    node.workerinput[_KEY] = config._image_database
+    node.workerinput[_KEY] = node.config.stash[_FOLDER]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +98,36 @@ def copied(create: Callable[..., str], folder: Path) -> Callable[..., str]:
         return str(name)
 
     return make
+
+
+def forked_migration(folder: Path, blocker: Any) -> int:
+    """Migrate a database in a child of this process; return its id. Where it fails, the first who needs it makes it, and says why."""
+    from django.db.backends.sqlite3.creation import DatabaseCreation
+
+    if child := os.fork():
+        return child
+    status = 1
+    try:
+        name = folder / "early.sqlite3"
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(name)
+        del connections["default"]  # another one, which shares no open file with the parent
+        make = copied(DatabaseCreation.create_test_db, folder)
+        with (
+            blocker.unblock(),
+            Path(os.devnull).open("w") as nothing,
+            redirect_stdout(nothing),
+            redirect_stderr(nothing),
+        ):
+            make(connection.creation, verbosity=0, autoclobber=True, serialize=False)
+        connection.close()
+        name.unlink()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _reap(child: int) -> None:
+    os.waitpid(child, 0)
 
 
 def copy(source: Path, target: Path) -> None:

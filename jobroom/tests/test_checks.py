@@ -50,10 +50,11 @@ def test_the_base_of_a_registered_task_is_not_named(scratch_class):
     assert scratch_class not in [m.obj for m in checks.unregistered_tasks()]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def no_leftovers():
+    """Leave no scratch class to the tests of other files; once for all tests, for it takes as long as twenty of them."""
     yield
-    gc.collect()  # scratch classes must not be seen by other tests
+    gc.collect()
 
 
 def test_a_database_without_our_statements_is_refused(monkeypatch):

@@ -1,6 +1,8 @@
 """Between tests that commit, the database is emptied as Django's own flush does it."""
 
-from contextlib import suppress
+import os
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +10,8 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
+from django.db import connection
+from pytest_django.plugin import blocking_manager_key
 
 from jobroom import events, redis
 from jobroom.events import consumer
@@ -87,6 +91,19 @@ def test_a_row_of_a_migration_that_they_change_is_there_again(flushed, request):
 def test_rows_stay_within_a_file_and_where_no_process_wrote_them(flushed, request, next_file, marks):
     torn_down(request, next_file=next_file, marks=marks)
     assert User.objects.count() == 1
+
+
+@pytest.mark.acceptance
+def test_a_database_is_migrated_in_a_child_while_others_import(flushed, request, tmp_path):
+    User.objects.create(username="ada")
+    child = database.forked_migration(tmp_path, request.config.stash[blocking_manager_key])
+    assert os.waitpid(child, 0)[1] == 0
+    with closing(sqlite3.connect(tmp_path / "migrated.sqlite3")) as made:
+        tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        assert made.execute("SELECT count(*) FROM auth_user").fetchone() == (0,)
+    assert set(connection.introspection.table_names()) <= tables
+    assert User.objects.count() == 1, "the parent's own is as it was"
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "migrated.sqlite3"}
 
 
 @pytest.mark.acceptance
