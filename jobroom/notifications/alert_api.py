@@ -57,11 +57,11 @@ class AlertDetail(AlertRow):
 
     def get_holding(self, rule: AlertRule) -> list[str]:
         """Return the sentences."""
-        return [state.sentence for state in rule.states.order_by("-since")[:SHOWN]]
+        return [state.sentence for state in rule.states.order_by("-since", "-pk")[:SHOWN]]
 
     def get_deliveries(self, rule: AlertRule) -> list[dict[str, Any]]:
         """Return the newest notifications."""
-        return list(AlertDeliveryRow(rule.deliveries.order_by("-created_at")[:SHOWN], many=True).data)
+        return list(AlertDeliveryRow(rule.deliveries.order_by("-created_at", "-pk")[:SHOWN], many=True).data)
 
     def get_last_week(self, rule: AlertRule) -> list[dict[str, Any]] | None:
         """Return what it would have reported."""

@@ -89,8 +89,8 @@ def alert(request: HttpRequest, alert_id: int) -> HttpResponse:
     context = {
         "rule": rule,
         "own": rule.owner_id == request.user.pk,
-        "states": rule.states.order_by("-since")[:SHOWN],
-        "deliveries": rule.deliveries.order_by("-created_at")[:SHOWN],
+        "states": rule.states.order_by("-since", "-pk")[:SHOWN],
+        "deliveries": rule.deliveries.order_by("-created_at", "-pk")[:SHOWN],
         "week": alert_conditions.last_week(rule),
         "rendered_at": timezone.now(),
     }

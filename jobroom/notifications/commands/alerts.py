@@ -74,9 +74,9 @@ class Command(BaseCommand):
 
     def _show(self, rule: AlertRule) -> None:
         self.stdout.write(escaped(f"{rule.pk}  {rule.way}  {rule}"))
-        for state in rule.states.order_by("-since"):
+        for state in rule.states.order_by("-since", "-pk"):
             self.stdout.write(escaped(f"  holds: {state.sentence}"))
-        for one in rule.deliveries.order_by("-created_at")[:10]:
+        for one in rule.deliveries.order_by("-created_at", "-pk")[:10]:
             self.stdout.write(
                 escaped(f"  {one.state}: {len(one.changes)} changes {one.created_at:%Y-%m-%d %H:%M} {one.error}")
             )

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import re
 import socket
 import types
 from datetime import UTC, datetime, time, timedelta
@@ -296,6 +297,20 @@ def test_what_makes_no_sense_names_the_field(given, field, grace):
     with pytest.raises(WrongArguments) as wrong:
         make(grace, **given)
     assert list(wrong.value.errors) == [field]
+
+
+def test_what_one_round_has_found_stands_in_one_order(client, grace, capsys):
+    """A round gives all it finds the same time; without another rule a database gives them in any order."""
+    rule, since = make(grace), timezone.now()
+    names = [f"cause {number}" for number in (2, 0, 1)]
+    for name in names:
+        rule.states.create(key=name, sentence=name, since=since)
+    client.force_login(grace)
+    assert client.get(f"/api/alerts/{rule.pk}/").json()["holding"] == names[::-1]
+    call_command("alerts", "show", str(rule.pk), "--as", "grace")
+    shown = client.get(rule.get_absolute_url()).content.decode()
+    for text in (capsys.readouterr().out, shown):
+        assert re.findall(r"cause \d", text) == names[::-1]
 
 
 def test_pages_api_and_command(client, ada, grace, capsys):
