@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
+from jobroom.web.admin_lookups import CheckedLookupsAdmin
 from jobroom.web.versions import VersionedAdmin
 
 
@@ -46,8 +47,9 @@ class ImageAdminSite(AdminSite):
             )
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register as Django does, every admin as one that compares versions: also those of other packages."""
+        """Register as Django does, every admin as one that compares versions and checks lookups: also those of other packages."""
         base = admin_class or ModelAdmin
-        if not issubclass(base, VersionedAdmin):
-            base = type(base.__name__, (VersionedAdmin, base), {"__module__": base.__module__, "__doc__": base.__doc__})
+        ours = tuple(one for one in (CheckedLookupsAdmin, VersionedAdmin) if not issubclass(base, one))
+        if ours:
+            base = type(base.__name__, (*ours, base), {"__module__": base.__module__, "__doc__": base.__doc__})
         super().register(model_or_iterable, base, **options)

@@ -15,7 +15,7 @@ class JobroomConfig(AppConfig):
         from celery.app import app_or_default
         from django.utils.module_loading import autodiscover_modules
 
-        from jobroom import checks
+        from jobroom import checks, lookups
         from jobroom.celery import (
             batches,
             beat,
@@ -38,6 +38,7 @@ class JobroomConfig(AppConfig):
         # Celery reads the `tasks` modules in workers only; forms, schedules and checks need them in every process.
         autodiscover_modules("tasks")
         checks.connect()
+        lookups.connect()
         beat.connect()
         traces.connect()  # its receivers come first: those of the tracker find the span
         tracker.connect()

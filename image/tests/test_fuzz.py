@@ -7,10 +7,14 @@ import random
 import re
 import time
 from functools import cache
+from unittest.mock import Mock
 from urllib.parse import quote, quote_plus
 
 import pytest
+from django.contrib.admin import site
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import RequestDataTooBig
+from django.urls import reverse
 from rest_framework.exceptions import ParseError
 
 from image.tests.reads import names_read
@@ -71,6 +75,9 @@ NAMES = (
     "args-0", "kwargs-0", "node-0-shown", "node-0-x", "input-shown", "preset-name", "action", "confirmed", "f-state", "f-before",
 )  # fmt: skip
 QUERY = NAMES[:36]
+# More than any column of whole numbers holds.
+GREAT = "9" * 30
+_ACTION = re.compile(r'<option value="(\w+)"')
 _FIELD = re.compile(r'<(?:input|select|textarea)[^>]*?\sname="([^"]+)"')
 # The answers of pages that are away on purpose: probes, and what needs Redis or a worker.
 AWAY = {"/readyz": {503}}
@@ -148,6 +155,42 @@ def test_forms(world, boss):
             chosen = chance.sample(fields, min(len(fields), 8))
             sent = {name: chance.choice(NASTY) for name in chosen}
             check(send(boss, "POST", address, sent, json=False), f"POST {address}", sent)
+        # What chance gives to one field of many: each kind of field has its own way to the database.
+        great = dict.fromkeys(fields, GREAT)
+        check(send(boss, "POST", address, great, json=False), f"POST {address}", great)
+        for action in set(_ACTION.findall(html)) if "/admin/" in address else ():
+            sent = {"action": action, "_selected_action": GREAT, "index": "0"}
+            check(send(boss, "POST", address, sent, json=False), f"POST {address}", sent)
+
+
+LOOKUPS = ("", "__exact", "__in", "__gt", "__isnull", "__id__exact")
+
+
+def test_lookups_of_the_admin(boss):
+    """A value that does not fit its column is no error of ours: each column once, with any of the lookups that Django takes."""
+    chance = random.Random(SEED + 3)
+    known = [("/admin/jobroom_workflows/storedworkflow/", "idle"), ("/admin/jobroom_notifications/mail/", "content"),
+             ("/admin/jobroom_jobs/job/", "owner__gt")]  # fmt: skip
+    tried = [
+        (
+            reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"),
+            field.name + chance.choice(LOOKUPS),
+        )
+        for model in share(list(site._registry))
+        for field in model._meta.get_fields()
+    ]
+    for address, name in [*known, *tried]:
+        answer = ask(boss, address, {name: GREAT})
+        check(answer, f"GET {address}", {name: GREAT})
+        assert (address, name) not in known or answer.url.endswith("?e=1"), "the whole list, as Django does it"
+
+
+def test_a_failing_list_without_parameters_is_no_one_elses_fault(boss, monkeypatch):
+    monkeypatch.setattr(ChangeList, "get_results", Mock(side_effect=TypeError("of ours")))
+    monkeypatch.setattr(boss, "raise_request_exception", True)
+    with pytest.raises(TypeError, match="of ours"):
+        boss.get("/admin/jobroom_jobs/job/")
+    assert boss.get("/admin/jobroom_jobs/job/?q=x").url.endswith("?e=1")
 
 
 BODIES = (

@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from jobroom.jobs.admin_base import ColumnFilter, ExactSearchAdmin, NewestFirst, ReadOnly, ReadOnlyAdmin
-from jobroom.web.choices import RowsField
 from jobroom.workflows.models import Definition, DefinitionVersion, State, StoredWorkflow
 
 
@@ -68,9 +67,7 @@ class DefinitionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name", "title")
     fields = ("name", "title", "description", "enabled", "launch", "created_at")
     readonly_fields = ("name", "title", "description", "created_at")
-    formfield_overrides: ClassVar[Any] = {
-        models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple, "form_class": RowsField}
-    }
+    formfield_overrides: ClassVar[Any] = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     inlines = (VersionInline,)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -8,7 +8,6 @@ from jobroom.conf import settings
 from jobroom.jobs import catalogue
 from jobroom.jobs.models import TaskRule
 from jobroom.jobs.policies import RIGHTS
-from jobroom.web.choices import RowsField
 from jobroom.web.versions import FIELD, VersionedForm
 
 
@@ -31,7 +30,6 @@ class TaskRuleForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = TaskRule
         fields = ("task", *RIGHTS, "queues")
-        field_classes = dict.fromkeys(RIGHTS, RowsField)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
