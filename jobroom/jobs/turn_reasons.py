@@ -70,9 +70,8 @@ def _fair(turn: Turn, reader: Reader) -> str:
 def _people(turn: Turn) -> str:
     """Name the people whose turn is before, those with the most first; one who is no user is called as the message calls them."""
     most = sorted(turn.others, key=lambda person: (-turn.others[person], person))[:NAMED]
-    ids = [
-        int(one) for one in most if one.isascii() and one.isdigit() and len(one) < 20
-    ]  # what a message says may be longer
+    # A message may say anything: also a number longer than Python reads.
+    ids = [int(one) for one in most if one.isascii() and one.isdigit() and len(one) < 20]
     rows = User._default_manager.filter(pk__in=ids)
     known = {str(user.pk): user.get_username() for user in rows}
     names = [known.get(one, one or "no one") for one in most]
