@@ -13,7 +13,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jobroom.jobs.views.actions import SeeOther
 from jobroom.users import User
-from jobroom.web.cursors import GREATEST
 from jobroom.web.staff import staff_only
 from jobroom.workers import dead_letter_actions
 from jobroom.workers.dead_letter_list import DeadLetterFilter
@@ -40,8 +39,7 @@ def _chosen(request: HttpRequest, user: User) -> list[DeadLetter]:
     if "all" in request.POST:
         return list(wanted.matching.order_by("pk")[: dead_letter_actions.MOST])
     ticked = [int(pk) for pk in request.POST.getlist("ids") if pk.isascii() and pk.isdigit() and len(pk) < 20]
-    known = [pk for pk in ticked if pk <= GREATEST][: dead_letter_actions.MOST]
-    return list(wanted.visible.filter(pk__in=known).order_by("pk"))
+    return list(wanted.visible.filter(pk__in=ticked[: dead_letter_actions.MOST]).order_by("pk"))
 
 
 def _back(request: HttpRequest, user: User) -> SeeOther:
