@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,16 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
 from django.test import Client
-from playwright.sync_api import Browser, Page, ProxySettings, ViewportSize, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    Page,
+    ProxySettings,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from jobroom import redis
 from jobroom.runner.redis_server import free_port
@@ -87,28 +97,49 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@contextmanager
+def opened(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """Give pages with cookies of their own, and close them when none is on its way to another address.
+
+    Chromium forgets that it should close a page that commits a navigation at that moment, and Playwright waits without a limit.
+    """
+    context = browser.new_context(**options)
+    try:
+        yield context
+    finally:
+        for page in context.pages:
+            wait_until(lambda page=page: _left(page), 60, f"{page.url} is left")  # type: ignore[misc]
+        context.close()
+
+
+def _left(page: Page) -> bool:
+    """Leave what a page shows; return whether nothing came in between, as a script that goes elsewhere."""
+    with suppress(Error):
+        page.goto("about:blank")
+    return page.url == "about:blank"
+
+
 @pytest.fixture
 def page(browser, site, request) -> Iterator[Page]:
     """Return the page of someone who may everything; afterwards no error may stand on its console."""
     grace = User.objects.create_superuser("grace", password="hopper")
     troubles: list[str] = []
-    context = browser.new_context(base_url=site, viewport=DESKTOP)
-    page = context.new_page()
-    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    # What a test that fails is to be understood by: why a page was loaded again, and what was not answered.
-    page.on(
-        "console",
-        lambda message: logger.info("The page warns: %s", message.text) if message.type == "warning" else None,
-    )
-    page.on("requestfailed", lambda request: logger.info("Not answered: %s, %s", request.url, request.failure))
-    page.on("framenavigated", lambda frame: logger.info("The page is at %s", frame.url))
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.set_default_timeout(PATIENCE)
-    log_in_at_once(page, site, grace)
-    yield page
-    if request.node.stash.get(_failed, False):
-        show(page)
-    context.close()
+    with opened(browser, base_url=site, viewport=DESKTOP) as context:
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        # What a test that fails is to be understood by: why a page was loaded again, and what was not answered.
+        page.on(
+            "console",
+            lambda message: logger.info("The page warns: %s", message.text) if message.type == "warning" else None,
+        )
+        page.on("requestfailed", lambda request: logger.info("Not answered: %s, %s", request.url, request.failure))
+        page.on("framenavigated", lambda frame: logger.info("The page is at %s", frame.url))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.set_default_timeout(PATIENCE)
+        log_in_at_once(page, site, grace)
+        yield page
+        if request.node.stash.get(_failed, False):
+            show(page)
     assert [trouble for trouble in troubles if not getattr(page, "expects_troubles", False)] == []
 
 
@@ -240,10 +271,9 @@ def pages(browser) -> Iterator[Pages]:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         proxy: ProxySettings = {"server": f"http://127.0.0.1:{server.server_port}"}
-        context = browser.new_context(base_url=f"http://{Pages.HOST}", viewport=DESKTOP, proxy=proxy)
-        context.set_default_timeout(PATIENCE)
-        context.route_web_socket(re.compile(".*"), lambda socket: None)
-        Handler.pages = Pages(context.new_page())
-        yield Handler.pages
-        context.close()
+        with opened(browser, base_url=f"http://{Pages.HOST}", viewport=DESKTOP, proxy=proxy) as context:
+            context.set_default_timeout(PATIENCE)
+            context.route_web_socket(re.compile(".*"), lambda socket: None)
+            Handler.pages = Pages(context.new_page())
+            yield Handler.pages
         server.shutdown()

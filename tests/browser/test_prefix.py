@@ -13,7 +13,7 @@ from jobroom.testing import wait_until
 from jobroom.testing.processes import Process, Recorder, Worker
 from jobroom.testing.processes import running as processes
 from tests.browser import proxy
-from tests.browser.conftest import DESKTOP, _answers
+from tests.browser.conftest import DESKTOP, _answers, opened
 
 # The proxy is ended with whatever the browser still asks of it; that is not what is tested.
 unfinished = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -40,32 +40,33 @@ def room(request, transactional_db):
 
 def test_the_smoke_test_below_a_path(room, browser):
     User.objects.create_superuser("grace", password="hopper")
-    context = browser.new_context(base_url=f"http://127.0.0.1:{room.port}", viewport=DESKTOP)
-    page = context.new_page()
-    page.goto(f"{PREFIX}/tasks/demo.progress/")
-    expect(page).to_have_url(re.compile(f"{PREFIX}/login/"))
-    page.get_by_label("User name").fill("grace")
-    page.get_by_label("Password").fill("hopper")
-    page.get_by_role("button", name="Log in").click()
-    page.get_by_label("Secs").fill("6")
-    page.get_by_label("Steps").fill("100")
-    page.get_by_role("button", name="Launch").click()
-    expect(page).to_have_url(re.compile(f"{PREFIX}/jobs/[0-9a-f-]{{36}}/"))
-    page.evaluate("window.untouched = true")
-    expect(page.locator("html[data-live=on]")).to_be_attached()
-    expect(page.locator(".heading .state-succeeded")).to_be_visible()
-    assert page.evaluate("window.untouched"), "the page was loaded again"
+    with opened(browser, base_url=f"http://127.0.0.1:{room.port}", viewport=DESKTOP) as context:
+        page = context.new_page()
+        page.goto(f"{PREFIX}/tasks/demo.progress/")
+        expect(page).to_have_url(re.compile(f"{PREFIX}/login/"))
+        page.get_by_label("User name").fill("grace")
+        page.get_by_label("Password").fill("hopper")
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_label("Secs").fill("6")
+        page.get_by_label("Steps").fill("100")
+        page.get_by_role("button", name="Launch").click()
+        expect(page).to_have_url(re.compile(f"{PREFIX}/jobs/[0-9a-f-]{{36}}/"))
+        page.evaluate("window.untouched = true")
+        expect(page.locator("html[data-live=on]")).to_be_attached()
+        expect(page.locator(".heading .state-succeeded")).to_be_visible()
+        assert page.evaluate("window.untouched"), "the page was loaded again"
 
-    page.locator("a.brand").click()
-    expect(page).to_have_url(re.compile(f"{PREFIX}/$"))
-    page.goto(f"{PREFIX}/admin/jobroom_jobs/job/")
-    page.get_by_role("link", name="View site").click()
-    expect(page).to_have_url(re.compile(f"{PREFIX}/?$"))
+        page.locator("a.brand").click()
+        expect(page).to_have_url(re.compile(f"{PREFIX}/$"))
+        page.goto(f"{PREFIX}/admin/jobroom_jobs/job/")
+        page.get_by_role("link", name="View site").click()
+        expect(page).to_have_url(re.compile(f"{PREFIX}/?$"))
 
-    assert page.goto(f"{PREFIX}/nowhere/").status == 404
-    page.get_by_role("link", name="To the overview").click()
-    expect(page).to_have_url(re.compile(f"{PREFIX}/$"))
-    cookies = {cookie["name"]: cookie["path"] for cookie in context.cookies(f"http://127.0.0.1:{room.port}{PREFIX}/")}
-    assert cookies["sessionid"] == cookies["csrftoken"] == PREFIX
-    context.close()
+        assert page.goto(f"{PREFIX}/nowhere/").status == 404
+        page.get_by_role("link", name="To the overview").click()
+        expect(page).to_have_url(re.compile(f"{PREFIX}/$"))
+        cookies = {
+            cookie["name"]: cookie["path"] for cookie in context.cookies(f"http://127.0.0.1:{room.port}{PREFIX}/")
+        }
+        assert cookies["sessionid"] == cookies["csrftoken"] == PREFIX
     assert [path for path in room.strays if path != "/favicon.ico"] == []

@@ -17,7 +17,7 @@ from jobroom.workflows.models import StoredWorkflow
 from jobroom.workflows.tests.stored import chain, layers, store
 from jobroom.workflows.workflows import Workflow
 from tests.acceptance import workflow_tasks as tasks
-from tests.browser.conftest import PHONE
+from tests.browser.conftest import PHONE, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
@@ -217,16 +217,16 @@ def test_an_event_is_confirmed_by_anyone_who_holds_a_link(page, browser, site, t
     page.screenshot(path=tmp_path / "waits.png")
     panel.get_by_role("button", name="Make a link").click()
     link = page.get_by_role("status").filter(has_text="Anyone who has this link").inner_text()
-    stranger = browser.new_context(viewport=PHONE, color_scheme="dark").new_page()
     troubles = []
-    stranger.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    stranger.goto(link.split()[-1])
-    expect(stranger.get_by_role("heading", name="The payment of order 7")).to_be_visible()
-    assert stranger.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    stranger.screenshot(path=tmp_path / "confirm.png")
-    stranger.get_by_role("button", name="Confirm").click()
-    expect(stranger.get_by_role("status").filter(has_text="it is confirmed")).to_be_visible()
-    stranger.context.close()
+    with opened(browser, viewport=PHONE, color_scheme="dark") as context:
+        stranger = context.new_page()
+        stranger.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        stranger.goto(link.split()[-1])
+        expect(stranger.get_by_role("heading", name="The payment of order 7")).to_be_visible()
+        assert stranger.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        stranger.screenshot(path=tmp_path / "confirm.png")
+        stranger.get_by_role("button", name="Confirm").click()
+        expect(stranger.get_by_role("status").filter(has_text="it is confirmed")).to_be_visible()
     assert troubles == []
     page.goto(f"/workflows/{workflow.id}/?node=payment")
     expect(page.locator("#workflow-panel")).to_contain_text("Delivered by the holder of a link.")
