@@ -47,4 +47,13 @@ def test_a_page_names_the_remedy_and_another_error_is_none_of_its(error, remedy,
     page = middleware.refusals(None).process_exception(request, error)
     assert page.status_code == 503
     assert remedy.replace("'", "&#x27;") in page.content.decode()
-    assert middleware.refusals(None).process_exception(request, OperationalError("database is locked")) is None
+    assert middleware.refusals(None).process_exception(request, RuntimeError("something else")) is None
+
+
+def test_a_database_that_is_busy_is_a_page_that_asks_it_nothing():
+    """A disk that had other work kept the lock of SQLite for longer than its limit: the page said that something broke."""
+    request = RequestFactory().post("/jobs/a/cancel/")
+    page = middleware.refusals(None).process_exception(request, OperationalError("database is locked"))
+    assert page.status_code == 503
+    assert page.headers["Retry-After"] == "60"
+    assert "your browser still has what you typed" in page.content.decode()

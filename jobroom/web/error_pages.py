@@ -7,8 +7,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import URLPattern, URLResolver
 from rest_framework.views import set_rollback
 
@@ -78,7 +80,7 @@ def refused(request: HttpRequest, error: Exception) -> HttpResponse | None:
         return too_many(request, error)
     if isinstance(error, WrongCursor):
         return wrong_cursor(request, error)
-    return no_room(request, error)
+    return no_room(request, error) or busy_database(request, error)
 
 
 def explained(request: HttpRequest, response: Any) -> Any:
@@ -103,6 +105,16 @@ def no_room(request: HttpRequest, error: Exception) -> HttpResponse | None:
         return None
     logger.error("A server without room refused %s %s: %s", request.method, request.path, error)
     return render(request, "jobroom/errors/503.html", {"message": sentence}, status=503)
+
+
+def busy_database(request: HttpRequest, error: Exception) -> HttpResponse | None:
+    """Return the page that says that the database did not answer in time; None for another error. It asks the database nothing."""
+    if not isinstance(error, OperationalError):
+        return None
+    logger.error("The database refused %s %s", request.method, request.path, exc_info=error)
+    page = HttpResponse(render_to_string("jobroom/errors/busy.html"), status=503)
+    page.headers["Retry-After"] = "60"
+    return page
 
 
 def later(page: HttpResponse, error: Exception | None) -> HttpResponse:

@@ -59,7 +59,7 @@ def refusals(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReques
     """Answer with a page that helps where a view refused to go on; the API does it itself.
 
     429 with a sentence and `Retry-After` for TooMany; 400 with the way to the first page for WrongCursor; 503 with the remedy
-    where a server has no room.
+    where a server has no room, or the database does not answer in time.
     """
 
     def middleware(request: HttpRequest) -> Any:

@@ -82,8 +82,13 @@ def site(transactional_db, address, request) -> Iterator[str]:
     with Process("web", argv, {"SITE_URL": address}) as web:
         wait_until(lambda: _answers(address), 60, f"the server answers\n{web.log}")
         yield address
-        if request.node.stash.get(_failed, False):
-            sys.stderr.write(f"--- web printed ---\n{web.log[-SHOWN:]}\n")
+        print_of_failed(request, web)
+
+
+def print_of_failed(request: pytest.FixtureRequest, web: Process) -> None:
+    """Print what the server of a test said, if the test failed."""
+    if request.node.stash.get(_failed, False):
+        sys.stderr.write(f"--- web printed ---\n{web.log[-SHOWN:]}\n")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from jobroom.events import heartbeat
 from jobroom.jobs.models import Job, State
 from jobroom.testing import wait_until
 from jobroom.testing.processes import Process, Recorder, Worker, running
-from tests.browser.conftest import _answers
+from tests.browser.conftest import _answers, print_of_failed
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
@@ -37,14 +37,15 @@ def env(address) -> dict[str, str]:
 
 
 @pytest.fixture
-def site(transactional_db, address, env) -> Iterator[str]:
+def site(transactional_db, address, env, request) -> Iterator[str]:
     """Return the address of the server, with these settings, and a recorder beside it."""
     redis.client().flushdb()
     port = address.rpartition(":")[2]
     argv = [sys.executable, "-m", "uvicorn", "image.asgi:application", "--port", port, "--no-access-log"]
-    with running(Process("web", argv, env), Recorder(env=env)):
+    with running(web := Process("web", argv, env), Recorder(env=env)):
         wait_until(lambda: _answers(address), 60, "the server answers")
         yield address
+        print_of_failed(request, web)
 
 
 @pytest.fixture
