@@ -25,6 +25,7 @@ __all__ = ["app"]
 MOMENTS, REACHED, SENT = "clock:moments", "clock:reached", "clock:sent"
 
 _tick = scheduler.Scheduler.tick
+_not_claimed = scheduler.Scheduler._not_claimed
 
 
 class Clock:
@@ -33,6 +34,7 @@ class Clock:
     def __init__(self) -> None:
         self.hands = time_machine.travel(datetime.now(tz=UTC), tick=True).start()
         self.ahead = scheduler._clock()
+        self.stays_until = 0.0  # by the clock that no one can set
 
     def move(self, moment: str, how: str) -> None:
         """Move to the moment; only a clock that was set is away from the one that no one can set."""
@@ -43,14 +45,28 @@ class Clock:
 
 
 def tick(self: Any, *args: Any, **kwargs: Any) -> float:
-    """Tick; go to the next moment where nothing is due any more."""
+    """Tick; go to the next moment where nothing is due any more, and nothing is tried again."""
     pause = _tick(self, *args, **kwargs)
+    if pause == scheduler.RETRY:  # the database did not answer
+        stay()
     client = redis.client()
-    if pause <= 0 or (order := client.lpop(MOMENTS)) is None:
+    tried_again = self._unsure or self._owed or time.monotonic() < clock.stays_until
+    if pause <= 0 or tried_again or (order := client.lpop(MOMENTS)) is None:
         return min(pause, 0.1)
     clock.move(*json.loads(str(order)))
     client.incr(REACHED)
     return 0.0
+
+
+def not_claimed(self: Any, entries: Any, error: Exception) -> None:
+    """Stay at this moment until what could not be claimed was tried again: a run that is late would be one of another moment."""
+    _not_claimed(self, entries, error)
+    stay()
+
+
+def stay() -> None:
+    """Stay at this moment for longer than beat waits until it tries again."""
+    clock.stays_until = time.monotonic() + scheduler.RETRY + 0.5
 
 
 def note(headers: dict[str, Any], **_: Any) -> None:
@@ -65,6 +81,7 @@ def begin(**_: Any) -> None:
     clock = Clock()
     scheduler._clock = lambda: clock.ahead
     scheduler.Scheduler.tick = tick  # type: ignore[method-assign]
+    scheduler.Scheduler._not_claimed = not_claimed  # type: ignore[method-assign]
     before_task_publish.connect(note, weak=False)
 
 
