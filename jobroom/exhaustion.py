@@ -1,4 +1,8 @@
-"""Recognises errors of a full disk or full memory on a server, and adds the remedy to their message."""
+"""Recognises errors of a server that is full or busy, and adds the remedy to the message of a full one."""
+
+import sqlite3
+
+from django.db import OperationalError
 
 _DISK_OF_REDIS = "Redis cannot write to its disk and takes nothing more. Free space on the disk of its data folder."
 _SENTENCES = {
@@ -29,3 +33,13 @@ def sentence(error: BaseException) -> str:
             return remedy
         found = found.__cause__
     return ""
+
+
+def is_busy(error: BaseException) -> bool:
+    """Return whether the database is busy or does not answer.
+
+    SQLite has the same class for a mistake in a statement, such as a table that no migration has made: no one is to wait for that.
+    """
+    if not isinstance(error, OperationalError):
+        return False
+    return getattr(error.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR

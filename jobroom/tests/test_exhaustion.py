@@ -1,7 +1,7 @@
 """A server without room is named with the remedy at each door: page, API and command line."""
 
 import pytest
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError, connection
 from django.test import RequestFactory
 
 from jobroom import exhaustion, redis
@@ -57,3 +57,12 @@ def test_a_database_that_is_busy_is_a_page_that_asks_it_nothing():
     assert page.status_code == 503
     assert page.headers["Retry-After"] == "60"
     assert "your browser still has what you typed" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_table_that_is_not_there_is_an_error_of_ours_on_page_and_api():
+    """SQLite calls that an OperationalError too: to try again in a minute would change nothing."""
+    with connection.cursor() as cursor, pytest.raises(DatabaseError) as raised:
+        cursor.execute("SELECT 1 FROM no_such_table")
+    assert middleware.refusals(None).process_exception(RequestFactory().get("/jobs/"), raised.value) is None
+    assert problems.handler(raised.value, {}) is None

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -109,7 +108,7 @@ def no_room(request: HttpRequest, error: Exception) -> HttpResponse | None:
 
 def busy_database(request: HttpRequest, error: Exception) -> HttpResponse | None:
     """Return the page that says that the database did not answer in time; None for another error. It asks the database nothing."""
-    if not isinstance(error, OperationalError):
+    if not exhaustion.is_busy(error):
         return None
     logger.error("The database refused %s %s", request.method, request.path, exc_info=error)
     page = HttpResponse(render_to_string("jobroom/errors/busy.html"), status=503)

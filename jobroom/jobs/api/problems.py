@@ -57,7 +57,7 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
         detail = "Some fields are wrong." if errors else str(answer.data.get("detail", ""))
         return _response(body(answer.status_code, detail, errors), dict(answer.items()))
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
-    if status is None:
+    if status is None or (isinstance(error, OperationalError) and not exhaustion.is_busy(error)):
         return None
     if isinstance(error, WrongArguments):
         return _response(body(status, "Some fields are wrong.", error.errors))
