@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 # Name, width and height of the window, pixels for each point.
 SIZES = {"computer": (1280, 800, 1.0), "phone": (390, 844, 1.5)}
 THEMES = ("light", "dark")
