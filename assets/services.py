@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import uuid
-from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, cast
 
@@ -15,7 +13,6 @@ from assets.conf import settings
 from assets.exceptions import AssetFailed, Refused
 from assets.geometry import formats
 from assets.models import Asset, AssetResult, Kind
-from jobroom.events import attachments
 from jobroom.jobs import files
 from jobroom.jobs.exceptions import TooLarge
 from jobroom.jobs.models import StoredFile
@@ -41,8 +38,7 @@ def add(*, upload: "UploadedFile[Any]", name: str = "", owner: User | None) -> A
         )
     try:
         file_type = formats.check(cast("BinaryIO", upload), size, called)
-        with transaction.atomic():
-            stored = files.store(upload, owner)
+        with files.stored(upload, owner) as stored:
             shown = display_name(name) or PurePath(called).stem
             return Asset.objects.create(owner=owner, name=shown, file=stored, format=file_type, size=size)
     except formats.MeshProblem as problem:
@@ -56,25 +52,13 @@ def remove(*, asset: Asset) -> None:
     with transaction.atomic():
         old = [asset.file_id, *asset.results.values_list("file_id", flat=True)]
         asset.delete()
-        _delete_files(old)
+        files.delete(old)
 
 
 def give(*, asset: Asset) -> None:
     """Let the asset's files belong to the asset's owner."""
     ids = [asset.file_id, *asset.results.values_list("file_id", flat=True)]
     StoredFile.objects.filter(pk__in=ids).update(owner=asset.owner)
-
-
-def _delete_files(ids: Iterable[uuid.UUID]) -> None:
-    """Delete rows now, and their content when that is certain."""
-    gone = list(ids)
-    StoredFile.objects.filter(pk__in=gone).delete()
-
-    def forget() -> None:
-        for file_id in gone:
-            attachments.forget(file_id)
-
-    transaction.on_commit(forget)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +100,7 @@ def replace_results(*, asset: Asset, kind: Kind, made: list[Made], job_id: str) 
             return _swap(asset, kind, list(zip(made, kept, strict=True)), job_id)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            _delete_files(file.pk for file in kept)
+            files.delete(file.pk for file in kept)
         if isinstance(error, TooLarge):
             raise AssetFailed(str(error)) from error
         raise
@@ -125,7 +109,7 @@ def replace_results(*, asset: Asset, kind: Kind, made: list[Made], job_id: str) 
 def _swap(asset: Asset, kind: Kind, new: list[tuple[Made, StoredFile]], job_id: str) -> list[AssetResult]:
     if not Asset.objects.select_for_update().filter(pk=asset.pk).exists():
         raise AssetFailed("The asset was deleted while the job ran.")
-    _delete_files(asset.results.filter(kind=kind).values_list("file_id", flat=True))  # the results go with them
+    files.delete(asset.results.filter(kind=kind).values_list("file_id", flat=True))  # the results go with them
     rows = []
     for item, file in new:
         StoredFile.objects.filter(pk=file.pk).update(name=item.name)

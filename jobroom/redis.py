@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
+from django.db import connections
 from redis.backoff import ExponentialBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
@@ -31,6 +32,8 @@ SILENCE = 5.0
 SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 0.8
 TRIES = 7
+# Seconds after which a command is not tried again in a transaction: all others wait for SQLite meanwhile, and give up.
+HELD = 0.2
 
 _silent_until = 0.0
 
@@ -69,6 +72,10 @@ class _Patience(Retry):
         def is_worth_it(error: Exception) -> bool:
             if isinstance(error, redis.TimeoutError | TimeoutError) and time.monotonic() - began > SOCKET_TIMEOUT / 2:
                 note_silence()
+                return False
+            if time.monotonic() - began > HELD and any(
+                database.in_atomic_block for database in connections.all(initialized_only=True)
+            ):
                 return False
             return is_retryable is None or bool(is_retryable(error))
 

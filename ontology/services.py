@@ -11,11 +11,12 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 
-from jobroom.events import attachments
+from jobroom.arguments import WrongArguments
 from jobroom.jobs import files
-from jobroom.jobs.exceptions import TooLarge
+from jobroom.jobs.exceptions import JobError, TooLarge
 from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Job, Source, StoredFile
+from jobroom.limits import TooMany
 from jobroom.locks import ExclusiveLock
 from jobroom.sandbox import Progress, Sandbox, quiet
 from jobroom.sandbox.folders import working_folder
@@ -41,11 +42,19 @@ def upload(*, name: str, upload: "UploadedFile[Any]", by: User, source: Source) 
     check_size(upload.size or 0)
     try:
         formats.check(cast("BinaryIO", upload), called)
-        with transaction.atomic():
-            stored = files.store(upload, by)
-            return launch(task=LOAD, arguments={"name": name, "file": str(stored.pk)}, by=by, source=source)
+        stored = files.store(upload, by)
+        return _launched(name, stored, by, source)
     except (formats.VocabularyProblem, TooLarge) as problem:
         raise Refused("file", str(problem)) from problem
+
+
+def _launched(name: str, stored: StoredFile, by: User, source: Source) -> Job:
+    """Launch the job; a launch that is refused leaves no file. In a transaction others would wait for what it asks Redis."""
+    try:
+        return launch(task=LOAD, arguments={"name": name, "file": str(stored.pk)}, by=by, source=source)
+    except (JobError, WrongArguments, TooMany):
+        files.delete([stored.pk])
+        raise
 
 
 def check_name(name: str) -> None:
@@ -122,30 +131,28 @@ def _swap(vocabulary: Vocabulary, file: StoredFile, index: StoredFile, values: d
     """Put a new version into use; who reads the old index goes on reading it."""
     with transaction.atomic():
         row = Vocabulary.objects.select_for_update().filter(pk=vocabulary.pk).first()
-        if row is None:
-            _forget([index.pk])
-            raise VocabularyFailed(f"The vocabulary {vocabulary.name} was deleted while it was loaded.")
-        old = {row.file_id, row.index_id} - {None, file.pk}
-        now = timezone.now()
-        for field, value in {**values, "file": file, "index": index, "loaded_at": now, "error": ""}.items():
-            setattr(row, field, value)
-        row.sha256, row.version, row.failed_at = file.sha256, row.version + 1, None
-        row.save()
-        _forget(pk for pk in old if pk is not None)
-    return row
+        if row is not None:
+            _replace(row, file, index, values)
+            return row
+        _forget([index.pk])
+    # Raised in the transaction it would bring the index back.
+    raise VocabularyFailed(f"The vocabulary {vocabulary.name} was deleted while it was loaded.")
+
+
+def _replace(row: Vocabulary, file: StoredFile, index: StoredFile, values: dict[str, Any]) -> None:
+    old = {row.file_id, row.index_id} - {None, file.pk}
+    now = timezone.now()
+    for field, value in {**values, "file": file, "index": index, "loaded_at": now, "error": ""}.items():
+        setattr(row, field, value)
+    row.sha256, row.version, row.failed_at = file.sha256, row.version + 1, None
+    row.save()
+    _forget(pk for pk in old if pk is not None)
 
 
 def _forget(ids: Iterable[Any]) -> None:
-    """Delete stored files that no vocabulary has any more: their rows now, their content when that is certain."""
+    """Delete stored files that no vocabulary has any more."""
     used = set(Vocabulary.objects.values_list("file_id", flat=True))
-    gone = [pk for pk in ids if pk not in used]
-    StoredFile.objects.filter(pk__in=gone).delete()
-
-    def forget() -> None:
-        for pk in gone:
-            attachments.forget(pk)
-
-    transaction.on_commit(forget)
+    files.delete(pk for pk in ids if pk not in used)
 
 
 def remove(*, vocabulary: Vocabulary) -> None:

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from jobroom.jobs import files
+from jobroom.jobs.models import StoredFile
 from jobroom.users import User
 from text import message_files
 from text.exceptions import ModelChanged, ModelRefused, NoSuchVersion
@@ -71,7 +73,17 @@ def parameters(recipe: str) -> dict[str, Any]:
 
 def add(*, trained: Trained, source: Source, by: User | None = None, job_id: str = "", verdict: str = "") -> SpamModel:
     """Keep a trained model as a new version, a candidate; return its row."""
-    content = serialization.as_bytes(trained.model)
+    facts = _facts(trained, source)
+    with files.stored(_file_of(trained), None) as stored:
+        return _add(stored, facts, created_by=by, job_id=job_id, verdict=verdict)
+
+
+def _file_of(trained: Trained) -> SimpleUploadedFile:
+    return SimpleUploadedFile("spam-model.skops", serialization.as_bytes(trained.model))
+
+
+def _facts(trained: Trained, source: Source) -> dict[str, Any]:
+    """Return what is to be kept of a training. Before a transaction: others may have to wait for that."""
     examples = trained.examples
     every = [*examples.learned, *examples.held_out]
     counts = {
@@ -81,27 +93,25 @@ def add(*, trained: Trained, source: Source, by: User | None = None, job_id: str
         "contradictory": examples.contradictory,
         "spam": sum(example.is_spam for example in every),
     }
-    with transaction.atomic():
-        number = (SpamModel.objects.aggregate(Max("version"))["version__max"] or 0) + 1
-        stored = files.store(SimpleUploadedFile(f"spam-model-{number}.skops", content), None)
-        return SpamModel.objects.create(
-            version=number,
-            created_by=by,
-            job_id=job_id,
-            verdict=verdict,
-            file=stored,
-            sha256=stored.sha256,
-            size=stored.size,
-            data_name=source.name,
-            data_sha256=source.sha256,
-            data_rows=source.rows,
-            counts=counts,
-            libraries=libraries(),
-            parameters=parameters(trained.recipe),
-            folds=[fold.as_dict() for fold in trained.folds],
-            mean=mean(trained.folds) if trained.folds else {},
-            held_out=trained.held_out.as_dict(),
-        )
+    return {
+        "data_name": source.name,
+        "data_sha256": source.sha256,
+        "data_rows": source.rows,
+        "counts": counts,
+        "libraries": libraries(),
+        "parameters": parameters(trained.recipe),
+        "folds": [fold.as_dict() for fold in trained.folds],
+        "mean": mean(trained.folds) if trained.folds else {},
+        "held_out": trained.held_out.as_dict(),
+    }
+
+
+def _add(stored: StoredFile, facts: dict[str, Any], **fields: Any) -> SpamModel:
+    number = (SpamModel.objects.aggregate(Max("version"))["version__max"] or 0) + 1
+    stored.name = f"spam-model-{number}.skops"
+    stored.save(update_fields=["name"])
+    kept = {"file": stored, "sha256": stored.sha256, "size": stored.size}
+    return SpamModel.objects.create(version=number, **kept, **facts, **fields)
 
 
 def version(number: int) -> SpamModel:
@@ -203,17 +213,23 @@ def _learned_at_first(path: Path) -> tuple[Trained, Source]:
     return trained, Source(path.name, message_files.digest(path), len(messages))
 
 
+class _NotTheFirst(Exception):
+    """Another worker made a version meanwhile: this one is not kept."""
+
+
 def first_version() -> SpamModel:
     """Train the first version from the sentences that come with the product, and promote it.
 
     Several workers may do it at once: the number of a version is unique, so one of them wins and the others use its row.
     """
     trained, source = _learned_at_first(FIRST_DATA)
-    try:
-        with transaction.atomic():
-            if SpamModel.objects.exists():
-                return SpamModel.objects.order_by("-version")[0]
-            row = add(trained=trained, source=source, verdict="The first version, made from sentences that came along.")
-            return promote(number=row.version)
-    except IntegrityError:
-        return SpamModel.objects.order_by("-version")[0]
+    facts = _facts(trained, source) | {
+        "verdict": "The first version, made from sentences that came along.",
+        "state": Standing.PROMOTED,
+        "promoted_at": timezone.now(),
+    }
+    with suppress(IntegrityError, _NotTheFirst), files.stored(_file_of(trained), None) as stored:
+        if SpamModel.objects.exists():
+            raise _NotTheFirst
+        return _add(stored, facts)
+    return SpamModel.objects.order_by("-version")[0]

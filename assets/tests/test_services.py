@@ -11,6 +11,7 @@ from assets.exceptions import AssetFailed, Refused
 from assets.models import Asset, AssetResult, Kind
 from jobroom.events import attachments
 from jobroom.jobs.models import StoredFile
+from jobroom.testing import transactions
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,12 @@ def test_an_upload_is_kept_as_it_is(ada, upload, ply):
     assert (asset.name, asset.format, asset.size, asset.owner) == ("cube", "ply", len(ply), ada)
     assert asset.file.path.read_bytes() == ply
     assert asset.file.owner == ada
+
+
+def test_an_upload_is_written_while_everyone_else_can_write_too(ada, upload, monkeypatch):
+    written = transactions.noted(monkeypatch, attachments, "keep")
+    services.add(upload=upload(), owner=ada)
+    assert written == [False]
 
 
 @pytest.mark.parametrize(

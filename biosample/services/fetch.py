@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 Outcome = Literal["completed", "need_revision", "error", "running", "unreadable", "changed"]
 Tracker = Callable[[list[int], str], Iterable[int]]
 
+# Records that one transaction writes.
+_PIECE = 200
+
 OUTCOMES: dict[State, Outcome] = {
     State.COMPLETED: "completed",
     State.NEED_REVISION: "need_revision",
@@ -201,12 +204,17 @@ def _apply(submission: Submission, remote: usi.RemoteSubmission) -> Outcome:
     known = {record.alias: record for record in submission.records.all()}
     verdict = judge(remote, set(known))
     problem = _not_listed(verdict)
+    _save_records(submission, _changed_records(submission, known, remote, verdict))
+    # What USI said of the whole comes last: until then the submission is under way, however many records are written.
     with transaction.atomic():
-        seen = {"usi_status": remote.status, "checked_at": timezone.now(), "problem": problem}
-        if not Submission.objects.filter(pk=submission.pk, state=State.SUBMITTED).update(**seen):
-            raise InvalidTransition(f"Submission {submission.pk} is no longer submitted.")
-        _save_records(submission, known, remote, verdict)
+        _while_submitted(submission, usi_status=remote.status, checked_at=timezone.now(), problem=problem)
         return OUTCOMES[_move(submission, remote, verdict)]
+
+
+def _while_submitted(submission: Submission, **fields: Any) -> None:
+    """Write fields of the submission, whose row is then locked; raise InvalidTransition where it is not submitted any more."""
+    if not Submission.objects.filter(pk=submission.pk, state=State.SUBMITTED).update(**fields):
+        raise InvalidTransition(f"Submission {submission.pk} is no longer submitted.")
 
 
 def _move(submission: Submission, remote: usi.RemoteSubmission, verdict: Verdict) -> State:
@@ -252,11 +260,10 @@ def _gave_up(submission: Submission, detail: str) -> str:
     )
 
 
-def _save_records(
+def _changed_records(
     submission: Submission, known: dict[str, Record], remote: usi.RemoteSubmission, verdict: Verdict
-) -> None:
-    """Write what changed about the records; those that only USI knows are added."""
-    new: list[Record] = []
+) -> list[Record]:
+    """Return the records about which something changed, and new ones of which only USI knows; none of them is saved."""
     changed: list[Record] = []
     for theirs in {record.alias: record for record in remote.records}.values():
         ours = known.get(theirs.alias)
@@ -267,6 +274,16 @@ def _save_records(
         if ours is None or (record.state, record.accession, record.errors) != values:
             record.state, record.accession, record.errors = values
             record.updated_at = timezone.now()
-            (changed if ours else new).append(record)
-    Record.objects.bulk_create(new)
-    Record.objects.bulk_update(changed, ["state", "accession", "errors", "updated_at"])
+            changed.append(record)
+    return changed
+
+
+def _save_records(submission: Submission, records: list[Record]) -> None:
+    """Write records piece by piece, so that no one waits long for the database; who is killed in between goes on next time."""
+    for number in range(0, len(records), _PIECE):
+        piece = records[number : number + _PIECE]
+        new, known = [one for one in piece if one._state.adding], [one for one in piece if not one._state.adding]
+        with transaction.atomic():
+            _while_submitted(submission, state=State.SUBMITTED)
+            Record.objects.bulk_create(new)
+            Record.objects.bulk_update(known, ["state", "accession", "errors", "updated_at"])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db import models
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -251,8 +251,8 @@ class AllowanceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Allowance, form: Any, change: bool) -> None:
         """Keep it; of a person it counts at once."""
         super().save_model(request, obj, form, change)
-        if obj.user_id:
-            limits.forget_allowance(obj.user_id)
+        if user := obj.user_id:
+            transaction.on_commit(lambda: limits.forget_allowance(user))
 
 
 @admin.register(SignOut)

@@ -12,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.files.uploadedfile import UploadedFile
 from django.core.handlers.asgi import ASGIRequest
+from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
@@ -67,8 +68,19 @@ def display_name(name: str) -> str:
 
 def store(upload: "UploadedFile[Any]", owner: User | None) -> StoredFile:
     """Keep an uploaded file for `owner`; raise TooLarge beyond JOBS_MAX_UPLOAD, TooMany beyond what they may keep."""
+    with stored(upload, owner) as row:
+        return row
+
+
+@contextlib.contextmanager
+def stored(upload: "UploadedFile[Any]", owner: User | None) -> Iterator[StoredFile]:
+    """Keep an uploaded file together with the rows that the block writes: all of them, or nothing; raise as `store`.
+
+    The content is written before the transaction begins: a large file takes long, and with SQLite no one else could write.
+    """
     limits.allow_upload(owner, upload.size or 0)
-    return _store(upload.chunks(), upload.name or "", owner, uploaded=True)
+    with _stored(upload.chunks(), upload.name or "", owner, uploaded=True) as row:
+        yield row
 
 
 def store_path(path: Path, owner: User | None, *, uploaded: bool = False) -> StoredFile:
@@ -76,8 +88,8 @@ def store_path(path: Path, owner: User | None, *, uploaded: bool = False) -> Sto
 
     `uploaded` says that a person brought it: then it is never shown in place.
     """
-    with path.open("rb") as content:
-        return _store(_pieces(content), path.name, owner, uploaded=uploaded)
+    with path.open("rb") as content, _stored(_pieces(content), path.name, owner, uploaded=uploaded) as row:
+        return row
 
 
 def store_same(file_id: str, name: str, owner: User | None) -> StoredFile:
@@ -92,10 +104,19 @@ def store_same(file_id: str, name: str, owner: User | None) -> StoredFile:
     return StoredFile.objects.create(id=new, name=display_name(name), owner=owner, **kept)
 
 
-def _store(chunks: Iterable[bytes], name: str, owner: User | None, *, uploaded: bool) -> StoredFile:
+@contextlib.contextmanager
+def _stored(chunks: Iterable[bytes], name: str, owner: User | None, *, uploaded: bool) -> Iterator[StoredFile]:
     file_id = uuid.uuid4()
     kept = attachments.keep(file_id, _limited(chunks))
-    return StoredFile.objects.create(id=file_id, name=display_name(name), owner=owner, uploaded=uploaded, **kept)
+    committed: list[bool] = []
+    try:
+        with transaction.atomic():
+            transaction.on_commit(lambda: committed.append(True))
+            yield StoredFile.objects.create(id=file_id, name=display_name(name), owner=owner, uploaded=uploaded, **kept)
+    except BaseException:  # whatever it is goes on; no content stays that no row names
+        if not committed:  # else what follows the commit failed
+            attachments.forget(file_id)
+        raise
 
 
 def largest_body() -> int:
@@ -153,6 +174,18 @@ async def _stream(content: BinaryIO) -> AsyncIterator[bytes]:
             yield chunk
     finally:
         content.close()
+
+
+def delete(ids: Iterable[uuid.UUID]) -> None:
+    """Delete the rows of files now, and their content when that is certain."""
+    gone = list(ids)
+    StoredFile.objects.filter(pk__in=gone).delete()
+
+    def forget() -> None:
+        for file_id in gone:
+            attachments.forget(file_id)
+
+    transaction.on_commit(forget)
 
 
 def delete_those_of(job_ids: Iterable[str]) -> None:

@@ -18,6 +18,8 @@ from jobroom.users import User
 PREFIX = "image_"
 # The moment of the last use is written at most so often.
 NOTED = timedelta(minutes=1)
+# Sessions that one statement deletes.
+_PIECE = 500
 
 
 def new_token(user: User, name: str) -> tuple[ApiToken, str]:
@@ -58,7 +60,15 @@ def end_all(user: User, *, but: str = "") -> None:
     with transaction.atomic():
         SignOut.objects.update_or_create(user=user, defaults={"at": now})
         ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=now)
-        for session in Session.objects.filter(expire_date__gt=now).exclude(pk=but).iterator():
-            if str(session.get_decoded().get(SESSION_KEY)) == str(user.pk):
-                session.delete()
+    # Looked for outside the transaction: all sessions are decoded, and all other writers would wait for it. And looked for
+    # until there is none: one may have got another key meanwhile.
+    while keys := _sessions_of(user, but):
+        for number in range(0, len(keys), _PIECE):
+            Session.objects.filter(pk__in=keys[number : number + _PIECE]).delete()
     access.changed(user.pk)
+
+
+def _sessions_of(user: User, but: str) -> list[str]:
+    """Return the keys of a person's sessions, but that one."""
+    others = Session.objects.filter(expire_date__gt=timezone.now()).exclude(pk=but)
+    return [one.pk for one in others.iterator() if str(one.get_decoded().get(SESSION_KEY)) == str(user.pk)]

@@ -77,8 +77,9 @@ def _write(failure: dict[str, Any], *, job: str, **more: Any) -> tuple[Mail, boo
         may_repeat=True,  # twice rather than never
     )  # fmt: skip
     about = {name: failure[name] for name in ("task", "fingerprint")} | {"failed_job": failure["job"] or ""}
+    packed = content.pack(message)  # before the transaction: while it is open, no one else writes
     with transaction.atomic():
-        return submission.write(content.pack(message), **(fields | about | more))
+        return submission.write(packed, **(fields | about | more))
 
 
 def key_of(mail_id: str) -> str:

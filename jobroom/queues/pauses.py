@@ -38,15 +38,13 @@ def pause(kind: str, name: str, *, by: str, reason: str) -> str:
 
 def resume(kind: str, name: str, *, by: str, reason: str = "") -> str:
     """Let workers go on with a queue or a task; return the sentence that says what happens. Raises NotThere if it is not paused."""
+    # Asked before the transaction: while it is open, no one else writes, and Redis may be slow to answer.
+    count = delayed.parked(held.group_of(name)) if kind == "task" else 0
+    waits = f" {count:,} of its jobs go on." if count else ""
     with transaction.atomic():
         row = Pause.objects.select_for_update().filter(kind=kind, name=name).first()
         if row is None:
             raise NotThere(f"The {kind} {name} is not paused.")
-        waits = (
-            f" {count:,} of its jobs go on."
-            if kind == "task" and (count := delayed.parked(held.group_of(name)))
-            else ""
-        )
         said = f"The {kind} {name} is resumed: workers take its jobs within a second or two.{waits}"
         row.delete()
         acted.send(sender=Pause, who=by, action="resumed", kind=kind, target=name, reason=reason, outcome=said)

@@ -324,8 +324,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         """Take the run out of the plan that a person wanted left out; that it is forgotten and written down is one step."""
         if pauses.skipped(entry.model) is None:
             return
+        starts = [entry.start_of(due) for due in entry.dues]  # before the transaction: there may be thousands
         with transaction.atomic():
-            left_out = pauses.leaves_out(entry.model, entry.dues, [entry.start_of(due) for due in entry.dues])
+            left_out = pauses.leaves_out(entry.model, entry.dues, starts)
             if left_out is not None:
                 unsent.replace(entry, [plan.leave_out(entry.model, left_out)])
                 logger.info("Schedule %s was not run: this run was to be left out", entry.name)

@@ -71,7 +71,9 @@ def module_transaction(django_db_setup: None, django_db_blocker: Any) -> Iterato
     Each test still has a transaction of its own inside it, and what it changes is taken back. Not for files of which a
     test commits.
     """
-    with django_db_blocker.unblock(), transaction.atomic():
+    around = transaction.atomic()
+    around._from_testcase = True  # type: ignore[attr-defined]  # code under test did not open it
+    with django_db_blocker.unblock(), around:
         yield
         transaction.set_rollback(True)
 

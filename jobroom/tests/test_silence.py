@@ -5,6 +5,7 @@ import socket
 import time
 
 import pytest
+from django import db
 from kombu.exceptions import OperationalError
 
 from image.celery import app
@@ -77,6 +78,22 @@ def test_a_server_that_refuses_is_waited_out(monkeypatch):
             silent.ping()
     assert time.monotonic() - began > 1
     assert not redis.is_silent()
+
+
+@pytest.mark.parametrize(("held", "tries"), [(True, 1), (False, 1 + redis.TRIES)])
+def test_in_a_transaction_no_one_waits_for_a_server_that_refuses(monkeypatch, held, tries):
+    monkeypatch.setattr(redis, "HELD", 0.0)
+    monkeypatch.setattr(redis, "LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(db.connections["default"], "in_atomic_block", held)
+    tried = []
+
+    def refuse():
+        tried.append(1)
+        raise redis.LostError[0]
+
+    with pytest.raises(redis.LostError):
+        redis.connect().get_retry().call_with_retry(refuse, lambda _: None)
+    assert len(tried) == tries
 
 
 def test_nothing_is_published_to_a_broker_that_stands_still():

@@ -32,11 +32,12 @@ def requeue(dead_letter: DeadLetter, by: User) -> None:
     """
     if not dead_letter.job_id:
         raise NotNow("The message names no job, so nothing can run again. Send it again from where it came.")
+    job = Job.objects.visible_to(by).filter(pk=dead_letter.job_id).first()
+    if job is None:
+        raise NotNow("The history does not hold its job, so its arguments are not known.")
+    # Not in the transaction: it asks Redis. A letter whose job runs again all the same can be deleted, or is refused as not ended.
+    control.retry(job=job, by=by)
     with transaction.atomic():
-        job = Job.objects.visible_to(by).filter(pk=dead_letter.job_id).first()
-        if job is None:
-            raise NotNow("The history does not hold its job, so its arguments are not known.")
-        control.retry(job=job, by=by)
         dead_letter.delete()
         _keep(by, "requeued", dead_letter)
 

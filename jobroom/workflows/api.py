@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Max
 from django.http import Http404
 from django.urls import path, reverse
@@ -90,11 +89,10 @@ class WorkflowList(ApiView):
         given.is_valid(raise_exception=True)
         asked = given.validated_data
         common = {"payload": asked["payload"], "by": person(request), "source": "api", "note": asked["note"]}
-        with transaction.atomic():
-            if asked["text"]:
-                stored = launches.launch_text(asked["text"], **common)
-            else:
-                stored = launches.launch(definition=asked["definition"], version=asked["version"], **common)
+        if asked["text"]:
+            stored = launches.launch_text(asked["text"], **common)
+        else:
+            stored = launches.launch(definition=asked["definition"], version=asked["version"], **common)
         row = WorkflowRow(stored).data
         return Response(row, status=status.HTTP_201_CREATED, headers={"Location": row["url"]})
 
@@ -252,10 +250,9 @@ class DefinitionList(ApiView):
         given.is_valid(raise_exception=True)
         if not policies.may_write(person(request)):
             raise NotAllowed("Only staff may load definitions, as they may name any task.")
-        with transaction.atomic():
-            text = given.validated_data["text"]
-            check_newest = partial(check, request, what="The definition")
-            version = registry.keep(text, origin=person(request).get_username(), check_newest=check_newest)
+        text = given.validated_data["text"]
+        check_newest = partial(check, request, what="The definition")
+        version = registry.keep(text, origin=person(request).get_username(), check_newest=check_newest)
         row = Definition.objects.annotate(version=Max("versions__number")).get(pk=version.definition_id)
         return Response(DefinitionRow(row).data, status=status.HTTP_201_CREATED)
 

@@ -98,13 +98,13 @@ def _end(
 ) -> None:
     """End the node in the engine and write down why, in one transaction: what the engine refuses is not kept."""
     name = str(node.index)
+    paths = [path for path in wanted(stored.read_graph()).get(node.index, []) if path]
+    flat = [text for pair in parts_of(name, result, paths).items() for text in pair]
     with transaction.atomic():
         row = StoredWorkflow.objects.select_for_update().defer("graph").get(pk=stored.pk)
         used = row.options.get("links", [])
         if link and link in used:
             raise NotNow("This link has been used already.")
-        paths = [path for path in wanted(stored.read_graph()).get(node.index, []) if path]
-        flat = [text for pair in parts_of(name, result, paths).items() for text in pair]
         answer = _in_engine(stored, name, node_state, result, flat)
         row.decisions = {**row.decisions, name: decision}
         if link:

@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 # Who decides, and gives up, when no one has.
 TIMEOUT = "the time limit"
-# Nodes and items that one step of a cancel settles: Redis answers no one else meanwhile.
-SETTLED_AT_ONCE = 2000
+# Nodes and items that one step of a cancel settles, workflows that one deletes: Redis or SQLite serves no one else meanwhile.
+SETTLED_AT_ONCE, DELETED_AT_ONCE = 2000, 100
 
 
 # --- begin -----------------------------------------------------------------------------------------------------------
@@ -396,5 +396,5 @@ def cleanup(days: float | None = None) -> int:
         return 0
     limit = timezone.now() - timedelta(days=days)
     old = StoredWorkflow.objects.filter(state__in=FINISHED, finished_at__lt=limit)
-    count, _ = old.delete()
-    return count
+    pieces = iter(lambda: list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE]), [])
+    return sum(old.filter(pk__in=piece).delete()[0] for piece in pieces)

@@ -6,8 +6,10 @@ import pytest
 from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from jobroom.jobs.exceptions import NotNow
 from jobroom.jobs.models import Source, StoredFile
 from jobroom.locks import ExclusiveLock
+from jobroom.testing import transactions
 from ontology import services
 from ontology.exceptions import Refused, VocabularyFailed
 from ontology.models import Vocabulary
@@ -112,6 +114,39 @@ def test_an_upload_launches_the_job_that_loads_it(no_vocabularies, empty_redis, 
     assert (job.task, job.queue, job.owner) == ("ontology.load_vocabulary", "heavy", grace)
     assert job.kwargs == {"name": "tiny", "file": str(stored.pk)}
     assert stored.owner == grace
+
+
+def test_a_vocabulary_that_is_deleted_meanwhile_leaves_no_index(
+    tiny, tmp_path, monkeypatch, django_capture_on_commit_callbacks
+):
+    index = services._index
+
+    def deleted_meanwhile(*args):
+        Vocabulary.objects.all().delete()
+        return index(*args)
+
+    monkeypatch.setattr(services, "_index", deleted_meanwhile)
+    stored = StoredFile.objects.get(name="tiny.obo")
+    before = kept()
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(VocabularyFailed, match="was deleted while"):
+        services.load(name="tiny", source=stored.path, stored=stored, by=None)
+    assert kept() == before
+
+
+def test_a_launch_asks_redis_outside_a_transaction_and_one_that_is_refused_leaves_no_file(
+    db, grace, monkeypatch, settings, django_capture_on_commit_callbacks
+):
+    def refused(**_):
+        raise NotNow("The queue is full.")
+
+    monkeypatch.setattr(services, "launch", refused)
+    launched = transactions.noted(monkeypatch, services, "launch")
+    file = SimpleUploadedFile("tiny.obo", TINY.encode())
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(NotNow):
+        services.upload(name="other", upload=file, by=grace, source=Source.PAGE)
+    assert launched == [False]
+    assert "tiny.obo" not in kept()
+    assert not StoredFile.objects.filter(name="tiny.obo", owner=grace).exists()
 
 
 @pytest.mark.parametrize("name", ["", "Breed", "a-b", "1a", "ä", "a" * 51, "a\n"])

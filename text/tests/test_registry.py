@@ -2,6 +2,8 @@
 
 import pytest
 
+from jobroom.jobs.models import StoredFile
+from jobroom.testing import transactions
 from text import model_update, registry
 from text.exceptions import CannotTrain, FileRefused, ModelRefused, NoSuchVersion
 from text.models import SpamModel, Standing
@@ -83,6 +85,27 @@ def test_the_very_first_version_is_made_when_it_is_needed():
     assert detector.detect("Shall we have lunch at one?")["label"] == "ham"
     assert registry.detector().version == 1
     assert "sentences" in SpamModel.objects.get().verdict
+
+
+def test_no_one_waits_with_a_write_while_a_model_becomes_a_file(version, monkeypatch):
+    made = transactions.noted(monkeypatch, serialization, "as_bytes")
+    read = transactions.noted(monkeypatch, serialization, "from_bytes")
+    registry.detector()
+    version(promoted=True)
+    assert made == [False, False]
+    assert read == [False, False]
+
+
+def test_a_worker_that_comes_second_uses_the_version_of_the_first(version, monkeypatch):
+    learn, others = registry._learned_at_first, []
+
+    def overtaken(path):
+        others.append(version(promoted=True))
+        return learn(path)
+
+    monkeypatch.setattr(registry, "_learned_at_first", overtaken)
+    assert registry.first_version() == others[0]
+    assert StoredFile.objects.count() == 1
 
 
 def test_an_older_version_in_hand_is_not_used_after_a_promotion(version):

@@ -6,15 +6,21 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.contrib.auth.models import Group, User
+from django.contrib.sessions.models import Session
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobroom.events import attachments
 from jobroom.jobs import files
+from jobroom.jobs import tokens as accounts
 from jobroom.jobs.authentication import user_of_token
 from jobroom.jobs.models import Job, Source, State, StoredFile, TaskRule
 from jobroom.jobs.tokens import new_token
+from jobroom.jobs.views import actions
+from jobroom.testing import transactions
 
 pytestmark = pytest.mark.usefixtures("empty_redis")
 PNG = b"\x89PNG\r\n\x1a\n<script>alert(1)</script>"
@@ -95,6 +101,38 @@ def test_everything_but_this_browser_ends(ada):
     assert user_of_token(text) is None
 
 
+def test_sessions_are_looked_for_outside_a_transaction_and_deleted_in_pieces(ada, monkeypatch):
+    looked_at = transactions.noted(monkeypatch, Session, "get_decoded")
+    monkeypatch.setattr(accounts, "_PIECE", 2)
+    browsers = [Client() for _ in range(6)]
+    for browser in browsers:
+        browser.force_login(ada)
+    here_key = browsers[0].session.session_key
+    looked_at.clear()
+    with CaptureQueriesContext(connection) as asked:
+        accounts.end_all(ada, but=here_key)
+    assert list(Session.objects.values_list("pk", flat=True)) == [here_key]
+    deleted = [query["sql"] for query in asked if query["sql"].startswith('DELETE FROM "django_session"')]
+    assert len(deleted) == 3
+    assert looked_at == [False] * 5
+
+
+def test_a_session_that_gets_another_key_meanwhile_ends_too(ada, monkeypatch):
+    there, decode = Client(), Session.get_decoded
+    there.force_login(ada)
+    first = there.session.session_key
+
+    def decoded(session):
+        found = decode(session)
+        if session.pk == first:
+            there.session.cycle_key()
+        return found
+
+    monkeypatch.setattr(Session, "get_decoded", decoded)
+    accounts.end_all(ada)
+    assert not Session.objects.exists()
+
+
 def test_the_page_shows_tokens_and_ends_one(as_ada, ada, staff):
     token, text = new_token(ada, "nightly import")
     theirs, _ = new_token(staff, "not mine")
@@ -125,6 +163,27 @@ def with_right(ada, *rights):
     return Job.objects.create(
         id=str(uuid.uuid4()), task="demo.echo", state=State.SUCCEEDED, source=Source.API, note="between us"
     )
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_note_is_looked_at_before_its_transaction_and_answered_after_it(as_ada, ada, monkeypatch, stale):
+    job = Job.objects.create(id="j1", task="demo.echo", state=State.SUCCEEDED, source=Source.API, owner=ada)
+    read = transactions.noted(monkeypatch, actions.current_state, "visible_job")
+    judged = transactions.noted(monkeypatch, actions.control, "why_not_note")
+    compared = transactions.noted(monkeypatch, actions, "is_stale")
+    refused = transactions.noted(monkeypatch, actions, "conflict")
+    answer = as_ada.post(f"/jobs/{job.pk}/note/", {"note": "mine", **({"version": "another"} if stale else {})})
+    job.refresh_from_db()
+    assert (answer.status_code, job.note) == ((409, "") if stale else (303, "mine"))
+    assert (read, judged, compared, refused) == ([False], [False], [True], [False] * stale)
+
+
+def test_who_may_not_write_a_note_is_not_shown_it_by_a_conflict(as_ada, ada):
+    job = with_right(ada, "see", "cancel")
+    answer = as_ada.post(f"/jobs/{job.pk}/note/", {"note": "mine", "version": "another"}, follow=True)
+    assert answer.status_code == 200
+    assert b"between us" not in answer.content
+    assert b"Only its owner, staff, and groups with the right may write here." in answer.content
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
 from django.test import AsyncClient
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from jobroom.jobs import files, retention
 from jobroom.jobs.exceptions import TooLarge
 from jobroom.jobs.models import Job, State, StoredFile, TaskRule
 from jobroom.jobs.recorder import Recorder
+from jobroom.testing import transactions
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
 pytestmark = pytest.mark.django_db
@@ -53,6 +55,32 @@ def upload(name="a.txt", content=b"abc", owner=None):
 )
 def test_a_name_is_for_people_only(name, shown, folder):
     assert files.display_name(name) == shown
+
+
+def test_content_is_written_before_the_transaction_of_its_row(folder, monkeypatch):
+    written = transactions.noted(monkeypatch, attachments, "keep")
+    with files.stored(SimpleUploadedFile("a.txt", b"abc"), None) as stored:
+        assert transactions.is_open()
+        assert stored.path.read_bytes() == b"abc"
+    assert StoredFile.objects.get() == stored
+    assert written == [False]
+
+
+def test_a_file_is_kept_together_with_other_rows_or_not_at_all(folder):
+    with pytest.raises(KeyError), files.stored(SimpleUploadedFile("a.txt", b"abc"), None):
+        raise KeyError
+    assert not StoredFile.objects.exists()
+    assert kept(folder) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_fails_after_the_commit_leaves_the_content(folder):
+    def fail():
+        raise KeyError
+
+    with pytest.raises(KeyError), files.stored(SimpleUploadedFile("a.txt", b"abc"), None):
+        transaction.on_commit(fail)
+    assert kept(folder) == [StoredFile.objects.get().path]
 
 
 def test_content_lies_under_its_id_and_is_hashed(folder):

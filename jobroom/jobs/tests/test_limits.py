@@ -15,6 +15,7 @@ from jobroom.jobs import files, limits
 from jobroom.jobs.launches import launch
 from jobroom.jobs.models import Allowance, Job, Source, State, StoredFile, TaskRule
 from jobroom.limits import Rate, TooMany
+from jobroom.testing import transactions
 
 pytestmark = pytest.mark.usefixtures("empty_redis")
 
@@ -250,6 +251,19 @@ def test_a_row_raises_the_limit_of_a_group_and_one_of_a_person_comes_before_it(a
     limits.forget_allowance(ada.pk)
     for _ in range(5):
         echo(ada)
+
+
+def test_an_allowance_of_a_person_counts_at_once_and_redis_is_asked_after_the_commit(
+    ada, group, admin_client, settings, monkeypatch, django_capture_on_commit_callbacks
+):
+    settings.JOBROOM = settings.JOBROOM | {"JOBS_LAUNCHES": "1/h"}
+    echo(ada)
+    forgotten = transactions.noted(monkeypatch, limits, "forget_allowance")
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = admin_client.post("/admin/jobroom_jobs/allowance/add/", {"user": ada.pk, "launches": "0"})
+    assert answer.status_code == 302, answer.context["adminform"].form.errors
+    assert forgotten == [False]
+    echo(ada)
 
 
 def test_of_several_groups_the_most_generous_counts(ada, group, settings):

@@ -7,8 +7,10 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 
 from jobroom.audit.models import Act
-from jobroom.jobs import policies
+from jobroom.jobs import catalogue, policies, task_rules
 from jobroom.jobs.models import TaskRule
+from jobroom.jobs.views import task_rules as pages
+from jobroom.testing import transactions
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
 LIST = "/task-rules/"
@@ -96,6 +98,22 @@ def test_of_two_who_change_a_rule_the_second_sees_both(as_staff, rule, curators)
         in as_staff.post(address, {"task": TASK, "queues": ["heavy"]}, follow=True).content.decode()
     )
     assert Act.objects.count() == 2
+
+
+def test_the_page_is_made_outside_the_transaction(as_staff, rule, curators, monkeypatch):
+    read = transactions.noted(monkeypatch, catalogue, "entries")
+    made = transactions.noted(monkeypatch, pages, "render")
+    kept = transactions.noted(monkeypatch, task_rules, "record")
+    address = f"{LIST}{rule.pk}/"
+    seen = version(as_staff.get(address).content.decode())
+    assert as_staff.post(address, {"task": "", "version": seen}).status_code == 422
+    assert (made, kept) == ([False, False], [])
+    data = {"task": TASK, "see": [], "queues": ["heavy"], "version": seen}
+    assert as_staff.post(address, data).status_code == 303
+    assert (made, kept) == ([False, False], [True])
+    assert read
+    assert not any(read)
+    assert Act.objects.get().outcome == "see: curators → nothing"
 
 
 def test_a_rule_that_others_have_changed_is_not_deleted_unseen(as_staff, rule):

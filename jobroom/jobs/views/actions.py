@@ -28,6 +28,14 @@ class SeeOther(HttpResponseRedirect):
     status_code = 303
 
 
+class _Stale(Exception):
+    """Others have changed the note since the page was opened."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.job = job
+
+
 def next_of(request: HttpRequest) -> str:
     """Return the page of this site that a form says to go on to; empty where it says none."""
     wanted = request.POST.get("next", "")
@@ -81,27 +89,30 @@ def retry(request: HttpRequest, job_id: str) -> HttpResponse:
 @require_POST
 def note(request: HttpRequest, job_id: str) -> HttpResponse:
     """Keep a note and tags with the job."""
-    user = cast("User", request.user)
     text = plain(request.POST.get("note", "")).replace("\r\n", "\n").strip()[:2000]
     tags = [tag.strip()[:50] for tag in plain(request.POST.get("tags", "")).split(",") if tag.strip()][:20]
 
     def keep(job: Job, user: User) -> str:
         if reason := control.why_not_note(job, user):
             raise NotAllowed(reason)
-        Job.objects.filter(pk=job.pk).update(note=text, tags=tags)
+        # No more than this is one transaction: no one else writes meanwhile, and to read from Redis or to make a page takes long.
+        with transaction.atomic():
+            now = Job.objects.select_for_update().filter(pk=job.pk).first()
+            if now and is_stale(request, now, NOTE) and (now.note, now.tags) != (text, tags):
+                raise _Stale(now)
+            Job.objects.filter(pk=job.pk).update(note=text, tags=tags)
         return "Kept."
 
-    with transaction.atomic():
-        job = Job.objects.visible_to(user).select_for_update(of=("self",)).filter(pk=job_id).first()
-        if job and is_stale(request, job, NOTE) and (job.note, job.tags) != (text, tags):
-            return conflict(
-                request,
-                what="The note",
-                back=job.get_absolute_url(),
-                version=version_of(job, NOTE),
-                differences=[
-                    Difference("Note", job.note, text),
-                    Difference("Tags", ", ".join(job.tags), ", ".join(tags)),
-                ],
-            )
+    try:
         return _act(request, job_id, keep)
+    except _Stale as stale:
+        return conflict(
+            request,
+            what="The note",
+            back=stale.job.get_absolute_url(),
+            version=version_of(stale.job, NOTE),
+            differences=[
+                Difference("Note", stale.job.note, text),
+                Difference("Tags", ", ".join(stale.job.tags), ", ".join(tags)),
+            ],
+        )

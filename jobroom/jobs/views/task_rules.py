@@ -103,29 +103,42 @@ def _form(request: HttpRequest, row: TaskRule) -> HttpResponse:
     user, act = _person(request), "change" if row.pk else "add"
     may_change = task_rules.may(user, act)
     given: Any = request.POST if request.method == "POST" else None
-    with transaction.atomic():
-        before, version = task_rules.values(row), version_of(row, task_rules.FIELDS) if row.pk else ""
-        form = TaskRulePageForm(
-            given,
-            instance=row,
-            initial={"task": request.GET.get("task", "")} if act == "add" else None,
-            may_change=may_change,
-        )
-        if given is not None and form.is_valid() and _saved(form):
-            said = task_rules.record(by=user, rule=row, action="changed" if act == "change" else "added", before=before)
+    # Of the rule as it stands: a form that is looked at writes what was given into the row.
+    name, version = (row.task, version_of(row, task_rules.FIELDS)) if row.pk else ("", "")
+    form = TaskRulePageForm(
+        given,
+        instance=row,
+        initial={"task": request.GET.get("task", "")} if act == "add" else None,
+        may_change=may_change,
+    )
+    if given is not None:
+        said = _keep(form, by=user, action="changed" if act == "change" else "added")
+        if said is not None:
             messages.success(
                 request, f"The rule of {row.task} is kept. It holds from now on." if said else "Nothing was changed."
             )
             return SeeOther(reverse("jobroom:jobs:rules"))
-        context = {
-            "form": form,
-            "row": row if row.pk else None,
-            "name": before["task"] if row.pk else "",
-            "may_change": may_change,
-            "may_delete": bool(row.pk) and task_rules.may(user, "delete"),
-            "version": version,
-        }
-        return render(request, "jobroom/jobs/rule.html", context, status=422 if form.errors else 200)
+    context = {
+        "form": form,
+        "row": row if row.pk else None,
+        "name": name,
+        "may_change": may_change,
+        "may_delete": bool(row.pk) and task_rules.may(user, "delete"),
+        "version": version,
+    }
+    return render(request, "jobroom/jobs/rule.html", context, status=422 if form.errors else 200)
+
+
+def _keep(form: TaskRulePageForm, *, by: User, action: str) -> str | None:
+    """Save the rule; return what the audit says, empty where nothing was changed, and None where the form is wrong.
+
+    No more than this is one transaction: no one else writes meanwhile, and a page takes long to be made.
+    """
+    with transaction.atomic():
+        before = task_rules.values(form.instance)
+        if not (form.is_valid() and _saved(form)):
+            return None
+        return task_rules.record(by=by, rule=form.instance, action=action, before=before)
 
 
 def _saved(form: TaskRulePageForm) -> bool:

@@ -23,7 +23,7 @@ from jobroom.notifications import alert_delivery, alerts, content, delivery, fai
 from jobroom.notifications.alert_models import AlertRule
 from jobroom.notifications.models import Attempt, Mail, Outcome, State
 from jobroom.tasks import failure_mail, outbox
-from jobroom.testing import wait_until
+from jobroom.testing import transactions, wait_until
 from jobroom.testing.floods import end_floods
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sql]
@@ -79,6 +79,12 @@ def test_it_takes_the_queue(queue):
     failure_mail._deliver(failure(), boxed=False)  # someone took it over meanwhile
     assert Mail.objects.count() == 1
     assert outgoing.outbox == []
+
+
+def test_it_is_packed_before_the_transaction(queue, monkeypatch):
+    packed = transactions.noted(monkeypatch, content, "pack")
+    failure_mail._deliver(failure(), boxed=False)
+    assert (packed, Mail.objects.count()) == ([False], 1)
 
 
 def broken(what, monkeypatch, settings):

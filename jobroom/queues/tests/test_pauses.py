@@ -16,6 +16,7 @@ from jobroom.jobs.queue_position import waiting
 from jobroom.queues import pauses
 from jobroom.queues.exceptions import NotThere, Refused
 from jobroom.resources.gate import Gate
+from jobroom.testing import transactions
 from jobroom.workers import broker
 from jobroom.workers.tests.engine import worker
 
@@ -135,6 +136,16 @@ def test_the_message_of_a_paused_task_waits_aside_and_goes_on_in_order(committed
     assert [m.headers["id"] for m in again] == [m.headers["id"] for m in messages]
     assert again[0].headers == messages[0].headers
     assert again[0].decode() == messages[0].decode()
+
+
+def test_how_many_wait_is_asked_before_the_transaction(monkeypatch):
+    monkeypatch.setattr(delayed, "parked", lambda group: 1234)
+    asked = transactions.noted(monkeypatch, delayed, "parked")
+    pauses.pause("task", "demo.echo", by="grace", reason="bug")
+    assert "1,234 of its jobs go on." in pauses.resume("task", "demo.echo", by="grace")
+    pauses.pause("queue", "default", by="grace", reason="bug")
+    assert "go on" not in pauses.resume("queue", "default", by="grace")
+    assert asked == [False]
 
 
 def test_other_tasks_are_left_alone():

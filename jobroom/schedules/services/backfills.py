@@ -19,6 +19,7 @@ from jobroom.schedules.services import runs
 from jobroom.schedules.services.arguments import registered_tasks
 from jobroom.schedules.services.backfill_plan import MOST_AT_ONCE, Plan, Range, plan
 from jobroom.schedules.services.dispatch import message, refusal
+from jobroom.schedules.services.next_runs import reference
 from jobroom.users import User
 
 OPEN = (BackfillState.RUNNING, BackfillState.PAUSED)
@@ -70,16 +71,16 @@ def start(
     Raises NotNow, NotSent, WrongArguments with the wrong fields, and TooMany.
     """
     check(row, by=by, at_once=at_once)
+    ground = _ground(row)
+    _refuse_second(row)
+    # Planned before the transaction: it walks through thousands of due times, and all other writers would wait for it.
+    found = _planned(row, asked, seen)
+    limits.allow_launch(by, row.task)  # what was refused takes nothing from what the person may launch
     with transaction.atomic():
-        PeriodicTask.objects.select_for_update().filter(pk=row.pk).first()
-        if (other := Backfill.objects.filter(row=row, state__in=OPEN).first()) is not None:
-            raise NotNow(f"Backfill {other.pk} of it is not over: wait for it, or cancel it.")
-        found = plan(row, asked)
-        if not found.count:
-            raise NotNow("There is no run to make in this range.")
-        if seen is not None and seen != found.count:
-            raise NotNow(f"It would be {found.count} runs by now, and not {seen}: look at the range again.")
-        limits.allow_launch(by, row.task)  # what was refused takes nothing from what the person may launch
+        now = PeriodicTask.objects.select_for_update().filter(pk=row.pk).first()
+        _refuse_second(row)
+        if now is None or _ground(now) != ground or _is_left_to_scheduler(now, found):
+            raise NotNow("It was changed at this moment: look at the range again.")
         made = Backfill.objects.create(
             row=row, since=asked.since, until=asked.until, which=asked.which, newest_first=newest_first, at_once=at_once,
             by=by.get_username() if by is not None else "",
@@ -88,6 +89,33 @@ def start(
         runs.forget_backfills(row)
     audit.record(by, "backfilled", row.name, outcome=f"Backfill {made.pk}: {made.total} runs, {at_once} at a time.")
     return made
+
+
+def _refuse_second(row: PeriodicTask) -> None:
+    if (other := Backfill.objects.filter(row=row, state__in=OPEN).first()) is not None:
+        raise NotNow(f"Backfill {other.pk} of it is not over: wait for it, or cancel it.")
+
+
+def _planned(row: PeriodicTask, asked: Range, seen: int | None) -> Plan:
+    found = plan(row, asked)
+    if not found.count:
+        raise NotNow("There is no run to make in this range.")
+    if seen is not None and seen != found.count:
+        raise NotNow(f"It would be {found.count} runs by now, and not {seen}: look at the range again.")
+    return found
+
+
+def _ground(row: PeriodicTask) -> tuple[Any, ...]:
+    """Return what the checks and a plan rest on: the schedule, its policy, and which backfill of it was the last."""
+    policy = runs.policy_of(row)
+    said = (policy.overlap, policy.not_on, policy.only_on) if policy is not None else (Overlap.ALLOW, [], [])
+    last = Backfill.objects.filter(row=row).order_by("-pk").values_list("pk", flat=True).first()
+    return (row.date_changed, *said, last)
+
+
+def _is_left_to_scheduler(row: PeriodicTask, found: Plan) -> bool:
+    """Return whether a scheduler will account for a run of the plan, too: its claim was given back, or it was enabled."""
+    return row.enabled and found.dues[-1] > reference(row)
 
 
 def _make(made: Backfill, found: Plan) -> None:

@@ -8,11 +8,12 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from jobroom.audit.models import Act
-from jobroom.schedules import services
+from jobroom.schedules import entries, services
 from jobroom.schedules.models import ScheduleDetail, ScheduledRun
 from jobroom.schedules.scheduler import Scheduler
 from jobroom.schedules.services import pauses, policy
 from jobroom.schedules.tests.test_pauses import _empty, _row, ada
+from jobroom.testing import transactions
 
 __all__ = ["_empty", "ada"]
 
@@ -49,6 +50,16 @@ class TestLeftOut:
         assert ScheduleDetail.objects.get().skip_at is None
         self.look(app, row, 1)
         assert len(sent) == 2
+
+    def test_when_the_runs_take_place_is_computed_outside_a_transaction(self, app, sent, monkeypatch):
+        computed = transactions.noted(monkeypatch, entries.RowEntry, "start_of")
+        row = _row(after=0)
+        policy.change(row, by=None, given={"missed": "all"})
+        pauses._detail(row, skip_at=timezone.now() - timedelta(hours=1))
+        self.look(app, row, 3)
+        assert [state for _, state, _ in self.runs(row)].count("skipped") == 1
+        assert computed
+        assert not any(computed)
 
     @pytest.mark.usefixtures("one_moment")
     @pytest.mark.parametrize(("missed", "states"), [("once", "missed skipped"), ("all", "sent skipped sent")])

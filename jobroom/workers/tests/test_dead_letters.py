@@ -7,8 +7,10 @@ from django.utils import timezone
 
 from image.celery import app
 from jobroom import events, redis
+from jobroom.jobs import control
 from jobroom.jobs.models import Job, State
 from jobroom.signals import acted
+from jobroom.testing import transactions
 from jobroom.workers import dead_letters
 from jobroom.workers.models import DeadLetter
 
@@ -113,6 +115,14 @@ def test_requeue_runs_the_job_again_and_is_audited(clerk, acts):
     assert not DeadLetter.objects.exists()
     assert waiting() == 1
     assert acts == [("clerk", "requeued", "dead letter", "demo.add j1", "It was: No worker of queue default knows it.")]
+
+
+def test_others_may_write_while_a_retry_asks_redis(clerk, monkeypatch):
+    asked = transactions.noted(monkeypatch, control, "retry")
+    job(), dead_letter()
+    post(clerk, PAGE + "requeue/", {"ids": ["1"]})
+    assert asked == [False]
+    assert not DeadLetter.objects.exists()
 
 
 def test_what_cannot_run_again_stays_with_the_reason(clerk, acts):

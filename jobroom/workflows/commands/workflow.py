@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
-from django.db import transaction
 
 from jobroom.arguments import WrongArguments
 from jobroom.arguments.redaction import hide
@@ -97,11 +96,10 @@ class Command(BaseCommand):
         by, payload = jobs_terminal.person(options["user"]), _payload(options)
         common = {"payload": payload, "by": by, "source": "command", "note": options["note"]}
         path = Path(options["what"])
-        with transaction.atomic():
-            if path.suffix in {".yaml", ".yml"} or path.is_file():
-                stored = launches.launch_text(_text(path), **common)
-            else:
-                stored = launches.launch(definition=options["what"], **common)
+        if path.suffix in {".yaml", ".yml"} or path.is_file():
+            stored = launches.launch_text(_text(path), **common)
+        else:
+            stored = launches.launch(definition=options["what"], **common)
         quiet = bool(options["json"])
         if not options["follow"]:
             self._show_one(stored, quiet=quiet, short=True)

@@ -6,7 +6,10 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import TestCase
 
+from jobroom.jobs import limits
 from jobroom.jobs.models import Job
+from jobroom.testing import transactions
+from jobroom.workflows import admission
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.engine.keys import NodeState
 from jobroom.workflows.graph import Kind
@@ -122,6 +125,14 @@ def test_a_text_is_launched_without_being_kept(as_staff):
     made = post(as_staff, "", {"text": SUMS, "payload": {"a": 1}})
     assert (made.status_code, made.json()["name"], made.json()["definition"]) == (201, "sums", None)
     assert not Definition.objects.exists()
+
+
+@pytest.mark.parametrize("asked", [{"definition": "sums"}, {"text": SUMS}])
+def test_others_may_write_while_a_launch_is_planned(as_staff, sums, monkeypatch, asked):
+    allowed = transactions.noted(monkeypatch, limits, "allow_launch")
+    planned = transactions.noted(monkeypatch, admission, "check_graph")
+    assert post(as_staff, "", {**asked, "payload": {"a": 3}}).status_code == 201
+    assert (allowed, planned) == ([False], [False])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import TestCase
 
+from jobroom.testing import transactions
+from jobroom.workflows.commands import workflow
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.models import Definition, State, StoredWorkflow
 from jobroom.workflows.tests.hand import Hand, new_workflow, signature
@@ -56,6 +58,12 @@ def test_run_launches_a_file(run, file):
     stored = StoredWorkflow.objects.get()
     assert f"Workflow {stored.pk} is launched. `manage.py jobroom workflow show {stored.pk}` shows more." in said
     assert (stored.payload, stored.source, stored.owner, stored.note) == ({"a": 3, "b": 1.5}, "command", None, "why")
+
+
+def test_others_may_write_while_a_file_is_read(run, file, monkeypatch):
+    read = transactions.noted(monkeypatch, workflow, "_text")
+    run("run", file, "--set", "a=3")
+    assert read == [False]
 
 
 def test_run_launches_by_name_in_the_name_of_a_person(run, file, staff):

@@ -3,6 +3,8 @@
 import pytest
 from django.contrib.auth.models import Group, User
 
+from jobroom.testing import transactions
+from jobroom.workflows import admission
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.forms import PayloadForm
 from jobroom.workflows.models import Definition, StoredWorkflow
@@ -65,6 +67,12 @@ def test_a_launch_keeps_payload_version_and_owner(client, staff, sums):
     assert (answer.status_code, answer["Location"]) == (303, stored.get_absolute_url())
     assert stored.payload == {"a": 3, "b": 2, "how": "slow", "rows": [5], "sure": False}
     assert (stored.owner, stored.note, stored.source, stored.definition.number) == (staff, "why", "page", 1)
+
+
+def test_others_may_write_while_a_launch_is_planned(client, staff, sums, monkeypatch):
+    planned = transactions.noted(monkeypatch, admission, "check_graph")
+    assert client.post(sums.get_absolute_url(), {"a": "3"}).status_code == 303
+    assert planned == [False]
 
 
 @pytest.mark.parametrize(

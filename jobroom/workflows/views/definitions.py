@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -96,14 +95,13 @@ def _say(form: PayloadForm, error: WorkflowException) -> None:
 def _launched(request: HttpRequest, found: Definition, form: PayloadForm) -> StoredWorkflow | None:
     """Launch; show at the fields what is wrong with them."""
     try:
-        with transaction.atomic():
-            stored = launches.launch(
-                definition=found.name,
-                payload=form.payload,
-                by=person(request),
-                source="page",
-                note=form.cleaned_data.get("note", ""),
-            )
+        stored = launches.launch(
+            definition=found.name,
+            payload=form.payload,
+            by=person(request),
+            source="page",
+            note=form.cleaned_data.get("note", ""),
+        )
     except WorkflowException as error:
         _say(form, error)
         return None
