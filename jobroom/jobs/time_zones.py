@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -60,12 +61,20 @@ def viewer_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
     """Let each request show times in the zone of the person who asks; middleware, after Django's authentication."""
 
     def middleware(request: HttpRequest) -> Any:
-        if not _has_session(request) or not (name := zone_of(request.user)):
+        if not (name := _wanted(request)):
             return get_response(request)
         with timezone.override(zoneinfo.ZoneInfo(name)):
             return get_response(request)
 
     return middleware
+
+
+def _wanted(request: HttpRequest) -> str:
+    """Return the zone of the person who asks; empty where the database does not say: the view says so, each face in its way."""
+    try:
+        return zone_of(request.user) if _has_session(request) else ""
+    except DatabaseError:
+        return ""
 
 
 def _has_session(request: HttpRequest) -> bool:

@@ -1,6 +1,7 @@
 """A server without room is named with the remedy at each door: page, API and command line."""
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import DatabaseError, OperationalError, connection
 from django.test import RequestFactory
 
@@ -48,6 +49,18 @@ def test_a_page_names_the_remedy_and_another_error_is_none_of_its(error, remedy,
     assert page.status_code == 503
     assert remedy.replace("'", "&#x27;") in page.content.decode()
     assert middleware.refusals(None).process_exception(request, RuntimeError("something else")) is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/jobs/", "/workers/", "/account/", "/api/jobs/"])
+def test_a_session_that_the_database_does_not_give_is_its_fault_on_every_face(admin_client, monkeypatch, address):
+    def refuse(self):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(SessionStore, "_get_session_from_db", refuse)
+    answer = admin_client.get(address)
+    assert answer.status_code == 503
+    assert "database is busy" in answer.content.decode().replace("The database", "the database")
 
 
 def test_a_database_that_is_busy_is_a_page_that_asks_it_nothing():
