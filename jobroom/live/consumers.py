@@ -31,13 +31,24 @@ _MANY = "You have {} pages with live updates open. Close some of them; this one 
 class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One open page. Who may watch what is decided by the kind of topic, at each subscription."""
 
-    async def connect(self) -> None:
-        """Accept everyone who is logged in; close with 4401 otherwise, so that the page can say so."""
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one socket, and leave nothing behind however it ends.
+
+        Channels calls `disconnect` of those alone that end by a message, not where a page goes away while it is accepted, or
+        where the database does not say what someone may see.
+        """
         self.watched: set[str] = set()
         self.person: int | None = None
         self.session = ""
         self.subscriber = Subscriber(self._write, self._resync)
         self.writer = asyncio.create_task(self.subscriber.run())
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._leave()
+
+    async def connect(self) -> None:
+        """Accept everyone who is logged in; close with 4401 otherwise, so that the page can say so."""
         # A browser gives up a socket that does not confirm one of the subprotocols it offered.
         await self.accept(subprotocol=PROTOCOL if PROTOCOL in self.scope["subprotocols"] else None)
         if not self.scope["user"].is_authenticated:
@@ -51,13 +62,12 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             return
         hub.current().guard.sockets.add(self)
 
-    async def disconnect(self, code: int) -> None:
-        """Leave all topics."""
+    async def _leave(self) -> None:
+        hub.current().guard.sockets.discard(self)
         self.writer.cancel()
         await asyncio.gather(self.writer, return_exceptions=True)
         for topic in list(self.watched):
             await hub.current().leave(topic, self.subscriber)
-        hub.current().guard.sockets.discard(self)
 
     async def end(self) -> None:
         """Close the socket of a session or token that has ended; the page says so."""

@@ -7,6 +7,7 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
+from django.db import OperationalError
 from django.test import Client
 
 from image.asgi import application
@@ -94,6 +95,42 @@ async def test_a_page_gets_a_snapshot_and_then_every_event():
         }  # fmt: skip
         publish([("thing:x", {"type": "secret", "seq": 101}), ("thing:x", {"type": "log", "seq": 102, "n": 1})])
         assert await page.get() == {"topic": "thing:x", "seq": 102, "type": "log", "n": 1}
+
+
+def writers():
+    return [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "Subscriber.run"]
+
+
+async def test_a_page_that_goes_away_while_it_is_accepted_leaves_nothing():
+    page = Page(await cookie())
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await application(page.socket.scope, receive, send)
+    assert (writers(), hub.current().guard.sockets) == ([], set())
+
+
+async def test_a_socket_that_ends_by_an_error_leaves_nothing(kind, monkeypatch):
+    """A database that is away must not use up, one by one, the sockets that a person may have."""
+
+    def fail(name):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    page = Page(await cookie())
+    assert await page.connect()
+    await page.ask(subscribe="thing:x")
+    assert len(hub.current().guard.sockets) == len(writers()) == 1
+    monkeypatch.setattr(topics, "parse", fail)
+    await page.say(json.dumps({"subscribe": "thing:y"}))
+    with pytest.raises(OperationalError):
+        await page.socket.wait(timeout=60)
+    assert (writers(), hub.current().guard.sockets) == ([], set())
+    assert await listeners("thing:x") == 0
 
 
 async def test_two_pages_and_two_topics_do_not_mix():
