@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def opened(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
         yield context
     finally:
         for page in context.pages:
-            wait_until(lambda page=page: _left(page), 60, f"{page.url} is left")  # type: ignore[misc]
+            wait_until(partial(_left, page), 60, f"{page.url} is left")
         context.close()
 
 
