@@ -135,6 +135,13 @@ def test_others_may_write_while_a_launch_is_planned(as_staff, sums, monkeypatch,
     assert (allowed, planned) == ([False], [False])
 
 
+def test_others_may_write_while_a_definition_is_read(as_staff, monkeypatch):
+    read = transactions.noted(monkeypatch, registry.Recipe, "check")
+    assert post(as_staff, "definitions/", {"text": SUMS}).status_code == 201
+    assert read
+    assert not any(read)
+
+
 @pytest.mark.parametrize(
     ("body", "errors"),
     [

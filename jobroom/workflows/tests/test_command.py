@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 from django.test import TestCase
 
 from jobroom.testing import transactions
+from jobroom.workflows import arrivals
 from jobroom.workflows.commands import workflow
 from jobroom.workflows.definitions import registry
 from jobroom.workflows.models import Definition, State, StoredWorkflow
@@ -209,7 +210,8 @@ def test_what_is_someone_elses_does_not_exist_for_a_person(run, staff, ada):
     assert hand.id in run("list", "--as", "grace")
 
 
-def test_decide(run, staff):
+def test_decide(run, staff, monkeypatch):
+    read = transactions.noted(monkeypatch, arrivals, "wanted")
     workflow = new_workflow()
     asked = workflow.add_approval("ok")
     workflow.add_signature(signature(), [asked], key="last")
@@ -220,6 +222,8 @@ def test_decide(run, staff):
     assert run("decide", hand.id, "ok", "approve", "--comment", "fine", "--as", "grace") == "It is decided.\n"
     assert refused("decide", hand.id, "ok", "deny")[1].startswith("No one waits for this")
     assert hand.stored().decisions["0"]["comment"] == "fine"
+    assert read
+    assert not any(read), "others may write while the graph is read"
 
 
 # --- many ------------------------------------------------------------------------------------------------------------
